@@ -1,0 +1,1 @@
+"""Kohn-Sham Hamiltonians of crystals from equivariant networks in Keras 3."""

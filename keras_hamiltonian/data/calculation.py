@@ -1,0 +1,105 @@
+"""One DFT calculation, as every reader returns it and every writer takes it."""
+
+import dataclasses
+
+import ase
+import numpy as np
+
+from keras_hamiltonian.conventions import SPIN_LAYOUTS
+from keras_hamiltonian.orbitals.basis import OrbitalBasis
+from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
+
+
+@dataclasses.dataclass
+class Calculation:
+    """A crystal with its matrices, in the package's units and orders.
+
+    See `keras_hamiltonian.conventions` for units, orbital order, spin layout
+    and the direction of pairs.
+
+    Attributes:
+        atoms: `ase.Atoms`. Lattice and positions in Å.
+        basis: `OrbitalBasis`. The shells of each element.
+        spin: str. `"none"`; `"collinear"` (real blocks, ud = du = 0);
+            `"noncollinear"` (complex blocks).
+        hamiltonian: `BlockMatrix` in eV, or `None`.
+        overlap: `BlockMatrix`, spinless, or `None`.
+        initial_hamiltonian: `BlockMatrix` in eV of the superposed atomic
+            densities (H⁰), or `None`.
+        fermi_level: float in eV, or `None`.
+        num_electrons: float. Valence electrons per cell, or `None`.
+        name: str. Name of the structure in its set.
+        source: dict. Where the numbers come from: `code`, `version`, `file`
+            and whatever else the reader knows; strings and numbers only.
+
+    Raises:
+        ValueError: if blocks do not fit the atoms' orbitals.
+    """
+
+    atoms: ase.Atoms
+    basis: OrbitalBasis
+    spin: str = "none"
+    hamiltonian: BlockMatrix | None = None
+    overlap: BlockMatrix | None = None
+    initial_hamiltonian: BlockMatrix | None = None
+    fermi_level: float | None = None
+    num_electrons: float | None = None
+    name: str = ""
+    source: dict = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self):
+        if self.spin not in SPIN_LAYOUTS:
+            raise ValueError(
+                f"`spin` is one of {SPIN_LAYOUTS}. Received: {self.spin!r}."
+            )
+        doubling = 1 if self.spin == "none" else 2
+        for field, factor in (
+            ("hamiltonian", doubling),
+            ("initial_hamiltonian", doubling),
+            ("overlap", 1),
+        ):
+            matrix = getattr(self, field)
+            if matrix is not None:
+                self._check_shapes(field, matrix, factor)
+
+    @property
+    def is_spinful(self):
+        """Whether blocks of the Hamiltonian carry spin."""
+        return self.spin != "none"
+
+    @property
+    def num_orbitals(self):
+        """`(num_atoms,)` int array: orbitals of each atom, without spin."""
+        return np.array(
+            [self.basis.num_orbitals(z) for z in self.atoms.numbers], dtype=int
+        )
+
+    def edge_vectors(self, atom_pairs):
+        """Bond vectors of pairs `(R1, R2, R3, i, j)`: `(P, 3)` in Å."""
+        pairs = np.asarray(atom_pairs)
+        positions = self.atoms.positions
+        shifts = pairs[:, :3] @ np.asarray(self.atoms.cell)
+        return positions[pairs[:, 4]] + shifts - positions[pairs[:, 3]]
+
+    def _check_shapes(self, field, matrix, factor):
+        pairs = matrix.atom_pairs
+        num_atoms = len(self.atoms)
+        if len(pairs) and not (
+            0 <= pairs[:, 3:].min() and pairs[:, 3:].max() < num_atoms
+        ):
+            raise ValueError(
+                f"`{field}` of {self.name or 'the structure'} names atom "
+                f"{int(pairs[:, 3:].max())}, but there are {num_atoms} atoms "
+                "(counted from 0)."
+            )
+        expected = factor * self.num_orbitals[pairs[:, 3:]]
+        wrong = np.flatnonzero((expected != matrix.shapes).any(axis=1))
+        if wrong.size:
+            k = wrong[0]
+            raise ValueError(
+                f"Block {tuple(pairs[k].tolist())} of `{field}` of "
+                f"{self.name or 'the structure'} has the shape "
+                f"{tuple(matrix.shapes[k].tolist())}; the basis "
+                f"{self.basis.to_dict()} with spin={self.spin!r} asks for "
+                f"{tuple(expected[k].tolist())}."
+            )

@@ -1,0 +1,140 @@
+"""A matrix of a crystal in localized orbitals: blocks between atom pairs."""
+
+import numpy as np
+
+
+class BlockMatrix:
+    """Blocks `M_ij(R)` of a crystal, one for each listed atom pair.
+
+    The blocks lie one after another in a flat array, so that pairs of
+    different elements need no padding: the chunk layout of the DeepH-dock
+    files (`atom_pairs`, `chunk_shapes`, `chunk_boundaries`, `entries`).
+
+    Args:
+        atom_pairs: `(P, 5)` int array. Rows `(R1, R2, R3, i, j)`, atoms from
+            0, i in the home cell and j in cell R.
+        shapes: `(P, 2)` int array. Rows and columns of each block.
+        entries: `(Σ rows · columns,)` array, float64 or complex128. The blocks
+            row by row.
+
+    Raises:
+        ValueError: if the shapes do not fit together, or a pair comes twice.
+    """
+
+    def __init__(self, atom_pairs, shapes, entries):
+        self.atom_pairs = np.asarray(atom_pairs, dtype=np.int64).reshape(-1, 5)
+        self.shapes = np.asarray(shapes, dtype=np.int64).reshape(-1, 2)
+        self.entries = np.asarray(entries)
+        self.boundaries = np.concatenate(
+            [[0], np.cumsum(self.shapes.prod(axis=1))]
+        )
+        if len(self.shapes) != len(self.atom_pairs):
+            raise ValueError(
+                f"{len(self.atom_pairs)} atom pairs came with "
+                f"{len(self.shapes)} shapes; each pair needs one."
+            )
+        if self.entries.shape != (self.boundaries[-1],):
+            raise ValueError(
+                f"The shapes ask for {self.boundaries[-1]} entries in one "
+                f"flat array. Received: entries of shape {self.entries.shape}."
+            )
+        self.index = {tuple(p): k for k, p in enumerate(self.atom_pairs.tolist())}
+        if len(self.index) != len(self.atom_pairs):
+            raise ValueError("An atom pair (R1, R2, R3, i, j) is listed twice.")
+
+    @classmethod
+    def from_blocks(cls, atom_pairs, blocks):
+        """From a list of pairs and the list of their two-dimensional blocks."""
+        shapes = [block.shape for block in blocks]
+        entries = (
+            np.concatenate([np.ravel(block) for block in blocks])
+            if len(blocks)
+            else np.zeros(0)
+        )
+        return cls(atom_pairs, shapes, entries)
+
+    def __len__(self):
+        return len(self.atom_pairs)
+
+    def block(self, position):
+        """The block at a position of the list: a `(rows, columns)` view."""
+        start, stop = self.boundaries[position : position + 2]
+        return self.entries[start:stop].reshape(self.shapes[position])
+
+    def blocks(self):
+        """All blocks in order: a list of `(rows, columns)` views."""
+        return [self.block(p) for p in range(len(self))]
+
+    def find(self, pair):
+        """The block of `(R1, R2, R3, i, j)`, or `None` if it is not listed."""
+        position = self.index.get(tuple(int(x) for x in pair))
+        return None if position is None else self.block(position)
+
+    def reverse_positions(self):
+        """Where the partner `(-R, j, i)` of each pair stands.
+
+        Returns:
+            `(P,)` int array; -1 where the partner is missing.
+        """
+        return np.array(
+            [
+                self.index.get((-a, -b, -c, j, i), -1)
+                for a, b, c, i, j in self.atom_pairs.tolist()
+            ],
+            dtype=np.int64,
+        )
+
+    def select(self, positions):
+        """The pairs at the given positions, as a new matrix."""
+        positions = np.asarray(positions)
+        if positions.dtype == bool:
+            positions = np.flatnonzero(positions)
+        return BlockMatrix.from_blocks(
+            self.atom_pairs[positions], [self.block(p) for p in positions]
+        )
+
+    def hermitian_error(self):
+        """Largest `|M_ij(R) - M_ji(-R)^†|`; a missing partner counts as 0."""
+        error = 0.0
+        for position, partner in enumerate(self.reverse_positions()):
+            block = self.block(position)
+            if partner >= 0:
+                block = block - self.block(partner).conj().T
+            error = max(error, float(np.abs(block).max(initial=0.0)))
+        return error
+
+    def symmetrized(self):
+        """The Hermitian part: `(M + M^†) / 2`.
+
+        Raises:
+            ValueError: if a pair lacks its partner.
+        """
+        partners = self.reverse_positions()
+        if (partners < 0).any():
+            raise ValueError(
+                f"{int((partners < 0).sum())} of {len(self)} pairs lack the "
+                "partner (-R, j, i); the matrix has no Hermitian part."
+            )
+        return BlockMatrix.from_blocks(
+            self.atom_pairs,
+            [
+                (self.block(p) + self.block(q).conj().T) / 2
+                for p, q in enumerate(partners)
+            ],
+        )
+
+    def __eq__(self, other):
+        return (
+            isinstance(other, BlockMatrix)
+            and np.array_equal(self.atom_pairs, other.atom_pairs)
+            and np.array_equal(self.shapes, other.shapes)
+            and np.array_equal(self.entries, other.entries)
+        )
+
+    __hash__ = None
+
+    def __repr__(self):
+        return (
+            f"BlockMatrix({len(self)} pairs, {self.entries.size} numbers, "
+            f"{self.entries.dtype})"
+        )
