@@ -1,0 +1,208 @@
+"""A block matrix as one HDF5 group: the chunk layout, half of it stored.
+
+Datasets of the group: `atom_pairs (P, 5)`, `chunk_shapes (P, 2)`,
+`chunk_boundaries (P + 1,)` and `entries` (flat, block after block, row by
+row), as DeepH-dock lays out its files. Where `M_ij(R) = M_ji(-R)^†` holds only
+one block of each such pair is stored (attribute `is_half_stored`); `position`
+and `partner` `(P,)` say where the block and its conjugate transpose stand in
+the whole matrix, so that the order of the pairs survives.
+
+Rounded entries are 32-bit integers that count the attribute `quantum` (a power
+of two, so that reading multiplies exactly); complex ones have the shape
+`(2, M)`, real parts first.
+"""
+
+import math
+
+import numpy as np
+
+from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
+
+# Partners of a rounded matrix may differ by this much (eV; no unit for S) and
+# still count as one block. An unrounded one must agree exactly.
+HERMITIAN_TOLERANCE = 1e-6
+
+
+def write_matrix(group, matrix, precision=None, compression=0):
+    """Writes a `BlockMatrix` into an empty HDF5 group.
+
+    Args:
+        group: `h5py.Group`.
+        matrix: `BlockMatrix`.
+        precision: float. Largest spacing of the stored numbers in the unit of
+            the matrix; `None` stores float64 or complex128 as they are.
+        compression: int. Level of gzip, 0 to 9; 0 for none.
+
+    Raises:
+        ValueError: if `precision` is not positive, or so fine that 32 bits do
+            not hold the largest entry.
+    """
+    filters = _filters(compression)
+    tolerance = 0.0 if precision is None else HERMITIAN_TOLERANCE
+    partners = matrix.reverse_positions()
+    is_half_stored = _is_hermitian(matrix, partners, tolerance)
+    positions = np.arange(len(matrix))
+    if is_half_stored:
+        positions = positions[positions <= partners]
+        group.create_dataset("position", data=positions.astype("i4"), **filters)
+        group.create_dataset(
+            "partner", data=partners[positions].astype("i4"), **filters
+        )
+    shapes = matrix.shapes[positions]
+    for name, data in (
+        ("atom_pairs", matrix.atom_pairs[positions].astype("i4")),
+        ("chunk_shapes", shapes.astype("i4")),
+        ("chunk_boundaries", _boundaries(shapes)),
+    ):
+        group.create_dataset(name, data=data, **filters)
+    entries = _gather(matrix, positions)
+    if precision is not None:
+        entries, quantum = _round(entries, precision)
+        group.attrs["quantum"] = quantum
+    group.create_dataset("entries", data=entries, **filters)
+    group.attrs["is_half_stored"] = is_half_stored
+    group.attrs["num_pairs"] = len(matrix)
+
+
+def read_matrix(group):
+    """Reads what `write_matrix` wrote; also a plain chunk layout.
+
+    Args:
+        group: `h5py.Group` (or the open file, where the layout is at the top).
+
+    Returns:
+        The whole `BlockMatrix`, pairs in their original order.
+
+    Raises:
+        ValueError: if a dataset is missing or the sizes contradict each other.
+    """
+    pairs, shapes, entries = (
+        _dataset(group, name)
+        for name in ("atom_pairs", "chunk_shapes", "entries")
+    )
+    entries = _restore_numbers(entries, group.attrs.get("quantum"))
+    if entries.size != int(shapes.prod(axis=1).sum()):
+        raise ValueError(
+            f"{_place(group)}: `entries` holds {entries.size} numbers, but "
+            f"`chunk_shapes` asks for {int(shapes.prod(axis=1).sum())}. The "
+            "file is damaged or was cut off; write it again."
+        )
+    if not group.attrs.get("is_half_stored", False):
+        return BlockMatrix(pairs, shapes, entries)
+    position, partner = (
+        _dataset(group, name) for name in ("position", "partner")
+    )
+    return _restore_half(pairs, shapes, entries, position, partner)
+
+
+def _restore_half(pairs, shapes, entries, position, partner):
+    """The whole matrix from one block of each Hermitian pair."""
+    num_pairs = int(max(position.max(initial=-1), partner.max(initial=-1))) + 1
+    all_pairs = np.empty((num_pairs, 5), dtype=np.int64)
+    all_shapes = np.empty((num_pairs, 2), dtype=np.int64)
+    # Partners first: a block that is its own partner must stay as it came.
+    all_pairs[partner] = np.hstack([-pairs[:, :3], pairs[:, :2:-1]])
+    all_pairs[position] = pairs
+    all_shapes[partner] = shapes[:, ::-1]
+    all_shapes[position] = shapes
+    source = _boundaries(shapes)
+    target = _boundaries(all_shapes)
+    restored = np.empty(target[-1], dtype=entries.dtype)
+    for rows, columns in np.unique(shapes, axis=0):
+        same = np.flatnonzero((shapes == (rows, columns)).all(axis=1))
+        inside = np.arange(rows * columns)
+        blocks = entries[source[same][:, None] + inside]
+        mirrored = blocks.reshape(-1, rows, columns).conj().swapaxes(1, 2)
+        restored[target[partner[same]][:, None] + inside] = mirrored.reshape(
+            len(same), -1
+        )
+        restored[target[position[same]][:, None] + inside] = blocks
+    return BlockMatrix(all_pairs, all_shapes, restored)
+
+
+def _is_hermitian(matrix, partners, tolerance):
+    """Whether every partner is listed and agrees, with no loop over blocks."""
+    if len(matrix) == 0 or (partners < 0).any():
+        return False
+    if (matrix.shapes[partners] != matrix.shapes[:, ::-1]).any():
+        return False
+    start = matrix.boundaries[:-1]
+    for rows, columns in np.unique(matrix.shapes, axis=0):
+        same = np.flatnonzero((matrix.shapes == (rows, columns)).all(axis=1))
+        inside = np.arange(rows * columns)
+        mirror = inside.reshape(columns, rows).T.ravel()
+        blocks = matrix.entries[start[same][:, None] + inside]
+        others = matrix.entries[start[partners[same]][:, None] + mirror].conj()
+        # Written so that a NaN counts as not Hermitian.
+        if not (np.abs(blocks - others) <= tolerance).all():
+            return False
+    return True
+
+
+def _gather(matrix, positions):
+    """Flat entries of the blocks at ascending positions."""
+    if len(positions) == len(matrix):
+        return matrix.entries
+    keep = np.zeros(len(matrix), dtype=bool)
+    keep[positions] = True
+    return matrix.entries[np.repeat(keep, matrix.shapes.prod(axis=1))]
+
+
+def _round(entries, precision):
+    if not precision > 0:
+        raise ValueError(
+            "`precision` is the largest spacing of the stored numbers and must "
+            f"be positive, for example 1e-6. Received: {precision!r}."
+        )
+    quantum = 2.0 ** math.floor(math.log2(precision))
+    if np.iscomplexobj(entries):
+        entries = np.stack([entries.real, entries.imag])
+    counts = np.rint(entries / quantum)
+    if not (np.abs(counts) < 2**31).all():
+        raise ValueError(
+            f"The largest entry, {np.abs(entries).max()}, does not fit into 32 "
+            f"bits in steps of {quantum}. Choose a coarser `precision`, or "
+            "`None` to store the numbers as they are."
+        )
+    return counts.astype("i4"), quantum
+
+
+def _restore_numbers(entries, quantum):
+    if quantum is None:
+        return entries
+    entries = entries * float(quantum)
+    return entries[0] + 1j * entries[1] if entries.ndim == 2 else entries
+
+
+def _filters(compression):
+    if compression not in range(10):
+        raise ValueError(
+            "`compression` is the level of gzip, 0 (none) to 9. "
+            f"Received: {compression!r}."
+        )
+    if compression == 0:
+        return {}
+    return {
+        "compression": "gzip",
+        "compression_opts": int(compression),
+        "shuffle": True,
+    }
+
+
+def _boundaries(shapes):
+    sizes = shapes.astype(np.int64).prod(axis=1)
+    return np.concatenate([[0], np.cumsum(sizes)])
+
+
+def _dataset(group, name):
+    if name not in group:
+        raise ValueError(
+            f"{_place(group)}: no dataset `{name}`. Expected a matrix in the "
+            "chunk layout (`atom_pairs`, `chunk_shapes`, `entries`); found: "
+            f"{', '.join(sorted(group)) or 'nothing'}."
+        )
+    return group[name][()]
+
+
+def _place(group):
+    return f"{group.file.filename}, group {group.name}"

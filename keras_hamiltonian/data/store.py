@@ -1,0 +1,336 @@
+"""One HDF5 file that holds many calculations."""
+
+import difflib
+import json
+import os
+import pathlib
+import tempfile
+import threading
+
+import h5py
+import numpy as np
+
+from keras_hamiltonian.data.structure_group import MATRICES
+from keras_hamiltonian.data.structure_group import pair_union as pair_union
+from keras_hamiltonian.data.structure_group import read_atoms
+from keras_hamiltonian.data.structure_group import read_structure
+from keras_hamiltonian.data.structure_group import write_structure
+from keras_hamiltonian.orbitals.basis import OrbitalBasis
+
+FORMAT = "keras_hamiltonian"
+FORMAT_VERSION = 1
+
+
+class HamiltonianStore:
+    """Calculations in one HDF5 file, read one at a time when asked for.
+
+    Opening reads names, basis and spin layout only, so a set may be larger
+    than memory. A store may be pickled and used by several threads and
+    processes: each process opens the file for itself.
+
+    Layout of the file::
+
+        /                        attributes: format, format_version, units,
+                                 orbital_order, spin_layout, spin, basis (JSON),
+                                 attributes (JSON)
+        /names                   names in order
+        /structures/<name>       attributes: spin, basis, source (JSON),
+                                 fermi_level, num_electrons, num_pairs_*
+          atoms/                 numbers, positions, cell, pbc
+          hamiltonian/           see `keras_hamiltonian.data.matrix_group`
+          overlap/
+          initial_hamiltonian/
+
+    Args:
+        path: str or path. The file.
+
+    Raises:
+        ValueError: if the file is missing, no container, or of a newer format.
+
+    Example:
+
+    >>> store = HamiltonianStore("graphene.h5")          # doctest: +SKIP
+    >>> len(store), store.names[0], store.basis           # doctest: +SKIP
+    (32, '000', OrbitalBasis({'C': '2s 2p 1d'}))
+    >>> store["000"].hamiltonian                          # doctest: +SKIP
+    BlockMatrix(828 pairs, 139932 numbers, float64)
+    """
+
+    def __init__(self, path):
+        self.path = pathlib.Path(path).absolute()
+        self._open_state()
+        with self._lock:
+            root = self._open()
+            _check_format(self.path, root)
+            self.names = tuple(root["names"].asstr()[()].tolist())
+            self.spin = str(root.attrs["spin"])
+            self.basis = OrbitalBasis(json.loads(root.attrs["basis"]))
+            self.attributes = json.loads(root.attrs["attributes"])
+        self._positions = {name: k for k, name in enumerate(self.names)}
+
+    @classmethod
+    def write(
+        cls,
+        path,
+        calculations,
+        attributes=None,
+        precision=None,
+        compression=0,
+    ):
+        """Writes calculations into a new file, which appears when complete.
+
+        Of two Hermitian partners one is stored, if they agree exactly (or, if
+        the matrix is rounded, to 1e-6 eV); other matrices are stored whole. No
+        float32 is offered: it has the size of a rounded number, errors that
+        grow with the entry (5e-7 eV at 10 eV), and compresses less.
+
+        Args:
+            path: str or path. An existing file is replaced at the end.
+            calculations: iterable of `Calculation`; one is held at a time. One
+                without a name gets its number.
+            attributes: dict. Anything JSON: origin, settings, licence.
+            precision: float, or dict from matrix name (`"hamiltonian"`,
+                `"overlap"`, `"initial_hamiltonian"`) to float. Numbers are
+                rounded to multiples of the largest power of two that does not
+                exceed it; eV, for the overlap no unit. `None` keeps every bit.
+            compression: int. Level of gzip with byte shuffle, 0 for none.
+
+        Returns:
+            The opened `HamiltonianStore`.
+
+        Raises:
+            ValueError: for no calculations, a repeated name, mixed spin
+                layouts, or one element with two bases.
+        """
+        path = pathlib.Path(path).absolute()
+        precision = _precisions(precision)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(
+            prefix=f".{path.name}.", suffix=".partial", dir=path.parent
+        )
+        os.close(handle)
+        try:
+            with h5py.File(temporary, "w") as root:
+                _write_all(root, calculations, precision, compression)
+                root.attrs["attributes"] = json.dumps(attributes or {})
+            # mkstemp makes the file private; others read data sets too.
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+        return cls(path)
+
+    def __len__(self):
+        return len(self.names)
+
+    def __getitem__(self, key):
+        name = self._name(key)
+        with self._lock:
+            return read_structure(self._structure(name), name)
+
+    def __iter__(self):
+        return (self[name] for name in self.names)
+
+    def __contains__(self, name):
+        return name in self._positions
+
+    def atoms(self, key):
+        """The `ase.Atoms` of a structure alone, without its matrices."""
+        name = self._name(key)
+        with self._lock:
+            return read_atoms(self._structure(name)["atoms"])
+
+    def pair_counts(self, key):
+        """How many pairs a structure has in H, in S and in both.
+
+        Returns:
+            Dict with `hamiltonian`, `overlap` and `both`; no matrix is read.
+        """
+        name = self._name(key)
+        with self._lock:
+            attributes = self._structure(name).attrs
+            return {
+                which: int(attributes[f"num_pairs_{which}"])
+                for which in ("hamiltonian", "overlap", "both")
+            }
+
+    def describe(self):
+        """What the file holds, in words, with pairs only H or only S has."""
+        lines = [
+            f"{self.path.name}: {len(self)} structures, spin {self.spin}, "
+            f"basis {self.basis.to_dict()}"
+        ]
+        for name in self.names:
+            counts = self.pair_counts(name)
+            both = counts["both"]
+            lines.append(
+                f"  {name}: {self.atoms(name).get_chemical_formula()}, "
+                f"{both} pairs in H and S, "
+                f"{counts['hamiltonian'] - both} in H only, "
+                f"{counts['overlap'] - both} in S only"
+            )
+        return "\n".join(lines)
+
+    def close(self):
+        """Closes the file; the next reading opens it again."""
+        with self._lock:
+            if self._file is not None and self._process == os.getpid():
+                self._file.close()
+            self._file = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.close()
+
+    def __getstate__(self):
+        state = dict(self.__dict__)
+        for name in ("_file", "_process", "_lock"):
+            del state[name]
+        return state
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        self._open_state()
+
+    def __repr__(self):
+        return (
+            f"HamiltonianStore({self.path.name}: {len(self)} structures, "
+            f"{', '.join(self.basis.symbols)}, spin {self.spin})"
+        )
+
+    def _open_state(self):
+        self._file = None
+        self._process = None
+        self._lock = threading.RLock()
+
+    def _open(self):
+        """The open file of this process (a fork must not share the handle)."""
+        if self._file is None or self._process != os.getpid():
+            self._file = _open_file(self.path)
+            self._process = os.getpid()
+        return self._file
+
+    def _structure(self, name):
+        return self._open()["structures"][name]
+
+    def _name(self, key):
+        if isinstance(key, int | np.integer):
+            if not -len(self) <= key < len(self):
+                raise IndexError(
+                    f"{self.path} holds {len(self)} structures. "
+                    f"Received: index {key}."
+                )
+            return self.names[key]
+        if key not in self._positions:
+            near = difflib.get_close_matches(str(key), self.names, n=3)
+            raise ValueError(
+                f"{self.path} has no structure {key!r}. It holds {len(self)}, "
+                f"for example {', '.join(near or self.names[:3])}."
+            )
+        return key
+
+
+def is_store(path):
+    """Whether a file is a container that `HamiltonianStore` wrote."""
+    try:
+        with h5py.File(path, "r") as root:
+            return root.attrs.get("format") == FORMAT
+    except OSError:
+        return False
+
+
+def _write_all(root, calculations, precision, compression):
+    names = {}
+    spin = basis = None
+    structures = root.create_group("structures")
+    for number, calculation in enumerate(calculations):
+        name = calculation.name or f"{number:06d}"
+        _check_name(name, names)
+        names[name] = None
+        if spin not in (None, calculation.spin):
+            raise ValueError(
+                f"Structure {name!r} has the spin layout {calculation.spin!r}, "
+                f"those before it {spin!r}. Write one file per layout."
+            )
+        spin = calculation.spin
+        own = calculation.basis
+        basis = own if basis is None else basis.union(own)
+        write_structure(
+            structures.create_group(name), calculation, precision, compression
+        )
+    if not names:
+        raise ValueError(
+            "A container needs at least one calculation. Received: none."
+        )
+    root.create_dataset("names", data=list(names), dtype=h5py.string_dtype())
+    root.attrs.update(
+        {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "units": "energies eV, lengths Å",
+            "orbital_order": "shells outer, m = -l..l inner: p (y, z, x)",
+            "spin_layout": "per atom pair [[uu, ud], [du, dd]]",
+            "spin": spin,
+            "basis": json.dumps(basis.to_dict()),
+        }
+    )
+
+
+def _open_file(path):
+    if not path.is_file():
+        raise ValueError(
+            f"{path} does not exist. Expected a container written by "
+            "`HamiltonianStore.write`."
+        )
+    try:
+        # Reading needs no lock on the file, and network disks often lack one.
+        return h5py.File(path, "r", locking=False)
+    except OSError as error:
+        raise ValueError(
+            f"{path} cannot be opened as HDF5 ({error}). If it was copied, "
+            "copy it again; a container is made by `HamiltonianStore.write`."
+        ) from error
+
+
+def _check_format(path, root):
+    if root.attrs.get("format") != FORMAT or "names" not in root:
+        raise ValueError(
+            f"{path} is HDF5 but no container of {FORMAT}: it holds "
+            f"{', '.join(sorted(root)[:5]) or 'nothing'}. A DeepH folder is "
+            "read by `data_tools.deeph`; write the result with "
+            "`HamiltonianStore.write`."
+        )
+    version = int(root.attrs["format_version"])
+    if version > FORMAT_VERSION:
+        raise ValueError(
+            f"{path} has format version {version}; this program reads up to "
+            f"version {FORMAT_VERSION}. Install a newer {FORMAT}."
+        )
+
+
+def _check_name(name, names):
+    if name in names:
+        raise ValueError(
+            f"Two structures are called {name!r}. Give each its own name."
+        )
+    if "/" in name or name in (".", ".."):
+        raise ValueError(
+            "A name may not contain a slash: it names a group of the file. "
+            f"Received: {name!r}."
+        )
+
+
+def _precisions(precision):
+    if precision is None or isinstance(precision, dict):
+        precision = precision or {}
+    else:
+        precision = dict.fromkeys(MATRICES, precision)
+    unknown = set(precision) - set(MATRICES)
+    if unknown:
+        raise ValueError(
+            f"`precision` names {sorted(unknown)}; the matrices are {MATRICES}."
+        )
+    return precision
