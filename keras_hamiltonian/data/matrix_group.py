@@ -8,8 +8,10 @@ and `partner` `(P,)` say where the block and its conjugate transpose stand in
 the whole matrix, so that the order of the pairs survives.
 
 Rounded entries are 32-bit integers that count the attribute `quantum` (a power
-of two, so that reading multiplies exactly); complex ones have the shape
-`(2, M)`, real parts first.
+of two, so that reading multiplies exactly), in zigzag order: 0, -1, 1, -2, ...
+are written as 0, 1, 2, 3, ... so that the high bytes of small numbers are zero
+(14 % smaller than two's complement). Complex ones have the shape `(2, M)`, real
+parts first.
 """
 
 import math
@@ -37,29 +39,25 @@ def write_matrix(group, matrix, precision=None, compression=0):
         ValueError: if `precision` is not positive, or so fine that 32 bits do
             not hold the largest entry.
     """
-    filters = _filters(compression)
+    filters = _filters(compression) if len(matrix) else {}
     tolerance = 0.0 if precision is None else HERMITIAN_TOLERANCE
     partners = matrix.reverse_positions()
     is_half_stored = _is_hermitian(matrix, partners, tolerance)
     positions = np.arange(len(matrix))
     if is_half_stored:
         positions = positions[positions <= partners]
-        group.create_dataset("position", data=positions.astype("i4"), **filters)
-        group.create_dataset(
-            "partner", data=partners[positions].astype("i4"), **filters
-        )
+        _write(group, "position", positions.astype("i4"), filters)
+        _write(group, "partner", partners[positions].astype("i4"), filters)
     shapes = matrix.shapes[positions]
-    for name, data in (
-        ("atom_pairs", matrix.atom_pairs[positions].astype("i4")),
-        ("chunk_shapes", shapes.astype("i4")),
-        ("chunk_boundaries", _boundaries(shapes)),
-    ):
-        group.create_dataset(name, data=data, **filters)
+    pairs = matrix.atom_pairs[positions].astype("i4")
+    _write(group, "atom_pairs", pairs, filters)
+    _write(group, "chunk_shapes", shapes.astype("i4"), filters)
+    _write(group, "chunk_boundaries", _boundaries(shapes), filters)
     entries = _gather(matrix, positions)
     if precision is not None:
         entries, quantum = _round(entries, precision)
         group.attrs["quantum"] = quantum
-    group.create_dataset("entries", data=entries, **filters)
+    _write(group, "entries", entries, filters)
     group.attrs["is_half_stored"] = is_half_stored
     group.attrs["num_pairs"] = len(matrix)
 
@@ -164,14 +162,22 @@ def _round(entries, precision):
             f"bits in steps of {quantum}. Choose a coarser `precision`, or "
             "`None` to store the numbers as they are."
         )
-    return counts.astype("i4"), quantum
+    counts = counts.astype("i4")
+    return ((counts << 1) ^ (counts >> 31)).view("u4"), quantum
 
 
 def _restore_numbers(entries, quantum):
     if quantum is None:
         return entries
-    entries = entries * float(quantum)
+    counts = (entries >> 1).astype("i4") ^ -(entries & 1).astype("i4")
+    entries = counts * float(quantum)
     return entries[0] + 1j * entries[1] if entries.ndim == 2 else entries
+
+
+def _write(group, name, data, filters):
+    # One chunk: a matrix is always read whole, and small chunks pack badly.
+    chunks = {"chunks": data.shape} if filters else {}
+    group.create_dataset(name, data=data, **filters, **chunks)
 
 
 def _filters(compression):

@@ -66,6 +66,7 @@ class HamiltonianStore:
             self.spin = str(root.attrs["spin"])
             self.basis = OrbitalBasis(json.loads(root.attrs["basis"]))
             self.attributes = json.loads(root.attrs["attributes"])
+            self.close()
         self._positions = {name: k for k, name in enumerate(self.names)}
 
     @classmethod
@@ -110,7 +111,8 @@ class HamiltonianStore:
         )
         os.close(handle)
         try:
-            with h5py.File(temporary, "w") as root:
+            # From 1.10 on HDF5 indexes a single chunk without a tree (8 kB).
+            with h5py.File(temporary, "w", libver=("v110", "v110")) as root:
                 _write_all(root, calculations, precision, compression)
                 root.attrs["attributes"] = json.dumps(attributes or {})
             # mkstemp makes the file private; others read data sets too.
@@ -236,7 +238,7 @@ class HamiltonianStore:
 def is_store(path):
     """Whether a file is a container that `HamiltonianStore` wrote."""
     try:
-        with h5py.File(path, "r") as root:
+        with h5py.File(path, "r", locking=False) as root:
             return root.attrs.get("format") == FORMAT
     except OSError:
         return False
