@@ -1,0 +1,320 @@
+"""Legacy DeepH folders: one HDF5 dataset per atom pair."""
+
+import dataclasses
+import json
+import pathlib
+import typing
+
+import ase
+import h5py
+import numpy as np
+
+from data_tools import deeph_files
+from keras_hamiltonian.data.calculation import Calculation
+from keras_hamiltonian.orbitals.basis import OrbitalBasis
+from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
+from keras_hamiltonian.orbitals.orders import from_package_order
+from keras_hamiltonian.orbitals.orders import to_package_order
+
+# `prediction` is a Hamiltonian that a model wrote.
+LEGACY_FILES = {
+    "hamiltonian": "hamiltonians.h5",
+    "overlap": "overlaps.h5",
+    "initial_hamiltonian": "hamiltonians_0.h5",
+    "prediction": "hamiltonians_pred.h5",
+}
+
+
+class PredictionReport(typing.NamedTuple):
+    """How a written prediction differs from the Hamiltonian it came from.
+
+    Attributes:
+        num_zero: int. Pairs of the overlap without a block in the Hamiltonian,
+            written as zeros.
+        num_dropped: int. Blocks of the Hamiltonian whose pair the overlap does
+            not have, left out.
+    """
+
+    num_zero: int
+    num_dropped: int
+
+
+def read_legacy(folder, files=None):
+    """Reads a legacy DeepH folder.
+
+    Args:
+        folder: str or path. Holds `element.dat`, `lat.dat`,
+            `site_positions.dat`, `orbital_types.dat`, `info.json` and the
+            matrices.
+        files: dict or `None`. File names that differ from `LEGACY_FILES`, for
+            example `{"hamiltonian": "hamiltonians_pred.h5"}` to read a
+            prediction; the name `None` leaves a matrix out.
+
+    Returns:
+        `Calculation`. A matrix whose file is not there is `None`. Blocks are
+        in m = -l..l; numbers only move, none is computed.
+
+    Raises:
+        ValueError: if a file is missing or does not hold what it should.
+    """
+    folder = pathlib.Path(folder)
+    paths = deeph_files.matrix_paths(folder, LEGACY_FILES, files)
+    atoms = _read_atoms(folder)
+    basis = _read_basis(folder, atoms)
+    info = deeph_files.read_info(folder)
+    matrices = {}
+    for content, path in paths.items():
+        matrix = _read_blocks(path, len(atoms))
+        matrices[content] = to_package_order(
+            matrix, "openmx", basis, atoms.numbers
+        )
+    num_orbitals = [basis.num_orbitals(z) for z in atoms.numbers]
+    return Calculation(
+        atoms,
+        basis,
+        spin=deeph_files.spin_layout(
+            folder, info.get("isspinful"), matrices, num_orbitals
+        ),
+        fermi_level=info.get("fermi_level"),
+        num_electrons=info.get("num_electrons"),
+        name=folder.resolve().name,
+        source={**info.get("source", {}), "format": "DeepH legacy"},
+        **matrices,
+    )
+
+
+def write_legacy(folder, calculation, files=None):
+    """Writes a legacy DeepH folder; the inverse of `read_legacy`.
+
+    Every file is complete or absent at any time. `num_electrons` and `source`
+    go into `info.json` under these names, which DeepH passes over. Collinear
+    blocks stay real.
+
+    Args:
+        folder: str or path. Made if it is not there.
+        calculation: `Calculation`.
+        files: dict or `None`. File names, as in `read_legacy`.
+
+    Raises:
+        ValueError: if the calculation has no matrix, a degree is unknown to
+            the format, or the folder holds a matrix of another calculation.
+    """
+    folder = pathlib.Path(folder)
+    names = deeph_files.matrix_names(LEGACY_FILES, files)
+    matrices = {
+        names[content]: getattr(calculation, content)
+        for content in deeph_files.MATRICES
+        if names[content] and getattr(calculation, content) is not None
+    }
+    if not matrices:
+        raise ValueError("The calculation has no matrix to write.")
+    ordered = {
+        name: _in_file_order(matrix, calculation)
+        for name, matrix in matrices.items()
+    }
+    deeph_files.prepare_folder(folder, LEGACY_FILES, ordered)
+    _write_structure(folder, calculation)
+    shifts = np.concatenate([m.atom_pairs[:, :3] for m in ordered.values()])
+    _write_table(folder / "R_list.dat", np.unique(shifts, axis=0))
+    for name, matrix in ordered.items():
+        _write_blocks(folder / name, matrix)
+    deeph_files.write_info(folder, _info(calculation))
+
+
+def write_prediction(folder, calculation, overlap=None):
+    """Writes a predicted Hamiltonian where DeepH's programs look for it.
+
+    That is `hamiltonians_pred.h5` and `info.json`. DeepH's sparse
+    diagonalisation stops at a pair that `overlaps.h5` does not have, so the
+    file gets exactly the pairs of the overlap. An `info.json` that is there is
+    kept, with its `isspinful` set.
+
+    Args:
+        folder: str or path. Made if it is not there.
+        calculation: `Calculation` with a Hamiltonian.
+        overlap: `BlockMatrix` that gives the pairs. Defaults to the
+            calculation's; without either, the Hamiltonian's own pairs are
+            written.
+
+    Returns:
+        `PredictionReport`: how many blocks were missing and how many left out.
+
+    Raises:
+        ValueError: if there is no Hamiltonian, or the overlap is not one of
+            this structure.
+    """
+    if calculation.hamiltonian is None:
+        raise ValueError("The calculation has no Hamiltonian to write.")
+    folder = pathlib.Path(folder)
+    matrix = calculation.hamiltonian
+    overlap = calculation.overlap if overlap is None else overlap
+    report = PredictionReport(0, 0)
+    if overlap is not None:
+        # Checks that the overlap is one of this structure.
+        calculation = dataclasses.replace(calculation, overlap=overlap)
+        doubling = 2 if calculation.is_spinful else 1
+        matrix = deeph_files.on_pairs(
+            matrix, list(overlap.index), doubling * calculation.num_orbitals
+        )
+        num_shared = len(overlap.index.keys() & calculation.hamiltonian.index)
+        report = PredictionReport(
+            num_zero=len(overlap) - num_shared,
+            num_dropped=len(calculation.hamiltonian) - num_shared,
+        )
+    matrix = _in_file_order(matrix, calculation)
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_blocks(folder / LEGACY_FILES["prediction"], matrix)
+    info = {**_info(calculation), **deeph_files.read_info(folder)}
+    info["isspinful"] = calculation.is_spinful
+    deeph_files.write_info(folder, info)
+    return report
+
+
+def _in_file_order(matrix, calculation):
+    numbers = calculation.atoms.numbers
+    return from_package_order(matrix, "openmx", calculation.basis, numbers)
+
+
+def _info(calculation):
+    return {
+        "nsites": len(calculation.atoms),
+        "isorthogonal": False,
+        "isspinful": calculation.is_spinful,
+        "norbits": int(calculation.num_orbitals.sum()),
+        "fermi_level": calculation.fermi_level,
+        "num_electrons": calculation.num_electrons,
+        "source": calculation.source or None,
+    }
+
+
+def _read_numbers(path, dtype=float):
+    if not path.is_file():
+        raise ValueError(
+            f"{path.parent} holds no {path.name}, so it is no complete legacy "
+            "DeepH folder."
+        )
+    try:
+        return np.loadtxt(path, dtype=dtype, ndmin=2)
+    except ValueError as error:
+        raise ValueError(f"{path} is no table of numbers: {error}.") from None
+
+
+def _read_atoms(folder):
+    numbers = _read_numbers(folder / "element.dat", int).ravel()
+    lattice = _read_numbers(folder / "lat.dat")
+    if lattice.shape != (3, 3):
+        raise ValueError(
+            f"{folder / 'lat.dat'} has the shape {lattice.shape}; expected "
+            "(3, 3), columns being the lattice vectors in Å."
+        )
+    positions = _read_numbers(folder / "site_positions.dat")
+    if positions.shape != (3, len(numbers)):
+        hint = (
+            " It looks transposed: an atom is a column here, not a row."
+            if positions.shape == (len(numbers), 3)
+            else ""
+        )
+        raise ValueError(
+            f"{folder / 'site_positions.dat'} has the shape "
+            f"{positions.shape}; expected (3, {len(numbers)}) in Å for the "
+            f"{len(numbers)} atoms of element.dat.{hint}"
+        )
+    return ase.Atoms(numbers, positions.T, cell=lattice.T, pbc=True)
+
+
+def _read_basis(folder, atoms):
+    path = folder / "orbital_types.dat"
+    if not path.is_file():
+        raise ValueError(f"{folder} holds no {path.name}.")
+    try:
+        lines = [
+            tuple(int(l) for l in line.split())
+            for line in path.read_text().splitlines()
+            if line.strip()
+        ]
+    except ValueError as error:
+        raise ValueError(f"{path} is no table of degrees: {error}.") from None
+    if len(lines) != len(atoms):
+        raise ValueError(
+            f"{path} has {len(lines)} lines for {len(atoms)} atoms; expected "
+            "one line per atom with the degrees of its shells."
+        )
+    shells = {}
+    for atom, (symbol, degrees) in enumerate(zip(atoms.symbols, lines)):
+        if shells.setdefault(symbol, degrees) != degrees:
+            raise ValueError(
+                f"{path} gives {symbol} the shells {shells[symbol]} and, for "
+                f"atom {atom + 1}, {degrees}. One model needs one basis per "
+                "element."
+            )
+    return OrbitalBasis(shells)
+
+
+def _read_blocks(path, num_atoms):
+    pairs, blocks = [], []
+    with deeph_files.open_hdf5(path) as file:
+        for name in file.id:
+            pairs.append(_pair(path, name, num_atoms))
+            blocks.append(_read_dataset(path, file, name))
+    return BlockMatrix.from_blocks(pairs, blocks)
+
+
+def _pair(path, name, num_atoms):
+    try:
+        r1, r2, r3, i, j = json.loads(name)
+    except (ValueError, TypeError):
+        raise ValueError(
+            f"{path} holds {name.decode()!r}; expected keys such as "
+            "'[0, 0, 0, 1, 2]': a lattice shift and two atoms, counted from 1."
+        ) from None
+    if not (1 <= i <= num_atoms and 1 <= j <= num_atoms):
+        raise ValueError(
+            f"{path} holds the pair {name.decode()}; expected atoms from 1 to "
+            f"{num_atoms}."
+        )
+    return r1, r2, r3, i - 1, j - 1
+
+
+def _read_dataset(path, file, name):
+    # h5py's low level: a folder holds thousands of small datasets.
+    try:
+        dataset = h5py.h5d.open(file.id, name)
+    except (KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path} holds {name.decode()!r}, which HDF5 "
+            f"{h5py.version.hdf5_version} cannot open ({error}). A file of "
+            "HDF5 2.0 needs h5py 3.15 or newer."
+        ) from None
+    block = np.empty(dataset.shape, dataset.dtype)
+    dataset.read(h5py.h5s.ALL, h5py.h5s.ALL, block)
+    if block.ndim != 2:
+        raise ValueError(
+            f"{path}, {name.decode()}: a block has two dimensions. Received "
+            f"the shape {block.shape}."
+        )
+    return block
+
+
+def _write_blocks(path, matrix):
+    with deeph_files.replacing(path) as temporary:
+        with h5py.File(temporary, "w") as file:
+            for pair, block in zip(matrix.atom_pairs.tolist(), matrix.blocks()):
+                *shift, i, j = pair
+                file.create_dataset(str([*shift, i + 1, j + 1]), data=block)
+
+
+def _write_structure(folder, calculation):
+    atoms, basis = calculation.atoms, calculation.basis
+    lattice = np.asarray(atoms.cell).T
+    _write_table(folder / "lat.dat", lattice)
+    _write_table(folder / "rlat.dat", 2 * np.pi * np.linalg.inv(lattice).T)
+    _write_table(folder / "site_positions.dat", atoms.positions.T)
+    _write_table(folder / "element.dat", atoms.numbers[:, None])
+    degrees = [basis.shells[symbol] for symbol in atoms.symbols]
+    _write_table(folder / "orbital_types.dat", degrees)
+
+
+def _write_table(path, rows):
+    # str of a double is its shortest exact form.
+    lines = ("\t".join(str(x) for x in row) for row in rows)
+    deeph_files.write_text(path, "\n".join(lines) + "\n")
