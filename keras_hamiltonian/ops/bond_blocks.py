@@ -1,0 +1,121 @@
+"""From bond channels to hopping blocks in the crystal's own axes."""
+
+import keras
+import numpy as np
+
+from keras_hamiltonian.irreps.bond import bond_dim
+from keras_hamiltonian.ops.bonds import join_channels
+from keras_hamiltonian.ops.bonds import split_channels
+
+
+def frame_blocks(bonds, layout):
+    """Blocks in the frame of the bond.
+
+    Args:
+        bonds: dict from kind to `(N, M, d, channels)` tensors, all kinds and
+            channels of the layout.
+        layout: `BondBlockLayout`.
+
+    Returns:
+        `(N, M, rows, rows)` tensor in frame order, or `(N, M, 3, rows, rows)`
+        for the vector part.
+    """
+    sizes = {kind: [] for kind in layout.channels}
+    for slab in layout.slabs:
+        for kind in slab.kinds:
+            sizes[kind].append(slab.num_channels)
+    pieces = {
+        kind: iter(split_channels(bonds[kind], sizes[kind])) for kind in sizes
+    }
+    num_kinds = layout.mmax + 1
+    rows = {}
+    for slab in layout.slabs:
+        block = _slab_block([next(pieces[k]) for k in slab.kinds], slab, layout)
+        rows.setdefault(slab.spin, {}).setdefault(slab.m1, []).append(block)
+    parts = [
+        keras.ops.concatenate(
+            [join_channels(rows[spin][m]) for m in range(num_kinds)], axis=-2
+        )
+        for spin in rows
+    ]
+    if layout.part == "scalar":
+        return parts[0][:, :, 0]
+    return keras.ops.concatenate(parts, axis=2)
+
+
+def _slab_block(pieces, slab, layout):
+    """One slab: `(N, M, d_spin, d1 · n1, d2 · n2)`."""
+    x = pieces[0] if len(pieces) == 1 else keras.ops.concatenate(pieces, axis=2)
+    d1, d2 = min(slab.m1, 1) + 1, min(slab.m2, 1) + 1
+    n1, n2 = len(layout.shells_of[slab.m1]), len(layout.shells_of[slab.m2])
+    if not np.array_equal(slab.coupling, np.eye(len(slab.coupling))):
+        coupling = keras.ops.convert_to_tensor(slab.coupling, dtype=x.dtype)
+        x = coupling @ x
+    shape = keras.ops.shape(x)[:2]
+    spin = bond_dim(slab.spin)
+    x = keras.ops.reshape(x, (*shape, spin, d1, d2, n1, n2))
+    x = keras.ops.transpose(x, (0, 1, 2, 3, 5, 4, 6))
+    return keras.ops.reshape(x, (*shape, spin, d1 * n1, d2 * n2))
+
+
+def shell_rotations(wigner, layout):
+    """Block-diagonal Wigner matrices of a whole table of shells.
+
+    Args:
+        wigner: list of `(N, M, 2l+1, 2l+1)` tensors, as `wigner_d` gives.
+        layout: `BondBlockLayout`.
+
+    Returns:
+        `(N, M, rows, rows)` tensor: rows in frame order, columns in the
+        table's own order.
+    """
+    num_atoms, num_neighbors = keras.ops.shape(wigner[0])[:2]
+    flat = [
+        keras.ops.reshape(w, (num_atoms, num_neighbors, -1))
+        for w in wigner[: layout.mmax]
+    ]
+    ones = keras.ops.ones_like(wigner[0][:, :, 0, :1])
+    entries = keras.ops.concatenate(
+        [keras.ops.zeros_like(ones), ones, *flat], axis=-1
+    )
+    index = _rotation_index(layout)
+    taken = keras.ops.take(entries, index.ravel(), axis=-1)
+    shape = (num_atoms, num_neighbors, *index.shape)
+    return keras.ops.reshape(taken, shape)
+
+
+def _rotation_index(layout):
+    """Where each entry of the block-diagonal matrix stands among 0, 1 and
+    the entries of the Wigner matrices."""
+    starts = np.cumsum([0] + [2 * l + 1 for l in layout.shells])
+    offsets = [1]
+    for l in range(layout.mmax):
+        offsets.append(offsets[-1] + (2 * l + 1) ** 2)
+    index = np.zeros((layout.num_rows, layout.num_rows), dtype="int32")
+    row = 0
+    for m in range(layout.mmax + 1):
+        for component in range(1 if m == 0 else 2):
+            for k in layout.shells_of[m]:
+                l = layout.shells[k]
+                source = 0 if m == 0 else 2 * m - 1 + component
+                begin = offsets[l] + source * (2 * l + 1)
+                index[row, starts[k] : starts[k + 1]] = np.arange(
+                    begin, begin + 2 * l + 1
+                )
+                row += 1
+    return index
+
+
+def rotate_blocks_out(blocks, rotations):
+    """Turns frame blocks into the crystal's axes: `Uᵀ B U`.
+
+    Args:
+        blocks: `(N, M, rows, rows)` or `(N, M, 3, rows, rows)` tensor.
+        rotations: `(N, M, rows, rows)` tensor from `shell_rotations`.
+
+    Returns:
+        Tensor of the shape of `blocks`, rows and columns in table order.
+    """
+    if len(blocks.shape) == 5:
+        rotations = rotations[:, :, None]
+    return keras.ops.swapaxes(rotations, -1, -2) @ (blocks @ rotations)
