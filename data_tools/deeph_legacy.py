@@ -283,7 +283,7 @@ def _read_dataset(path, file, name):
         raise ValueError(
             f"{path} holds {name.decode()!r}, which HDF5 "
             f"{h5py.version.hdf5_version} cannot open ({error}). A file of "
-            "HDF5 2.0 needs h5py 3.15 or newer."
+            "HDF5 2.0 needs an h5py built with it (3.16 or newer)."
         ) from None
     block = np.empty(dataset.shape, dataset.dtype)
     dataset.read(h5py.h5s.ALL, h5py.h5s.ALL, block)
