@@ -36,7 +36,7 @@ def _odd_positive(m):
 # made the numbers.
 _PROGRAMS = {
     "openmx": (_OPENMX, _plus),
-    "siesta": (_ASCENDING, _condon_shortley),
+    "siesta": ({l: _ASCENDING[l] for l in range(3)}, _condon_shortley),
     "fhi-aims": (_ASCENDING, _odd_positive),
     "abacus": (_ZERO_FIRST, _condon_shortley),
 }
