@@ -1,0 +1,246 @@
+"""The overlap of new structures, without a DFT program."""
+
+import warnings
+
+import numpy as np
+
+from keras_hamiltonian.orbitals.basis import OrbitalBasis
+from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
+from keras_hamiltonian.physics.reach import estimate_reaches
+from keras_hamiltonian.physics.two_centre import TwoCentreIntegrals
+from keras_hamiltonian.physics.two_centre import decode_array
+from keras_hamiltonian.physics.two_centre import encode_array
+from keras_hamiltonian.physics.two_centre import slater_koster
+from keras_hamiltonian.structures.neighbors import pairs_within
+
+# A bond may be this much shorter than any in the data, in Å.
+SHORTEST_MARGIN = 0.1
+# The overlap of an atom with itself is one constant block per element, and
+# blocks of a bond have the two-centre form; files round to about 1e-7.
+TWO_CENTRE_TOLERANCE = 1e-5
+
+
+class TwoCentreOverlap:
+    """Overlap matrix of any structure, learned from structures that have one.
+
+    The overlap of two atoms depends on their bond alone. In the frame of the
+    bond it is a table of functions of the distance (Slater-Koster integrals),
+    which `fit` reads off known overlaps to about 1e-6.
+
+    Args:
+        basis: `OrbitalBasis`.
+        reaches: dict from element symbol to the reach of its orbitals, in Å.
+        onsite: dict from element symbol to the `(n, n)` overlap of an atom
+            with itself.
+        integrals: dict from sorted pairs of symbols to `TwoCentreIntegrals`.
+
+    Example:
+
+    >>> overlap = TwoCentreOverlap.fit(store[name] for name in split.train)
+    >>> overlap(ase.io.read("twisted.cif"))
+    BlockMatrix(2268 pairs, 383292 numbers, float64)
+    """
+
+    def __init__(self, basis, reaches, onsite, integrals):
+        self.basis = basis
+        self.reaches = dict(reaches)
+        self.onsite = onsite
+        self.integrals = integrals
+        self._has_warned = False
+
+    @classmethod
+    def fit(cls, calculations, reaches=None):
+        """Reads the two-centre integrals off known overlaps.
+
+        Args:
+            calculations: iterable of `Calculation`; those without an overlap
+                are skipped.
+            reaches: dict from element symbol to the reach of its orbitals, in
+                Å. Defaults to `estimate_reaches` of the calculations.
+
+        Returns:
+            `TwoCentreOverlap`.
+
+        Raises:
+            ValueError: if no calculation has an overlap, their bases differ,
+                or the overlap is not a two-centre matrix.
+        """
+        known = [c for c in calculations if c.overlap is not None]
+        if not known:
+            raise ValueError("None of the calculations has an overlap.")
+        basis = known[0].basis
+        for calculation in known[1:]:
+            basis = basis.union(calculation.basis)
+        reaches = estimate_reaches(known) if reaches is None else reaches
+        data = {}
+        for calculation in known:
+            for key, values in _integrals_of(calculation, basis):
+                data.setdefault(key, []).append(values)
+        onsite = {
+            a: _constant(a, np.concatenate(blocks))
+            for (a, b), blocks in data.items()
+            if b is None
+        }
+        integrals = {
+            (a, b): TwoCentreIntegrals.fit(
+                (basis.shells[a], basis.shells[b]),
+                reaches[a] + reaches[b],
+                np.concatenate([distances for distances, _ in parts]),
+                np.concatenate([values for _, values in parts]),
+                is_symmetric=a == b,
+            )
+            for (a, b), parts in sorted(data.items(), key=str)
+            if b is not None
+        }
+        return cls(basis, reaches, onsite, integrals)
+
+    def __call__(self, atoms):
+        """Overlap of a structure.
+
+        Args:
+            atoms: `ase.Atoms`.
+
+        Returns:
+            `BlockMatrix` of all pairs within the reach of the orbitals,
+            exactly symmetric.
+
+        Raises:
+            ValueError: for an element or a pair of elements without data, or
+                a bond shorter than any in the data.
+        """
+        pairs = pairs_within(atoms, self.reaches)
+        partners = _partners(pairs)
+        symbols = np.array(atoms.get_chemical_symbols())
+        first, second = symbols[pairs[:, 3]], symbols[pairs[:, 4]]
+        shifts = pairs[:, :3] @ np.asarray(atoms.cell)
+        vectors = atoms.positions[pairs[:, 4]] + shifts
+        vectors = vectors - atoms.positions[pairs[:, 3]]
+        blocks = [None] * len(pairs)
+        own = partners == np.arange(len(pairs))
+        for k in np.flatnonzero(own):
+            blocks[k] = self.onsite[first[k]]
+        one_way = (first < second) | (
+            (first == second) & (np.arange(len(pairs)) < partners)
+        )
+        for a, b in sorted(set(zip(first[one_way], second[one_way]))):
+            chosen = np.flatnonzero(one_way & (first == a) & (second == b))
+            integrals = self._integrals(a, b, pairs[chosen], vectors[chosen])
+            for k, block in zip(chosen, integrals.blocks(vectors[chosen])):
+                blocks[k], blocks[partners[k]] = block, block.T
+        return BlockMatrix.from_blocks(pairs, blocks)
+
+    def to_dict(self):
+        """JSON-ready form, for the configuration of a model or a file."""
+        return {
+            "basis": self.basis.to_dict(),
+            "reaches": self.reaches,
+            "onsite": {s: encode_array(m) for s, m in self.onsite.items()},
+            "integrals": [
+                {"elements": list(pair), **integrals.to_dict()}
+                for pair, integrals in self.integrals.items()
+            ],
+        }
+
+    @classmethod
+    def from_dict(cls, config):
+        """From what `to_dict` returned."""
+        return cls(
+            OrbitalBasis(config["basis"]),
+            config["reaches"],
+            {s: decode_array(m) for s, m in config["onsite"].items()},
+            {
+                tuple(entry["elements"]): TwoCentreIntegrals.from_dict(entry)
+                for entry in config["integrals"]
+            },
+        )
+
+    def _integrals(self, a, b, pairs, vectors):
+        """The integrals of two elements, once the distances are checked."""
+        distances = np.linalg.norm(vectors, axis=1)
+        k = distances.argmin()
+        bond = (
+            f"Atoms {pairs[k, 3]} ({a}) and {pairs[k, 4]} ({b}), "
+            f"{distances[k]:.3f} Å apart, "
+        )
+        integrals = self.integrals.get((a, b))
+        if integrals is None:
+            raise ValueError(
+                f"{bond}overlap, but no structure of the fit has the pair "
+                f"{a}-{b} within {self.reaches[a] + self.reaches[b]:.2f} Å. "
+                "Fit with a structure that has it."
+            )
+        shortest = integrals.covered[0, 0]
+        if distances[k] < shortest - SHORTEST_MARGIN:
+            raise ValueError(
+                f"{bond}are closer than any {a}-{b} pair of the fit "
+                f"({shortest:.3f} Å). Fit with a structure that has such "
+                "bonds, or check the positions."
+            )
+        self._warn_of_gaps(a, b, integrals, distances)
+        return integrals
+
+    def _warn_of_gaps(self, a, b, integrals, distances):
+        away = integrals.distance_to_data(distances)
+        k = away.argmax()
+        if self._has_warned or away[k] <= SHORTEST_MARGIN:
+            return
+        self._has_warned = True
+        ranges = ", ".join(f"{x:.2f}-{y:.2f}" for x, y in integrals.covered)
+        warnings.warn(
+            f"The overlap of {a}-{b} at {distances[k]:.3f} Å is interpolated "
+            f"between distances of the fit ({ranges} Å); there its error may "
+            "reach 1e-3. Structures with such distances make the fit better.",
+            stacklevel=4,
+        )
+
+
+def _integrals_of(calculation, basis):
+    """Onsite blocks, and integrals of each pair of elements, of a structure."""
+    overlap = calculation.overlap
+    pairs = overlap.atom_pairs
+    symbols = np.array(calculation.atoms.get_chemical_symbols())
+    first, second = symbols[pairs[:, 3]], symbols[pairs[:, 4]]
+    vectors = calculation.edge_vectors(pairs)
+    is_onsite = ~pairs[:, :3].any(axis=1) & (pairs[:, 3] == pairs[:, 4])
+    for a in sorted(set(symbols)):
+        chosen = np.flatnonzero(is_onsite & (first == a))
+        yield (str(a), None), np.array([overlap.block(k) for k in chosen])
+    # Of a bond and its reverse one is enough.
+    partners = overlap.reverse_positions()
+    is_first = (partners < 0) | (np.arange(len(pairs)) < partners)
+    forward = (first < second) | ((first == second) & is_first & ~is_onsite)
+    for a, b in sorted(set(zip(first[forward], second[forward]))):
+        chosen = np.flatnonzero(forward & (first == a) & (second == b))
+        integrals, error = slater_koster(
+            (basis.shells[a], basis.shells[b]),
+            vectors[chosen],
+            np.array([overlap.block(k) for k in chosen]),
+        )
+        if error > TWO_CENTRE_TOLERANCE:
+            raise ValueError(
+                f"The overlap of {a}-{b} in {calculation.name!r} is no "
+                f"two-centre matrix: it deviates by {error:.1e} in the frame "
+                "of the bond. The orbital order or the positions of the file "
+                "are not what the reader took them for."
+            )
+        distances = np.linalg.norm(vectors[chosen], axis=1)
+        yield (str(a), str(b)), (distances, integrals)
+
+
+def _constant(symbol, blocks):
+    mean = blocks.mean(axis=0)
+    spread = np.abs(blocks - mean).max()
+    if spread > TWO_CENTRE_TOLERANCE:
+        raise ValueError(
+            f"The overlap of {symbol} with itself varies by {spread:.1e} "
+            "between atoms. One element needs one basis."
+        )
+    return (mean + mean.T) / 2
+
+
+def _partners(pairs):
+    """Position of the reverse of each pair; its own for onsite pairs."""
+    index = {tuple(pair): k for k, pair in enumerate(pairs.tolist())}
+    return np.array(
+        [index[-x, -y, -z, j, i] for x, y, z, i, j in pairs.tolist()]
+    )
