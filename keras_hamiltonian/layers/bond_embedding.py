@@ -1,0 +1,47 @@
+"""First features of a bond."""
+
+import keras
+
+from keras_hamiltonian.ops.bonds import dense
+
+
+@keras.saving.register_keras_serializable(package="keras_hamiltonian")
+class BondEmbedding(keras.layers.Layer):
+    """Scalars of a bond from its length and elements.
+
+    Args:
+        num_features: int. Radial features that come in.
+        channels: int. Scalars (`"0+"`) that go out.
+
+    Call arguments:
+        radial: `(N, M, num_features)` from `RadialFeatures`.
+
+    Output: bond features of the kind `"0+"`.
+    """
+
+    def __init__(self, num_features, channels, **kwargs):
+        super().__init__(**kwargs)
+        self.num_features = num_features
+        self.channels = channels
+        self.kernel = self.add_weight(
+            shape=(num_features, channels),
+            initializer=keras.initializers.RandomNormal(stddev=0.5),
+            name="kernel",
+        )
+
+    def build(self, radial_shape):
+        self.built = True
+
+    def call(self, radial):
+        x = dense(radial, keras.ops.convert_to_tensor(self.kernel))
+        return {"0+": x[:, :, None]}
+
+    def compute_output_shape(self, radial_shape):
+        return {"0+": (*radial_shape[:2], 1, self.channels)}
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_features": self.num_features,
+            "channels": self.channels,
+        }

@@ -1,0 +1,44 @@
+"""Lengths, frames and Wigner matrices of all bonds."""
+
+import keras
+
+from keras_hamiltonian.ops.wigner_d import bond_frames
+from keras_hamiltonian.ops.wigner_d import wigner_d
+
+
+@keras.saving.register_keras_serializable(package="keras_hamiltonian")
+class BondGeometry(keras.layers.Layer):
+    """What the other layers need to know about the bonds, computed once.
+
+    Args:
+        lmax: int. Largest degree to be turned, at least 1.
+
+    Input shape: `(N, M, 3)`, bond vectors in Å.
+    Output: a dict of `"lengths"` `(N, M)` in Å and `"wigner"`, the list of
+        `(N, M, 2l+1, 2l+1)` tensors of `ops.wigner_d` for l = 1..lmax.
+    Raises: `ValueError` if `lmax` is below 1.
+    """
+
+    def __init__(self, lmax, **kwargs):
+        super().__init__(**kwargs)
+        if lmax < 1:
+            raise ValueError(f"`lmax` is at least 1. Received: {lmax}.")
+        self.lmax = lmax
+
+    def call(self, edge_vectors):
+        squared = keras.ops.sum(edge_vectors * edge_vectors, axis=-1)
+        return {
+            "lengths": keras.ops.sqrt(squared),
+            "wigner": wigner_d(bond_frames(edge_vectors), self.lmax),
+        }
+
+    def compute_output_shape(self, edge_vectors_shape):
+        leading = tuple(edge_vectors_shape[:2])
+        degrees = range(1, self.lmax + 1)
+        return {
+            "lengths": leading,
+            "wigner": [(*leading, 2 * l + 1, 2 * l + 1) for l in degrees],
+        }
+
+    def get_config(self):
+        return {**super().get_config(), "lmax": self.lmax}

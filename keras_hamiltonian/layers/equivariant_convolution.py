@@ -1,0 +1,159 @@
+"""What a bond says about its atoms: gated product with the bond direction."""
+
+import keras
+
+from keras_hamiltonian.irreps.bond import bond_channels
+from keras_hamiltonian.irreps.bond import bond_dim
+from keras_hamiltonian.irreps.bond import irrep_kinds
+from keras_hamiltonian.irreps.irreps import Irrep
+from keras_hamiltonian.irreps.irreps import Irreps
+from keras_hamiltonian.layers.so2_linear import SO2Linear
+from keras_hamiltonian.ops.bonds import dense
+from keras_hamiltonian.ops.bonds import join_channels
+from keras_hamiltonian.ops.bonds import split_channels
+
+
+@keras.saving.register_keras_serializable(package="keras_hamiltonian")
+class EquivariantConvolution(keras.layers.Layer):
+    """Convolution of atom and bond features in the frame of the bond.
+
+    Mixes [first atom | second atom | bond] by an SO(2) linear map, passes the
+    `0e` channels through SiLU and multiplies all others by a sigmoid of extra
+    scalars, then multiplies each channel by a function of the bond's length
+    and elements. It spans the tensor product with the spherical harmonics of
+    the bond.
+
+    Args:
+        irreps_atoms: str. Irreps of the features at both ends.
+        irreps_bonds: str. Irreps whose channels the bond features have.
+        irreps_out: str. Irreps of the message.
+        radial_units: sequence of int. Hidden layers of the radial function.
+
+    Call arguments:
+        ends: dict of `"center"` and `"neighbor"` from `BondEnds`.
+        bonds: bond features.
+        radial: `(N, M, features)` from `RadialFeatures`.
+
+    Output: bond features whose channels follow `irreps_out`; kinds that
+        nothing reaches are absent.
+
+    Reference: DeepH-E3 (Gong et al. 2023) for the sequence product, gate,
+        radial weights; eSCN (Passaro & Zitnick 2023) for the frame.
+    """
+
+    def __init__(
+        self,
+        irreps_atoms,
+        irreps_bonds,
+        irreps_out,
+        radial_units=(64, 64),
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.irreps_atoms = Irreps(irreps_atoms)
+        self.irreps_bonds = Irreps(irreps_bonds)
+        self.irreps_out = Irreps(irreps_out)
+        self.radial_units = tuple(radial_units)
+        self.num_gates = self.irreps_out.num_irreps - self.irreps_out.count(
+            "0e"
+        )
+        ends = bond_channels(self.irreps_atoms)
+        channels = bond_channels(self.irreps_out)
+        self.kinds = list(channels)
+        channels["0+"] = channels.get("0+", 0) + self.num_gates
+        self.linear = SO2Linear(
+            [ends, ends, bond_channels(self.irreps_bonds)],
+            channels,
+            dtype=self.dtype_policy,
+            name="linear",
+        )
+        self.kinds = [k for k in self.kinds if k in self.linear.kinds_out]
+        self.radial = [
+            keras.layers.Dense(
+                units,
+                activation="silu",
+                dtype=self.dtype_policy,
+                name=f"radial_{k}",
+            )
+            for k, units in enumerate(self.radial_units)
+        ]
+        self.radial.append(
+            keras.layers.Dense(
+                self.irreps_out.num_irreps,
+                dtype=self.dtype_policy,
+                name="radial_weights",
+            )
+        )
+
+    def build(self, ends_shape, bonds_shape, radial_shape):
+        shape = tuple(radial_shape)
+        for layer in self.radial:
+            layer.build(shape)
+            shape = (*shape[:-1], layer.units)
+        self.built = True
+
+    def call(self, ends, bonds, radial):
+        mixed = self.linear([ends["center"], ends["neighbor"], bonds])
+        for layer in self.radial:
+            radial = _dense(layer, radial)
+        num_sigma = bond_channels(self.irreps_out).get("0+", 0)
+        sigma, gates = mixed["0+"], None
+        if self.num_gates:
+            sigma, gates = split_channels(sigma, [num_sigma, self.num_gates])
+        factors = self._factors(gates, radial[:, :, None, :])
+        result = {}
+        for kind in self.kinds:
+            x = sigma if kind == "0+" else mixed[kind]
+            if kind == "0+" and self._num_scalars:
+                scalars = self._num_scalars
+                first, rest = split_channels(x, [scalars, num_sigma - scalars])
+                x = join_channels([keras.ops.silu(first), rest])
+            result[kind] = x * self._factors_of(kind, factors)
+        return result
+
+    def compute_output_shape(self, ends_shape, bonds_shape, radial_shape):
+        leading = tuple(radial_shape[:2])
+        channels = bond_channels(self.irreps_out)
+        return {
+            kind: (*leading, bond_dim(kind), channels[kind])
+            for kind in self.kinds
+        }
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "irreps_atoms": str(self.irreps_atoms),
+            "irreps_bonds": str(self.irreps_bonds),
+            "irreps_out": str(self.irreps_out),
+            "radial_units": list(self.radial_units),
+        }
+
+    @property
+    def _num_scalars(self):
+        return self.irreps_out.count("0e")
+
+    def _factors(self, gates, radial):
+        """Per irrep channel: radial weight, times the gate if it has one."""
+        if gates is None:
+            return {irrep: radial for _, irrep in self.irreps_out}
+        sizes = [mul for mul, _ in self.irreps_out]
+        gated = [m for m, irrep in self.irreps_out if irrep != Irrep(0, 1)]
+        weights = split_channels(radial, sizes)
+        gates = iter(split_channels(keras.ops.sigmoid(gates), gated))
+        return {
+            irrep: weight if irrep == Irrep(0, 1) else weight * next(gates)
+            for (_, irrep), weight in zip(self.irreps_out, weights)
+        }
+
+    def _factors_of(self, kind, factors):
+        return join_channels(
+            factors[irrep]
+            for _, irrep in self.irreps_out
+            if kind in irrep_kinds(irrep)
+        )
+
+
+def _dense(layer, x):
+    """A Dense layer by `@`, which keeps float64 on torch."""
+    kernel = keras.ops.convert_to_tensor(layer.kernel)
+    return layer.activation(dense(x, kernel) + layer.bias)

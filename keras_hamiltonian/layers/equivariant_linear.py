@@ -1,0 +1,124 @@
+"""Linear map of irreps."""
+
+import keras
+
+from keras_hamiltonian.irreps.irreps import Irrep
+from keras_hamiltonian.irreps.irreps import Irreps
+from keras_hamiltonian.ops.bonds import dense
+from keras_hamiltonian.ops.bonds import join_channels
+from keras_hamiltonian.ops.bonds import split_channels
+
+
+@keras.saving.register_keras_serializable(package="keras_hamiltonian")
+class EquivariantLinear(keras.layers.Layer):
+    """Mixes channels of equal irrep; the only linear map rotation allows.
+
+    Args:
+        irreps_in: str. Input irreps, e.g. `"8x0e + 4x1o"`.
+        irreps_out: str. Output irreps, each term of a kind of its own.
+        num_species: int. If given, every element has weights of its own and
+            the layer takes `species` as a second argument.
+        use_bias: bool. Adds a bias to `0e`. Defaults to `True`.
+
+    Call arguments:
+        features: `(N, irreps_in.dim)`, `ir_mul` layout.
+        species: `(N,)` int, if `num_species` is given.
+
+    Output shape: `(N, irreps_out.dim)`.
+    Units: those of the input.
+    Raises: `ValueError` if an output irrep has no input of its kind.
+
+    Example:
+
+    >>> layer = EquivariantLinear("8x0e + 4x1o", "2x1o")
+    >>> tuple(layer(keras.ops.ones((5, 20))).shape)
+    (5, 6)
+    """
+
+    def __init__(
+        self, irreps_in, irreps_out, num_species=None, use_bias=True, **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.irreps_in = Irreps(irreps_in)
+        self.irreps_out = Irreps(irreps_out)
+        self.num_species = num_species
+        self.use_bias = use_bias
+        missing = [
+            str(irrep)
+            for _, irrep in self.irreps_out
+            if self.irreps_in.count(irrep) == 0
+        ]
+        if missing:
+            raise ValueError(
+                "Every irrep of `irreps_out` needs an input of the same kind; "
+                f"{', '.join(missing)} is unreachable. Received: irreps_in="
+                f"{irreps_in}, irreps_out={irreps_out}. Remove it, or produce "
+                "it in the convolution before this layer."
+            )
+        species = num_species or 1
+        self.kernels = []
+        for mul, irrep in self.irreps_out:
+            size = self.irreps_in.count(irrep)
+            self.kernels.append(
+                self.add_weight(
+                    shape=(species, size, mul),
+                    initializer=keras.initializers.RandomNormal(
+                        stddev=size**-0.5
+                    ),
+                    name=f"kernel_{irrep}",
+                )
+            )
+        self.bias = None
+        scalars = self.irreps_out.count("0e")
+        if use_bias and scalars:
+            self.bias = self.add_weight(
+                shape=(species, scalars), initializer="zeros", name="bias"
+            )
+
+    def build(self, features_shape, species_shape=None):
+        self.built = True
+
+    def call(self, features, species=None):
+        sizes = [mul * irrep.dim for mul, irrep in self.irreps_in]
+        terms = {}
+        for (mul, irrep), term in zip(
+            self.irreps_in, split_channels(features, sizes)
+        ):
+            term = keras.ops.reshape(term, (-1, irrep.dim, mul))
+            terms.setdefault(irrep, []).append(term)
+        pieces = []
+        for (mul, irrep), kernel in zip(self.irreps_out, self.kernels):
+            bias = self.bias if irrep == Irrep(0, 1) else None
+            x = join_channels(terms[irrep])
+            y = self._mix(x, kernel, bias, species)
+            pieces.append(keras.ops.reshape(y, (-1, irrep.dim * mul)))
+        return join_channels(pieces)
+
+    def _mix(self, x, kernel, bias, species):
+        kernel = keras.ops.convert_to_tensor(kernel)
+        bias = None if bias is None else keras.ops.convert_to_tensor(bias)
+        if self.num_species is None or self.num_species == 1:
+            y = dense(x, kernel[0])
+            return y if bias is None else y + bias[0]
+        total = None
+        for k in range(self.num_species):
+            y = dense(x, kernel[k])
+            y = y if bias is None else y + bias[k]
+            is_species = keras.ops.cast(
+                keras.ops.equal(species, k), y.dtype
+            )
+            y = y * is_species[:, None, None]
+            total = y if total is None else total + y
+        return total
+
+    def compute_output_shape(self, features_shape, species_shape=None):
+        return (*features_shape[:-1], self.irreps_out.dim)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "irreps_in": str(self.irreps_in),
+            "irreps_out": str(self.irreps_out),
+            "num_species": self.num_species,
+            "use_bias": self.use_bias,
+        }

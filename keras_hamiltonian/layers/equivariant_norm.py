@@ -1,0 +1,72 @@
+"""Normalisation of irreps, atom by atom."""
+
+import keras
+
+from keras_hamiltonian.irreps.irreps import Irrep
+from keras_hamiltonian.irreps.irreps import Irreps
+from keras_hamiltonian.ops.bonds import join_channels
+from keras_hamiltonian.ops.bonds import split_channels
+from keras_hamiltonian.ops.normalize import layer_normalize
+from keras_hamiltonian.ops.normalize import rms_normalize
+
+
+@keras.saving.register_keras_serializable(package="keras_hamiltonian")
+class EquivariantNorm(keras.layers.Layer):
+    """Gives every irrep of every atom unit size, with a learned scale.
+
+    Scalars (`0e`) are layer-normalised over channels; every other term is
+    divided by its root mean square over channels and components. Statistics
+    are those of one atom, so that a prediction stays local.
+
+    Args:
+        irreps: str. Input and output irreps.
+        epsilon: float. Added to the mean square. Terms much smaller than its
+            root stay small, so a vanishing term is continuous.
+
+    Input and output shape: `(N, irreps.dim)`, `ir_mul` layout.
+    """
+
+    def __init__(self, irreps, epsilon=1e-5, **kwargs):
+        super().__init__(**kwargs)
+        self.irreps_in = self.irreps_out = Irreps(irreps)
+        self.epsilon = epsilon
+        self.scales = [
+            self.add_weight(
+                shape=(mul,), initializer="ones", name=f"scale_{irrep}"
+            )
+            for mul, irrep in self.irreps_in
+        ]
+        self.bias = self.add_weight(
+            shape=(self.irreps_in.count("0e"),),
+            initializer="zeros",
+            name="bias",
+        )
+
+    def build(self, features_shape):
+        self.built = True
+
+    def call(self, features):
+        sizes = [mul * irrep.dim for mul, irrep in self.irreps_in]
+        pieces = []
+        for (mul, irrep), scale, x in zip(
+            self.irreps_in, self.scales, split_channels(features, sizes)
+        ):
+            if irrep == Irrep(0, 1):
+                y = layer_normalize(x, self.epsilon)
+                y = y * scale + self.bias
+            else:
+                y = rms_normalize(x, self.epsilon, num_axes=1)
+                y = keras.ops.reshape(y, (-1, irrep.dim, mul)) * scale
+                y = keras.ops.reshape(y, (-1, irrep.dim * mul))
+            pieces.append(y)
+        return join_channels(pieces)
+
+    def compute_output_shape(self, features_shape):
+        return tuple(features_shape)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "irreps": str(self.irreps_in),
+            "epsilon": self.epsilon,
+        }

@@ -1,0 +1,105 @@
+"""Hopping blocks from bond features."""
+
+import keras
+
+from keras_hamiltonian.irreps.bond import bond_channels
+from keras_hamiltonian.irreps.irreps import Irreps
+from keras_hamiltonian.layers.so2_linear import SO2Linear
+from keras_hamiltonian.ops.bond_blocks import frame_blocks
+from keras_hamiltonian.ops.bond_blocks import rotate_blocks_out
+from keras_hamiltonian.ops.bond_blocks import shell_rotations
+from keras_hamiltonian.ops.bonds import split_channels
+from keras_hamiltonian.ops.spin import join_parts
+from keras_hamiltonian.orbitals.block_layout import BlockLayout
+
+
+@keras.saving.register_keras_serializable(package="keras_hamiltonian")
+class HoppingReadout(keras.layers.Layer):
+    """Linear map to the bond channels of the blocks, scaled, turned out.
+
+    Args:
+        basis: dict. Shells of each element.
+        irreps_bonds: str. Irreps whose channels the bond features have.
+        spin: str. Spin layout of the blocks.
+
+    Call arguments:
+        bonds: bond features.
+        mean, scale: dicts from `TwoCentreBaseline` (`"hopping_mean"`,
+            `"hopping_scale"`), eV.
+        wigner: list of tensors from `BondGeometry`.
+
+    Output shape: `(N, M, rows, rows)`, with spin
+        `(N, M, 2, 2, 2, rows, rows)`; eV.
+    Raises: `ValueError` if a kind of channel has no input.
+    """
+
+    def __init__(self, basis, irreps_bonds, spin="none", **kwargs):
+        super().__init__(**kwargs)
+        self.irreps_in = Irreps(irreps_bonds)
+        self.layout = BlockLayout(basis, spin)
+        channels = bond_channels(self.irreps_in)
+        self.linear = {}
+        for part in self.layout.parts:
+            wanted = self.layout.hopping[part].channels
+            missing = sorted(set(wanted) - set(channels))
+            if missing:
+                raise ValueError(
+                    f"Blocks of the basis {self.layout.basis.to_dict()} have "
+                    f"bond channels of kind {', '.join(missing)}, which the "
+                    f"irreps {self.irreps_in} do not. Add irreps of higher "
+                    "degree or of the other parity."
+                )
+            self.linear[part] = SO2Linear(
+                [channels],
+                wanted,
+                dtype=self.dtype_policy,
+                name=f"linear_{part}",
+            )
+
+    def build(self, bonds_shape, mean_shape, scale_shape, wigner_shape):
+        self.built = True
+
+    def call(self, bonds, mean, scale, wigner):
+        parts = {}
+        for part in self.layout.parts:
+            layout = self.layout.hopping[part]
+            sizes = list(layout.channels.values())
+            scales = split_channels(scale[part][:, :, None], sizes)
+            channels = self.linear[part]([bonds])
+            channels = {
+                kind: channels[kind] * factor
+                for kind, factor in zip(layout.channels, scales)
+            }
+            channels["0+"] = channels["0+"] + mean[part][:, :, None]
+            parts[part] = self._turned(channels, layout, wigner)
+        return join_parts(parts, self.layout)
+
+    def compute_output_shape(
+        self, bonds_shape, mean_shape, scale_shape, wigner_shape
+    ):
+        leading = tuple(bonds_shape["0+"][:2])
+        rows = self.layout.basis.num_rows
+        spin = () if self.layout.spin == "none" else (2, 2, 2)
+        return (*leading, *spin, rows, rows)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "basis": self.layout.basis.to_dict(),
+            "irreps_bonds": str(self.irreps_in),
+            "spin": self.layout.spin,
+        }
+
+    def _turned(self, channels, layout, wigner):
+        blocks = frame_blocks(channels, layout)
+        blocks = rotate_blocks_out(blocks, shell_rotations(wigner, layout))
+        if layout.part == "scalar":
+            return blocks
+        # Rows of the Wigner matrix are z, x, y of the frame; an axial vector
+        # has them as z, y, -x.
+        z, x, y = (wigner[0][:, :, k] for k in range(3))
+        axial = keras.ops.stack([z, y, -x], axis=2)
+        shape = keras.ops.shape(blocks)
+        flat = keras.ops.reshape(blocks, (*shape[:3], -1))
+        turned = keras.ops.swapaxes(axial, -1, -2) @ flat
+        return keras.ops.reshape(turned, shape)

@@ -1,0 +1,75 @@
+"""Onsite blocks from atom features."""
+
+import keras
+
+from keras_hamiltonian.irreps.irreps import Irreps
+from keras_hamiltonian.layers.equivariant_linear import EquivariantLinear
+from keras_hamiltonian.ops.bonds import dense
+from keras_hamiltonian.ops.spin import join_parts
+from keras_hamiltonian.orbitals.block_layout import BlockLayout
+
+
+@keras.saving.register_keras_serializable(package="keras_hamiltonian")
+class OnsiteReadout(keras.layers.Layer):
+    """Linear map to the irreps of the onsite blocks, scaled, coupled.
+
+    Args:
+        basis: dict. Shells of each element.
+        irreps_atoms: str. Irreps of the atoms' features.
+        spin: str. Spin layout of the blocks.
+
+    Call arguments:
+        atoms: `(N, irreps_atoms.dim)`, `ir_mul` layout.
+        species: `(N,)` int.
+        mean, scale: dicts from `TwoCentreBaseline` (`"onsite_mean"`,
+            `"onsite_scale"`), eV.
+
+    Output shape: `(N, rows, rows)`, with spin `(N, 2, 2, 2, rows, rows)`; eV.
+    """
+
+    def __init__(self, basis, irreps_atoms, spin="none", **kwargs):
+        super().__init__(**kwargs)
+        self.irreps_in = Irreps(irreps_atoms)
+        self.layout = BlockLayout(basis, spin)
+        self.linear = {
+            part: EquivariantLinear(
+                self.irreps_in,
+                self.layout.onsite[part].irreps,
+                num_species=len(self.layout.basis.symbols),
+                dtype=self.dtype_policy,
+                name=f"linear_{part}",
+            )
+            for part in self.layout.parts
+        }
+
+    def build(self, atoms_shape, species_shape, mean_shape, scale_shape):
+        self.built = True
+
+    def call(self, atoms, species, mean, scale):
+        rows = self.layout.basis.num_rows
+        parts = {}
+        for part in self.layout.parts:
+            coupling = self.layout.onsite[part]
+            x = self.linear[part](atoms, species) * scale[part] + mean[part]
+            matrix = keras.ops.convert_to_tensor(
+                coupling.matrix.T, dtype=x.dtype
+            )
+            spin = () if coupling.part == "scalar" else (3,)
+            shape = (-1, *spin, rows, rows)
+            parts[part] = keras.ops.reshape(dense(x, matrix), shape)
+        return join_parts(parts, self.layout)
+
+    def compute_output_shape(
+        self, atoms_shape, species_shape, mean_shape, scale_shape
+    ):
+        rows = self.layout.basis.num_rows
+        spin = () if self.layout.spin == "none" else (2, 2, 2)
+        return (atoms_shape[0], *spin, rows, rows)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "basis": self.layout.basis.to_dict(),
+            "irreps_atoms": str(self.irreps_in),
+            "spin": self.layout.spin,
+        }

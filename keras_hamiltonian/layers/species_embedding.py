@@ -1,0 +1,48 @@
+"""The element of each atom as numbers."""
+
+import keras
+
+
+@keras.saving.register_keras_serializable(package="keras_hamiltonian")
+class SpeciesEmbedding(keras.layers.Layer):
+    """A learned row of scalars for each element.
+
+    Args:
+        num_species: int. Elements in the basis.
+        channels: int. Scalars per atom.
+
+    Call arguments:
+        species: `(N,)` int; negative for padding, which gets the first row.
+
+    Output shape: `(N, channels)`.
+    """
+
+    def __init__(self, num_species, channels, **kwargs):
+        super().__init__(**kwargs)
+        self.num_species = num_species
+        self.channels = channels
+        self.table = self.add_weight(
+            shape=(num_species, channels),
+            initializer=keras.initializers.RandomNormal(stddev=1.0),
+            name="table",
+        )
+
+    def build(self, species_shape):
+        self.built = True
+
+    def call(self, species):
+        return keras.ops.take(
+            keras.ops.convert_to_tensor(self.table),
+            keras.ops.maximum(species, 0),
+            axis=0,
+        )
+
+    def compute_output_shape(self, species_shape):
+        return (*species_shape, self.channels)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_species": self.num_species,
+            "channels": self.channels,
+        }

@@ -1,0 +1,37 @@
+"""Indices of elements and of ordered pairs of elements."""
+
+import keras
+
+
+def pair_index(species, neighbors, num_species):
+    """Index of the pair of elements of each bond.
+
+    Args:
+        species: `(N,)` int tensor; negative for padding, taken as 0.
+        neighbors: `(N, M)` int tensor of rows.
+        num_species: int.
+
+    Returns:
+        `(N, M)` int tensor: `species_i * num_species + species_j`.
+    """
+    species = keras.ops.maximum(species, 0)
+    return species[:, None] * num_species + keras.ops.take(
+        species, neighbors, axis=0
+    )
+
+
+def select_by_index(values, index, number):
+    """Picks one of several alternatives for each item.
+
+    Args:
+        values: `(..., number, size)` tensor.
+        index: `(...)` int tensor.
+        number: int.
+
+    Returns:
+        `(..., size)` tensor.
+    """
+    if number == 1:
+        return values[..., 0, :]
+    chosen = keras.ops.one_hot(index, number, dtype=values.dtype)
+    return keras.ops.sum(values * chosen[..., None], axis=-2)

@@ -1,0 +1,211 @@
+"""What two atoms alone explain, and how large the rest is."""
+
+import keras
+import numpy as np
+
+from keras_hamiltonian.layers.species_pairs import pair_index
+from keras_hamiltonian.layers.species_pairs import select_by_index
+from keras_hamiltonian.ops.bonds import dense
+from keras_hamiltonian.ops.bonds import join_channels
+from keras_hamiltonian.ops.bonds import split_channels
+from keras_hamiltonian.ops.splines import cubic_splines
+from keras_hamiltonian.orbitals.block_layout import BlockLayout
+from keras_hamiltonian.orbitals.two_centre_fit import TwoCentreFit
+
+
+@keras.saving.register_keras_serializable(package="keras_hamiltonian")
+class TwoCentreBaseline(keras.layers.Layer):
+    """Two-centre Hamiltonian, and the spread of what it leaves to learn.
+
+    In the bond frame the hopping block of two atoms alone has `"0+"` channels
+    only: the integrals of Slater and Koster. Each is a function of distance,
+    fitted by least squares; onsite blocks are an element's constant plus a sum
+    of such functions over the neighbours. The root mean square of the residual
+    of every channel, as a function of distance, scales what the network
+    predicts. All of it vanishes smoothly at the reach of the orbitals.
+
+    `adapt` fits to a data set, as Keras' `Normalization` does; before, the
+    baseline is zero and the scales are one.
+
+    Args:
+        basis: dict. Shells of each element.
+        reaches: list of float. Reach of each element's orbitals in Å, in the
+            order of the basis.
+        spin: str. Spin layout of the blocks.
+        num_splines: int. Cubic B-splines between distance zero and the reach.
+
+    Call arguments:
+        relative: `(N, M)`, length over the reach of the pair.
+        species: `(N,)` int.
+        neighbors: `(N, M)` int.
+        edge_mask: `(N, M)`.
+        wigner: list of tensors from `BondGeometry`.
+
+    Output: a dict of dicts by part (see `BlockLayout`), in eV:
+        `"hopping_mean"` `(N, M, channels)` of `"0+"`;
+        `"hopping_scale"` `(N, M, channels)` of all kinds one after the other;
+        `"onsite_mean"` and `"onsite_scale"` `(N, dim)`, `ir_mul` layout.
+
+    Reference: Slater & Koster 1954.
+    """
+
+    def __init__(self, basis, reaches, spin="none", num_splines=32, **kwargs):
+        super().__init__(**kwargs)
+        self.layout = BlockLayout(basis, spin)
+        self.reaches = [float(r) for r in reaches]
+        self.num_splines = num_splines
+        self.num_species = len(self.layout.basis.symbols)
+        pairs = self.num_species**2
+        self.means = {}
+        self.scales = {}
+        self.onsite_means = {}
+        self.onsite_scales = {}
+        self.onsite_functions = {}
+        for part in self.layout.parts:
+            hopping = self.layout.hopping[part]
+            onsite = self.layout.onsite[part]
+            shape = (num_splines, pairs, hopping.channels["0+"])
+            self.means[part] = self._constant(f"{part}_mean", shape, "zeros")
+            total = sum(hopping.channels.values())
+            self.scales[part] = self._constant(
+                f"{part}_scale", (num_splines, pairs, total), "ones"
+            )
+            shape = (self.num_species, onsite.irreps.dim)
+            self.onsite_means[part] = self._constant(
+                f"{part}_onsite_mean", shape, "zeros"
+            )
+            self.onsite_scales[part] = self._constant(
+                f"{part}_onsite_scale", shape, "ones"
+            )
+            shape = (num_splines, pairs, self.layout.num_natural(part))
+            self.onsite_functions[part] = self._constant(
+                f"{part}_onsite_function", shape, "zeros"
+            )
+
+    def adapt(self, dataset):
+        """Fits baseline and scales to a data set, in float64.
+
+        Args:
+            dataset: iterable of `(inputs, targets, weights)` batches, such as
+                a `HamiltonianDataset`; it is read once.
+        """
+        fit = TwoCentreFit(self.layout, self.reaches, self.num_splines)
+        found = fit.run(dataset)
+        for name, parts in found.items():
+            for part, value in parts.items():
+                getattr(self, name)[part].assign(value)
+
+    def build(
+        self,
+        relative_shape,
+        species_shape,
+        neighbors_shape,
+        edge_mask_shape,
+        wigner_shape,
+    ):
+        self.built = True
+
+    def call(self, relative, species, neighbors, edge_mask, wigner):
+        splines = cubic_splines(relative, self.num_splines)
+        splines = splines * edge_mask[..., None]
+        pairs = pair_index(species, neighbors, self.num_species)
+        elements = keras.ops.maximum(species, 0)
+        result = {
+            "hopping_mean": {},
+            "hopping_scale": {},
+            "onsite_mean": {},
+            "onsite_scale": {},
+        }
+        for part in self.layout.parts:
+            result["hopping_mean"][part] = self._functions(
+                self.means[part], splines, pairs
+            )
+            result["hopping_scale"][part] = self._functions(
+                self.scales[part], splines, pairs
+            )
+            functions = self._functions(
+                self.onsite_functions[part], splines, pairs
+            )
+            constant = _rows(self.onsite_means[part], elements)
+            around = self._onsite_sum(part, functions, wigner)
+            result["onsite_mean"][part] = constant + around
+            result["onsite_scale"][part] = _rows(
+                self.onsite_scales[part], elements
+            )
+        return result
+
+    def compute_output_shape(
+        self,
+        relative_shape,
+        species_shape,
+        neighbors_shape,
+        edge_mask_shape,
+        wigner_shape,
+    ):
+        leading = tuple(relative_shape)
+        hopping, onsite = self.layout.hopping, self.layout.onsite
+        atoms = {
+            part: (leading[0], onsite[part].irreps.dim)
+            for part in self.layout.parts
+        }
+        return {
+            "hopping_mean": {
+                part: (*leading, hopping[part].channels["0+"])
+                for part in self.layout.parts
+            },
+            "hopping_scale": {
+                part: (*leading, sum(hopping[part].channels.values()))
+                for part in self.layout.parts
+            },
+            "onsite_mean": atoms,
+            "onsite_scale": dict(atoms),
+        }
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "basis": self.layout.basis.to_dict(),
+            "reaches": self.reaches,
+            "spin": self.layout.spin,
+            "num_splines": self.num_splines,
+        }
+
+    def _constant(self, name, shape, initializer):
+        return self.add_weight(
+            shape=shape, initializer=initializer, trainable=False, name=name
+        )
+
+    def _functions(self, coefficients, splines, pairs):
+        """Values of the fitted functions: `(N, M, channels)`."""
+        number, channels = coefficients.shape[1:]
+        kernel = keras.ops.reshape(
+            keras.ops.convert_to_tensor(coefficients), (self.num_splines, -1)
+        )
+        values = dense(splines, kernel)
+        shape = (*keras.ops.shape(values)[:2], number, channels)
+        return select_by_index(
+            keras.ops.reshape(values, shape), pairs, number
+        )
+
+    def _onsite_sum(self, part, functions, wigner):
+        """Sum over neighbours of functions times harmonics: `(N, dim)`."""
+        irreps = self.layout.onsite[part].irreps
+        sizes = [mul for mul, irrep in irreps if irrep.is_natural]
+        pieces = iter(split_channels(functions, sizes))
+        sums = []
+        for mul, irrep in irreps:
+            if not irrep.is_natural:
+                zeros = keras.ops.zeros_like(functions[:, 0, :1])
+                total = keras.ops.repeat(zeros, mul * irrep.dim, axis=-1)
+            elif irrep.l == 0:
+                total = keras.ops.sum(next(pieces), axis=1)
+            else:
+                harmonics = wigner[irrep.l - 1][:, :, 0]
+                total = keras.ops.swapaxes(harmonics, 1, 2) @ next(pieces)
+                total = keras.ops.reshape(total, (-1, irrep.dim * mul))
+            sums.append(total)
+        return join_channels(sums)
+
+
+def _rows(table, index):
+    return keras.ops.take(keras.ops.convert_to_tensor(table), index, axis=0)

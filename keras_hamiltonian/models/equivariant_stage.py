@@ -1,0 +1,213 @@
+"""First stage of the cascade: a strictly equivariant Hamiltonian."""
+
+import keras
+
+from keras_hamiltonian.irreps.irreps import Irrep
+from keras_hamiltonian.irreps.irreps import Irreps
+from keras_hamiltonian.layers.atom_update import AtomUpdate
+from keras_hamiltonian.layers.bond_embedding import BondEmbedding
+from keras_hamiltonian.layers.bond_ends import BondEnds
+from keras_hamiltonian.layers.bond_envelope import BondEnvelope
+from keras_hamiltonian.layers.bond_geometry import BondGeometry
+from keras_hamiltonian.layers.bond_norm import BondNorm
+from keras_hamiltonian.layers.bond_update import BondUpdate
+from keras_hamiltonian.layers.equivariant_convolution import (
+    EquivariantConvolution,
+)
+from keras_hamiltonian.layers.equivariant_norm import EquivariantNorm
+from keras_hamiltonian.layers.hermitian_average import HermitianAverage
+from keras_hamiltonian.layers.hopping_readout import HoppingReadout
+from keras_hamiltonian.layers.message_sum import MessageSum
+from keras_hamiltonian.layers.onsite_readout import OnsiteReadout
+from keras_hamiltonian.layers.radial_features import RadialFeatures
+from keras_hamiltonian.layers.species_embedding import SpeciesEmbedding
+from keras_hamiltonian.layers.two_centre_baseline import TwoCentreBaseline
+from keras_hamiltonian.models.stage import Stage
+from keras_hamiltonian.models.stage import graph_inputs
+from keras_hamiltonian.orbitals.basis import OrbitalBasis
+from keras_hamiltonian.orbitals.block_layout import BlockLayout
+
+# DeepH-E3's default.
+HIDDEN_IRREPS = "64x0e + 32x1o + 16x2e + 8x3o + 8x4e"
+
+
+@keras.saving.register_keras_serializable(package="keras_hamiltonian")
+class EquivariantStage(Stage):
+    """A Hamiltonian that rotates exactly with the atoms.
+
+    Args:
+        basis: dict. Shells of each element, `{"C": "2s 2p 1d"}`.
+        reaches: dict. Reach of each element's orbitals in Å; the block of a
+            pair vanishes smoothly at the sum of both.
+        spin: str. `"none"` or `"noncollinear"` (spin-orbit coupling without
+            magnetism; time reversal holds by construction).
+        irreps: str. Hidden irreps of atoms and bonds. Defaults to
+            DeepH-E3's.
+        num_groups: int. Groups of one atom and one bond update.
+        num_gaussians: int. Radial functions.
+        radial_units: sequence of int. Hidden layers of radial weights.
+        dtype: str. `"float32"` or `"float64"`.
+
+    Inputs: see `graph_inputs`.
+    Outputs: `"onsite"` `(N, rows, rows)` and `"hopping"` `(N, M, rows, rows)`
+        in eV, with spin `(…, 2, 2, 2, rows, rows)`.
+    """
+
+    def __init__(
+        self,
+        basis,
+        reaches,
+        spin="none",
+        irreps=HIDDEN_IRREPS,
+        num_groups=3,
+        num_gaussians=64,
+        radial_units=(64, 64),
+        dtype="float32",
+        name="equivariant_stage",
+    ):
+        # === Sizes ===
+        table = OrbitalBasis(basis)
+        reach = [float(reaches[symbol]) for symbol in table.symbols]
+        layout = BlockLayout(table, spin)
+        hidden = Irreps(irreps).regrouped()
+        last = last_irreps(hidden, layout)
+        scalars = f"{hidden.count('0e')}x0e"
+        num_species = len(table.symbols)
+        own = {"dtype": dtype}
+
+        # === Geometry ===
+        inputs = graph_inputs(dtype)
+        species, neighbors = inputs["species"], inputs["neighbors"]
+        geometry = BondGeometry(max(layout.lmax, last.lmax), **own)(
+            inputs["edge_vectors"]
+        )
+        lengths, wigner = geometry["lengths"], geometry["wigner"]
+        fade = BondEnvelope(reach, **own)(
+            lengths, species, neighbors, inputs["edge_mask"]
+        )
+        features = RadialFeatures(
+            num_gaussians, 2 * max(reach), num_species, **own
+        )
+        radial = features(lengths, species, neighbors)
+
+        # === Atoms and bonds ===
+        atom_irreps = bond_irreps = scalars
+        atoms = SpeciesEmbedding(num_species, hidden.count("0e"), **own)(
+            species
+        )
+        bonds = BondEmbedding(features.features, hidden.count("0e"), **own)(
+            radial
+        )
+        normed = BondNorm(bond_irreps, name="bond_norm_0", **own)(bonds)
+        ends = BondEnds(atom_irreps, name="bond_ends_0", **own)(
+            atoms, wigner, inputs["reverse_edge"]
+        )
+        for k in range(1, num_groups + 1):
+            width = last if k == num_groups else hidden
+            messages = EquivariantConvolution(
+                atom_irreps,
+                bond_irreps,
+                width,
+                radial_units,
+                name=f"atom_convolution_{k}",
+                **own,
+            )(ends, normed, radial)
+            sums = MessageSum(width, name=f"message_sum_{k}", **own)(
+                messages, wigner, fade["envelope"]
+            )
+            atoms = AtomUpdate(
+                atom_irreps,
+                width,
+                width,
+                num_species,
+                name=f"atom_update_{k}",
+                **own,
+            )(atoms, sums, species)
+            atom_irreps = width
+            ends = BondEnds(atom_irreps, name=f"bond_ends_{k}", **own)(
+                EquivariantNorm(atom_irreps, name=f"atom_norm_{k}", **own)(
+                    atoms
+                ),
+                wigner,
+                inputs["reverse_edge"],
+            )
+            messages = EquivariantConvolution(
+                atom_irreps,
+                bond_irreps,
+                width,
+                radial_units,
+                name=f"bond_convolution_{k}",
+                **own,
+            )(ends, normed, radial)
+            bonds = BondUpdate(
+                bond_irreps, width, width, name=f"bond_update_{k}", **own
+            )(bonds, messages)
+            bond_irreps = width
+            normed = BondNorm(bond_irreps, name=f"bond_norm_{k}", **own)(bonds)
+
+        # === Blocks ===
+        baseline = TwoCentreBaseline(
+            table.to_dict(), reach, spin, name="two_centre_baseline", **own
+        )
+        known = baseline(
+            fade["relative"], species, neighbors, inputs["edge_mask"], wigner
+        )
+        hopping = HoppingReadout(
+            table.to_dict(), bond_irreps, spin, name="hopping_readout", **own
+        )(normed, known["hopping_mean"], known["hopping_scale"], wigner)
+        onsite = OnsiteReadout(
+            table.to_dict(), atom_irreps, spin, name="onsite_readout", **own
+        )(
+            EquivariantNorm(atom_irreps, name="atom_norm", **own)(atoms),
+            species,
+            known["onsite_mean"],
+            known["onsite_scale"],
+        )
+        outputs = HermitianAverage(spin, name="hermitian_average", **own)(
+            onsite, hopping, inputs["reverse_edge"]
+        )
+        super().__init__(inputs, outputs, name=name)
+
+        # === Config ===
+        self.arguments = {
+            "basis": table.to_dict(),
+            "reaches": {s: float(reaches[s]) for s in table.symbols},
+            "spin": spin,
+            "irreps": str(hidden),
+            "num_groups": num_groups,
+            "num_gaussians": num_gaussians,
+            "radial_units": list(radial_units),
+            "dtype": dtype,
+        }
+
+    def adapt(self, dataset):
+        """Fits the two-centre baseline and the scales of all channels.
+
+        Args:
+            dataset: `HamiltonianDataset` or iterable of its batches.
+        """
+        self.get_layer("two_centre_baseline").adapt(dataset)
+
+
+def last_irreps(hidden, layout):
+    """Hidden irreps with what the blocks need beyond them.
+
+    Blocks hold irreps of unnatural parity, and of higher degree than a small
+    network carries; the last group of updates gets as many of them as the
+    blocks hold, at most as many as the hidden irreps have of that degree.
+
+    Args:
+        hidden: `Irreps`.
+        layout: `BlockLayout`.
+
+    Returns:
+        `Irreps`.
+    """
+    extra = []
+    for coupling in layout.onsite.values():
+        for mul, irrep in coupling.irreps:
+            if hidden.count(irrep) or irrep in dict((i, m) for m, i in extra):
+                continue
+            room = hidden.count(Irrep(irrep.l, -irrep.p)) or 4
+            extra.append((min(mul, room, 16), irrep))
+    return (hidden + Irreps(extra)).regrouped()

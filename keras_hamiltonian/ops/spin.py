@@ -1,0 +1,58 @@
+"""Spinful blocks from their scalar and vector parts."""
+
+import keras
+
+
+def join_parts(parts, layout):
+    """Table blocks from their real parts, the inverse of `BlockLayout.split`.
+
+    Args:
+        parts: dict from part to `(..., rows, rows)` tensors or, for vector
+            parts, `(..., 3, rows, rows)` with components y, z, x.
+        layout: `BlockLayout`.
+
+    Returns:
+        `(..., rows, rows)` tensor, or `(..., 2, 2, 2, rows, rows)` with spin.
+    """
+    if layout.spin == "none":
+        return parts["scalar"]
+    zero = keras.ops.zeros_like(parts["scalar"])
+    none = [zero, zero, zero]
+    real, imag = parts["scalar"], parts.get("scalar_imag", zero)
+    y_re, z_re, x_re = _components(parts.get("vector_real"), none)
+    y_im, z_im, x_im = _components(parts.get("vector"), none)
+    blocks = [
+        [[real + z_re, x_re + y_im], [x_re - y_im, real - z_re]],
+        [[imag + z_im, x_im - y_re], [x_im + y_re, imag - z_im]],
+    ]
+    stacked = [
+        keras.ops.stack(
+            [keras.ops.stack(row, axis=-3) for row in matrix], axis=-4
+        )
+        for matrix in blocks
+    ]
+    return keras.ops.stack(stacked, axis=-5) * 0.5**0.5
+
+
+def _components(vector, none):
+    if vector is None:
+        return none
+    return [vector[..., k, :, :] for k in range(3)]
+
+
+def hermitian_transpose(blocks, spin):
+    """Transposes blocks; with spin also exchanges spins and conjugates.
+
+    Args:
+        blocks: `(..., rows, rows)` or `(..., 2, 2, 2, rows, rows)` tensor.
+        spin: str. Spin layout.
+
+    Returns:
+        Tensor of the same shape.
+    """
+    swapped = keras.ops.swapaxes(blocks, -1, -2)
+    if spin == "none":
+        return swapped
+    swapped = keras.ops.swapaxes(swapped, -3, -4)
+    real, imag = swapped[..., 0, :, :, :, :], swapped[..., 1, :, :, :, :]
+    return keras.ops.stack([real, -imag], axis=-5)

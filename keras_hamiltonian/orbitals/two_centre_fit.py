@@ -1,0 +1,224 @@
+"""Least-squares fit of the two-centre Hamiltonian, and of what it leaves."""
+
+import numpy as np
+
+from keras_hamiltonian.irreps.rotation import bond_frames
+from keras_hamiltonian.irreps.wigner import spherical_harmonics
+from keras_hamiltonian.orbitals.splines import spline_penalty
+from keras_hamiltonian.orbitals.splines import spline_values
+
+# Relative weight of the second differences: as much smoothing as keeps
+# distances without data sane, too little to be seen where there are data.
+SMOOTHING = 1e-6
+# Smallest scale of a channel that exists, eV: below, numbers are noise.
+SMALLEST_SCALE = 1e-5
+
+
+class TwoCentreFit:
+    """Fits functions of distance to the blocks of many structures.
+
+    Args:
+        layout: `BlockLayout`.
+        reaches: list of float. Reach of each element's orbitals, Å.
+        num_splines: int.
+    """
+
+    def __init__(self, layout, reaches, num_splines):
+        self.layout = layout
+        self.reaches = np.asarray(reaches, dtype=np.float64)
+        self.num_splines = num_splines
+        self.num_species = len(reaches)
+
+    def run(self, dataset):
+        """Reads all batches and fits.
+
+        Args:
+            dataset: iterable of `(inputs, targets, weights)`.
+
+        Returns:
+            Dict of `means`, `scales`, `onsite_means`, `onsite_scales`,
+            `onsite_functions`, each a dict from part to an array shaped as in
+            `TwoCentreBaseline`.
+
+        Raises:
+            ValueError: if a bond is longer than the reach of its pair.
+        """
+        samples = [self._bonds(batch) for batch in _batches(dataset)]
+        bonds = _joined([s[0] for s in samples])
+        atoms = _joined([s[1] for s in samples])
+        names = ("means", "scales")
+        onsite_names = ("onsite_means", "onsite_scales", "onsite_functions")
+        result = {name: {} for name in (*names, *onsite_names)}
+        for part in self.layout.parts:
+            for name, value in zip(names, self._fit_hopping(part, bonds)):
+                result[name][part] = value
+            for name, value in zip(onsite_names, self._fit_onsite(part, atoms)):
+                result[name][part] = value
+        return result
+
+    def _bonds(self, batch):
+        inputs, targets = batch[0], batch[1]
+        real = np.asarray(inputs["edge_mask"]) > 0
+        species = np.maximum(np.asarray(inputs["species"]), 0)
+        vectors = np.asarray(inputs["edge_vectors"], dtype=np.float64)[real]
+        first = np.broadcast_to(species[:, None], real.shape)[real]
+        second = species[np.asarray(inputs["neighbors"])][real]
+        reach = self.reaches[first] + self.reaches[second]
+        relative = np.linalg.norm(vectors, axis=1) / reach
+        if len(relative) and relative.max() > 1:
+            k = int(relative.argmax())
+            raise ValueError(
+                f"A bond of {relative[k] * reach[k]:.4f} Å is longer than the "
+                f"orbitals reach ({reach[k]:.4f} Å). Raise `reaches`."
+            )
+        pairs = first * self.num_species + second
+        hopping = self.layout.split(np.asarray(targets["hopping"])[real])
+        frames = bond_frames(vectors)
+        bonds = {"splines": spline_values(relative, self.num_splines)}
+        bonds["pairs"] = pairs
+        for part, blocks in hopping.items():
+            for kind, x in self.layout.bond_channels(
+                part, blocks, frames
+            ).items():
+                bonds[part, kind] = x
+        is_atom = np.asarray(inputs["species"]) >= 0
+        owner = np.nonzero(real)[0]
+        atoms = self._atoms(bonds, vectors, owner, len(species))
+        atoms = {name: x[is_atom] for name, x in atoms.items()}
+        atoms["species"] = species[is_atom]
+        onsite = self.layout.split(np.asarray(targets["onsite"])[is_atom])
+        for part, blocks in onsite.items():
+            atoms[part] = self.layout.onsite[part].to_irreps(blocks)
+        return bonds, atoms
+
+    def _atoms(self, bonds, vectors, owner, size):
+        """Sums over neighbours of splines times harmonics, per element pair:
+        what onsite blocks are fitted with."""
+        columns = self.num_species**2 * self.num_splines
+        spread = np.zeros((len(owner), self.num_species**2, self.num_splines))
+        spread[np.arange(len(owner)), bonds["pairs"]] = bonds["splines"]
+        spread = spread.reshape(len(owner), columns)
+        sums = {}
+        for l in range(self.layout.lmax + 1):
+            product = (
+                spherical_harmonics(l, vectors)[:, :, None] * spread[:, None]
+            )
+            total = np.zeros((size, 2 * l + 1, columns))
+            np.add.at(total, owner, product)
+            sums["design", l] = total
+        return sums
+
+    def _fit_hopping(self, part, bonds):
+        channels = self.layout.hopping[part].channels
+        pairs, splines = bonds["pairs"], bonds["splines"]
+        num_pairs = self.num_species**2
+        mean = np.zeros((self.num_splines, num_pairs, channels["0+"]))
+        scale = np.zeros((self.num_splines, num_pairs, sum(channels.values())))
+        for pair in np.unique(pairs):
+            rows = pairs == pair
+            basis = splines[rows]
+            sigma = bonds[part, "0+"][rows][:, 0]
+            gram = basis.T @ basis
+            gram += SMOOTHING * len(basis) * spline_penalty(self.num_splines)
+            gram += 1e-12 * len(basis) * np.eye(self.num_splines)
+            mean[:, pair] = np.linalg.solve(gram, basis.T @ sigma)
+            squares = []
+            for kind in channels:
+                x = bonds[part, kind][rows]
+                if kind == "0+":
+                    x = x - (basis @ mean[:, pair])[:, None]
+                squares.append((x * x).mean(axis=1))
+            scale[:, pair] = _local_scale(
+                basis, np.concatenate(squares, axis=1)
+            )
+        return mean, scale
+
+    def _fit_onsite(self, part, atoms):
+        coupling = self.layout.onsite[part]
+        shape = (self.num_species, coupling.irreps.dim)
+        mean, scale = np.zeros(shape), np.zeros(shape)
+        num_pairs = self.num_species**2
+        functions = np.zeros(
+            (self.num_splines, num_pairs, self.layout.num_natural(part))
+        )
+        natural = 0
+        for (mul, irrep), where in zip(
+            coupling.irreps, coupling.irreps.slices()
+        ):
+            x = atoms[part][:, where].reshape(-1, irrep.dim, mul)
+            for s in np.unique(atoms["species"]):
+                rows = atoms["species"] == s
+                residual = x[rows]
+                if irrep.is_natural:
+                    constant, found, residual = self._fit_functions(
+                        residual, atoms["design", irrep.l][rows], s, irrep
+                    )
+                    columns = slice(natural, natural + mul)
+                    pairs = slice(
+                        s * self.num_species, (s + 1) * self.num_species
+                    )
+                    functions[:, pairs, columns] = found
+                    if irrep.l == 0:
+                        mean[s, where] = constant
+                size = np.sqrt((residual**2).mean(axis=(0, 1)))
+                exists = (x[rows] != 0).any(axis=(0, 1))
+                size = np.where(exists, np.maximum(size, SMALLEST_SCALE), 0)
+                scale[s, where] = np.tile(size, irrep.dim)
+            natural += mul if irrep.is_natural else 0
+        return mean, scale, functions
+
+    def _fit_functions(self, x, design, species, irrep):
+        """Constant (degree 0) and functions of distance for one element."""
+        mul = x.shape[2]
+        pairs = slice(
+            species * self.num_species, (species + 1) * self.num_species
+        )
+        own = design.reshape(
+            len(x), irrep.dim, self.num_species**2, self.num_splines
+        )[:, :, pairs]
+        columns = self.num_species * self.num_splines
+        matrix = own.reshape(-1, columns)
+        penalty = np.kron(
+            np.eye(self.num_species), spline_penalty(self.num_splines)
+        )
+        penalty = penalty + 1e-3 * np.eye(columns)
+        if irrep.l == 0:
+            matrix = np.column_stack([matrix, np.ones(len(matrix))])
+            penalty = np.pad(penalty, (0, 1))
+        # More smoothing than for bonds: atoms are few.
+        gram = matrix.T @ matrix + 1e-4 * len(matrix) * penalty
+        gram += 1e-12 * len(matrix) * np.eye(len(gram))
+        target = x.reshape(-1, mul)
+        found = np.linalg.solve(gram, matrix.T @ target)
+        residual = (target - matrix @ found).reshape(x.shape)
+        constant = found[columns] if irrep.l == 0 else np.zeros(mul)
+        functions = found[:columns].reshape(
+            self.num_species, self.num_splines, mul
+        )
+        return constant, functions.transpose(1, 0, 2), residual
+
+
+def _local_scale(basis, squares):
+    """Root mean square near each spline's centre; nearest where no data."""
+    weight = basis.sum(axis=0)
+    has_data = weight > 1e-3 * max(weight.max(), 1e-30)
+    mean = basis.T @ squares / np.maximum(weight, 1e-30)[:, None]
+    known = np.flatnonzero(has_data)
+    if not len(known):
+        return np.zeros_like(mean)
+    nearest = known[
+        np.abs(np.arange(len(weight))[:, None] - known).argmin(axis=1)
+    ]
+    exists = (squares > 0).any(axis=0)
+    floor = np.where(exists, SMALLEST_SCALE, 0)
+    return np.maximum(np.sqrt(mean[nearest]), floor)
+
+
+def _batches(dataset):
+    if hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__"):
+        return (dataset[k] for k in range(len(dataset)))
+    return iter(dataset)
+
+
+def _joined(parts):
+    return {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
