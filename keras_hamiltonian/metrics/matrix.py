@@ -152,7 +152,7 @@ class MatrixErrors:
 
         Returns:
             `(num_shells, num_shells)` array in eV, and the list of the names
-            of the shells, `["1s", "2s", "1p"]`, counted within each degree.
+            of the shells, `["s1", "s2", "p1"]`, counted within each degree.
         """
         return _means(*self._block_sums), shell_names(self.basis)
 
@@ -213,10 +213,10 @@ class MatrixErrors:
 
 
 def shell_names(basis):
-    """Names of the shells of a basis' common table: `["1s", "2s", "1p"]`."""
+    """Names of the shells of a basis' common table: `["s1", "s2", "p1"]`."""
     degrees = basis.table_shells
     return [
-        f"{degrees[: k + 1].count(l)}{SHELL_LETTERS[l]}"
+        f"{SHELL_LETTERS[l]}{degrees[: k + 1].count(l)}"
         for k, l in enumerate(degrees)
     ]
 
