@@ -1,0 +1,169 @@
+"""The command line of the data doctor.
+
+Exit code: 0 clean (warnings do not count), 1 errors found, 2 unusable input.
+"""
+
+import argparse
+import json
+import pathlib
+import sys
+
+from data_tools.check import CHECKS
+from data_tools.check import Finding
+from data_tools.check import examine
+from data_tools.check.duplicates import check_duplicates
+from data_tools.check.sources import find_sources
+from data_tools.check.sources import parts_of_splits
+from keras_hamiltonian.data.splits import Split
+
+
+def main(arguments=None):
+    """Runs the checks; returns the exit code."""
+    options = _parse(arguments)
+    try:
+        report = run(options.paths, options.split)
+    except ValueError as error:
+        print(f"Unusable input: {error}", file=sys.stderr)
+        return 2
+    _print_words(report)
+    if options.json:
+        pathlib.Path(options.json).write_text(json.dumps(report, indent=1))
+    if report["num_readable"] == 0:
+        return 2
+    return 1 if report["num_errors"] else 0
+
+
+def run(paths, split=None):
+    """Examines everything below the paths.
+
+    Args:
+        paths: list of str. See `find_sources`.
+        split: str or path. A split file for all paths; without it each path's
+            own is used where there is one.
+
+    Returns:
+        JSON-ready dict: `structures` (each with `file`, `name`, `is_readable`,
+        `has_overlap`, `findings`), `num_readable`, `num_errors`,
+        `num_warnings`.
+
+    Raises:
+        ValueError: if a path holds nothing to check, or a split is damaged.
+    """
+    common = None if split is None else Split.read(split)
+    places = []
+    for path in paths:
+        sources = find_sources(path)
+        places.append((sources, parts_of_splits(sources, path, common)))
+    structures, atoms, part_of = [], [], {}
+    for sources, parts in places:
+        reports, own_atoms = _examine_all(sources)
+        structures.extend(reports)
+        atoms.extend(own_atoms)
+        part_of.update(parts)
+    by_place = {(s["file"], s["name"]): s for s in structures}
+    for finding in check_duplicates(atoms, part_of):
+        report = by_place[finding.file, finding.structure]
+        report["findings"].append(finding.to_dict())
+    severities = [f["severity"] for s in structures for f in s["findings"]]
+    return {
+        "structures": structures,
+        "num_readable": sum(s["is_readable"] for s in structures),
+        "num_errors": severities.count("error"),
+        "num_warnings": severities.count("warning"),
+    }
+
+
+def _examine_all(sources):
+    reports, atoms = [], []
+    for source in sources:
+        try:
+            calculation = source.read()
+        except ValueError as error:
+            findings = [
+                Finding(
+                    "readable",
+                    "error",
+                    str(error),
+                    "Until it can be read, leave the structure out.",
+                ).located(source.file, source.name)
+            ]
+            calculation = None
+        else:
+            findings = examine(calculation, source.file)
+            findings = [f.located(source.file, source.name) for f in findings]
+            atoms.append((source.file, source.name, calculation.atoms))
+        reports.append(
+            {
+                "file": str(source.file),
+                "name": source.name,
+                "is_readable": calculation is not None,
+                "has_overlap": calculation is not None
+                and calculation.overlap is not None,
+                "findings": [f.to_dict() for f in findings],
+            }
+        )
+    return reports, atoms
+
+
+def _print_words(report):
+    structures = report["structures"]
+    for group in _alike(f for s in structures for f in s["findings"]):
+        first = group[0]
+        print(
+            f"{first['severity'].upper()} {first['file']}, structure "
+            f"{first['structure']}: {first['check']}\n"
+            f"  {first['message']}\n  -> {first['remedy']}"
+        )
+        if len(group) > 1:
+            print(f"  The same in {len(group) - 1} more: {_places(group[1:])}")
+    clean = sum(not s["findings"] for s in structures)
+    print(
+        f"{len(structures)} structures, {len(CHECKS) + 2} checks each: "
+        f"{clean} clean, {report['num_errors']} errors, "
+        f"{report['num_warnings']} warnings."
+    )
+    blind = sum(s["is_readable"] and not s["has_overlap"] for s in structures)
+    if blind:
+        print(
+            f"{blind} structures have no overlap: geometry, orbital order, "
+            "energies and Fermi level could not be checked there."
+        )
+
+
+def _alike(findings):
+    """Findings with the same check and remedy, in one list each."""
+    groups = {}
+    for finding in findings:
+        key = finding["severity"], finding["check"], finding["remedy"]
+        groups.setdefault(key, []).append(finding)
+    return groups.values()
+
+
+def _places(findings):
+    places = {}
+    for finding in findings:
+        places.setdefault(finding["file"], []).append(finding["structure"])
+    return "; ".join(
+        f"{file} ({', '.join(names)})" for file, names in places.items()
+    )
+
+
+def _parse(arguments):
+    parser = argparse.ArgumentParser(
+        prog="python -m data_tools.check",
+        description="Says what is wrong with Hamiltonian data.",
+    )
+    parser.add_argument(
+        "paths",
+        nargs="+",
+        help="container (.h5), DeepH folder, folder of folders, .scfout",
+    )
+    parser.add_argument("--json", metavar="FILE", help="report as JSON")
+    parser.add_argument(
+        "--split", metavar="FILE", help="split for all paths (JSON)"
+    )
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
