@@ -204,7 +204,7 @@ def _draw_bands(axes, bands, zero, label, style, window):
 def _mark_special_points(axes, bands):
     names = {}
     for position, name in bands.labels:
-        place = round(float(bands.distances[position]), 9)
+        place = float(bands.distances[position])
         names.setdefault(place, []).append(_display_name(name))
     for place in list(names)[1:-1]:
         axes.axvline(place, color="#d5d9dd", linewidth=0.8, zorder=0)

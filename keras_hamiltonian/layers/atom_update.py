@@ -104,6 +104,6 @@ class AtomUpdate(keras.layers.Layer):
             if shared.count(irrep):
                 pieces.append(kept[:, next(slices)])
             else:
-                zeros = keras.ops.zeros_like(kept[:, :1])
-                pieces.append(keras.ops.repeat(zeros, mul * irrep.dim, axis=1))
+                shape = (keras.ops.shape(kept)[0], mul * irrep.dim)
+                pieces.append(keras.ops.zeros(shape, dtype=kept.dtype))
         return keras.ops.concatenate(pieces, axis=-1)

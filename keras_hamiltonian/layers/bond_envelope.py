@@ -13,42 +13,69 @@ class BondEnvelope(keras.layers.Layer):
     Args:
         reaches: list of float. Reach of each element's orbitals in Å, in the
             order of the basis; a pair reaches the sum of both.
+        num_neighbors: float. Typical number of neighbours; weights are divided
+            by its root.
 
     Call arguments:
         lengths: `(N, M)`, Å.
         species: `(N,)` int.
         neighbors: `(N, M)` int.
         edge_mask: `(N, M)`.
+        wigner: list of tensors from `BondGeometry`, l = 1..lmax.
 
     Output: a dict of `"relative"` `(N, M)`, the length over the pair's reach,
-        and `"envelope"` `(N, M)`, `(1 - relative²)³` inside the reach and zero
-        outside and at padding: two continuous derivatives.
+        and `"weighted_wigner"`, the list of Wigner matrices for l = 0..lmax
+        times the weight of the bond in sums over neighbours: inside the reach
+        `(1 - relative²)³`, outside and at padding zero, so that two
+        derivatives are continuous.
     """
 
-    def __init__(self, reaches, **kwargs):
+    def __init__(self, reaches, num_neighbors=20.0, **kwargs):
         super().__init__(**kwargs)
         self.reaches = [float(r) for r in reaches]
+        self.num_neighbors = num_neighbors
 
     def build(
-        self, lengths_shape, species_shape, neighbors_shape, edge_mask_shape
+        self,
+        lengths_shape,
+        species_shape,
+        neighbors_shape,
+        edge_mask_shape,
+        wigner_shape,
     ):
         self.built = True
 
-    def call(self, lengths, species, neighbors, edge_mask):
+    def call(self, lengths, species, neighbors, edge_mask, wigner):
         number = len(self.reaches)
         reach = np.add.outer(self.reaches, self.reaches).ravel()
         reach = keras.ops.convert_to_tensor(reach, dtype=lengths.dtype)
         pairs = pair_index(species, neighbors, number)
         relative = lengths / keras.ops.take(reach, pairs, axis=0)
         inside = keras.ops.relu(1 - relative * relative)
-        envelope = inside * inside * inside * edge_mask
-        return {"relative": relative, "envelope": envelope}
+        weight = inside * inside * inside * edge_mask
+        weight = weight[..., None, None] * self.num_neighbors**-0.5
+        return {
+            "relative": relative,
+            "weighted_wigner": [weight, *(w * weight for w in wigner)],
+        }
 
     def compute_output_shape(
-        self, lengths_shape, species_shape, neighbors_shape, edge_mask_shape
+        self,
+        lengths_shape,
+        species_shape,
+        neighbors_shape,
+        edge_mask_shape,
+        wigner_shape,
     ):
         shape = tuple(lengths_shape)
-        return {"relative": shape, "envelope": shape}
+        return {
+            "relative": shape,
+            "weighted_wigner": [(*shape, 1, 1), *map(tuple, wigner_shape)],
+        }
 
     def get_config(self):
-        return {**super().get_config(), "reaches": self.reaches}
+        return {
+            **super().get_config(),
+            "reaches": self.reaches,
+            "num_neighbors": self.num_neighbors,
+        }

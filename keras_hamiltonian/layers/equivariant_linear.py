@@ -56,18 +56,15 @@ class EquivariantLinear(keras.layers.Layer):
                 "it in the convolution before this layer."
             )
         species = num_species or 1
-        self.kernels = []
-        for mul, irrep in self.irreps_out:
-            size = self.irreps_in.count(irrep)
-            self.kernels.append(
-                self.add_weight(
-                    shape=(species, size, mul),
-                    initializer=keras.initializers.RandomNormal(
-                        stddev=size**-0.5
-                    ),
-                    name=f"kernel_{irrep}",
-                )
-            )
+        # One flat weight: optimizers take a time per weight, not per number.
+        self.kernel_shapes = [
+            (self.irreps_in.count(irrep), mul) for mul, irrep in self.irreps_out
+        ]
+        self.kernel = self.add_weight(
+            shape=(species, sum(a * b for a, b in self.kernel_shapes)),
+            initializer=self._initialize,
+            name="kernel",
+        )
         self.bias = None
         scalars = self.irreps_out.count("0e")
         if use_bias and scalars:
@@ -86,8 +83,13 @@ class EquivariantLinear(keras.layers.Layer):
         ):
             term = keras.ops.reshape(term, (-1, irrep.dim, mul))
             terms.setdefault(irrep, []).append(term)
+        flat = keras.ops.convert_to_tensor(self.kernel)
+        kernels = split_channels(flat, [a * b for a, b in self.kernel_shapes])
         pieces = []
-        for (mul, irrep), kernel in zip(self.irreps_out, self.kernels):
+        for (mul, irrep), shape, kernel in zip(
+            self.irreps_out, self.kernel_shapes, kernels
+        ):
+            kernel = keras.ops.reshape(kernel, (-1, *shape))
             bias = self.bias if irrep == Irrep(0, 1) else None
             x = join_channels(terms[irrep])
             y = self._mix(x, kernel, bias, species)
@@ -95,7 +97,6 @@ class EquivariantLinear(keras.layers.Layer):
         return join_channels(pieces)
 
     def _mix(self, x, kernel, bias, species):
-        kernel = keras.ops.convert_to_tensor(kernel)
         bias = None if bias is None else keras.ops.convert_to_tensor(bias)
         if self.num_species is None or self.num_species == 1:
             y = dense(x, kernel[0])
@@ -122,3 +123,10 @@ class EquivariantLinear(keras.layers.Layer):
             "num_species": self.num_species,
             "use_bias": self.use_bias,
         }
+
+    def _initialize(self, shape, dtype=None):
+        values = [
+            keras.random.normal((shape[0], a * b), stddev=a**-0.5, dtype=dtype)
+            for a, b in self.kernel_shapes
+        ]
+        return keras.ops.concatenate(values, axis=1)

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_hamiltonian.ops.backend import native
 from keras_hamiltonian.ops.spin import hermitian_transpose
 
 
@@ -38,7 +39,8 @@ class HermitianAverage(keras.layers.Layer):
         flat = keras.ops.reshape(hopping, (-1, size))
         positions = keras.ops.reshape(reverse_edge, (-1,))
         partner = keras.ops.reshape(
-            keras.ops.take(flat, positions, axis=0), keras.ops.shape(hopping)
+            native("exchange_rows")(flat, positions),
+            keras.ops.shape(hopping),
         )
         partner = hermitian_transpose(partner, self.spin)
         return {

@@ -12,39 +12,26 @@ class MessageSum(keras.layers.Layer):
 
     Args:
         irreps: str. Irreps of the messages.
-        num_neighbors: float. Typical number of neighbours; the sum is divided
-            by its root.
 
     Call arguments:
         messages: bond features, as `EquivariantConvolution` returns them.
-        wigner: list of tensors from `BondGeometry`.
-        envelope: `(N, M)`. Weight of each bond: goes to zero at the reach, and
-            is zero at padding.
+        weighted_wigner: list of tensors from `BondEnvelope`.
 
     Output shape: `(N, irreps.dim)`, `ir_mul` layout.
     """
 
-    def __init__(self, irreps, num_neighbors=20.0, **kwargs):
+    def __init__(self, irreps, **kwargs):
         super().__init__(**kwargs)
         self.irreps_out = Irreps(irreps)
-        self.num_neighbors = num_neighbors
 
-    def build(self, messages_shape, wigner_shape, envelope_shape):
+    def build(self, messages_shape, weighted_wigner_shape):
         self.built = True
 
-    def call(self, messages, wigner, envelope):
-        weight = envelope[:, :, None, None] * self.num_neighbors**-0.5
-        weighted = {kind: x * weight for kind, x in messages.items()}
-        return sum_over_bonds(weighted, self.irreps_out, wigner)
+    def call(self, messages, weighted_wigner):
+        return sum_over_bonds(messages, self.irreps_out, weighted_wigner)
 
-    def compute_output_shape(
-        self, messages_shape, wigner_shape, envelope_shape
-    ):
-        return (envelope_shape[0], self.irreps_out.dim)
+    def compute_output_shape(self, messages_shape, weighted_wigner_shape):
+        return (weighted_wigner_shape[0][0], self.irreps_out.dim)
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "irreps": str(self.irreps_out),
-            "num_neighbors": self.num_neighbors,
-        }
+        return {**super().get_config(), "irreps": str(self.irreps_out)}

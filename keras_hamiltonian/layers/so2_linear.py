@@ -4,6 +4,7 @@ import keras
 
 from keras_hamiltonian.irreps.bond import bond_dim
 from keras_hamiltonian.ops.bonds import so2_linear
+from keras_hamiltonian.ops.bonds import split_channels
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
@@ -33,17 +34,18 @@ class SO2Linear(keras.layers.Layer):
         self.channels_out = dict(channels_out)
         self.use_bias = use_bias
         self.gain = gain
-        self.kernels = {}
+        self.kernel_shapes = {}
         for kind, size in self.channels_out.items():
-            total = sum(c.get(kind, 0) for c in self.channels_in)
-            if total == 0:
-                continue
-            self.kernels[kind] = [
-                self._kernel(kind, number, c.get(kind, 0), size, total)
-                for number, c in enumerate(self.channels_in)
-            ]
+            sizes = [c.get(kind, 0) for c in self.channels_in]
+            if sum(sizes):
+                self.kernel_shapes[kind] = (sizes, size)
+        self.kernel = self.add_weight(
+            shape=(sum(sum(a) * b for a, b in self.kernel_shapes.values()),),
+            initializer=self._initialize,
+            name="kernel",
+        )
         self.bias = None
-        if use_bias and "0+" in self.kernels:
+        if use_bias and "0+" in self.kernel_shapes:
             self.bias = self.add_weight(
                 shape=(self.channels_out["0+"],),
                 initializer="zeros",
@@ -53,20 +55,13 @@ class SO2Linear(keras.layers.Layer):
     @property
     def kinds_out(self):
         """Dict from kind to channels of what the layer returns."""
-        return {kind: self.channels_out[kind] for kind in self.kernels}
+        return {k: self.channels_out[k] for k in self.kernel_shapes}
 
     def build(self, inputs_shape):
         self.built = True
 
     def call(self, inputs):
-        kernels = {
-            kind: [
-                None if k is None else keras.ops.convert_to_tensor(k)
-                for k in kernels
-            ]
-            for kind, kernels in self.kernels.items()
-        }
-        result = so2_linear(inputs, kernels)
+        result = so2_linear(inputs, self._kernels())
         if self.bias is not None:
             result["0+"] = result["0+"] + self.bias
         return result
@@ -87,13 +82,28 @@ class SO2Linear(keras.layers.Layer):
             "gain": self.gain,
         }
 
-    def _kernel(self, kind, number, size_in, size_out, total):
-        if size_in == 0:
-            return None
-        return self.add_weight(
-            shape=(size_in, size_out),
-            initializer=keras.initializers.RandomNormal(
-                stddev=self.gain * total**-0.5
-            ),
-            name=f"kernel_{kind}_{number}",
-        )
+    def _kernels(self):
+        """The flat kernel as one matrix for each kind and input."""
+        sizes = [
+            n * size for ins, size in self.kernel_shapes.values() for n in ins
+        ]
+        flat = keras.ops.convert_to_tensor(self.kernel)
+        pieces = iter(split_channels(flat, sizes))
+        return {
+            kind: [
+                keras.ops.reshape(piece, (n, size)) if n else None
+                for n, piece in zip(ins, pieces)
+            ]
+            for kind, (ins, size) in self.kernel_shapes.items()
+        }
+
+    def _initialize(self, shape, dtype=None):
+        values = [
+            keras.random.normal(
+                (sum(ins) * size,),
+                stddev=self.gain * sum(ins) ** -0.5,
+                dtype=dtype,
+            )
+            for ins, size in self.kernel_shapes.values()
+        ]
+        return keras.ops.concatenate(values)

@@ -195,8 +195,8 @@ class TwoCentreBaseline(keras.layers.Layer):
         sums = []
         for mul, irrep in irreps:
             if not irrep.is_natural:
-                zeros = keras.ops.zeros_like(functions[:, 0, :1])
-                total = keras.ops.repeat(zeros, mul * irrep.dim, axis=-1)
+                shape = (keras.ops.shape(functions)[0], mul * irrep.dim)
+                total = keras.ops.zeros(shape, dtype=functions.dtype)
             elif irrep.l == 0:
                 total = keras.ops.sum(next(pieces), axis=1)
             else:

@@ -83,7 +83,7 @@ class EquivariantStage(Stage):
         )
         lengths, wigner = geometry["lengths"], geometry["wigner"]
         fade = BondEnvelope(reach, **own)(
-            lengths, species, neighbors, inputs["edge_mask"]
+            lengths, species, neighbors, inputs["edge_mask"], wigner
         )
         features = RadialFeatures(
             num_gaussians, 2 * max(reach), num_species, **own
@@ -98,7 +98,7 @@ class EquivariantStage(Stage):
         bonds = BondEmbedding(features.features, hidden.count("0e"), **own)(
             radial
         )
-        normed = BondNorm(bond_irreps, name="bond_norm_0", **own)(bonds)
+        normed = BondNorm(name="bond_norm_0", **own)(bonds)
         ends = BondEnds(atom_irreps, name="bond_ends_0", **own)(
             atoms, wigner, inputs["reverse_edge"]
         )
@@ -113,7 +113,7 @@ class EquivariantStage(Stage):
                 **own,
             )(ends, normed, radial)
             sums = MessageSum(width, name=f"message_sum_{k}", **own)(
-                messages, wigner, fade["envelope"]
+                messages, fade["weighted_wigner"]
             )
             atoms = AtomUpdate(
                 atom_irreps,
@@ -143,7 +143,7 @@ class EquivariantStage(Stage):
                 bond_irreps, width, width, name=f"bond_update_{k}", **own
             )(bonds, messages)
             bond_irreps = width
-            normed = BondNorm(bond_irreps, name=f"bond_norm_{k}", **own)(bonds)
+            normed = BondNorm(name=f"bond_norm_{k}", **own)(bonds)
 
         # === Blocks ===
         baseline = TwoCentreBaseline(

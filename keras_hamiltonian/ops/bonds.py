@@ -12,6 +12,7 @@ import numpy as np
 
 from keras_hamiltonian.irreps.bond import irrep_kinds
 from keras_hamiltonian.irreps.irreps import Irreps
+from keras_hamiltonian.ops.backend import native
 
 
 def dense(x, kernel):
@@ -30,11 +31,11 @@ def dense(x, kernel):
     return keras.ops.reshape(flat @ kernel, (*shape[:-1], kernel.shape[-1]))
 
 
-def split_channels(x, sizes):
-    """Splits the last axis into pieces of the given sizes."""
+def split_channels(x, sizes, axis=-1):
+    """Splits an axis, by default the last, into pieces of the given sizes."""
     if len(sizes) == 1:
         return [x]
-    return keras.ops.split(x, np.cumsum(sizes)[:-1].tolist(), axis=-1)
+    return native("split")(x, sizes, axis)
 
 
 def join_channels(pieces):
@@ -75,9 +76,7 @@ def rotate_into_bonds(atoms, irreps, wigner):
             turned = keras.ops.reshape(
                 matrix @ term, (num_atoms, num_neighbors, irrep.dim, mul)
             )
-            pieces = keras.ops.split(
-                turned, [2 * m - 1 for m in range(1, irrep.l + 1)], axis=2
-            )
+            pieces = split_channels(turned, [1] + [2] * irrep.l, axis=2)
         for kind, piece in zip(irrep_kinds(irrep), pieces):
             if kind not in ("0+", "0-") and not irrep.is_natural:
                 piece = keras.ops.stack(
@@ -109,7 +108,7 @@ def reverse_bonds(bonds, irreps, reverse_edge):
         shape = keras.ops.shape(x)
         flat = keras.ops.reshape(x, (-1, x.shape[2] * x.shape[3]))
         sign = keras.ops.convert_to_tensor(signs[kind], dtype=x.dtype)
-        flat = keras.ops.take(flat, positions, axis=0) * sign
+        flat = native("exchange_rows")(flat, positions) * sign
         result[kind] = keras.ops.reshape(flat, shape)
     return result
 
@@ -132,8 +131,8 @@ def sum_over_bonds(bonds, irreps, wigner):
         bonds: bond features whose channels follow `irreps`; kinds may be
             missing (their components are zero).
         irreps: str or `Irreps`. What the sums are.
-        wigner: list of `(N, M, 2l+1, 2l+1)` tensors, as in
-            `rotate_into_bonds`.
+        wigner: list of `(N, M, 2l+1, 2l+1)` tensors for l = 0.., each bond's
+            Wigner matrix times its weight in the sum.
 
     Returns:
         `(N, irreps.dim)` tensor, `ir_mul` layout.
@@ -167,14 +166,12 @@ def _partner_order(piece, kind, irrep):
 
 
 def _turn_out(rows, mul, irrep, wigner, num_atoms, num_neighbors):
-    if irrep.l == 0:
-        return keras.ops.sum(rows[0][:, :, 0], axis=1)
     x = rows[0] if len(rows) == 1 else keras.ops.concatenate(rows, axis=2)
     # Without its "0-" an axial irrep starts at its first pair; without the
     # highest pairs it stops early.
     first = 1 if rows[0].shape[2] == 2 else 0
     num_rows = x.shape[2]
-    matrix = wigner[irrep.l - 1][:, :, first : first + num_rows]
+    matrix = wigner[irrep.l][:, :, first : first + num_rows]
     matrix = keras.ops.reshape(
         matrix, (num_atoms, num_neighbors * num_rows, irrep.dim)
     )

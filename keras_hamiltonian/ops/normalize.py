@@ -1,6 +1,6 @@
 """Normalisation of one item at a time, in every float type."""
 
-import keras
+from keras_hamiltonian.ops.backend import native
 
 
 def rms_normalize(x, epsilon, num_axes):
@@ -14,9 +14,7 @@ def rms_normalize(x, epsilon, num_axes):
     Returns:
         Tensor of the shape of `x`.
     """
-    axes = tuple(range(-num_axes, 0))
-    mean_square = keras.ops.mean(x * x, axis=axes, keepdims=True)
-    return x * keras.ops.rsqrt(mean_square + epsilon)
+    return native("rms_normalize")(x, epsilon, num_axes)
 
 
 def layer_normalize(x, epsilon):
@@ -29,5 +27,4 @@ def layer_normalize(x, epsilon):
     Returns:
         Tensor of the shape of `x`.
     """
-    centered = x - keras.ops.mean(x, axis=-1, keepdims=True)
-    return rms_normalize(centered, epsilon, num_axes=1)
+    return native("layer_normalize")(x, epsilon)
