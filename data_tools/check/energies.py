@@ -52,11 +52,14 @@ def check_energy_unit(sample):
 
 
 def check_fermi_level(sample):
-    """Fermi level inside the spectrum, with as many states as electrons."""
+    """Fermi level inside the spectrum, with as many states as electrons.
+
+    Silent where the spectrum itself is in a wrong unit.
+    """
     calculation = sample.calculation
     fermi_level = calculation.fermi_level
     energies = sample.energies
-    if energies is None or fermi_level is None:
+    if energies is None or fermi_level is None or check_energy_unit(sample):
         return []
     low, high = float(energies.min()), float(energies.max())
     if not low < fermi_level < high:

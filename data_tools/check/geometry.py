@@ -21,7 +21,12 @@ SHORTEST_DISTANCE = 0.3  # Å
 
 
 def check_bond_lengths(sample):
-    """Bond lengths against covalent radii: bohr taken for Å, atoms too near."""
+    """Bond lengths against covalent radii: bohr taken for Å, atoms too near.
+
+    Silent where `check_geometry` finds something, which explains more.
+    """
+    if check_geometry(sample):
+        return []
     ratios = _bond_ratios(sample.calculation.atoms)
     if not ratios.size:
         return []

@@ -3,6 +3,9 @@
 Seen along its bond a two-centre integral vanishes unless m = m'. Each overlap
 block is turned so that the polar axis lies along the bond; with a wrong order
 the rotation mixes wrong orbitals and elements with m ≠ m' remain.
+
+What it cannot see: signs (-1)^m are a half turn about z, which in an exactly
+flat crystal only reverses the bonds.
 """
 
 import itertools
