@@ -73,7 +73,7 @@ def k_path(atoms, path=None, num_points=120, periodic=None):
     if periodic is None:
         periodic = periodic_directions(atoms)
     stretches = _corners(atoms, path, np.asarray(periodic, dtype=bool))
-    cell = np.asarray(atoms.cell)
+    cell = np.asarray(atoms.cell.complete())
     total = sum(
         _length(np.diff(points, axis=0), cell).sum() for _, points in stretches
     )
@@ -109,12 +109,13 @@ def periodic_directions(atoms, vacuum=VACUUM_IN_ANGSTROM):
     Returns:
         `(3,)` bool array.
     """
-    reciprocal = np.linalg.inv(np.asarray(atoms.cell)).T
+    # A direction without a lattice vector is completed, and never periodic.
+    reciprocal = np.linalg.inv(np.asarray(atoms.cell.complete())).T
     heights = 1 / np.linalg.norm(reciprocal, axis=1)
     fractional = np.sort(atoms.positions @ reciprocal.T % 1.0, axis=0)
     around = np.vstack([fractional, fractional[:1] + 1.0])
     gaps = np.diff(around, axis=0).max(axis=0) * heights
-    return np.asarray(atoms.pbc) & (gaps < vacuum)
+    return atoms.pbc & atoms.cell.any(1) & (gaps < vacuum)
 
 
 def monkhorst_pack(size, gamma_centered=False):
