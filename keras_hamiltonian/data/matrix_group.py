@@ -106,8 +106,15 @@ def _restore_half(pairs, shapes, entries, position, partner):
     source = _boundaries(shapes)
     target = _boundaries(all_shapes)
     restored = np.empty(target[-1], dtype=entries.dtype)
-    for rows, columns in np.unique(shapes, axis=0):
-        same = np.flatnonzero((shapes == (rows, columns)).all(axis=1))
+    if num_pairs and (shapes == shapes[0, 0]).all():
+        # Square blocks of one size (one element) need no lists of positions.
+        blocks = entries.reshape(-1, *shapes[0])
+        restored = restored.reshape(-1, *shapes[0])
+        restored[partner] = blocks.conj().swapaxes(1, 2)
+        restored[position] = blocks
+        return BlockMatrix(all_pairs, all_shapes, restored.ravel())
+    for same in _equal_shapes(shapes):
+        rows, columns = shapes[same[0]]
         inside = np.arange(rows * columns)
         blocks = entries[source[same][:, None] + inside]
         mirrored = blocks.reshape(-1, rows, columns).conj().swapaxes(1, 2)
@@ -125,8 +132,8 @@ def _is_hermitian(matrix, partners, tolerance):
     if (matrix.shapes[partners] != matrix.shapes[:, ::-1]).any():
         return False
     start = matrix.boundaries[:-1]
-    for rows, columns in np.unique(matrix.shapes, axis=0):
-        same = np.flatnonzero((matrix.shapes == (rows, columns)).all(axis=1))
+    for same in _equal_shapes(matrix.shapes):
+        rows, columns = matrix.shapes[same[0]]
         inside = np.arange(rows * columns)
         mirror = inside.reshape(columns, rows).T.ravel()
         blocks = matrix.entries[start[same][:, None] + inside]
@@ -135,6 +142,12 @@ def _is_hermitian(matrix, partners, tolerance):
         if not (np.abs(blocks - others) <= tolerance).all():
             return False
     return True
+
+
+def _equal_shapes(shapes):
+    """Positions of the blocks of each shape, one array for each."""
+    keys = shapes[:, 0].astype(np.int64) << 32 | shapes[:, 1]
+    return [np.flatnonzero(keys == key) for key in np.unique(keys)]
 
 
 def _gather(matrix, positions):

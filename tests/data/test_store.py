@@ -97,6 +97,15 @@ def test_half_is_stored_and_order_of_pairs_survives(tmp_path):
         assert group["chunk_boundaries"][-1] == group["entries"].size
 
 
+def test_blocks_of_one_size_are_restored(tmp_path):
+    atoms = ase.Atoms("Mo2", np.eye(3)[:2], cell=np.eye(3) * 7.1, pbc=True)
+    matrix = hermitian_matrix(atoms, 0, "noncollinear")
+    written = Calculation(atoms, BASIS, "noncollinear", hamiltonian=matrix)
+    store = HamiltonianStore.write(tmp_path / "set.h5", [written])
+    assert store[0].hamiltonian == matrix
+    assert store.names == ("000000",)
+
+
 def damaged_by_noise(matrix):
     entries = matrix.entries.copy()
     entries[1] += 1e-3
