@@ -122,10 +122,15 @@ def band_structure(matrices, path, fermi_level=None, **options):
 
     Example:
 
-    >>> matrices = BlochMatrices.from_calculation(calculation)
-    >>> path = k_path(calculation.atoms, "GMKG", periodic=matrices.periodic)
-    >>> band_structure(matrices, path, calculation.fermi_level).gap()
-    0.0
+    >>> from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
+    >>> from keras_hamiltonian.physics.hamiltonian import BlochMatrices
+    >>> dimers = BlockMatrix.from_blocks(
+    ...     [(0, 0, 0, 0, 1), (0, 0, 0, 1, 0)], [-np.eye(1), -np.eye(1)]
+    ... )
+    >>> matrices = BlochMatrices(dimers, None, [1, 1])
+    >>> path = KPath.from_points([[0, 0, 0], [0.5, 0, 0]], np.eye(3))
+    >>> band_structure(matrices, path, fermi_level=0.0).gap()
+    2.0
     """
     energies = solve_bands(matrices, path.k_points, **options)
     return BandStructure(path, energies, fermi_level)

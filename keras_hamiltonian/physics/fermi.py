@@ -33,8 +33,14 @@ def find_fermi_level(
 
     Example:
 
-    >>> find_fermi_level(matrices, num_electrons=8, grid=(12, 12, 1))
-    -3.773
+    >>> from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
+    >>> from keras_hamiltonian.physics.hamiltonian import BlochMatrices
+    >>> levels = BlockMatrix.from_blocks(
+    ...     [(0, 0, 0, 0, 0)], [np.diag([-1.0, 3.0])]
+    ... )
+    >>> matrices = BlochMatrices(levels, None, [2])
+    >>> round(find_fermi_level(matrices, num_electrons=2, grid=(1, 1, 1)), 6)
+    1.0
     """
     k_points = monkhorst_pack(grid, gamma_centered)
     weights = np.full(len(k_points), 1 / len(k_points))

@@ -31,6 +31,7 @@ class BlochMatrices:
 
     Example:
 
+    >>> from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
     >>> chain = BlockMatrix.from_blocks(
     ...     [(0, 0, 0, 0, 0), (1, 0, 0, 0, 0), (-1, 0, 0, 0, 0)],
     ...     [np.eye(1), -np.eye(1), -np.eye(1)],

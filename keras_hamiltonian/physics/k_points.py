@@ -67,6 +67,7 @@ def k_path(atoms, path=None, num_points=120, periodic=None):
 
     Example:
 
+    >>> import ase.build
     >>> k_path(ase.build.graphene(vacuum=10)).labels
     [(0, 'G'), (44, 'M'), (69, 'K'), (119, 'G')]
     """
