@@ -145,9 +145,7 @@ class HamiltonianDataset(keras.utils.PyDataset):
             ]
             onsite[start:stop] = to_table(*arguments, np.array(found))
             m = table.neighbors.shape[1]
-            hopping[start:stop, :m] = to_table(
-                *arguments, table.pair_positions
-            )
+            hopping[start:stop, :m] = to_table(*arguments, table.pair_positions)
             start = stop
         return {"onsite": onsite, "hopping": hopping}
 

@@ -128,7 +128,9 @@ def _pair_product(a, b):
     # Product basis: cc, cs, sc, ss.
     total = np.array([[1, 0], [0, 1], [0, 1], [-1, 0]]) / math.sqrt(2)
     sign = 1 if m >= n else -1
-    difference = np.array([[1, 0], [0, -sign], [0, sign], [1, 0]]) / math.sqrt(2)
+    difference = np.array([[1, 0], [0, -sign], [0, sign], [1, 0]]) / math.sqrt(
+        2
+    )
     if m == n:
         return [
             ("0+", difference[:, :1]),

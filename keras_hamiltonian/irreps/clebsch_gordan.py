@@ -85,19 +85,31 @@ def _racah(l1, m1, l2, m2, l3):
     last = min(l1 + l2 - l3, l1 - m1, l2 + m2)
     common = f(l1 + l2 - l3) * f(l3 + l1 - l2) * f(l3 + l2 - l1)
     for k in range(first, last + 1):
-        total += (-1) ** k * (
-            f(l1 + m1) * f(l1 - m1) * f(l2 + m2) * f(l2 - m2)
-            * f(l3 + m3) * f(l3 - m3)
-        ) / (
-            f(k) * f(l1 + l2 - l3 - k) * f(l1 - m1 - k) * f(l2 + m2 - k)
-            * f(l3 - l2 + m1 + k) * f(l3 - l1 - m2 + k)
+        total += (
+            (-1) ** k
+            * (
+                f(l1 + m1)
+                * f(l1 - m1)
+                * f(l2 + m2)
+                * f(l2 - m2)
+                * f(l3 + m3)
+                * f(l3 - m3)
+            )
+            / (
+                f(k)
+                * f(l1 + l2 - l3 - k)
+                * f(l1 - m1 - k)
+                * f(l2 + m2 - k)
+                * f(l3 - l2 + m1 + k)
+                * f(l3 - l1 - m2 + k)
+            )
         )
     root = math.sqrt(
-        f(l1 + m1) * f(l1 - m1) * f(l2 + m2) * f(l2 - m2)
-        * f(l3 + m3) * f(l3 - m3)
+        f(l1 + m1)
+        * f(l1 - m1)
+        * f(l2 + m2)
+        * f(l2 - m2)
+        * f(l3 + m3)
+        * f(l3 - m3)
     )
-    return (
-        total
-        / root
-        * math.sqrt((2 * l3 + 1) * common / f(l1 + l2 + l3 + 1))
-    )
+    return total / root * math.sqrt((2 * l3 + 1) * common / f(l1 + l2 + l3 + 1))

@@ -44,8 +44,20 @@ def random_rotations(num, seed=None):
         quaternions / np.linalg.norm(quaternions, axis=1, keepdims=True)
     ).T
     rows = [
-        [a * a + b * b - c * c - d * d, 2 * (b * c - a * d), 2 * (b * d + a * c)],
-        [2 * (b * c + a * d), a * a - b * b + c * c - d * d, 2 * (c * d - a * b)],
-        [2 * (b * d - a * c), 2 * (c * d + a * b), a * a - b * b - c * c + d * d],
+        [
+            a * a + b * b - c * c - d * d,
+            2 * (b * c - a * d),
+            2 * (b * d + a * c),
+        ],
+        [
+            2 * (b * c + a * d),
+            a * a - b * b + c * c - d * d,
+            2 * (c * d - a * b),
+        ],
+        [
+            2 * (b * d - a * c),
+            2 * (c * d + a * b),
+            a * a - b * b - c * c + d * d,
+        ],
     ]
     return np.moveaxis(np.array(rows), 2, 0)

@@ -74,5 +74,7 @@ def spherical_harmonics(l, vectors):
         # Coupled to the highest degree, unit vectors give the unit length
         # that the coefficient of (z, z, ..., z) has.
         norm = 1 / coupling[1, degree - 1, degree]
-        values = norm * np.einsum("abm,...a,...b->...m", coupling, first, values)
+        values = norm * np.einsum(
+            "abm,...a,...b->...m", coupling, first, values
+        )
     return values

@@ -6,6 +6,7 @@ from keras_hamiltonian.irreps.irreps import Irrep
 from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.layers.equivariant_linear import EquivariantLinear
 from keras_hamiltonian.layers.equivariant_norm import EquivariantNorm
+from keras_hamiltonian.ops import backend
 from keras_hamiltonian.ops.gate import gate
 
 
@@ -104,6 +105,6 @@ class AtomUpdate(keras.layers.Layer):
             if shared.count(irrep):
                 pieces.append(kept[:, next(slices)])
             else:
-                shape = (keras.ops.shape(kept)[0], mul * irrep.dim)
-                pieces.append(keras.ops.zeros(shape, dtype=kept.dtype))
-        return keras.ops.concatenate(pieces, axis=-1)
+                shape = (backend.shape(kept)[0], mul * irrep.dim)
+                pieces.append(backend.zeros(shape, dtype=kept.dtype))
+        return backend.concatenate(pieces, axis=-1)

@@ -33,7 +33,7 @@ class BondEmbedding(keras.layers.Layer):
         self.built = True
 
     def call(self, radial):
-        x = dense(radial, keras.ops.convert_to_tensor(self.kernel))
+        x = dense(radial, self.kernel.value)
         return {"0+": x[:, :, None]}
 
     def compute_output_shape(self, radial_shape):

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from keras_hamiltonian.layers.species_pairs import pair_index
+from keras_hamiltonian.ops import backend
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
@@ -48,10 +49,10 @@ class BondEnvelope(keras.layers.Layer):
     def call(self, lengths, species, neighbors, edge_mask, wigner):
         number = len(self.reaches)
         reach = np.add.outer(self.reaches, self.reaches).ravel()
-        reach = keras.ops.convert_to_tensor(reach, dtype=lengths.dtype)
+        reach = backend.constant(reach, lengths)
         pairs = pair_index(species, neighbors, number)
-        relative = lengths / keras.ops.take(reach, pairs, axis=0)
-        inside = keras.ops.relu(1 - relative * relative)
+        relative = lengths / backend.take(reach, pairs, axis=0)
+        inside = backend.relu(1 - relative * relative)
         weight = inside * inside * inside * edge_mask
         weight = weight[..., None, None] * self.num_neighbors**-0.5
         return {

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_hamiltonian.ops import backend
 from keras_hamiltonian.ops.wigner_d import bond_frames
 from keras_hamiltonian.ops.wigner_d import wigner_d
 
@@ -26,9 +27,9 @@ class BondGeometry(keras.layers.Layer):
         self.lmax = lmax
 
     def call(self, edge_vectors):
-        squared = keras.ops.sum(edge_vectors * edge_vectors, axis=-1)
+        squared = backend.sum(edge_vectors * edge_vectors, axis=-1)
         return {
-            "lengths": keras.ops.sqrt(squared),
+            "lengths": backend.sqrt(squared),
             "wigner": wigner_d(bond_frames(edge_vectors), self.lmax),
         }
 

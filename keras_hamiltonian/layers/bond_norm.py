@@ -2,8 +2,7 @@
 
 import keras
 
-from keras_hamiltonian.ops.normalize import layer_normalize
-from keras_hamiltonian.ops.normalize import rms_normalize
+from keras_hamiltonian.ops import backend
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
@@ -29,9 +28,9 @@ class BondNorm(keras.layers.Layer):
 
     def call(self, bonds):
         return {
-            kind: layer_normalize(x, self.epsilon)
+            kind: backend.layer_normalize(x, self.epsilon)
             if kind == "0+"
-            else rms_normalize(x, self.epsilon, num_axes=2)
+            else backend.rms_normalize(x, self.epsilon, num_axes=2)
             for kind, x in bonds.items()
         }
 

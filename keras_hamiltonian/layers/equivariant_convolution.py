@@ -8,6 +8,7 @@ from keras_hamiltonian.irreps.bond import irrep_kinds
 from keras_hamiltonian.irreps.irreps import Irrep
 from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.layers.so2_linear import SO2Linear
+from keras_hamiltonian.ops import backend
 from keras_hamiltonian.ops.bonds import dense
 from keras_hamiltonian.ops.bonds import join_channels
 from keras_hamiltonian.ops.bonds import split_channels
@@ -30,7 +31,7 @@ class EquivariantConvolution(keras.layers.Layer):
         radial_units: sequence of int. Hidden layers of the radial function.
 
     Call arguments:
-        ends: dict of `"center"` and `"neighbor"` from `BondEnds`.
+        ends: bond features of both atoms, from `BondEnds`.
         bonds: bond features.
         radial: `(N, M, features)` from `RadialFeatures`.
 
@@ -57,12 +58,12 @@ class EquivariantConvolution(keras.layers.Layer):
         self.num_gates = self.irreps_out.num_irreps - self.irreps_out.count(
             "0e"
         )
-        ends = bond_channels(self.irreps_atoms)
+        ends = {k: 2 * n for k, n in bond_channels(self.irreps_atoms).items()}
         channels = bond_channels(self.irreps_out)
         self.kinds = list(channels)
         channels["0+"] = channels.get("0+", 0) + self.num_gates
         self.linear = SO2Linear(
-            [ends, ends, bond_channels(self.irreps_bonds)],
+            [ends, bond_channels(self.irreps_bonds)],
             channels,
             dtype=self.dtype_policy,
             name="linear",
@@ -93,7 +94,7 @@ class EquivariantConvolution(keras.layers.Layer):
         self.built = True
 
     def call(self, ends, bonds, radial):
-        mixed = self.linear([ends["center"], ends["neighbor"], bonds])
+        mixed = self.linear([ends, bonds])
         for layer in self.radial:
             radial = _dense(layer, radial)
         num_sigma = bond_channels(self.irreps_out).get("0+", 0)
@@ -107,7 +108,7 @@ class EquivariantConvolution(keras.layers.Layer):
             if kind == "0+" and self._num_scalars:
                 scalars = self._num_scalars
                 first, rest = split_channels(x, [scalars, num_sigma - scalars])
-                x = join_channels([keras.ops.silu(first), rest])
+                x = join_channels([backend.silu(first), rest])
             result[kind] = x * self._factors_of(kind, factors)
         return result
 
@@ -139,7 +140,7 @@ class EquivariantConvolution(keras.layers.Layer):
         sizes = [mul for mul, _ in self.irreps_out]
         gated = [m for m, irrep in self.irreps_out if irrep != Irrep(0, 1)]
         weights = split_channels(radial, sizes)
-        gates = iter(split_channels(keras.ops.sigmoid(gates), gated))
+        gates = iter(split_channels(backend.sigmoid(gates), gated))
         return {
             irrep: weight if irrep == Irrep(0, 1) else weight * next(gates)
             for (_, irrep), weight in zip(self.irreps_out, weights)
@@ -155,5 +156,5 @@ class EquivariantConvolution(keras.layers.Layer):
 
 def _dense(layer, x):
     """A Dense layer by `@`, which keeps float64 on torch."""
-    kernel = keras.ops.convert_to_tensor(layer.kernel)
+    kernel = layer.kernel.value
     return layer.activation(dense(x, kernel) + layer.bias)

@@ -4,6 +4,7 @@ import keras
 
 from keras_hamiltonian.irreps.irreps import Irrep
 from keras_hamiltonian.irreps.irreps import Irreps
+from keras_hamiltonian.ops import backend
 from keras_hamiltonian.ops.bonds import dense
 from keras_hamiltonian.ops.bonds import join_channels
 from keras_hamiltonian.ops.bonds import split_channels
@@ -81,23 +82,23 @@ class EquivariantLinear(keras.layers.Layer):
         for (mul, irrep), term in zip(
             self.irreps_in, split_channels(features, sizes)
         ):
-            term = keras.ops.reshape(term, (-1, irrep.dim, mul))
+            term = backend.reshape(term, (-1, irrep.dim, mul))
             terms.setdefault(irrep, []).append(term)
-        flat = keras.ops.convert_to_tensor(self.kernel)
+        flat = self.kernel.value
         kernels = split_channels(flat, [a * b for a, b in self.kernel_shapes])
         pieces = []
         for (mul, irrep), shape, kernel in zip(
             self.irreps_out, self.kernel_shapes, kernels
         ):
-            kernel = keras.ops.reshape(kernel, (-1, *shape))
+            kernel = backend.reshape(kernel, (-1, *shape))
             bias = self.bias if irrep == Irrep(0, 1) else None
             x = join_channels(terms[irrep])
             y = self._mix(x, kernel, bias, species)
-            pieces.append(keras.ops.reshape(y, (-1, irrep.dim * mul)))
+            pieces.append(backend.reshape(y, (-1, irrep.dim * mul)))
         return join_channels(pieces)
 
     def _mix(self, x, kernel, bias, species):
-        bias = None if bias is None else keras.ops.convert_to_tensor(bias)
+        bias = None if bias is None else bias.value
         if self.num_species is None or self.num_species == 1:
             y = dense(x, kernel[0])
             return y if bias is None else y + bias[0]
@@ -105,9 +106,7 @@ class EquivariantLinear(keras.layers.Layer):
         for k in range(self.num_species):
             y = dense(x, kernel[k])
             y = y if bias is None else y + bias[k]
-            is_species = keras.ops.cast(
-                keras.ops.equal(species, k), y.dtype
-            )
+            is_species = backend.cast(backend.equal(species, k), y.dtype)
             y = y * is_species[:, None, None]
             total = y if total is None else total + y
         return total

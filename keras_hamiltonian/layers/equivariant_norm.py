@@ -4,10 +4,9 @@ import keras
 
 from keras_hamiltonian.irreps.irreps import Irrep
 from keras_hamiltonian.irreps.irreps import Irreps
+from keras_hamiltonian.ops import backend
 from keras_hamiltonian.ops.bonds import join_channels
 from keras_hamiltonian.ops.bonds import split_channels
-from keras_hamiltonian.ops.normalize import layer_normalize
-from keras_hamiltonian.ops.normalize import rms_normalize
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
@@ -52,12 +51,12 @@ class EquivariantNorm(keras.layers.Layer):
             self.irreps_in, self.scales, split_channels(features, sizes)
         ):
             if irrep == Irrep(0, 1):
-                y = layer_normalize(x, self.epsilon)
+                y = backend.layer_normalize(x, self.epsilon)
                 y = y * scale + self.bias
             else:
-                y = rms_normalize(x, self.epsilon, num_axes=1)
-                y = keras.ops.reshape(y, (-1, irrep.dim, mul)) * scale
-                y = keras.ops.reshape(y, (-1, irrep.dim * mul))
+                y = backend.rms_normalize(x, self.epsilon, num_axes=1)
+                y = backend.reshape(y, (-1, irrep.dim, mul)) * scale
+                y = backend.reshape(y, (-1, irrep.dim * mul))
             pieces.append(y)
         return join_channels(pieces)
 

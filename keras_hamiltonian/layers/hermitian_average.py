@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_hamiltonian.ops.backend import native
+from keras_hamiltonian.ops import backend
 from keras_hamiltonian.ops.spin import hermitian_transpose
 
 
@@ -36,11 +36,11 @@ class HermitianAverage(keras.layers.Layer):
         size = 1
         for n in inner:
             size *= n
-        flat = keras.ops.reshape(hopping, (-1, size))
-        positions = keras.ops.reshape(reverse_edge, (-1,))
-        partner = keras.ops.reshape(
-            native("exchange_rows")(flat, positions),
-            keras.ops.shape(hopping),
+        flat = backend.reshape(hopping, (-1, size))
+        positions = backend.reshape(reverse_edge, (-1,))
+        partner = backend.reshape(
+            backend.exchange_rows(flat, positions),
+            backend.shape(hopping),
         )
         partner = hermitian_transpose(partner, self.spin)
         return {

@@ -5,6 +5,7 @@ import keras
 from keras_hamiltonian.irreps.bond import bond_channels
 from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.layers.so2_linear import SO2Linear
+from keras_hamiltonian.ops import backend
 from keras_hamiltonian.ops.bond_blocks import frame_blocks
 from keras_hamiltonian.ops.bond_blocks import rotate_blocks_out
 from keras_hamiltonian.ops.bond_blocks import shell_rotations
@@ -65,7 +66,7 @@ class HoppingReadout(keras.layers.Layer):
             layout = self.layout.hopping[part]
             sizes = list(layout.channels.values())
             scales = split_channels(scale[part][:, :, None], sizes)
-            channels = self.linear[part]([bonds])
+            channels = self.linear[part].call([bonds])
             channels = {
                 kind: channels[kind] * factor
                 for kind, factor in zip(layout.channels, scales)
@@ -98,8 +99,8 @@ class HoppingReadout(keras.layers.Layer):
         # Rows of the Wigner matrix are z, x, y of the frame; an axial vector
         # has them as z, y, -x.
         z, x, y = (wigner[0][:, :, k] for k in range(3))
-        axial = keras.ops.stack([z, y, -x], axis=2)
-        shape = keras.ops.shape(blocks)
-        flat = keras.ops.reshape(blocks, (*shape[:3], -1))
-        turned = keras.ops.swapaxes(axial, -1, -2) @ flat
-        return keras.ops.reshape(turned, shape)
+        axial = backend.stack([z, y, -x], axis=2)
+        shape = backend.shape(blocks)
+        flat = backend.reshape(blocks, (*shape[:3], -1))
+        turned = backend.swapaxes(axial, -1, -2) @ flat
+        return backend.reshape(turned, shape)

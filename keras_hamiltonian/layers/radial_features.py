@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from keras_hamiltonian.layers.species_pairs import pair_index
+from keras_hamiltonian.ops import backend
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
@@ -49,14 +50,14 @@ class RadialFeatures(keras.layers.Layer):
     def call(self, lengths, species, neighbors):
         centers = np.linspace(0, self.cutoff, self.num_gaussians)
         width = centers[1] - centers[0]
-        centers = keras.ops.convert_to_tensor(centers, dtype=lengths.dtype)
+        centers = backend.constant(centers, lengths)
         scaled = (lengths[..., None] - centers) * (1 / float(width))
-        gaussians = keras.ops.exp(-0.5 * scaled * scaled)
+        gaussians = backend.exp(-0.5 * scaled * scaled)
         if self.num_species == 1:
             return gaussians
         pairs = pair_index(species, neighbors, self.num_species)
-        embedded = keras.ops.take(self.embedding, pairs, axis=0)
-        return keras.ops.concatenate([gaussians, embedded], axis=-1)
+        embedded = backend.take(self.embedding, pairs, axis=0)
+        return backend.concatenate([gaussians, embedded], axis=-1)
 
     def compute_output_shape(
         self, lengths_shape, species_shape, neighbors_shape

@@ -3,6 +3,7 @@
 import keras
 
 from keras_hamiltonian.irreps.bond import bond_dim
+from keras_hamiltonian.ops import backend
 from keras_hamiltonian.ops.bonds import so2_linear
 from keras_hamiltonian.ops.bonds import split_channels
 
@@ -87,11 +88,11 @@ class SO2Linear(keras.layers.Layer):
         sizes = [
             n * size for ins, size in self.kernel_shapes.values() for n in ins
         ]
-        flat = keras.ops.convert_to_tensor(self.kernel)
+        flat = self.kernel.value
         pieces = iter(split_channels(flat, sizes))
         return {
             kind: [
-                keras.ops.reshape(piece, (n, size)) if n else None
+                backend.reshape(piece, (n, size)) if n else None
                 for n, piece in zip(ins, pieces)
             ]
             for kind, (ins, size) in self.kernel_shapes.items()

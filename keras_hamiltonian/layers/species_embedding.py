@@ -2,6 +2,8 @@
 
 import keras
 
+from keras_hamiltonian.ops import backend
+
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
 class SpeciesEmbedding(keras.layers.Layer):
@@ -31,9 +33,9 @@ class SpeciesEmbedding(keras.layers.Layer):
         self.built = True
 
     def call(self, species):
-        return keras.ops.take(
-            keras.ops.convert_to_tensor(self.table),
-            keras.ops.maximum(species, 0),
+        return backend.take(
+            self.table.value,
+            backend.maximum(species, 0),
             axis=0,
         )
 

@@ -1,6 +1,6 @@
 """Indices of elements and of ordered pairs of elements."""
 
-import keras
+from keras_hamiltonian.ops import backend
 
 
 def pair_index(species, neighbors, num_species):
@@ -14,8 +14,8 @@ def pair_index(species, neighbors, num_species):
     Returns:
         `(N, M)` int tensor: `species_i * num_species + species_j`.
     """
-    species = keras.ops.maximum(species, 0)
-    return species[:, None] * num_species + keras.ops.take(
+    species = backend.maximum(species, 0)
+    return species[:, None] * num_species + backend.take(
         species, neighbors, axis=0
     )
 
@@ -33,5 +33,5 @@ def select_by_index(values, index, number):
     """
     if number == 1:
         return values[..., 0, :]
-    chosen = keras.ops.one_hot(index, number, dtype=values.dtype)
-    return keras.ops.sum(values * chosen[..., None], axis=-2)
+    chosen = backend.one_hot(index, number, dtype=values.dtype)
+    return backend.sum(values * chosen[..., None], axis=-2)

@@ -1,10 +1,10 @@
 """What two atoms alone explain, and how large the rest is."""
 
 import keras
-import numpy as np
 
 from keras_hamiltonian.layers.species_pairs import pair_index
 from keras_hamiltonian.layers.species_pairs import select_by_index
+from keras_hamiltonian.ops import backend
 from keras_hamiltonian.ops.bonds import dense
 from keras_hamiltonian.ops.bonds import join_channels
 from keras_hamiltonian.ops.bonds import split_channels
@@ -109,7 +109,7 @@ class TwoCentreBaseline(keras.layers.Layer):
         splines = cubic_splines(relative, self.num_splines)
         splines = splines * edge_mask[..., None]
         pairs = pair_index(species, neighbors, self.num_species)
-        elements = keras.ops.maximum(species, 0)
+        elements = backend.maximum(species, 0)
         result = {
             "hopping_mean": {},
             "hopping_scale": {},
@@ -178,14 +178,10 @@ class TwoCentreBaseline(keras.layers.Layer):
     def _functions(self, coefficients, splines, pairs):
         """Values of the fitted functions: `(N, M, channels)`."""
         number, channels = coefficients.shape[1:]
-        kernel = keras.ops.reshape(
-            keras.ops.convert_to_tensor(coefficients), (self.num_splines, -1)
-        )
+        kernel = backend.reshape(coefficients.value, (self.num_splines, -1))
         values = dense(splines, kernel)
-        shape = (*keras.ops.shape(values)[:2], number, channels)
-        return select_by_index(
-            keras.ops.reshape(values, shape), pairs, number
-        )
+        shape = (*backend.shape(values)[:2], number, channels)
+        return select_by_index(backend.reshape(values, shape), pairs, number)
 
     def _onsite_sum(self, part, functions, wigner):
         """Sum over neighbours of functions times harmonics: `(N, dim)`."""
@@ -195,17 +191,17 @@ class TwoCentreBaseline(keras.layers.Layer):
         sums = []
         for mul, irrep in irreps:
             if not irrep.is_natural:
-                shape = (keras.ops.shape(functions)[0], mul * irrep.dim)
-                total = keras.ops.zeros(shape, dtype=functions.dtype)
+                shape = (backend.shape(functions)[0], mul * irrep.dim)
+                total = backend.zeros(shape, dtype=functions.dtype)
             elif irrep.l == 0:
-                total = keras.ops.sum(next(pieces), axis=1)
+                total = backend.sum(next(pieces), axis=1)
             else:
                 harmonics = wigner[irrep.l - 1][:, :, 0]
-                total = keras.ops.swapaxes(harmonics, 1, 2) @ next(pieces)
-                total = keras.ops.reshape(total, (-1, irrep.dim * mul))
+                total = backend.swapaxes(harmonics, 1, 2) @ next(pieces)
+                total = backend.reshape(total, (-1, irrep.dim * mul))
             sums.append(total)
         return join_channels(sums)
 
 
 def _rows(table, index):
-    return keras.ops.take(keras.ops.convert_to_tensor(table), index, axis=0)
+    return backend.take(table.value, index, axis=0)

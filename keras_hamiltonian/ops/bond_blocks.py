@@ -1,9 +1,9 @@
 """From bond channels to hopping blocks in the crystal's own axes."""
 
-import keras
 import numpy as np
 
 from keras_hamiltonian.irreps.bond import bond_dim
+from keras_hamiltonian.ops import backend
 from keras_hamiltonian.ops.bonds import join_channels
 from keras_hamiltonian.ops.bonds import split_channels
 
@@ -33,29 +33,29 @@ def frame_blocks(bonds, layout):
         block = _slab_block([next(pieces[k]) for k in slab.kinds], slab, layout)
         rows.setdefault(slab.spin, {}).setdefault(slab.m1, []).append(block)
     parts = [
-        keras.ops.concatenate(
+        backend.concatenate(
             [join_channels(rows[spin][m]) for m in range(num_kinds)], axis=-2
         )
         for spin in rows
     ]
     if layout.part == "scalar":
         return parts[0][:, :, 0]
-    return keras.ops.concatenate(parts, axis=2)
+    return backend.concatenate(parts, axis=2)
 
 
 def _slab_block(pieces, slab, layout):
     """One slab: `(N, M, d_spin, d1 · n1, d2 · n2)`."""
-    x = pieces[0] if len(pieces) == 1 else keras.ops.concatenate(pieces, axis=2)
+    x = pieces[0] if len(pieces) == 1 else backend.concatenate(pieces, axis=2)
     d1, d2 = min(slab.m1, 1) + 1, min(slab.m2, 1) + 1
     n1, n2 = len(layout.shells_of[slab.m1]), len(layout.shells_of[slab.m2])
     if not np.array_equal(slab.coupling, np.eye(len(slab.coupling))):
-        coupling = keras.ops.convert_to_tensor(slab.coupling, dtype=x.dtype)
+        coupling = backend.constant(slab.coupling, x)
         x = coupling @ x
-    shape = keras.ops.shape(x)[:2]
+    shape = backend.shape(x)[:2]
     spin = bond_dim(slab.spin)
-    x = keras.ops.reshape(x, (*shape, spin, d1, d2, n1, n2))
-    x = keras.ops.transpose(x, (0, 1, 2, 3, 5, 4, 6))
-    return keras.ops.reshape(x, (*shape, spin, d1 * n1, d2 * n2))
+    x = backend.reshape(x, (*shape, spin, d1, d2, n1, n2))
+    x = backend.transpose(x, (0, 1, 2, 3, 5, 4, 6))
+    return backend.reshape(x, (*shape, spin, d1 * n1, d2 * n2))
 
 
 def shell_rotations(wigner, layout):
@@ -69,19 +69,19 @@ def shell_rotations(wigner, layout):
         `(N, M, rows, rows)` tensor: rows in frame order, columns in the
         table's own order.
     """
-    num_atoms, num_neighbors = keras.ops.shape(wigner[0])[:2]
+    num_atoms, num_neighbors = backend.shape(wigner[0])[:2]
     flat = [
-        keras.ops.reshape(w, (num_atoms, num_neighbors, -1))
+        backend.reshape(w, (num_atoms, num_neighbors, -1))
         for w in wigner[: layout.mmax]
     ]
-    ones = keras.ops.ones_like(wigner[0][:, :, 0, :1])
-    entries = keras.ops.concatenate(
-        [keras.ops.zeros_like(ones), ones, *flat], axis=-1
+    ones = backend.ones_like(wigner[0][:, :, 0, :1])
+    entries = backend.concatenate(
+        [backend.zeros_like(ones), ones, *flat], axis=-1
     )
     index = _rotation_index(layout)
-    taken = keras.ops.take(entries, index.ravel(), axis=-1)
+    taken = backend.take(entries, index.ravel(), axis=-1)
     shape = (num_atoms, num_neighbors, *index.shape)
-    return keras.ops.reshape(taken, shape)
+    return backend.reshape(taken, shape)
 
 
 def _rotation_index(layout):
@@ -118,4 +118,4 @@ def rotate_blocks_out(blocks, rotations):
     """
     if len(blocks.shape) == 5:
         rotations = rotations[:, :, None]
-    return keras.ops.swapaxes(rotations, -1, -2) @ (blocks @ rotations)
+    return backend.swapaxes(rotations, -1, -2) @ (blocks @ rotations)

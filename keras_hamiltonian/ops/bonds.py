@@ -7,12 +7,11 @@ features are dicts from kind (`"0+"`, `"0-"`, `"1"`, `"2"`, ...; see
 for `"0±"` and 2 otherwise.
 """
 
-import keras
 import numpy as np
 
 from keras_hamiltonian.irreps.bond import irrep_kinds
 from keras_hamiltonian.irreps.irreps import Irreps
-from keras_hamiltonian.ops.backend import native
+from keras_hamiltonian.ops import backend
 
 
 def dense(x, kernel):
@@ -26,16 +25,16 @@ def dense(x, kernel):
         `(..., B)` tensor. Unlike `keras.ops.matmul` on torch, float64 stays
         float64.
     """
-    shape = keras.ops.shape(x)
-    flat = keras.ops.reshape(x, (-1, shape[-1]))
-    return keras.ops.reshape(flat @ kernel, (*shape[:-1], kernel.shape[-1]))
+    shape = backend.shape(x)
+    flat = backend.reshape(x, (-1, shape[-1]))
+    return backend.reshape(flat @ kernel, (*shape[:-1], kernel.shape[-1]))
 
 
 def split_channels(x, sizes, axis=-1):
     """Splits an axis, by default the last, into pieces of the given sizes."""
     if len(sizes) == 1:
         return [x]
-    return native("split")(x, sizes, axis)
+    return backend.split(x, sizes, axis)
 
 
 def join_channels(pieces):
@@ -43,7 +42,7 @@ def join_channels(pieces):
     pieces = list(pieces)
     if len(pieces) == 1:
         return pieces[0]
-    return keras.ops.concatenate(pieces, axis=-1)
+    return backend.concatenate(pieces, axis=-1)
 
 
 def rotate_into_bonds(atoms, irreps, wigner):
@@ -59,29 +58,27 @@ def rotate_into_bonds(atoms, irreps, wigner):
         Bond features: dict of `(N, M, d, channels)` tensors.
     """
     irreps = Irreps(irreps)
-    num_atoms, num_neighbors = keras.ops.shape(wigner[0])[:2]
+    num_atoms, num_neighbors = backend.shape(wigner[0])[:2]
     parts = {}
     terms = split_channels(atoms, [mul * irrep.dim for mul, irrep in irreps])
     for (mul, irrep), term in zip(irreps, terms):
-        term = keras.ops.reshape(term, (-1, irrep.dim, mul))
+        term = backend.reshape(term, (-1, irrep.dim, mul))
         if irrep.l == 0:
             shape = (num_atoms, num_neighbors, 1, mul)
-            turned = keras.ops.broadcast_to(term[:, None], shape)
+            turned = backend.broadcast_to(term[:, None], shape)
             pieces = [turned]
         else:
-            matrix = keras.ops.reshape(
+            matrix = backend.reshape(
                 wigner[irrep.l - 1],
                 (num_atoms, num_neighbors * irrep.dim, irrep.dim),
             )
-            turned = keras.ops.reshape(
+            turned = backend.reshape(
                 matrix @ term, (num_atoms, num_neighbors, irrep.dim, mul)
             )
             pieces = split_channels(turned, [1] + [2] * irrep.l, axis=2)
         for kind, piece in zip(irrep_kinds(irrep), pieces):
             if kind not in ("0+", "0-") and not irrep.is_natural:
-                piece = keras.ops.stack(
-                    [piece[:, :, 1], -piece[:, :, 0]], axis=2
-                )
+                piece = backend.stack([piece[:, :, 1], -piece[:, :, 0]], axis=2)
             parts.setdefault(kind, []).append(piece)
     return {kind: join_channels(pieces) for kind, pieces in parts.items()}
 
@@ -102,14 +99,14 @@ def reverse_bonds(bonds, irreps, reverse_edge):
         Bond features of the same shapes.
     """
     signs = _reversal_signs(Irreps(irreps))
-    positions = keras.ops.reshape(reverse_edge, (-1,))
+    positions = backend.reshape(reverse_edge, (-1,))
     result = {}
     for kind, x in bonds.items():
-        shape = keras.ops.shape(x)
-        flat = keras.ops.reshape(x, (-1, x.shape[2] * x.shape[3]))
-        sign = keras.ops.convert_to_tensor(signs[kind], dtype=x.dtype)
-        flat = native("exchange_rows")(flat, positions) * sign
-        result[kind] = keras.ops.reshape(flat, shape)
+        shape = backend.shape(x)
+        flat = backend.reshape(x, (-1, x.shape[2] * x.shape[3]))
+        sign = backend.constant(signs[kind], x)
+        flat = backend.exchange_rows(flat, positions) * sign
+        result[kind] = backend.reshape(flat, shape)
     return result
 
 
@@ -138,7 +135,7 @@ def sum_over_bonds(bonds, irreps, wigner):
         `(N, irreps.dim)` tensor, `ir_mul` layout.
     """
     irreps = Irreps(irreps)
-    num_atoms, num_neighbors = keras.ops.shape(wigner[0])[:2]
+    num_atoms, num_neighbors = backend.shape(wigner[0])[:2]
     sizes = {kind: [] for kind in bonds}
     for mul, irrep in irreps:
         for kind in irrep_kinds(irrep):
@@ -162,22 +159,22 @@ def sum_over_bonds(bonds, irreps, wigner):
 def _partner_order(piece, kind, irrep):
     if kind in ("0+", "0-") or irrep.is_natural:
         return piece
-    return keras.ops.stack([-piece[:, :, 1], piece[:, :, 0]], axis=2)
+    return backend.stack([-piece[:, :, 1], piece[:, :, 0]], axis=2)
 
 
 def _turn_out(rows, mul, irrep, wigner, num_atoms, num_neighbors):
-    x = rows[0] if len(rows) == 1 else keras.ops.concatenate(rows, axis=2)
+    x = rows[0] if len(rows) == 1 else backend.concatenate(rows, axis=2)
     # Without its "0-" an axial irrep starts at its first pair; without the
     # highest pairs it stops early.
     first = 1 if rows[0].shape[2] == 2 else 0
     num_rows = x.shape[2]
     matrix = wigner[irrep.l][:, :, first : first + num_rows]
-    matrix = keras.ops.reshape(
+    matrix = backend.reshape(
         matrix, (num_atoms, num_neighbors * num_rows, irrep.dim)
     )
-    x = keras.ops.reshape(x, (num_atoms, num_neighbors * num_rows, mul))
-    turned = keras.ops.swapaxes(matrix, 1, 2) @ x
-    return keras.ops.reshape(turned, (num_atoms, irrep.dim * mul))
+    x = backend.reshape(x, (num_atoms, num_neighbors * num_rows, mul))
+    turned = backend.swapaxes(matrix, 1, 2) @ x
+    return backend.reshape(turned, (num_atoms, irrep.dim * mul))
 
 
 def so2_linear(inputs, kernels):

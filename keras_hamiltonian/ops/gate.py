@@ -1,9 +1,8 @@
 """The equivariant non-linearity: scalars through SiLU, the rest gated."""
 
-import keras
-
 from keras_hamiltonian.irreps.irreps import Irrep
 from keras_hamiltonian.irreps.irreps import Irreps
+from keras_hamiltonian.ops import backend
 from keras_hamiltonian.ops.bonds import join_channels
 from keras_hamiltonian.ops.bonds import split_channels
 
@@ -29,9 +28,9 @@ def gate(features, irreps):
         [scalars, *sizes, *(mul * irrep.dim for mul, irrep in rest)],
     )
     gates = pieces[1 : 1 + len(rest)]
-    result = [keras.ops.silu(pieces[0])]
+    result = [backend.silu(pieces[0])]
     for (mul, irrep), g, x in zip(rest, gates, pieces[1 + len(rest) :]):
-        x = keras.ops.reshape(x, (-1, irrep.dim, mul))
-        x = x * keras.ops.sigmoid(g)[:, None]
-        result.append(keras.ops.reshape(x, (-1, irrep.dim * mul)))
+        x = backend.reshape(x, (-1, irrep.dim, mul))
+        x = x * backend.sigmoid(g)[:, None]
+        result.append(backend.reshape(x, (-1, irrep.dim * mul)))
     return join_channels(result)

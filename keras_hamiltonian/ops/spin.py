@@ -1,6 +1,6 @@
 """Spinful blocks from their scalar and vector parts."""
 
-import keras
+from keras_hamiltonian.ops import backend
 
 
 def join_parts(parts, layout):
@@ -16,7 +16,7 @@ def join_parts(parts, layout):
     """
     if layout.spin == "none":
         return parts["scalar"]
-    zero = keras.ops.zeros_like(parts["scalar"])
+    zero = backend.zeros_like(parts["scalar"])
     none = [zero, zero, zero]
     real, imag = parts["scalar"], parts.get("scalar_imag", zero)
     y_re, z_re, x_re = _components(parts.get("vector_real"), none)
@@ -26,12 +26,10 @@ def join_parts(parts, layout):
         [[imag + z_im, x_im - y_re], [x_im + y_re, imag - z_im]],
     ]
     stacked = [
-        keras.ops.stack(
-            [keras.ops.stack(row, axis=-3) for row in matrix], axis=-4
-        )
+        backend.stack([backend.stack(row, axis=-3) for row in matrix], axis=-4)
         for matrix in blocks
     ]
-    return keras.ops.stack(stacked, axis=-5) * 0.5**0.5
+    return backend.stack(stacked, axis=-5) * 0.5**0.5
 
 
 def _components(vector, none):
@@ -50,9 +48,9 @@ def hermitian_transpose(blocks, spin):
     Returns:
         Tensor of the same shape.
     """
-    swapped = keras.ops.swapaxes(blocks, -1, -2)
+    swapped = backend.swapaxes(blocks, -1, -2)
     if spin == "none":
         return swapped
-    swapped = keras.ops.swapaxes(swapped, -3, -4)
+    swapped = backend.swapaxes(swapped, -3, -4)
     real, imag = swapped[..., 0, :, :, :, :], swapped[..., 1, :, :, :, :]
-    return keras.ops.stack([real, -imag], axis=-5)
+    return backend.stack([real, -imag], axis=-5)

@@ -1,7 +1,8 @@
 """Cubic B-splines of the bond length."""
 
-import keras
 import numpy as np
+
+from keras_hamiltonian.ops import backend
 
 
 def cubic_splines(relative, num_splines):
@@ -14,10 +15,8 @@ def cubic_splines(relative, num_splines):
     Returns:
         `(N, M, num_splines)` tensor; see `orbitals.splines.spline_values`.
     """
-    centers = keras.ops.convert_to_tensor(
-        np.arange(num_splines), dtype=relative.dtype
-    )
-    distance = keras.ops.abs(relative[..., None] * (num_splines + 1) - centers)
-    outer = keras.ops.relu(2 - distance)
-    inner = keras.ops.relu(1 - distance)
+    centers = backend.constant(np.arange(num_splines), relative)
+    distance = backend.abs(relative[..., None] * (num_splines + 1) - centers)
+    outer = backend.relu(2 - distance)
+    inner = backend.relu(1 - distance)
     return (outer * outer * outer - 4 * inner * inner * inner) * (1 / 6)

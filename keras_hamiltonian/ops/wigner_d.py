@@ -2,12 +2,12 @@
 
 import functools
 
-import keras
 import numpy as np
 
 from keras_hamiltonian.irreps.bond import frame_rows
 from keras_hamiltonian.irreps.clebsch_gordan import clebsch_gordan
 from keras_hamiltonian.irreps.wigner import VECTOR_ORDER
+from keras_hamiltonian.ops import backend
 
 
 def bond_frames(edge_vectors):
@@ -23,22 +23,22 @@ def bond_frames(edge_vectors):
         `(N, M, 3, 3)` tensor; the rows are the axes x, y, z of the frame.
     """
     x, y, z = (edge_vectors[..., k] for k in range(3))
-    length = keras.ops.sqrt(x * x + y * y + z * z)
+    length = backend.sqrt(x * x + y * y + z * z)
     x, y, z = x / length, y / length, z / length
     # Project out of the bond whichever of the axes x and z is farther from it.
-    use_z = keras.ops.abs(x) > 0.9
-    ax = keras.ops.where(use_z, -z * x, 1 - x * x)
-    ay = keras.ops.where(use_z, -z * y, -x * y)
-    az = keras.ops.where(use_z, 1 - z * z, -x * z)
-    norm = keras.ops.sqrt(ax * ax + ay * ay + az * az)
+    use_z = backend.abs(x) > 0.9
+    ax = backend.where(use_z, -z * x, 1 - x * x)
+    ay = backend.where(use_z, -z * y, -x * y)
+    az = backend.where(use_z, 1 - z * z, -x * z)
+    norm = backend.sqrt(ax * ax + ay * ay + az * az)
     ax, ay, az = ax / norm, ay / norm, az / norm
     # y axis = z axis × x axis.
     bx, by, bz = y * az - z * ay, z * ax - x * az, x * ay - y * ax
     rows = [
-        keras.ops.stack(row, axis=-1)
+        backend.stack(row, axis=-1)
         for row in ((ax, ay, az), (bx, by, bz), (x, y, z))
     ]
-    return keras.ops.stack(rows, axis=-2)
+    return backend.stack(rows, axis=-2)
 
 
 def wigner_d(frames, lmax):
@@ -55,9 +55,9 @@ def wigner_d(frames, lmax):
     Reference: the recursion of `irreps.wigner_d_matrix`.
     """
     order = list(VECTOR_ORDER)
-    first = keras.ops.stack(
+    first = backend.stack(
         [
-            keras.ops.stack([frames[..., a, b] for b in order], axis=-1)
+            backend.stack([frames[..., a, b] for b in order], axis=-1)
             for a in order
         ],
         axis=-2,
@@ -66,11 +66,11 @@ def wigner_d(frames, lmax):
     for degree in range(2, lmax + 1):
         right = _constant(_coupling(degree), frames)
         left = _constant((2 * degree + 1) * _coupling(degree), frames)
-        half = keras.ops.einsum("...bd,adm->...abm", matrices[-1], right)
-        full = keras.ops.einsum("...ac,...cbm->...abm", first, half)
-        matrices.append(keras.ops.einsum("abn,...abm->...nm", left, full))
+        half = backend.einsum("...bd,adm->...abm", matrices[-1], right)
+        full = backend.einsum("...ac,...cbm->...abm", first, half)
+        matrices.append(backend.einsum("abn,...abm->...nm", left, full))
     return [
-        keras.ops.einsum("rn,...nm->...rm", _constant(frame_rows(l), m), m)
+        backend.einsum("rn,...nm->...rm", _constant(frame_rows(l), m), m)
         for l, m in enumerate(matrices, start=1)
     ]
 
@@ -81,4 +81,4 @@ def _coupling(degree):
 
 
 def _constant(array, like):
-    return keras.ops.convert_to_tensor(array, dtype=like.dtype)
+    return backend.constant(array, like)

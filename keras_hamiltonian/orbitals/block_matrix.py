@@ -38,7 +38,9 @@ class BlockMatrix:
                 f"The shapes ask for {self.boundaries[-1]} entries in one "
                 f"flat array. Received: entries of shape {self.entries.shape}."
             )
-        self.index = {tuple(p): k for k, p in enumerate(self.atom_pairs.tolist())}
+        self.index = {
+            tuple(p): k for k, p in enumerate(self.atom_pairs.tolist())
+        }
         if len(self.index) != len(self.atom_pairs):
             raise ValueError("An atom pair (R1, R2, R3, i, j) is listed twice.")
 

@@ -148,10 +148,7 @@ def pairs_within(atoms, reaches):
 def _partners(edges):
     index = {tuple(e): k for k, e in enumerate(edges.tolist())}
     partner = np.array(
-        [
-            index.get((-a, -b, -c, j, i), -1)
-            for a, b, c, i, j in edges.tolist()
-        ],
+        [index.get((-a, -b, -c, j, i), -1) for a, b, c, i, j in edges.tolist()],
         dtype=np.int64,
     )
     if (partner < 0).any():

@@ -1,25 +1,25 @@
-"""The only place that knows which backend runs."""
+"""Tensor functions of the running backend: the only place that knows it.
+
+`reference` defines every function in `keras.ops`. A backend may bring its own
+version of the same meaning: torch, which runs eagerly, does, because a
+`keras.ops` call costs as much there as a small product of matrices.
+"""
 
 import importlib
 
 import keras
 
 from keras_hamiltonian.ops.backend import reference
+from keras_hamiltonian.ops.backend.reference import FUNCTIONS
 
+if keras.config.backend() == "torch":
+    _native = importlib.import_module("keras_hamiltonian.ops.backend.torch")
+else:
+    _native = reference
 
-def native(name):
-    """The function of this name: the backend's own, or the reference.
-
-    Args:
-        name: str. Name of a function of `reference`.
-
-    Returns:
-        Callable.
-    """
-    return getattr(_module(), name, getattr(reference, name))
-
-
-def _module():
-    if keras.config.backend() != "torch":
-        return reference
-    return importlib.import_module("keras_hamiltonian.ops.backend.torch")
+globals().update(
+    {
+        name: getattr(_native, name, getattr(reference, name))
+        for name in FUNCTIONS
+    }
+)

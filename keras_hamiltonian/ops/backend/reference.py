@@ -1,12 +1,78 @@
-"""Definitions in keras.ops, for every backend.
+"""Definitions in `keras.ops`, for every backend.
 
-`keras.ops.mean` computes float64 in float32 on torch; sums do not.
+Names and arguments are those of `keras.ops` where it has the function.
+`keras.ops.mean` and `keras.ops.matmul` are not among them: on torch they
+compute float64 in float32. Sums, `@` and `einsum` do not.
 """
 
 import math
 
 import keras
 import numpy as np
+
+FUNCTIONS = (
+    "abs",
+    "broadcast_to",
+    "cast",
+    "concatenate",
+    "constant",
+    "einsum",
+    "equal",
+    "exchange_rows",
+    "exp",
+    "layer_normalize",
+    "maximum",
+    "one_hot",
+    "ones_like",
+    "relu",
+    "reshape",
+    "rms_normalize",
+    "rsqrt",
+    "shape",
+    "sigmoid",
+    "silu",
+    "split",
+    "sqrt",
+    "stack",
+    "sum",
+    "swapaxes",
+    "take",
+    "transpose",
+    "where",
+    "zeros",
+    "zeros_like",
+)
+
+abs = keras.ops.abs
+broadcast_to = keras.ops.broadcast_to
+cast = keras.ops.cast
+concatenate = keras.ops.concatenate
+einsum = keras.ops.einsum
+equal = keras.ops.equal
+exp = keras.ops.exp
+maximum = keras.ops.maximum
+one_hot = keras.ops.one_hot
+ones_like = keras.ops.ones_like
+relu = keras.ops.relu
+reshape = keras.ops.reshape
+rsqrt = keras.ops.rsqrt
+shape = keras.ops.shape
+sigmoid = keras.ops.sigmoid
+silu = keras.ops.silu
+sqrt = keras.ops.sqrt
+stack = keras.ops.stack
+sum = keras.ops.sum
+swapaxes = keras.ops.swapaxes
+take = keras.ops.take
+transpose = keras.ops.transpose
+where = keras.ops.where
+zeros = keras.ops.zeros
+zeros_like = keras.ops.zeros_like
+
+
+def constant(array, like):
+    """A NumPy array as a tensor of the float type of `like`, beside it."""
+    return keras.ops.convert_to_tensor(array, dtype=like.dtype)
 
 
 def split(x, sizes, axis):
@@ -22,18 +88,29 @@ def exchange_rows(x, partners):
         partners: `(E,)` int tensor, its own inverse: the partner of a row's
             partner is the row.
     """
-    return keras.ops.take(x, partners, axis=0)
-
-
-def layer_normalize(x, epsilon):
-    """Zero mean and unit variance over the last axis."""
-    mean = keras.ops.sum(x, axis=-1, keepdims=True) * (1 / x.shape[-1])
-    return rms_normalize(x - mean, epsilon, num_axes=1)
+    return take(x, partners, axis=0)
 
 
 def rms_normalize(x, epsilon, num_axes):
-    """Divides by the root mean square over the last axes."""
+    """Divides by the root mean square over the last axes.
+
+    Args:
+        x: tensor.
+        epsilon: float. Added to the mean square.
+        num_axes: int. How many trailing axes are averaged over.
+    """
     axes = tuple(range(-num_axes, 0))
     size = math.prod(x.shape[axis] for axis in axes)
-    square = keras.ops.sum(x * x, axis=axes, keepdims=True)
-    return x * keras.ops.rsqrt(square * (1 / size) + epsilon)
+    square = sum(x * x, axis=axes, keepdims=True)
+    return x * rsqrt(square * (1 / size) + epsilon)
+
+
+def layer_normalize(x, epsilon):
+    """Zero mean and unit variance over the last axis.
+
+    Args:
+        x: tensor.
+        epsilon: float. Added to the variance.
+    """
+    mean = sum(x, axis=-1, keepdims=True) * (1 / x.shape[-1])
+    return rms_normalize(x - mean, epsilon, num_axes=1)

@@ -1,31 +1,75 @@
-"""What torch does better by itself."""
+"""The same functions called straight from torch; see `reference`."""
 
 import torch
 
+abs = torch.abs
+broadcast_to = torch.broadcast_to
+einsum = torch.einsum
+equal = torch.eq
+exp = torch.exp
+ones_like = torch.ones_like
+relu = torch.relu
+reshape = torch.reshape
+rsqrt = torch.rsqrt
+sigmoid = torch.sigmoid
+silu = torch.nn.functional.silu
+sqrt = torch.sqrt
+swapaxes = torch.swapaxes
+transpose = torch.permute
+where = torch.where
+zeros_like = torch.zeros_like
+
+
+def cast(x, dtype):
+    return x.to(dtype)
+
+
+def concatenate(xs, axis):
+    return torch.cat(xs, dim=axis)
+
+
+def constant(array, like):
+    return torch.as_tensor(array, dtype=like.dtype, device=like.device)
+
+
+def maximum(x, y):
+    return torch.clamp(x, min=y)
+
+
+def shape(x):
+    return tuple(x.shape)
+
 
 def split(x, sizes, axis):
-    """Pieces of given sizes along an axis.
-
-    `keras.ops.split` makes a tensor of the positions first: slower, and not
-    possible on the meta device, on which Keras infers shapes.
-    """
     return torch.split(x, list(sizes), dim=axis)
 
 
-def exchange_rows(x, partners):
-    """Rows in the order of their partners; see the reference.
+def stack(xs, axis):
+    return torch.stack(xs, dim=axis)
 
-    The gradient of an exchange is the same exchange; torch would scatter.
-    """
+
+def sum(x, axis, keepdims=False):
+    return torch.sum(x, dim=axis, keepdim=keepdims)
+
+
+def take(x, indices, axis):
+    indices = torch.as_tensor(indices, device=x.device).long()
+    taken = torch.index_select(x, axis, indices.reshape(-1))
+    axis = axis % x.ndim
+    return taken.reshape(*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :])
+
+
+def exchange_rows(x, partners):
     return _ExchangeRows.apply(x, partners.long())
 
 
 def layer_normalize(x, epsilon):
-    """Zero mean and unit variance over the last axis, in one kernel."""
     return torch.nn.functional.layer_norm(x, x.shape[-1:], eps=epsilon)
 
 
 class _ExchangeRows(torch.autograd.Function):
+    """The gradient of an exchange is the same exchange; torch would scatter."""
+
     @staticmethod
     def forward(ctx, x, partners):
         ctx.save_for_backward(partners)
