@@ -77,12 +77,12 @@ class AtomUpdate(keras.layers.Layer):
 
     def call(self, atoms, messages, species):
         if self.skip is not None:
-            kept = self._place(self.skip(atoms))
+            kept = self._place(self.skip.call(atoms))
         else:
             kept = atoms
-        atoms = kept + self.linear(messages, species)
-        inner = gate(self.expand(self.norm(atoms)), self.irreps_out)
-        return atoms + self.contract(inner)
+        atoms = kept + self.linear.call(messages, species)
+        inner = gate(self.expand.call(self.norm.call(atoms)), self.irreps_out)
+        return atoms + self.contract.call(inner)
 
     def compute_output_shape(self, atoms_shape, messages_shape, species_shape):
         return (atoms_shape[0], self.irreps_out.dim)

@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_hamiltonian.ops.bonds import dense
+from keras_hamiltonian.ops import backend
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
@@ -33,7 +33,7 @@ class BondEmbedding(keras.layers.Layer):
         self.built = True
 
     def call(self, radial):
-        x = dense(radial, self.kernel.value)
+        x = backend.dense(radial, self.kernel.value)
         return {"0+": x[:, :, None]}
 
     def compute_output_shape(self, radial_shape):

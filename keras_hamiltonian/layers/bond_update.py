@@ -51,8 +51,8 @@ class BondUpdate(keras.layers.Layer):
         self.built = True
 
     def call(self, bonds, messages):
-        result = dict(self.linear([messages]))
-        kept = bonds if self.skip is None else self.skip([bonds])
+        result = dict(self.linear.call([messages]))
+        kept = bonds if self.skip is None else self.skip.call([bonds])
         for kind, x in kept.items():
             result[kind] = result[kind] + x if kind in result else x
         return result

@@ -9,7 +9,6 @@ from keras_hamiltonian.irreps.irreps import Irrep
 from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.layers.so2_linear import SO2Linear
 from keras_hamiltonian.ops import backend
-from keras_hamiltonian.ops.bonds import dense
 from keras_hamiltonian.ops.bonds import join_channels
 from keras_hamiltonian.ops.bonds import split_channels
 
@@ -28,7 +27,7 @@ class EquivariantConvolution(keras.layers.Layer):
         irreps_atoms: str. Irreps of the features at both ends.
         irreps_bonds: str. Irreps whose channels the bond features have.
         irreps_out: str. Irreps of the message.
-        radial_units: sequence of int. Hidden layers of the radial function.
+        radial_size: int. Numbers per bond from `RadialFeatures`.
 
     Call arguments:
         ends: bond features of both atoms, from `BondEnds`.
@@ -47,14 +46,14 @@ class EquivariantConvolution(keras.layers.Layer):
         irreps_atoms,
         irreps_bonds,
         irreps_out,
-        radial_units=(64, 64),
+        radial_size=64,
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.irreps_atoms = Irreps(irreps_atoms)
         self.irreps_bonds = Irreps(irreps_bonds)
         self.irreps_out = Irreps(irreps_out)
-        self.radial_units = tuple(radial_units)
+        self.radial_size = radial_size
         self.num_gates = self.irreps_out.num_irreps - self.irreps_out.count(
             "0e"
         )
@@ -69,39 +68,31 @@ class EquivariantConvolution(keras.layers.Layer):
             name="linear",
         )
         self.kinds = [k for k in self.kinds if k in self.linear.kinds_out]
-        self.radial = [
-            keras.layers.Dense(
-                units,
-                activation="silu",
-                dtype=self.dtype_policy,
-                name=f"radial_{k}",
-            )
-            for k, units in enumerate(self.radial_units)
-        ]
-        self.radial.append(
-            keras.layers.Dense(
-                self.irreps_out.num_irreps,
-                dtype=self.dtype_policy,
-                name="radial_weights",
-            )
+        self.radial_kernel = self.add_weight(
+            shape=(radial_size, self.irreps_out.num_irreps),
+            initializer=keras.initializers.RandomNormal(
+                stddev=radial_size**-0.5
+            ),
+            name="radial_kernel",
+        )
+        self.radial_bias = self.add_weight(
+            shape=(self.irreps_out.num_irreps,),
+            initializer="ones",
+            name="radial_bias",
         )
 
     def build(self, ends_shape, bonds_shape, radial_shape):
-        shape = tuple(radial_shape)
-        for layer in self.radial:
-            layer.build(shape)
-            shape = (*shape[:-1], layer.units)
         self.built = True
 
     def call(self, ends, bonds, radial):
-        mixed = self.linear([ends, bonds])
-        for layer in self.radial:
-            radial = _dense(layer, radial)
+        mixed = self.linear.call([ends, bonds])
+        weights = backend.dense(radial, self.radial_kernel.value)
+        weights = weights + self.radial_bias.value
         num_sigma = bond_channels(self.irreps_out).get("0+", 0)
         sigma, gates = mixed["0+"], None
         if self.num_gates:
             sigma, gates = split_channels(sigma, [num_sigma, self.num_gates])
-        factors = self._factors(gates, radial[:, :, None, :])
+        factors = self._factors(gates, weights[:, :, None])
         result = {}
         for kind in self.kinds:
             x = sigma if kind == "0+" else mixed[kind]
@@ -126,7 +117,7 @@ class EquivariantConvolution(keras.layers.Layer):
             "irreps_atoms": str(self.irreps_atoms),
             "irreps_bonds": str(self.irreps_bonds),
             "irreps_out": str(self.irreps_out),
-            "radial_units": list(self.radial_units),
+            "radial_size": self.radial_size,
         }
 
     @property
@@ -152,9 +143,3 @@ class EquivariantConvolution(keras.layers.Layer):
             for _, irrep in self.irreps_out
             if kind in irrep_kinds(irrep)
         )
-
-
-def _dense(layer, x):
-    """A Dense layer by `@`, which keeps float64 on torch."""
-    kernel = layer.kernel.value
-    return layer.activation(dense(x, kernel) + layer.bias)

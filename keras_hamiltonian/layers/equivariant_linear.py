@@ -5,7 +5,6 @@ import keras
 from keras_hamiltonian.irreps.irreps import Irrep
 from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.ops import backend
-from keras_hamiltonian.ops.bonds import dense
 from keras_hamiltonian.ops.bonds import join_channels
 from keras_hamiltonian.ops.bonds import split_channels
 
@@ -100,11 +99,11 @@ class EquivariantLinear(keras.layers.Layer):
     def _mix(self, x, kernel, bias, species):
         bias = None if bias is None else bias.value
         if self.num_species is None or self.num_species == 1:
-            y = dense(x, kernel[0])
+            y = backend.dense(x, kernel[0])
             return y if bias is None else y + bias[0]
         total = None
         for k in range(self.num_species):
-            y = dense(x, kernel[k])
+            y = backend.dense(x, kernel[k])
             y = y if bias is None else y + bias[k]
             is_species = backend.cast(backend.equal(species, k), y.dtype)
             y = y * is_species[:, None, None]

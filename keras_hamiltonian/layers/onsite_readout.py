@@ -5,7 +5,6 @@ import keras
 from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.layers.equivariant_linear import EquivariantLinear
 from keras_hamiltonian.ops import backend
-from keras_hamiltonian.ops.bonds import dense
 from keras_hamiltonian.ops.spin import join_parts
 from keras_hamiltonian.orbitals.block_layout import BlockLayout
 
@@ -51,11 +50,14 @@ class OnsiteReadout(keras.layers.Layer):
         parts = {}
         for part in self.layout.parts:
             coupling = self.layout.onsite[part]
-            x = self.linear[part](atoms, species) * scale[part] + mean[part]
+            x = (
+                self.linear[part].call(atoms, species) * scale[part]
+                + mean[part]
+            )
             matrix = backend.constant(coupling.matrix.T, x)
             spin = () if coupling.part == "scalar" else (3,)
             shape = (-1, *spin, rows, rows)
-            parts[part] = backend.reshape(dense(x, matrix), shape)
+            parts[part] = backend.reshape(backend.dense(x, matrix), shape)
         return join_parts(parts, self.layout)
 
     def compute_output_shape(

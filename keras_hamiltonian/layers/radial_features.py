@@ -9,13 +9,17 @@ from keras_hamiltonian.ops import backend
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
 class RadialFeatures(keras.layers.Layer):
-    """Gaussians of the bond length, and an embedding of the pair of elements.
+    """A small network of the bond's length and the pair of elements.
+
+    Gaussians of the length, next to an embedding of the pair of elements,
+    pass dense layers with SiLU. All convolutions share the result.
 
     Args:
         num_gaussians: int. How many, evenly spaced from 0 to `cutoff`, as wide
             as their spacing.
         cutoff: float. Å.
         num_species: int. Elements in the basis.
+        units: sequence of int. Sizes of the dense layers.
         embedding_size: int. Numbers per ordered pair of elements; with one
             element there is no embedding.
 
@@ -24,25 +28,46 @@ class RadialFeatures(keras.layers.Layer):
         species: `(N,)` int.
         neighbors: `(N, M)` int.
 
-    Output shape: `(N, M, features)`.
+    Output shape: `(N, M, units[-1])`.
     """
 
     def __init__(
-        self, num_gaussians, cutoff, num_species, embedding_size=16, **kwargs
+        self,
+        num_gaussians,
+        cutoff,
+        num_species,
+        units=(64, 64),
+        embedding_size=16,
+        **kwargs,
     ):
         super().__init__(**kwargs)
         self.num_gaussians = num_gaussians
         self.cutoff = cutoff
         self.num_species = num_species
+        self.units = tuple(units)
         self.embedding_size = embedding_size
-        self.features = num_gaussians
+        sizes = [num_gaussians, *self.units]
         if num_species > 1:
-            self.features += embedding_size
+            sizes[0] += embedding_size
             self.embedding = self.add_weight(
                 shape=(num_species**2, embedding_size),
                 initializer=keras.initializers.RandomNormal(stddev=1.0),
                 name="embedding",
             )
+        self.kernels = [
+            self.add_weight(
+                shape=(a, b),
+                initializer=keras.initializers.HeNormal(),
+                name=f"kernel_{k}",
+            )
+            for k, (a, b) in enumerate(zip(sizes, sizes[1:]))
+        ]
+        self.biases = [
+            self.add_weight(
+                shape=(size,), initializer="zeros", name=f"bias_{k}"
+            )
+            for k, size in enumerate(sizes[1:])
+        ]
 
     def build(self, lengths_shape, species_shape, neighbors_shape):
         self.built = True
@@ -53,16 +78,19 @@ class RadialFeatures(keras.layers.Layer):
         centers = backend.constant(centers, lengths)
         scaled = (lengths[..., None] - centers) * (1 / float(width))
         gaussians = backend.exp(-0.5 * scaled * scaled)
-        if self.num_species == 1:
-            return gaussians
-        pairs = pair_index(species, neighbors, self.num_species)
-        embedded = backend.take(self.embedding, pairs, axis=0)
-        return backend.concatenate([gaussians, embedded], axis=-1)
+        x = gaussians
+        if self.num_species > 1:
+            pairs = pair_index(species, neighbors, self.num_species)
+            embedded = backend.take(self.embedding.value, pairs, axis=0)
+            x = backend.concatenate([gaussians, embedded], axis=-1)
+        for kernel, bias in zip(self.kernels, self.biases):
+            x = backend.silu(backend.dense(x, kernel.value) + bias.value)
+        return x
 
     def compute_output_shape(
         self, lengths_shape, species_shape, neighbors_shape
     ):
-        return (*lengths_shape, self.features)
+        return (*lengths_shape, self.units[-1])
 
     def get_config(self):
         return {
@@ -70,5 +98,6 @@ class RadialFeatures(keras.layers.Layer):
             "num_gaussians": self.num_gaussians,
             "cutoff": self.cutoff,
             "num_species": self.num_species,
+            "units": list(self.units),
             "embedding_size": self.embedding_size,
         }

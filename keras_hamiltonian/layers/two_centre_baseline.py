@@ -5,7 +5,6 @@ import keras
 from keras_hamiltonian.layers.species_pairs import pair_index
 from keras_hamiltonian.layers.species_pairs import select_by_index
 from keras_hamiltonian.ops import backend
-from keras_hamiltonian.ops.bonds import dense
 from keras_hamiltonian.ops.bonds import join_channels
 from keras_hamiltonian.ops.bonds import split_channels
 from keras_hamiltonian.ops.splines import cubic_splines
@@ -179,7 +178,7 @@ class TwoCentreBaseline(keras.layers.Layer):
         """Values of the fitted functions: `(N, M, channels)`."""
         number, channels = coefficients.shape[1:]
         kernel = backend.reshape(coefficients.value, (self.num_splines, -1))
-        values = dense(splines, kernel)
+        values = backend.dense(splines, kernel)
         shape = (*backend.shape(values)[:2], number, channels)
         return select_by_index(backend.reshape(values, shape), pairs, number)
 

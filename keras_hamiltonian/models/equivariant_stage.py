@@ -4,20 +4,15 @@ import keras
 
 from keras_hamiltonian.irreps.irreps import Irrep
 from keras_hamiltonian.irreps.irreps import Irreps
-from keras_hamiltonian.layers.atom_update import AtomUpdate
 from keras_hamiltonian.layers.bond_embedding import BondEmbedding
 from keras_hamiltonian.layers.bond_ends import BondEnds
 from keras_hamiltonian.layers.bond_envelope import BondEnvelope
 from keras_hamiltonian.layers.bond_geometry import BondGeometry
 from keras_hamiltonian.layers.bond_norm import BondNorm
-from keras_hamiltonian.layers.bond_update import BondUpdate
-from keras_hamiltonian.layers.equivariant_convolution import (
-    EquivariantConvolution,
-)
 from keras_hamiltonian.layers.equivariant_norm import EquivariantNorm
 from keras_hamiltonian.layers.hermitian_average import HermitianAverage
 from keras_hamiltonian.layers.hopping_readout import HoppingReadout
-from keras_hamiltonian.layers.message_sum import MessageSum
+from keras_hamiltonian.layers.interaction_group import InteractionGroup
 from keras_hamiltonian.layers.onsite_readout import OnsiteReadout
 from keras_hamiltonian.layers.radial_features import RadialFeatures
 from keras_hamiltonian.layers.species_embedding import SpeciesEmbedding
@@ -71,7 +66,6 @@ class EquivariantStage(Stage):
         layout = BlockLayout(table, spin)
         hidden = Irreps(irreps).regrouped()
         last = last_irreps(hidden, layout)
-        scalars = f"{hidden.count('0e')}x0e"
         num_species = len(table.symbols)
         own = {"dtype": dtype}
 
@@ -85,65 +79,38 @@ class EquivariantStage(Stage):
         fade = BondEnvelope(reach, **own)(
             lengths, species, neighbors, inputs["edge_mask"], wigner
         )
-        features = RadialFeatures(
-            num_gaussians, 2 * max(reach), num_species, **own
-        )
-        radial = features(lengths, species, neighbors)
+        radial = RadialFeatures(
+            num_gaussians, 2 * max(reach), num_species, radial_units, **own
+        )(lengths, species, neighbors)
+        shared = {
+            "wigner": wigner,
+            "weighted_wigner": fade["weighted_wigner"],
+            "radial": radial,
+            "species": species,
+            "reverse_edge": inputs["reverse_edge"],
+        }
 
         # === Atoms and bonds ===
-        atom_irreps = bond_irreps = scalars
-        atoms = SpeciesEmbedding(num_species, hidden.count("0e"), **own)(
-            species
-        )
-        bonds = BondEmbedding(features.features, hidden.count("0e"), **own)(
-            radial
-        )
-        normed = BondNorm(name="bond_norm_0", **own)(bonds)
-        ends = BondEnds(atom_irreps, name="bond_ends_0", **own)(
+        num_scalars = hidden.count("0e")
+        atoms = SpeciesEmbedding(num_species, num_scalars, **own)(species)
+        bonds = BondEmbedding(radial_units[-1], num_scalars, **own)(radial)
+        ends = BondEnds(f"{num_scalars}x0e", name="bond_ends", **own)(
             atoms, wigner, inputs["reverse_edge"]
         )
+        before = f"{num_scalars}x0e"
         for k in range(1, num_groups + 1):
-            width = last if k == num_groups else hidden
-            messages = EquivariantConvolution(
-                atom_irreps,
-                bond_irreps,
-                width,
-                radial_units,
-                name=f"atom_convolution_{k}",
-                **own,
-            )(ends, normed, radial)
-            sums = MessageSum(width, name=f"message_sum_{k}", **own)(
-                messages, fade["weighted_wigner"]
-            )
-            atoms = AtomUpdate(
-                atom_irreps,
-                width,
-                width,
+            after = str(last if k == num_groups else hidden)
+            updated = InteractionGroup(
+                before,
+                before,
+                after,
                 num_species,
-                name=f"atom_update_{k}",
+                radial_units[-1],
+                name=f"group_{k}",
                 **own,
-            )(atoms, sums, species)
-            atom_irreps = width
-            ends = BondEnds(atom_irreps, name=f"bond_ends_{k}", **own)(
-                EquivariantNorm(atom_irreps, name=f"atom_norm_{k}", **own)(
-                    atoms
-                ),
-                wigner,
-                inputs["reverse_edge"],
-            )
-            messages = EquivariantConvolution(
-                atom_irreps,
-                bond_irreps,
-                width,
-                radial_units,
-                name=f"bond_convolution_{k}",
-                **own,
-            )(ends, normed, radial)
-            bonds = BondUpdate(
-                bond_irreps, width, width, name=f"bond_update_{k}", **own
-            )(bonds, messages)
-            bond_irreps = width
-            normed = BondNorm(name=f"bond_norm_{k}", **own)(bonds)
+            )(atoms, bonds, ends, shared)
+            atoms, bonds = updated["atoms"], updated["bonds"]
+            ends, before = updated["ends"], after
 
         # === Blocks ===
         baseline = TwoCentreBaseline(
@@ -152,13 +119,14 @@ class EquivariantStage(Stage):
         known = baseline(
             fade["relative"], species, neighbors, inputs["edge_mask"], wigner
         )
+        normed = BondNorm(name="bond_norm", **own)(bonds)
         hopping = HoppingReadout(
-            table.to_dict(), bond_irreps, spin, name="hopping_readout", **own
+            table.to_dict(), before, spin, name="hopping_readout", **own
         )(normed, known["hopping_mean"], known["hopping_scale"], wigner)
         onsite = OnsiteReadout(
-            table.to_dict(), atom_irreps, spin, name="onsite_readout", **own
+            table.to_dict(), before, spin, name="onsite_readout", **own
         )(
-            EquivariantNorm(atom_irreps, name="atom_norm", **own)(atoms),
+            EquivariantNorm(before, name="atom_norm", **own)(atoms),
             species,
             known["onsite_mean"],
             known["onsite_scale"],

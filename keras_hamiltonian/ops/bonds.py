@@ -14,22 +14,6 @@ from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.ops import backend
 
 
-def dense(x, kernel):
-    """Matrix product of the last axis, as one large product.
-
-    Args:
-        x: `(..., A)` tensor.
-        kernel: `(A, B)` tensor.
-
-    Returns:
-        `(..., B)` tensor. Unlike `keras.ops.matmul` on torch, float64 stays
-        float64.
-    """
-    shape = backend.shape(x)
-    flat = backend.reshape(x, (-1, shape[-1]))
-    return backend.reshape(flat @ kernel, (*shape[:-1], kernel.shape[-1]))
-
-
 def split_channels(x, sizes, axis=-1):
     """Splits an axis, by default the last, into pieces of the given sizes."""
     if len(sizes) == 1:
@@ -200,7 +184,7 @@ def so2_linear(inputs, kernels):
         for bonds, kernel in zip(inputs, kernel_list):
             if kernel is None:
                 continue
-            term = dense(bonds[kind], kernel)
+            term = backend.dense(bonds[kind], kernel)
             total = term if total is None else total + term
         result[kind] = total
     return result

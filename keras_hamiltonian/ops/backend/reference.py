@@ -16,6 +16,7 @@ FUNCTIONS = (
     "cast",
     "concatenate",
     "constant",
+    "dense",
     "einsum",
     "equal",
     "exchange_rows",
@@ -73,6 +74,18 @@ zeros_like = keras.ops.zeros_like
 def constant(array, like):
     """A NumPy array as a tensor of the float type of `like`, beside it."""
     return keras.ops.convert_to_tensor(array, dtype=like.dtype)
+
+
+def dense(x, kernel):
+    """Matrix product of the last axis, as one large product.
+
+    Args:
+        x: `(..., A)` tensor.
+        kernel: `(A, B)` tensor.
+    """
+    leading = shape(x)[:-1]
+    flat = reshape(x, (-1, kernel.shape[0]))
+    return reshape(flat @ kernel, (*leading, kernel.shape[1]))
 
 
 def split(x, sizes, axis):

@@ -4,6 +4,7 @@ import torch
 
 abs = torch.abs
 broadcast_to = torch.broadcast_to
+dense = torch.matmul
 einsum = torch.einsum
 equal = torch.eq
 exp = torch.exp
@@ -65,6 +66,10 @@ def exchange_rows(x, partners):
 
 def layer_normalize(x, epsilon):
     return torch.nn.functional.layer_norm(x, x.shape[-1:], eps=epsilon)
+
+
+def rms_normalize(x, epsilon, num_axes):
+    return torch.nn.functional.rms_norm(x, x.shape[-num_axes:], eps=epsilon)
 
 
 class _ExchangeRows(torch.autograd.Function):

@@ -1,0 +1,125 @@
+"""One group of stage one: an update of the atoms, then one of the bonds."""
+
+import keras
+
+from keras_hamiltonian.irreps.bond import bond_channels
+from keras_hamiltonian.irreps.bond import bond_dim
+from keras_hamiltonian.irreps.irreps import Irreps
+from keras_hamiltonian.layers.atom_update import AtomUpdate
+from keras_hamiltonian.layers.bond_ends import BondEnds
+from keras_hamiltonian.layers.bond_norm import BondNorm
+from keras_hamiltonian.layers.bond_update import BondUpdate
+from keras_hamiltonian.layers.equivariant_convolution import (
+    EquivariantConvolution,
+)
+from keras_hamiltonian.layers.equivariant_norm import EquivariantNorm
+from keras_hamiltonian.layers.message_sum import MessageSum
+
+
+@keras.saving.register_keras_serializable(package="keras_hamiltonian")
+class InteractionGroup(keras.layers.Layer):
+    """Atoms hear their bonds, then bonds hear their atoms.
+
+    A convolution over the bonds, summed at each atom, updates the atoms; a
+    second one with the new atoms updates the bonds. Both are residual, on
+    normalised features. Groups are stacked.
+
+    Args:
+        irreps_atoms: str. Irreps of the atoms before.
+        irreps_bonds: str. Irreps whose channels the bonds have before.
+        irreps_out: str. Irreps of both after.
+        num_species: int. Elements in the basis.
+        radial_size: int. Numbers per bond from `RadialFeatures`.
+
+    Call arguments:
+        atoms: `(N, irreps_atoms.dim)`, `ir_mul` layout.
+        bonds: bond features.
+        ends: bond features of both atoms, from `BondEnds` or the group before.
+        geometry: dict of `"wigner"` and `"weighted_wigner"`, `"radial"`,
+            `"species"` and `"reverse_edge"`.
+
+    Output: a dict of `"atoms"`, `"bonds"` and `"ends"` for the next group.
+    """
+
+    def __init__(
+        self,
+        irreps_atoms,
+        irreps_bonds,
+        irreps_out,
+        num_species,
+        radial_size=64,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.irreps_atoms = Irreps(irreps_atoms)
+        self.irreps_bonds = Irreps(irreps_bonds)
+        self.irreps_out = Irreps(irreps_out)
+        self.num_species = num_species
+        self.radial_size = radial_size
+        before, bonds, after = (
+            str(i)
+            for i in (self.irreps_atoms, self.irreps_bonds, self.irreps_out)
+        )
+        own = {"dtype": self.dtype_policy}
+        self.bond_norm = BondNorm(name="bond_norm", **own)
+        self.atom_convolution = EquivariantConvolution(
+            before, bonds, after, radial_size, name="atom_convolution", **own
+        )
+        self.message_sum = MessageSum(after, name="message_sum", **own)
+        self.atom_update = AtomUpdate(
+            before, after, after, num_species, name="atom_update", **own
+        )
+        self.atom_norm = EquivariantNorm(after, name="atom_norm", **own)
+        self.bond_ends = BondEnds(after, name="bond_ends", **own)
+        self.bond_convolution = EquivariantConvolution(
+            after, bonds, after, radial_size, name="bond_convolution", **own
+        )
+        self.bond_update = BondUpdate(
+            bonds, after, after, name="bond_update", **own
+        )
+
+    def build(self, atoms_shape, bonds_shape, ends_shape, geometry_shape):
+        self.built = True
+
+    def call(self, atoms, bonds, ends, geometry):
+        # `call` instead of `__call__`: the checks of Keras take as long as
+        # the products, and this layer has been through them.
+        radial = geometry["radial"]
+        normed = self.bond_norm.call(bonds)
+        messages = self.atom_convolution.call(ends, normed, radial)
+        sums = self.message_sum.call(messages, geometry["weighted_wigner"])
+        atoms = self.atom_update.call(atoms, sums, geometry["species"])
+        ends = self.bond_ends.call(
+            self.atom_norm.call(atoms),
+            geometry["wigner"],
+            geometry["reverse_edge"],
+        )
+        messages = self.bond_convolution.call(ends, normed, radial)
+        bonds = self.bond_update.call(bonds, messages)
+        return {"atoms": atoms, "bonds": bonds, "ends": ends}
+
+    def compute_output_shape(
+        self, atoms_shape, bonds_shape, ends_shape, geometry_shape
+    ):
+        leading = tuple(geometry_shape["radial"][:2])
+        channels = bond_channels(self.irreps_out)
+        shapes = {
+            kind: (*leading, bond_dim(kind), size)
+            for kind, size in channels.items()
+        }
+        ends = {
+            kind: (*leading, bond_dim(kind), 2 * size)
+            for kind, size in channels.items()
+        }
+        atoms = (atoms_shape[0], self.irreps_out.dim)
+        return {"atoms": atoms, "bonds": shapes, "ends": ends}
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "irreps_atoms": str(self.irreps_atoms),
+            "irreps_bonds": str(self.irreps_bonds),
+            "irreps_out": str(self.irreps_out),
+            "num_species": self.num_species,
+            "radial_size": self.radial_size,
+        }
