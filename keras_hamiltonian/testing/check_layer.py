@@ -1,0 +1,161 @@
+"""The contract that every layer of this package keeps."""
+
+import inspect
+import json
+import pathlib
+import tempfile
+
+import keras
+import numpy as np
+
+
+def check_layer(layer_class, arguments, inputs, is_trained=True):
+    """Checks configuration, shapes, saving and training of a layer.
+
+    - The configuration holds every argument of the constructor, is JSON, and
+      makes the same layer again.
+    - The symbolic shape is the shape that comes out, in float32 and float64.
+    - A model with the layer is the same after `.keras` was written and read.
+    - A training step changes every weight.
+
+    Args:
+        layer_class: class. A `keras.layers.Layer`.
+        arguments: dict. Constructor arguments, JSON values.
+        inputs: dict. For each call argument an array, or arrays nested in
+            lists and dicts; the first axis of all is the same.
+        is_trained: bool. Whether a training step is taken; `False` for layers
+            whose gradient vanishes.
+
+    Raises:
+        AssertionError: naming what is broken.
+
+    Example:
+
+    >>> from keras_hamiltonian.layers.equivariant_linear import (
+    ...     EquivariantLinear,
+    ... )
+    >>> check_layer(
+    ...     EquivariantLinear,
+    ...     {"irreps_in": "2x0e+1x1o", "irreps_out": "3x0e"},
+    ...     {"features": np.ones((4, 5))},
+    ... )
+    """
+    _check_config(layer_class, arguments)
+    for dtype in ("float32", "float64"):
+        _check_shapes(layer_class, arguments, _cast(inputs, dtype), dtype)
+    inputs = _cast(inputs, "float32")
+    model = _functional(layer_class(**arguments), inputs)
+    _check_saving(model, inputs)
+    if is_trained and model.trainable_weights:
+        _check_training(model, inputs)
+
+
+def _check_config(layer_class, arguments):
+    layer = layer_class(**arguments)
+    config = layer.get_config()
+    parameters = inspect.signature(layer_class.__init__).parameters.values()
+    expected = {
+        p.name
+        for p in parameters
+        if p.name != "self" and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
+    }
+    missing = expected - set(config)
+    _require(
+        not missing,
+        f"{layer_class.__name__}.get_config() lacks {sorted(missing)}.",
+    )
+    text = json.dumps(config)
+    again = layer_class.from_config(json.loads(text))
+    _require(
+        json.dumps(again.get_config()) == text,
+        f"{layer_class.__name__} made from its configuration has another: "
+        f"{again.get_config()} instead of {config}.",
+    )
+
+
+def _check_shapes(layer_class, arguments, inputs, dtype):
+    layer = layer_class(**arguments, dtype=dtype)
+    symbolic = layer(**_symbols(inputs))
+    eager = layer(**inputs)
+    keras.tree.assert_same_structure(symbolic, eager)
+    for s, e in zip(keras.tree.flatten(symbolic), keras.tree.flatten(eager)):
+        _require(
+            tuple(s.shape) == tuple(e.shape),
+            f"{layer_class.__name__}: symbolic shape {tuple(s.shape)}, "
+            f"real shape {tuple(e.shape)}.",
+        )
+        found = keras.backend.standardize_dtype(e.dtype)
+        _require(
+            found == dtype,
+            f"{layer_class.__name__} of {dtype} returned {found}.",
+        )
+
+
+def _check_saving(model, inputs):
+    flat = keras.tree.flatten(inputs)
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "model.keras"
+        model.save(path)
+        again = keras.models.load_model(path)
+    for a, b in zip(_arrays(model(flat)), _arrays(again(flat))):
+        _require(
+            np.array_equal(a, b),
+            f"The loaded model differs by up to {np.abs(a - b).max()}.",
+        )
+
+
+def _check_training(model, inputs):
+    flat = keras.tree.flatten(inputs)
+    random = np.random.default_rng(0)
+    targets = [random.normal(size=a.shape) for a in _arrays(model(flat))]
+    before = [np.array(a) for a in _arrays(model.trainable_weights)]
+    model.compile(keras.optimizers.Adam(1e-2), loss=["mse"] * len(targets))
+    # The batch axis may hold the neighbours of one another: one whole batch.
+    history = model.fit(
+        flat, targets, batch_size=len(flat[0]), shuffle=False, verbose=0
+    )
+    _require(
+        np.isfinite(history.history["loss"]).all(), "The loss is not finite."
+    )
+    for weight, old in zip(model.trainable_weights, before):
+        new = keras.ops.convert_to_numpy(weight)
+        _require(
+            np.isfinite(new).all() and not np.array_equal(new, old),
+            f"A training step left the weight {weight.path} as it was, or "
+            "made it infinite.",
+        )
+
+
+def _functional(layer, inputs):
+    symbols = _symbols(inputs)
+    outputs = keras.tree.flatten(layer(**symbols))
+    return keras.Model(keras.tree.flatten(symbols), outputs)
+
+
+def _symbols(inputs):
+    return keras.tree.map_structure(
+        lambda a: keras.Input(
+            batch_shape=a.shape, dtype=keras.backend.standardize_dtype(a.dtype)
+        ),
+        inputs,
+    )
+
+
+def _cast(inputs, dtype):
+    def cast(array):
+        array = np.asarray(array)
+        is_float = np.issubdtype(array.dtype, np.floating)
+        return keras.ops.convert_to_tensor(
+            array, dtype=dtype if is_float else "int32"
+        )
+
+    return keras.tree.map_structure(cast, inputs)
+
+
+def _arrays(tensors):
+    return [keras.ops.convert_to_numpy(t) for t in keras.tree.flatten(tensors)]
+
+
+def _require(condition, message):
+    if not condition:
+        raise AssertionError(message)
