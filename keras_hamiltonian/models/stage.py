@@ -3,6 +3,7 @@
 import keras
 
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
+from keras_hamiltonian.physics.overlap import TwoCentreOverlap
 
 
 def graph_inputs(dtype="float32"):
@@ -31,20 +32,98 @@ def graph_inputs(dtype="float32"):
 
 
 class Stage(keras.Model):
-    """A functional model of blocks, saved by its constructor's arguments.
+    """A functional model of blocks, saved with all that a prediction needs.
 
     A subclass builds the graph, calls `super().__init__(inputs, outputs)` and
-    then sets `self.arguments`, a dict of JSON values.
+    then sets `self.arguments`, a dict of JSON values with at least `basis`,
+    `reaches` and `spin`.
+
+    Attributes:
+        overlap: `TwoCentreOverlap`, or `None`. Gives the overlap of new
+            structures.
+        provenance: dict, JSON values only. Where the model comes from:
+            `training_provenance` makes it.
+
+    Both are set after construction and stand in the `.keras` file.
     """
+
+    overlap = None
+    provenance = None
 
     @property
     def basis(self):
         """The `OrbitalBasis` of the blocks."""
         return OrbitalBasis(self.arguments["basis"])
 
+    @property
+    def reaches(self):
+        """Dict from element symbol to the reach of its orbitals, in Å."""
+        return dict(self.arguments["reaches"])
+
+    @property
+    def spin(self):
+        """Spin layout of the blocks: `"none"` or `"noncollinear"`."""
+        return self.arguments["spin"]
+
+    def check_elements(self, atoms, basis=None):
+        """Checks that the model was made for the elements of a structure.
+
+        Args:
+            atoms: `ase.Atoms`.
+            basis: `OrbitalBasis` of the structure's own matrices, if it has
+                any.
+
+        Raises:
+            ValueError: naming the elements, or the shells, that are missing.
+        """
+        own = self.basis
+        missing = sorted(set(atoms.get_chemical_symbols()) - set(own.symbols))
+        if missing:
+            raise ValueError(
+                f"The model {self.name!r} knows {', '.join(own.symbols)}; "
+                f"{atoms.get_chemical_formula()} also has "
+                f"{', '.join(missing)}. Train on structures with "
+                f"{'this element' if len(missing) == 1 else 'these elements'}."
+            )
+        for symbol in sorted(set(atoms.get_chemical_symbols())):
+            shells = None if basis is None else basis.shells.get(symbol)
+            if shells not in (None, own.shells[symbol]):
+                raise ValueError(
+                    f"The model {self.name!r} gives {symbol} the shells "
+                    f"{own.to_dict()[symbol]}, the structure "
+                    f"{basis.to_dict()[symbol]}. Compute the structure in the "
+                    "model's basis, or train on this one."
+                )
+
     def get_config(self):
-        return {"name": self.name, **self.arguments}
+        return {
+            "name": self.name,
+            **self.arguments,
+            "overlap": None if self.overlap is None else self.overlap.to_dict(),
+            "provenance": _plain(self.provenance),
+        }
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        return cls(**config)
+        config = dict(config)
+        overlap = config.pop("overlap", None)
+        provenance = config.pop("provenance", None)
+        stage = cls(**config)
+        if overlap is not None:
+            stage.overlap = TwoCentreOverlap.from_dict(overlap)
+        stage.provenance = provenance
+        return stage
+
+
+def _plain(value):
+    """Plain dicts and lists: Keras wraps those that it finds in a model."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    raise ValueError(
+        "`provenance` holds what JSON can: dicts, lists, strings and numbers. "
+        f"Received: {value!r}."
+    )

@@ -1,0 +1,7 @@
+"""Callbacks for `fit`, beside those of Keras."""
+
+from keras_hamiltonian.callbacks.cosine_budget import CosineBudget
+from keras_hamiltonian.callbacks.learning_curve import LearningCurve
+from keras_hamiltonian.callbacks.revert_on_spike import RevertOnSpike
+
+__all__ = ["CosineBudget", "LearningCurve", "RevertOnSpike"]

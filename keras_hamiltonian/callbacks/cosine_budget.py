@@ -1,0 +1,103 @@
+"""A learning rate that reaches zero when the budget is spent."""
+
+import math
+import time
+
+import keras
+
+
+class CosineBudget(keras.callbacks.Callback):
+    """Learning rate by a cosine to zero over a budget of time or steps.
+
+    The budget is CPU seconds of this process (all threads together) or
+    optimizer steps. A step takes the learning rate
+
+        peak · min(1, (step + 1) / warmup_steps) · (1 + cos π·spent) / 2
+
+    where `spent` is the fraction of the budget used before it. Training stops
+    after the step that uses the budget up. Validation counts: the time of the
+    last one is set aside for the next.
+
+    Args:
+        peak: float. Largest learning rate.
+        seconds: float. CPU seconds; or
+        steps: int. Optimizer steps. One of the two.
+        warmup_steps: int. Steps until the peak.
+        start: float. Reading of `time.process_time()` at which the budget of
+            seconds began. Defaults to the beginning of `fit`.
+
+    Raises:
+        ValueError: unless exactly one positive budget is given.
+
+    Example:
+
+    >>> budget = CosineBudget(3e-3, seconds=600)
+    >>> model.fit(                                     # doctest: +SKIP
+    ...     training, epochs=10**6, callbacks=[budget]
+    ... )
+    """
+
+    def __init__(
+        self, peak, seconds=None, steps=None, warmup_steps=100, start=None
+    ):
+        super().__init__()
+        budgets = [b for b in (seconds, steps) if b is not None]
+        if len(budgets) != 1 or not budgets[0] > 0:
+            raise ValueError(
+                "Give one positive budget, `seconds` or `steps`. Received: "
+                f"seconds={seconds}, steps={steps}."
+            )
+        self.peak = peak
+        self.seconds = seconds
+        self.steps = steps
+        self.warmup_steps = warmup_steps
+        self.start = start
+        self.step = 0
+        self._start = None
+        self._validation_start = 0.0
+        self._validation_seconds = 0.0
+
+    @property
+    def spent(self):
+        """Fraction of the budget used, from 0 to 1."""
+        if self.steps is not None:
+            return min(1.0, self.step / self.steps)
+        now = time.process_time()
+        used = now - (now if self._start is None else self._start)
+        left = self.seconds - used - self._validation_seconds
+        return min(1.0, max(0.0, 1 - left / self.seconds))
+
+    def on_train_begin(self, logs=None):
+        """Starts the clock."""
+        self.step = 0
+        self._validation_seconds = 0.0
+        now = time.process_time()
+        self._start = now if self.start is None else self.start
+
+    def on_train_batch_begin(self, batch, logs=None):
+        """Sets the learning rate of the step."""
+        warmup = min(1.0, (self.step + 1) / max(1, self.warmup_steps))
+        rate = self.peak * warmup * (1 + math.cos(math.pi * self.spent)) / 2
+        # JAX keeps the optimizer's state outside the model between steps.
+        if hasattr(self.model, "jax_state_sync"):
+            self.model.jax_state_sync()
+        self.model.optimizer.learning_rate = rate
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Stops training when the budget is spent."""
+        self.step += 1
+        if self.spent >= 1:
+            self.model.stop_training = True
+
+    def on_test_begin(self, logs=None):
+        """Notes the time."""
+        self._validation_start = time.process_time()
+
+    def on_test_end(self, logs=None):
+        """Sets the time of a validation aside for the next one."""
+        self._validation_seconds = time.process_time() - self._validation_start
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Stops training if the validation used the budget up."""
+        if self.spent >= 1:
+            self.model.stop_training = True

@@ -1,0 +1,67 @@
+"""Errors against CPU time, kept and written as JSON."""
+
+import json
+import os
+import pathlib
+import time
+
+import keras
+
+
+class LearningCurve(keras.callbacks.Callback):
+    """Records what each epoch cost and what it reached.
+
+    Args:
+        path: str or path. JSON file, written after each validated epoch and
+            at the end. Without it nothing is written.
+        start: float. Reading of `time.process_time()` that counts as zero.
+            Defaults to the beginning of `fit`.
+
+    Attributes:
+        history: dict of lists of equal length: `epoch` (from 1),
+            `cpu_seconds`, `learning_rate` (of the last step) and every number
+            of the logs (`loss`, `val_loss`, …); `None` where an epoch was not
+            validated.
+    """
+
+    def __init__(self, path=None, start=None):
+        super().__init__()
+        self.path = None if path is None else pathlib.Path(path)
+        self.start = start
+        self.history = {}
+        self._start = None
+
+    def on_train_begin(self, logs=None):
+        """Starts the clock; a second `fit` continues the record."""
+        if self._start is None:
+            now = time.process_time()
+            self._start = now if self.start is None else self.start
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Records the epoch."""
+        rate = keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)
+        entry = {
+            "epoch": len(self.history.get("epoch", ())) + 1,
+            "cpu_seconds": time.process_time() - self._start,
+            "learning_rate": float(rate),
+            **{key: float(value) for key, value in (logs or {}).items()},
+        }
+        length = entry["epoch"] - 1
+        for key in entry:
+            self.history.setdefault(key, [None] * length)
+        for key, values in self.history.items():
+            values.append(entry.get(key))
+        if any(key.startswith("val_") for key in entry):
+            self._write()
+
+    def on_train_end(self, logs=None):
+        """Writes the file."""
+        self._write()
+
+    def _write(self):
+        if self.path is None:
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self.path.with_name(f".{self.path.name}.partial")
+        temporary.write_text(json.dumps(self.history))
+        os.replace(temporary, self.path)

@@ -1,0 +1,82 @@
+"""Back to the best weights when training has gone astray."""
+
+import math
+
+import keras
+import numpy as np
+
+
+class RevertOnSpike(keras.callbacks.Callback):
+    """Restores the best weights when the loss stays far above its best.
+
+    DeepH-E3's rule: when the validation loss has stayed above `factor` times
+    its best value for `patience` epochs, model and optimizer return to the
+    state of the best epoch. The learning rate stays. A loss that is no number
+    counts as far above.
+
+    Args:
+        factor: float. How far above the best value is a spike.
+        patience: int. Epochs, also where only every n-th is validated.
+        monitor: str. Name of the loss in the logs.
+        verbose: int. 1 to print when weights are restored.
+
+    Attributes:
+        best: float. The smallest loss so far.
+        num_reverts: int. How often weights were restored.
+
+    Raises:
+        ValueError: if `factor` is not above 1.
+    """
+
+    def __init__(self, factor=2.0, patience=20, monitor="val_loss", verbose=1):
+        super().__init__()
+        if not factor > 1:
+            raise ValueError(f"`factor` is above 1. Received: factor={factor}.")
+        self.factor = factor
+        self.patience = patience
+        self.monitor = monitor
+        self.verbose = verbose
+        self._reset()
+
+    def on_train_begin(self, logs=None):
+        """Forgets an earlier run."""
+        self._reset()
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Compares the loss with the best one."""
+        loss = (logs or {}).get(self.monitor)
+        if loss is None:
+            return
+        if loss < self.best:
+            self.best = float(loss)
+            self._best_state = [np.array(v) for v in self._variables()]
+        if not math.isnan(loss) and loss <= self.factor * self.best:
+            self._spike = None
+            return
+        self._spike = epoch if self._spike is None else self._spike
+        if epoch - self._spike + 1 >= self.patience and self._best_state:
+            self._revert(epoch, loss)
+
+    def _revert(self, epoch, loss):
+        for variable, value in zip(self._variables(), self._best_state):
+            variable.assign(value)
+        self._spike = None
+        self.num_reverts += 1
+        if self.verbose:
+            print(
+                f"\nEpoch {epoch + 1}: {self.monitor} {loss:.3g} stays above "
+                f"{self.factor} x {self.best:.3g}; back to the best weights"
+            )
+
+    def _variables(self):
+        optimizer = self.model.optimizer
+        kept = {id(optimizer.iterations), id(optimizer.learning_rate)}
+        return self.model.weights + [
+            v for v in optimizer.variables if id(v) not in kept
+        ]
+
+    def _reset(self):
+        self.best = math.inf
+        self.num_reverts = 0
+        self._best_state = None
+        self._spike = None

@@ -1,0 +1,80 @@
+"""Losses of matrix blocks."""
+
+import keras
+
+MEV_PER_EV = 1000.0
+
+
+@keras.saving.register_keras_serializable(package="keras_hamiltonian")
+class BlockMeanAbsoluteError(keras.losses.Loss):
+    """Mean absolute error of matrix elements, in meV.
+
+    The weights of `HamiltonianDataset` sum to one over a batch, onsite and
+    hopping blocks together. So the weighted errors are summed, not averaged,
+    and the two losses that Keras adds up, one per output, give the mean over
+    structures of the mean over matrix elements: `mae_all` of `MatrixErrors`.
+    With spin the real and the imaginary part count as two elements, where
+    `MatrixErrors` takes the modulus.
+
+    Milli-electronvolts keep gradients far above Adam's epsilon.
+
+    Args:
+        reduction: str. `"sum"` for the weights of `HamiltonianDataset`; other
+            reductions of `keras.losses.Loss` fit other weights.
+        name: str.
+        dtype: str. Type of the errors. Defaults to Keras' float type.
+
+    Call arguments:
+        y_true, y_pred: tensors of equal shape, in eV.
+        sample_weight: tensor of the same shape.
+
+    Output: scalar, in meV.
+
+    Example:
+
+    >>> loss = BlockMeanAbsoluteError()
+    >>> float(loss([[0.0, 0.0]], [[0.5, 9.0]], sample_weight=[[1.0, 0.0]]))
+    500.0
+    """
+
+    def __init__(
+        self, reduction="sum", name="block_mean_absolute_error", dtype=None
+    ):
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+
+    def call(self, y_true, y_pred):
+        return MEV_PER_EV * keras.ops.abs(y_true - y_pred)
+
+
+@keras.saving.register_keras_serializable(package="keras_hamiltonian")
+class BlockMeanSquaredError(keras.losses.Loss):
+    """Mean squared error of matrix elements, in meV²: DeepH-E3's loss.
+
+    Summed by the weights of `HamiltonianDataset`, see
+    `BlockMeanAbsoluteError`.
+
+    Args:
+        reduction: str. Of `keras.losses.Loss`.
+        name: str.
+        dtype: str. Type of the errors. Defaults to Keras' float type.
+
+    Call arguments:
+        y_true, y_pred: tensors of equal shape, in eV.
+        sample_weight: tensor of the same shape.
+
+    Output: scalar, in meV².
+
+    Example:
+
+    >>> loss = BlockMeanSquaredError()
+    >>> float(loss([[0.0]], [[0.002]], sample_weight=[[0.5]]))
+    2.0
+    """
+
+    def __init__(
+        self, reduction="sum", name="block_mean_squared_error", dtype=None
+    ):
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+
+    def call(self, y_true, y_pred):
+        return keras.ops.square(MEV_PER_EV * (y_true - y_pred))
