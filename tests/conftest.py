@@ -2,7 +2,7 @@
 
 import os
 import pathlib
-import sys
+import random
 
 # Before keras or a backend is imported.
 os.environ.setdefault("KERAS_BACKEND", "torch")
@@ -24,9 +24,10 @@ def pytest_report_header():
 
 @pytest.fixture(autouse=True)
 def seed():
+    # Seeds of initializers come from `random`. Not
+    # `keras.utils.set_random_seed`: it imports TensorFlow on every backend.
+    random.seed(0)
     np.random.seed(0)
-    if "keras" in sys.modules:
-        sys.modules["keras"].utils.set_random_seed(0)
 
 
 @pytest.fixture(scope="session")
