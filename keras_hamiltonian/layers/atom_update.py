@@ -72,8 +72,13 @@ class AtomUpdate(keras.layers.Layer):
             self.irreps_out, self.irreps_out, name="contract", **own
         )
 
-    def build(self, atoms_shape, messages_shape, species_shape):
-        self.built = True
+    def build(self, atoms_shape=None, messages_shape=None, species_shape=None):
+        self.linear.build()
+        if self.skip is not None:
+            self.skip.build()
+        self.norm.build()
+        self.expand.build()
+        self.contract.build()
 
     def call(self, atoms, messages, species):
         if self.skip is not None:

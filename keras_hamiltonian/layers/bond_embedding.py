@@ -23,14 +23,13 @@ class BondEmbedding(keras.layers.Layer):
         super().__init__(**kwargs)
         self.num_features = num_features
         self.channels = channels
+
+    def build(self, radial_shape=None):
         self.kernel = self.add_weight(
-            shape=(num_features, channels),
+            shape=(self.num_features, self.channels),
             initializer=keras.initializers.RandomNormal(stddev=0.5),
             name="kernel",
         )
-
-    def build(self, radial_shape):
-        self.built = True
 
     def call(self, radial):
         x = backend.dense(radial, self.kernel.value)

@@ -32,7 +32,9 @@ class BondEnds(keras.layers.Layer):
         super().__init__(**kwargs)
         self.irreps_in = Irreps(irreps)
 
-    def build(self, atoms_shape, wigner_shape, reverse_edge_shape):
+    def build(
+        self, atoms_shape=None, wigner_shape=None, reverse_edge_shape=None
+    ):
         self.built = True
 
     def call(self, atoms, wigner, reverse_edge):

@@ -23,7 +23,7 @@ class BondNorm(keras.layers.Layer):
         super().__init__(**kwargs)
         self.epsilon = epsilon
 
-    def build(self, bonds_shape):
+    def build(self, bonds_shape=None):
         self.built = True
 
     def call(self, bonds):

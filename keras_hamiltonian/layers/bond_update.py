@@ -47,8 +47,10 @@ class BondUpdate(keras.layers.Layer):
                 name="skip",
             )
 
-    def build(self, bonds_shape, messages_shape):
-        self.built = True
+    def build(self, bonds_shape=None, messages_shape=None):
+        self.linear.build()
+        if self.skip is not None:
+            self.skip.build()
 
     def call(self, bonds, messages):
         result = dict(self.linear.call([messages]))

@@ -68,10 +68,13 @@ class EquivariantConvolution(keras.layers.Layer):
             name="linear",
         )
         self.kinds = [k for k in self.kinds if k in self.linear.kinds_out]
+
+    def build(self, ends_shape=None, bonds_shape=None, radial_shape=None):
+        self.linear.build()
         self.radial_kernel = self.add_weight(
-            shape=(radial_size, self.irreps_out.num_irreps),
+            shape=(self.radial_size, self.irreps_out.num_irreps),
             initializer=keras.initializers.RandomNormal(
-                stddev=radial_size**-0.5
+                stddev=self.radial_size**-0.5
             ),
             name="radial_kernel",
         )
@@ -80,9 +83,6 @@ class EquivariantConvolution(keras.layers.Layer):
             initializer="ones",
             name="radial_bias",
         )
-
-    def build(self, ends_shape, bonds_shape, radial_shape):
-        self.built = True
 
     def call(self, ends, bonds, radial):
         mixed = self.linear.call([ends, bonds])

@@ -55,11 +55,13 @@ class EquivariantLinear(keras.layers.Layer):
                 f"{irreps_in}, irreps_out={irreps_out}. Remove it, or produce "
                 "it in the convolution before this layer."
             )
-        species = num_species or 1
         # One flat weight: optimizers take a time per weight, not per number.
         self.kernel_shapes = [
             (self.irreps_in.count(irrep), mul) for mul, irrep in self.irreps_out
         ]
+
+    def build(self, features_shape=None, species_shape=None):
+        species = self.num_species or 1
         self.kernel = self.add_weight(
             shape=(species, sum(a * b for a, b in self.kernel_shapes)),
             initializer=self._initialize,
@@ -67,13 +69,10 @@ class EquivariantLinear(keras.layers.Layer):
         )
         self.bias = None
         scalars = self.irreps_out.count("0e")
-        if use_bias and scalars:
+        if self.use_bias and scalars:
             self.bias = self.add_weight(
                 shape=(species, scalars), initializer="zeros", name="bias"
             )
-
-    def build(self, features_shape, species_shape=None):
-        self.built = True
 
     def call(self, features, species=None):
         sizes = [mul * irrep.dim for mul, irrep in self.irreps_in]

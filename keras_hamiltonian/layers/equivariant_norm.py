@@ -29,6 +29,8 @@ class EquivariantNorm(keras.layers.Layer):
         super().__init__(**kwargs)
         self.irreps_in = self.irreps_out = Irreps(irreps)
         self.epsilon = epsilon
+
+    def build(self, features_shape=None):
         self.scales = [
             self.add_weight(
                 shape=(mul,), initializer="ones", name=f"scale_{irrep}"
@@ -40,9 +42,6 @@ class EquivariantNorm(keras.layers.Layer):
             initializer="zeros",
             name="bias",
         )
-
-    def build(self, features_shape):
-        self.built = True
 
     def call(self, features):
         sizes = [mul * irrep.dim for mul, irrep in self.irreps_in]

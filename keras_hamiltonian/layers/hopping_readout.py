@@ -57,8 +57,15 @@ class HoppingReadout(keras.layers.Layer):
                 name=f"linear_{part}",
             )
 
-    def build(self, bonds_shape, mean_shape, scale_shape, wigner_shape):
-        self.built = True
+    def build(
+        self,
+        bonds_shape=None,
+        mean_shape=None,
+        scale_shape=None,
+        wigner_shape=None,
+    ):
+        for linear in self.linear.values():
+            linear.build()
 
     def call(self, bonds, mean, scale, wigner):
         parts = {}

@@ -78,8 +78,24 @@ class InteractionGroup(keras.layers.Layer):
             bonds, after, after, name="bond_update", **own
         )
 
-    def build(self, atoms_shape, bonds_shape, ends_shape, geometry_shape):
-        self.built = True
+    def build(
+        self,
+        atoms_shape=None,
+        bonds_shape=None,
+        ends_shape=None,
+        geometry_shape=None,
+    ):
+        for layer in (
+            self.bond_norm,
+            self.atom_convolution,
+            self.message_sum,
+            self.atom_update,
+            self.atom_norm,
+            self.bond_ends,
+            self.bond_convolution,
+            self.bond_update,
+        ):
+            layer.build()
 
     def call(self, atoms, bonds, ends, geometry):
         # `call` instead of `__call__`: the checks of Keras take as long as

@@ -24,7 +24,7 @@ class MessageSum(keras.layers.Layer):
         super().__init__(**kwargs)
         self.irreps_out = Irreps(irreps)
 
-    def build(self, messages_shape, weighted_wigner_shape):
+    def build(self, messages_shape=None, weighted_wigner_shape=None):
         self.built = True
 
     def call(self, messages, weighted_wigner):

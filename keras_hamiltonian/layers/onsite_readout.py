@@ -42,8 +42,15 @@ class OnsiteReadout(keras.layers.Layer):
             for part in self.layout.parts
         }
 
-    def build(self, atoms_shape, species_shape, mean_shape, scale_shape):
-        self.built = True
+    def build(
+        self,
+        atoms_shape=None,
+        species_shape=None,
+        mean_shape=None,
+        scale_shape=None,
+    ):
+        for linear in self.linear.values():
+            linear.build()
 
     def call(self, atoms, species, mean, scale):
         rows = self.layout.basis.num_rows

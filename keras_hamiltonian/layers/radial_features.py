@@ -46,11 +46,15 @@ class RadialFeatures(keras.layers.Layer):
         self.num_species = num_species
         self.units = tuple(units)
         self.embedding_size = embedding_size
-        sizes = [num_gaussians, *self.units]
-        if num_species > 1:
-            sizes[0] += embedding_size
+
+    def build(
+        self, lengths_shape=None, species_shape=None, neighbors_shape=None
+    ):
+        sizes = [self.num_gaussians, *self.units]
+        if self.num_species > 1:
+            sizes[0] += self.embedding_size
             self.embedding = self.add_weight(
-                shape=(num_species**2, embedding_size),
+                shape=(self.num_species**2, self.embedding_size),
                 initializer=keras.initializers.RandomNormal(stddev=1.0),
                 name="embedding",
             )
@@ -69,15 +73,15 @@ class RadialFeatures(keras.layers.Layer):
             for k, size in enumerate(sizes[1:])
         ]
 
-    def build(self, lengths_shape, species_shape, neighbors_shape):
-        self.built = True
-
     def call(self, lengths, species, neighbors):
         centers = np.linspace(0, self.cutoff, self.num_gaussians)
         width = centers[1] - centers[0]
         centers = backend.constant(centers, lengths)
         scaled = (lengths[..., None] - centers) * (1 / float(width))
-        gaussians = backend.exp(-0.5 * scaled * scaled)
+        # The squares of neighbouring Gaussians sum to sqrt(pi); this makes
+        # their mean square one, as initial weights expect.
+        size = (self.num_gaussians / np.pi**0.5) ** 0.5
+        gaussians = size * backend.exp(-0.5 * scaled * scaled)
         x = gaussians
         if self.num_species > 1:
             pairs = pair_index(species, neighbors, self.num_species)

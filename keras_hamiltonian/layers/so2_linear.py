@@ -40,26 +40,25 @@ class SO2Linear(keras.layers.Layer):
             sizes = [c.get(kind, 0) for c in self.channels_in]
             if sum(sizes):
                 self.kernel_shapes[kind] = (sizes, size)
-        self.kernel = self.add_weight(
-            shape=(sum(sum(a) * b for a, b in self.kernel_shapes.values()),),
-            initializer=self._initialize,
-            name="kernel",
-        )
-        self.bias = None
-        if use_bias and "0+" in self.kernel_shapes:
-            self.bias = self.add_weight(
-                shape=(self.channels_out["0+"],),
-                initializer="zeros",
-                name="bias",
-            )
 
     @property
     def kinds_out(self):
         """Dict from kind to channels of what the layer returns."""
         return {k: self.channels_out[k] for k in self.kernel_shapes}
 
-    def build(self, inputs_shape):
-        self.built = True
+    def build(self, inputs_shape=None):
+        self.kernel = self.add_weight(
+            shape=(sum(sum(a) * b for a, b in self.kernel_shapes.values()),),
+            initializer=self._initialize,
+            name="kernel",
+        )
+        self.bias = None
+        if self.use_bias and "0+" in self.kernel_shapes:
+            self.bias = self.add_weight(
+                shape=(self.channels_out["0+"],),
+                initializer="zeros",
+                name="bias",
+            )
 
     def call(self, inputs):
         result = so2_linear(inputs, self._kernels())

@@ -23,14 +23,13 @@ class SpeciesEmbedding(keras.layers.Layer):
         super().__init__(**kwargs)
         self.num_species = num_species
         self.channels = channels
+
+    def build(self, species_shape=None):
         self.table = self.add_weight(
-            shape=(num_species, channels),
+            shape=(self.num_species, self.channels),
             initializer=keras.initializers.RandomNormal(stddev=1.0),
             name="table",
         )
-
-    def build(self, species_shape):
-        self.built = True
 
     def call(self, species):
         return backend.take(

@@ -54,32 +54,6 @@ class TwoCentreBaseline(keras.layers.Layer):
         self.reaches = [float(r) for r in reaches]
         self.num_splines = num_splines
         self.num_species = len(self.layout.basis.symbols)
-        pairs = self.num_species**2
-        self.means = {}
-        self.scales = {}
-        self.onsite_means = {}
-        self.onsite_scales = {}
-        self.onsite_functions = {}
-        for part in self.layout.parts:
-            hopping = self.layout.hopping[part]
-            onsite = self.layout.onsite[part]
-            shape = (num_splines, pairs, hopping.channels["0+"])
-            self.means[part] = self._constant(f"{part}_mean", shape, "zeros")
-            total = sum(hopping.channels.values())
-            self.scales[part] = self._constant(
-                f"{part}_scale", (num_splines, pairs, total), "ones"
-            )
-            shape = (self.num_species, onsite.irreps.dim)
-            self.onsite_means[part] = self._constant(
-                f"{part}_onsite_mean", shape, "zeros"
-            )
-            self.onsite_scales[part] = self._constant(
-                f"{part}_onsite_scale", shape, "ones"
-            )
-            shape = (num_splines, pairs, self.layout.num_natural(part))
-            self.onsite_functions[part] = self._constant(
-                f"{part}_onsite_function", shape, "zeros"
-            )
 
     def adapt(self, dataset):
         """Fits baseline and scales to a data set, in float64.
@@ -96,13 +70,38 @@ class TwoCentreBaseline(keras.layers.Layer):
 
     def build(
         self,
-        relative_shape,
-        species_shape,
-        neighbors_shape,
-        edge_mask_shape,
-        wigner_shape,
+        relative_shape=None,
+        species_shape=None,
+        neighbors_shape=None,
+        edge_mask_shape=None,
+        wigner_shape=None,
     ):
-        self.built = True
+        pairs = self.num_species**2
+        self.means = {}
+        self.scales = {}
+        self.onsite_means = {}
+        self.onsite_scales = {}
+        self.onsite_functions = {}
+        for part in self.layout.parts:
+            hopping = self.layout.hopping[part]
+            onsite = self.layout.onsite[part]
+            shape = (self.num_splines, pairs, hopping.channels["0+"])
+            self.means[part] = self._constant(f"{part}_mean", shape, "zeros")
+            total = sum(hopping.channels.values())
+            self.scales[part] = self._constant(
+                f"{part}_scale", (self.num_splines, pairs, total), "ones"
+            )
+            shape = (self.num_species, onsite.irreps.dim)
+            self.onsite_means[part] = self._constant(
+                f"{part}_onsite_mean", shape, "zeros"
+            )
+            self.onsite_scales[part] = self._constant(
+                f"{part}_onsite_scale", shape, "ones"
+            )
+            shape = (self.num_splines, pairs, self.layout.num_natural(part))
+            self.onsite_functions[part] = self._constant(
+                f"{part}_onsite_function", shape, "zeros"
+            )
 
     def call(self, relative, species, neighbors, edge_mask, wigner):
         splines = cubic_splines(relative, self.num_splines)
