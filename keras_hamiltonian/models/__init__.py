@@ -1,0 +1,17 @@
+"""Models, how they are read, and where they come from."""
+
+from keras_hamiltonian.models.equivariant_stage import EquivariantStage
+from keras_hamiltonian.models.loading import load_model
+from keras_hamiltonian.models.provenance import count_electrons
+from keras_hamiltonian.models.provenance import training_provenance
+from keras_hamiltonian.models.stage import Stage
+from keras_hamiltonian.models.stage import graph_inputs
+
+__all__ = [
+    "EquivariantStage",
+    "Stage",
+    "count_electrons",
+    "graph_inputs",
+    "load_model",
+    "training_provenance",
+]

@@ -20,7 +20,8 @@ def estimate_reaches(calculations):
     where the basis names it (OpenMX's C6.0: 6 bohr).
 
     Args:
-        calculations: iterable of `Calculation` with an overlap.
+        calculations: iterable of `Calculation`. The pairs are those of the
+            overlap, or of the Hamiltonian where there is no overlap.
 
     Returns:
         dict from element symbol to float, in Å.
@@ -47,8 +48,15 @@ def estimate_reaches(calculations):
     return reaches
 
 
+def _listed(calculation):
+    """The matrix whose pairs count."""
+    if calculation.overlap is not None:
+        return calculation.overlap
+    return calculation.hamiltonian
+
+
 def _farthest_pairs(calculation):
-    pairs = calculation.overlap.atom_pairs
+    pairs = _listed(calculation).atom_pairs
     distances = np.linalg.norm(calculation.edge_vectors(pairs), axis=1)
     symbols = np.array(calculation.atoms.get_chemical_symbols())
     farthest = {}
@@ -72,7 +80,7 @@ def _round_up(reach):
 
 def _check_rule(calculations, reaches):
     for calculation in calculations:
-        listed = set(calculation.overlap.index)
+        listed = _listed(calculation).index
         inside = pairs_within(calculation.atoms, reaches).tolist()
         absent = [pair for pair in map(tuple, inside) if pair not in listed]
         if absent:

@@ -3,7 +3,6 @@
 import dataclasses
 
 import numpy as np
-import vesin
 
 
 @dataclasses.dataclass
@@ -128,6 +127,9 @@ def pairs_within(atoms, reaches):
             "The cell of a periodic structure needs three independent lattice "
             f"vectors. Received: {np.asarray(atoms.cell).tolist()}."
         )
+    # Imported here because vesin imports torch where that is installed.
+    import vesin
+
     calculator = vesin.NeighborList(
         cutoff=float(2 * reach.max()), full_list=True
     )

@@ -1,0 +1,37 @@
+"""Reading a trained model."""
+
+import pathlib
+
+import keras
+
+# Imported to register the classes that a file may name.
+from keras_hamiltonian.losses import block_errors  # noqa: F401
+from keras_hamiltonian.models import equivariant_stage  # noqa: F401
+from keras_hamiltonian.models.stage import Stage
+
+
+def load_model(path):
+    """Reads a `.keras` file, ready to predict.
+
+    The file may come from another backend. To continue a training on the
+    backend it was made with, use `keras.models.load_model`, which restores
+    the optimizer too.
+
+    Args:
+        path: str or path.
+
+    Returns:
+        `Stage`.
+
+    Raises:
+        ValueError: if the file is missing, or holds another kind of model.
+    """
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise ValueError(f"There is no model file {path}.")
+    model = keras.saving.load_model(path, compile=False)
+    if not isinstance(model, Stage):
+        raise ValueError(
+            f"{path} holds a {type(model).__name__}, no model of matrix blocks."
+        )
+    return model

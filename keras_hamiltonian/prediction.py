@@ -1,0 +1,273 @@
+"""From atoms to a Hamiltonian, and on to bands and files."""
+
+import dataclasses
+import functools
+import pathlib
+import shutil
+import tempfile
+import warnings
+
+import keras
+import numpy as np
+
+from keras_hamiltonian.data.calculation import Calculation
+from keras_hamiltonian.data.dataset import batch_inputs
+from keras_hamiltonian.models.loading import load_model
+from keras_hamiltonian.models.provenance import count_electrons
+from keras_hamiltonian.orbitals.table_blocks import from_table
+from keras_hamiltonian.physics.bands import band_structure
+from keras_hamiltonian.physics.fermi import find_fermi_level
+from keras_hamiltonian.physics.hamiltonian import BlochMatrices
+from keras_hamiltonian.physics.k_points import k_path
+from keras_hamiltonian.physics.k_points import periodic_directions
+from keras_hamiltonian.structures.neighbors import neighbor_table
+from keras_hamiltonian.structures.neighbors import pairs_within
+
+# Points times lattice vector of the default grid of the Fermi level.
+GRID_LENGTH_IN_ANGSTROM = 30.0
+PREDICTION_FILE = "hamiltonians_pred.h5"
+
+
+def predict(model, atoms, overlap=None, num_electrons=None, name="prediction"):
+    """Predicts the Hamiltonian of a structure.
+
+    Args:
+        model: `Stage`, or the path of its `.keras` file.
+        atoms: `ase.Atoms`. Nothing else is needed: which atoms interact
+            follows from the reach of the model's orbitals.
+        overlap: `BlockMatrix`, spinless. Defaults to the model's own
+            prediction of it.
+        num_electrons: float. Valence electrons per cell. Defaults to what the
+            training set says about this composition.
+        name: str. Name of the structure.
+
+    Returns:
+        `Prediction`.
+
+    Raises:
+        ValueError: for an element the model was not made for, or atoms that
+            coincide.
+
+    Example:
+
+    >>> import ase.build
+    >>> import keras_hamiltonian as kh
+    >>> atoms = ase.build.graphene(vacuum=7.5)         # doctest: +SKIP
+    >>> prediction = kh.predict("graphene.keras", atoms)  # doctest: +SKIP
+    >>> prediction.bands("GMKG").gap()                  # doctest: +SKIP
+    0.0
+    """
+    if not isinstance(model, keras.Model):
+        model = load_model(model)
+    hamiltonian = predict_hamiltonian(model, atoms)
+    if overlap is None and model.overlap is not None:
+        overlap = model.overlap(atoms)
+    if num_electrons is None:
+        num_electrons = count_electrons(model.provenance, atoms)
+    return Prediction(
+        Calculation(
+            atoms,
+            model.basis,
+            spin=model.spin,
+            hamiltonian=hamiltonian,
+            overlap=overlap,
+            num_electrons=num_electrons,
+            name=name,
+            source={"code": "keras_hamiltonian", "model": model.name},
+        )
+    )
+
+
+def predict_hamiltonian(model, atoms, atom_pairs=None):
+    """Predicts blocks, without overlap, electrons and Fermi level.
+
+    Args:
+        model: `Stage`.
+        atoms: `ase.Atoms`.
+        atom_pairs: `(P, 5)` int array. Pairs to predict, with their reverse.
+            Defaults to all within the reach of the model's orbitals, which is
+            what the model was trained on.
+
+    Returns:
+        `BlockMatrix` in eV, Hermitian.
+
+    Raises:
+        ValueError: for an element the model was not made for.
+    """
+    model.check_elements(atoms)
+    if atom_pairs is None:
+        atom_pairs = pairs_within(atoms, model.reaches)
+    table = neighbor_table(atoms, atom_pairs)
+    # Compiled backends compile once for every shape.
+    bucket = 1 if keras.config.backend() == "torch" else 8
+    inputs = batch_inputs([atoms], [table], model.basis, bucket, bucket)
+    # No gradients, in contrast to a call of the model.
+    outputs = model.predict_on_batch(inputs)
+    num_atoms, num_neighbors = table.neighbors.shape
+    onsite = outputs["onsite"][:num_atoms]
+    hopping = outputs["hopping"][:num_atoms, :num_neighbors]
+    pairs = np.asarray(atom_pairs)
+    values = np.zeros((len(pairs), *onsite.shape[1:]), onsite.dtype)
+    values[table.pair_positions[table.edge_mask]] = hopping[table.edge_mask]
+    is_onsite = ~pairs[:, :3].any(axis=1) & (pairs[:, 3] == pairs[:, 4])
+    values[is_onsite] = onsite[pairs[is_onsite, 3]]
+    return from_table(
+        values, pairs, atoms.numbers, model.basis, model.spin != "none"
+    )
+
+
+@dataclasses.dataclass
+class Prediction:
+    """A predicted Hamiltonian with what follows from it.
+
+    Attributes:
+        calculation: `Calculation`, whose Hamiltonian is the prediction.
+    """
+
+    calculation: Calculation
+
+    @property
+    def atoms(self):
+        """The `ase.Atoms` of the structure."""
+        return self.calculation.atoms
+
+    @property
+    def hamiltonian(self):
+        """`BlockMatrix` in eV."""
+        return self.calculation.hamiltonian
+
+    @property
+    def overlap(self):
+        """Spinless `BlockMatrix`, or `None`."""
+        return self.calculation.overlap
+
+    @functools.cached_property
+    def matrices(self):
+        """The `BlochMatrices` H(k) and S(k).
+
+        Raises:
+            ValueError: if there is no overlap.
+        """
+        if self.overlap is None:
+            raise ValueError(
+                "The model carries no overlap, and bands need one. Give "
+                "`overlap` to `predict`, or set `model.overlap` to a "
+                "`TwoCentreOverlap` of the training set before saving."
+            )
+        return BlochMatrices.from_calculation(self.calculation)
+
+    @functools.cached_property
+    def fermi_level(self):
+        """Fermi level at 300 K in eV; `None` if electrons are not known.
+
+        Its grid has `k_grid(atoms)` points. It takes a diagonalisation at each
+        and is computed once, when first asked for.
+        """
+        if self.calculation.num_electrons is None:
+            warnings.warn(
+                "The Fermi level is unknown: the model's training set does "
+                "not tell how many valence electrons "
+                f"{self.atoms.get_chemical_formula()} has. Give "
+                "`num_electrons` to `predict`.",
+                stacklevel=2,
+            )
+            return None
+        return find_fermi_level(
+            self.matrices,
+            self.calculation.num_electrons,
+            k_grid(self.atoms),
+            gamma_centered=True,
+        )
+
+    def bands(self, path=None, num_points=120, **options):
+        """Band energies along a path.
+
+        Args:
+            path: str or list, see `k_path`, or a `KPath`. Defaults to the
+                standard path of the lattice.
+            num_points: int. Number of wave vectors, about.
+            **options: of `solve_bands`, for example `num_bands`.
+
+        Returns:
+            `BandStructure`, with the Fermi level where it is known.
+
+        Raises:
+            ValueError: if there is no overlap, or the path is unknown.
+        """
+        if path is None or isinstance(path, str | list | tuple):
+            path = k_path(self.atoms, path, num_points)
+        return band_structure(self.matrices, path, self.fermi_level, **options)
+
+    def write(self, folder):
+        """Writes a DeepH folder of the older layout.
+
+        It holds `hamiltonians_pred.h5`, `overlaps.h5` (if there is an
+        overlap), the structure and `info.json`, which has the Fermi level and
+        the number of electrons where they are known. All files appear when
+        all are written.
+
+        Args:
+            folder: str or path. A prediction that lies there is replaced.
+
+        Returns:
+            The folder's path.
+
+        Raises:
+            ValueError: if the folder holds anything else.
+        """
+        # The readers and writers stand above the package; only this method
+        # needs one.
+        from data_tools.deeph import write_legacy
+        from data_tools.deeph import write_prediction
+
+        folder = pathlib.Path(folder)
+        _check_target(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        calculation = self.calculation
+        if calculation.num_electrons is not None and self.overlap is not None:
+            calculation = dataclasses.replace(
+                calculation, fermi_level=self.fermi_level
+            )
+        with tempfile.TemporaryDirectory(
+            prefix=f".{folder.name}.", dir=folder.parent
+        ) as scratch:
+            written = pathlib.Path(scratch) / folder.name
+            if self.overlap is None:
+                files = {"hamiltonian": PREDICTION_FILE}
+                write_legacy(written, calculation, files)
+            else:
+                write_legacy(written, calculation, {"hamiltonian": None})
+                write_prediction(written, calculation)
+            if folder.exists():
+                shutil.rmtree(folder)
+            written.rename(folder)
+        return folder
+
+
+def k_grid(atoms):
+    """Sizes of a grid of wave vectors for the Fermi level.
+
+    Args:
+        atoms: `ase.Atoms`.
+
+    Returns:
+        Three ints: 30 Å over the height of the cell, rounded up to an odd
+        number; 1 along vacuum.
+    """
+    heights = 1 / np.linalg.norm(atoms.cell.complete().reciprocal(), axis=1)
+    sizes = np.ceil(GRID_LENGTH_IN_ANGSTROM / heights).astype(int)
+    sizes += 1 - sizes % 2
+    return tuple(np.where(periodic_directions(atoms), sizes, 1).tolist())
+
+
+def _check_target(folder):
+    if not folder.exists():
+        return
+    names = {entry.name for entry in folder.iterdir()}
+    if names and (PREDICTION_FILE not in names or "hamiltonians.h5" in names):
+        raise ValueError(
+            f"{folder} holds other files, which a prediction would mix with: "
+            f"{', '.join(sorted(names)[:4])}. Choose a new folder. To put a "
+            "prediction beside a calculation call "
+            "`data_tools.deeph.write_prediction(folder, calculation)`."
+        )
