@@ -147,6 +147,8 @@ def _partner_order(piece, kind, irrep):
 
 
 def _turn_out(rows, mul, irrep, wigner, num_atoms, num_neighbors):
+    if not rows:
+        return backend.zeros((num_atoms, irrep.dim * mul), wigner[0].dtype)
     x = rows[0] if len(rows) == 1 else backend.concatenate(rows, axis=2)
     # Without its "0-" an axial irrep starts at its first pair; without the
     # highest pairs it stops early.
