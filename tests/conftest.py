@@ -11,6 +11,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Without it JAX computes float64 in float32.
 os.environ.setdefault("JAX_ENABLE_X64", "1")
 
+import ase  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
@@ -33,6 +34,27 @@ def seed():
 @pytest.fixture(scope="session")
 def data_folder():
     return DATA
+
+
+@pytest.fixture
+def cluster():
+    """Inputs of five atoms of two elements, float64, lists with padding."""
+    from keras_hamiltonian.structures.neighbors import neighbor_table
+    from keras_hamiltonian.structures.neighbors import pairs_within
+
+    positions = [[0, 0, 0], [1.3, 0.2, 0], [0.4, 1.5, 0.6], [2, 1.7, -0.9]]
+    atoms = ase.Atoms("CNCNC", [*positions, [1.1, 0.8, 1.9]])
+    pairs = pairs_within(atoms, {"C": 1.0, "N": 1.3})
+    table = neighbor_table(atoms, pairs)
+    assert not table.edge_mask.all()
+    return {
+        "species": np.array([0, 1, 0, 1, 0], "int32"),
+        "structure": np.zeros(5, "int32"),
+        "edge_vectors": table.edge_vectors,
+        "edge_mask": table.edge_mask.astype(float),
+        "neighbors": table.neighbors.astype("int32"),
+        "reverse_edge": table.reverse_edge.astype("int32"),
+    }
 
 
 @pytest.fixture
