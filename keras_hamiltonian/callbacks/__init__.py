@@ -1,7 +1,8 @@
 """Callbacks for `fit`, beside those of Keras."""
 
+from keras_hamiltonian.callbacks.budget_bar import BudgetBar
 from keras_hamiltonian.callbacks.cosine_budget import CosineBudget
 from keras_hamiltonian.callbacks.learning_curve import LearningCurve
 from keras_hamiltonian.callbacks.revert_on_spike import RevertOnSpike
 
-__all__ = ["CosineBudget", "LearningCurve", "RevertOnSpike"]
+__all__ = ["BudgetBar", "CosineBudget", "LearningCurve", "RevertOnSpike"]

@@ -1,0 +1,19 @@
+"""How good a model is: numbers and pictures."""
+
+from keras_hamiltonian.lazy import lazy_names
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "compare_bands": "report",
+        "evaluate_model": "report",
+        "fingerprint": "runs",
+        "finished_report": "runs",
+        "machine_kind": "machine",
+        "plot_bands": "plots",
+        "plot_block_errors": "plots",
+        "plot_learning_curve": "plots",
+        "summary": "report",
+        "write_report": "report",
+    },
+)

@@ -76,7 +76,8 @@ def plot_learning_curve(history, path, title=None):
 
     Args:
         history: dict of lists of equal length, in eV: `"mae"` or `"loss"`, and
-            `"val_mae"` or `"val_loss"` if there is a validation set.
+            `"val_mae"` or `"val_loss"` if there is a validation set; `None`
+            where an epoch has no value.
             `"cpu_seconds"` is the horizontal axis; without it epochs are.
         path: str or path. The PNG file.
         title: str.
@@ -102,7 +103,15 @@ def plot_learning_curve(history, path, title=None):
     ):
         if values:
             errors = MEV_PER_EV * np.array(values, dtype=np.float64)
-            axes.plot(horizontal, errors, color=color, lw=1.6, label=name)
+            # Not every epoch is validated; the line goes on to the next.
+            known = np.isfinite(errors)
+            axes.plot(
+                horizontal[known],
+                errors[known],
+                color=color,
+                lw=1.6,
+                label=name,
+            )
     if validation:
         _mark_best(axes, horizontal, MEV_PER_EV * np.array(validation))
     axes.set_yscale("log")

@@ -1,0 +1,28 @@
+"""Layers, one per file."""
+
+from keras_hamiltonian.lazy import lazy_names
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "AtomUpdate": "atom_update",
+        "BondEmbedding": "bond_embedding",
+        "BondEnds": "bond_ends",
+        "BondEnvelope": "bond_envelope",
+        "BondGeometry": "bond_geometry",
+        "BondNorm": "bond_norm",
+        "BondUpdate": "bond_update",
+        "EquivariantConvolution": "equivariant_convolution",
+        "EquivariantLinear": "equivariant_linear",
+        "EquivariantNorm": "equivariant_norm",
+        "HermitianAverage": "hermitian_average",
+        "HoppingReadout": "hopping_readout",
+        "InteractionGroup": "interaction_group",
+        "MessageSum": "message_sum",
+        "OnsiteReadout": "onsite_readout",
+        "RadialFeatures": "radial_features",
+        "SO2Linear": "so2_linear",
+        "SpeciesEmbedding": "species_embedding",
+        "TwoCentreBaseline": "two_centre_baseline",
+    },
+)

@@ -2,20 +2,17 @@
 
 import keras
 
-from keras_hamiltonian.irreps.irreps import Irrep
 from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.layers.equivariant_linear import EquivariantLinear
-from keras_hamiltonian.layers.equivariant_norm import EquivariantNorm
 from keras_hamiltonian.ops import backend
-from keras_hamiltonian.ops.gate import gate
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
 class AtomUpdate(keras.layers.Layer):
-    """Adds what the neighbours said, then a gated map of the atom itself.
+    """Adds what the neighbours said.
 
     The sum of messages passes a linear map with weights of the atom's own
-    element; the second half is normalise, linear, gate, linear.
+    element.
 
     Args:
         irreps_in: str. Irreps of the atoms before.
@@ -60,34 +57,18 @@ class AtomUpdate(keras.layers.Layer):
             self.skip = EquivariantLinear(
                 self.irreps_in, shared, use_bias=False, name="skip", **own
             )
-        self.norm = EquivariantNorm(self.irreps_out, name="norm", **own)
-        num_gated = self.irreps_out.num_irreps - self.irreps_out.count("0e")
-        self.gated_irreps = (
-            self.irreps_out + Irreps([(num_gated, Irrep(0, 1))])
-        ).regrouped()
-        self.expand = EquivariantLinear(
-            self.irreps_out, self.gated_irreps, name="expand", **own
-        )
-        self.contract = EquivariantLinear(
-            self.irreps_out, self.irreps_out, name="contract", **own
-        )
 
     def build(self, atoms_shape=None, messages_shape=None, species_shape=None):
         self.linear.build()
         if self.skip is not None:
             self.skip.build()
-        self.norm.build()
-        self.expand.build()
-        self.contract.build()
 
     def call(self, atoms, messages, species):
         if self.skip is not None:
             kept = self._place(self.skip.call(atoms))
         else:
             kept = atoms
-        atoms = kept + self.linear.call(messages, species)
-        inner = gate(self.expand.call(self.norm.call(atoms)), self.irreps_out)
-        return atoms + self.contract.call(inner)
+        return kept + self.linear.call(messages, species)
 
     def compute_output_shape(self, atoms_shape, messages_shape, species_shape):
         return (atoms_shape[0], self.irreps_out.dim)

@@ -5,7 +5,6 @@ import keras
 from keras_hamiltonian.irreps.bond import bond_channels
 from keras_hamiltonian.irreps.bond import bond_dim
 from keras_hamiltonian.irreps.irreps import Irreps
-from keras_hamiltonian.ops.bonds import join_channels
 from keras_hamiltonian.ops.bonds import reverse_bonds
 from keras_hamiltonian.ops.bonds import rotate_into_bonds
 
@@ -25,7 +24,7 @@ class BondEnds(keras.layers.Layer):
         wigner: list of tensors from `BondGeometry`.
         reverse_edge: `(N, M)` int.
 
-    Output: bond features; channels of the first atom, then of the second.
+    Output: a dict of `"center"` and `"neighbor"`, bond features each.
     """
 
     def __init__(self, irreps, **kwargs):
@@ -40,19 +39,17 @@ class BondEnds(keras.layers.Layer):
     def call(self, atoms, wigner, reverse_edge):
         center = rotate_into_bonds(atoms, self.irreps_in, wigner)
         neighbor = reverse_bonds(center, self.irreps_in, reverse_edge)
-        return {
-            kind: join_channels([x, neighbor[kind]])
-            for kind, x in center.items()
-        }
+        return {"center": center, "neighbor": neighbor}
 
     def compute_output_shape(
         self, atoms_shape, wigner_shape, reverse_edge_shape
     ):
         leading = tuple(reverse_edge_shape)
-        return {
-            kind: (*leading, bond_dim(kind), 2 * channels)
+        shapes = {
+            kind: (*leading, bond_dim(kind), channels)
             for kind, channels in bond_channels(self.irreps_in).items()
         }
+        return {"center": shapes, "neighbor": dict(shapes)}
 
     def get_config(self):
         return {**super().get_config(), "irreps": str(self.irreps_in)}

@@ -17,21 +17,19 @@ from keras_hamiltonian.ops.bonds import split_channels
 class EquivariantConvolution(keras.layers.Layer):
     """Convolution of atom and bond features in the frame of the bond.
 
-    Mixes [first atom | second atom | bond] by an SO(2) linear map, passes the
+    Mixes its inputs (atoms at the ends, bond) by an SO(2) linear map, passes the
     `0e` channels through SiLU and multiplies all others by a sigmoid of extra
     scalars, then multiplies each channel by a function of the bond's length
     and elements. It spans the tensor product with the spherical harmonics of
     the bond.
 
     Args:
-        irreps_atoms: str. Irreps of the features at both ends.
-        irreps_bonds: str. Irreps whose channels the bond features have.
+        irreps_in: list of str. Irreps whose channels each input has.
         irreps_out: str. Irreps of the message.
         radial_size: int. Numbers per bond from `RadialFeatures`.
 
     Call arguments:
-        ends: bond features of both atoms, from `BondEnds`.
-        bonds: bond features.
+        inputs: list of bond features, such as `[center, neighbor, bonds]`.
         radial: `(N, M, features)` from `RadialFeatures`.
 
     Output: bond features whose channels follow `irreps_out`; kinds that
@@ -43,33 +41,30 @@ class EquivariantConvolution(keras.layers.Layer):
 
     def __init__(
         self,
-        irreps_atoms,
-        irreps_bonds,
+        irreps_in,
         irreps_out,
         radial_size=64,
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.irreps_atoms = Irreps(irreps_atoms)
-        self.irreps_bonds = Irreps(irreps_bonds)
+        self.irreps_in = [Irreps(i) for i in irreps_in]
         self.irreps_out = Irreps(irreps_out)
         self.radial_size = radial_size
         self.num_gates = self.irreps_out.num_irreps - self.irreps_out.count(
             "0e"
         )
-        ends = {k: 2 * n for k, n in bond_channels(self.irreps_atoms).items()}
         channels = bond_channels(self.irreps_out)
         self.kinds = list(channels)
         channels["0+"] = channels.get("0+", 0) + self.num_gates
         self.linear = SO2Linear(
-            [ends, bond_channels(self.irreps_bonds)],
+            [bond_channels(i) for i in self.irreps_in],
             channels,
             dtype=self.dtype_policy,
             name="linear",
         )
         self.kinds = [k for k in self.kinds if k in self.linear.kinds_out]
 
-    def build(self, ends_shape=None, bonds_shape=None, radial_shape=None):
+    def build(self, inputs_shape=None, radial_shape=None):
         self.linear.build()
         self.radial_kernel = self.add_weight(
             shape=(self.radial_size, self.irreps_out.num_irreps),
@@ -84,8 +79,8 @@ class EquivariantConvolution(keras.layers.Layer):
             name="radial_bias",
         )
 
-    def call(self, ends, bonds, radial):
-        mixed = self.linear.call([ends, bonds])
+    def call(self, inputs, radial):
+        mixed = self.linear.call(inputs)
         weights = backend.dense(radial, self.radial_kernel.value)
         weights = weights + self.radial_bias.value
         num_sigma = bond_channels(self.irreps_out).get("0+", 0)
@@ -103,7 +98,7 @@ class EquivariantConvolution(keras.layers.Layer):
             result[kind] = x * self._factors_of(kind, factors)
         return result
 
-    def compute_output_shape(self, ends_shape, bonds_shape, radial_shape):
+    def compute_output_shape(self, inputs_shape, radial_shape):
         leading = tuple(radial_shape[:2])
         channels = bond_channels(self.irreps_out)
         return {
@@ -114,8 +109,7 @@ class EquivariantConvolution(keras.layers.Layer):
     def get_config(self):
         return {
             **super().get_config(),
-            "irreps_atoms": str(self.irreps_atoms),
-            "irreps_bonds": str(self.irreps_bonds),
+            "irreps_in": [str(i) for i in self.irreps_in],
             "irreps_out": str(self.irreps_out),
             "radial_size": self.radial_size,
         }

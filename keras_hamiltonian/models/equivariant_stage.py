@@ -94,9 +94,9 @@ class EquivariantStage(Stage):
         num_scalars = hidden.count("0e")
         atoms = SpeciesEmbedding(num_species, num_scalars, **own)(species)
         bonds = BondEmbedding(radial_units[-1], num_scalars, **own)(radial)
-        ends = BondEnds(f"{num_scalars}x0e", name="bond_ends", **own)(
+        neighbor = BondEnds(f"{num_scalars}x0e", name="bond_ends", **own)(
             atoms, wigner, inputs["reverse_edge"]
-        )
+        )["neighbor"]
         before = f"{num_scalars}x0e"
         for k in range(1, num_groups + 1):
             after = str(last if k == num_groups else hidden)
@@ -108,9 +108,9 @@ class EquivariantStage(Stage):
                 radial_units[-1],
                 name=f"group_{k}",
                 **own,
-            )(atoms, bonds, ends, shared)
+            )(atoms, bonds, neighbor, shared)
             atoms, bonds = updated["atoms"], updated["bonds"]
-            ends, before = updated["ends"], after
+            neighbor, before = updated["neighbor"], after
 
         # === Blocks ===
         baseline = TwoCentreBaseline(

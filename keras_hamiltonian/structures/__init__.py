@@ -1,0 +1,12 @@
+"""Which atoms see each other."""
+
+from keras_hamiltonian.lazy import lazy_names
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "NeighborTable": "neighbors",
+        "neighbor_table": "neighbors",
+        "pairs_within": "neighbors",
+    },
+)

@@ -1,0 +1,186 @@
+"""How good a model is: numbers as JSON, and pictures."""
+
+import dataclasses
+import datetime
+import json
+import os
+import pathlib
+
+import numpy as np
+
+from keras_hamiltonian.evaluate.machine import machine_kind
+from keras_hamiltonian.evaluate.plots import MEV_PER_EV
+from keras_hamiltonian.evaluate.plots import plot_bands
+from keras_hamiltonian.evaluate.plots import plot_block_errors
+from keras_hamiltonian.evaluate.plots import plot_learning_curve
+from keras_hamiltonian.evaluate.runs import REPORT
+from keras_hamiltonian.metrics.matrix import MatrixErrors
+from keras_hamiltonian.models.provenance import installed_versions
+from keras_hamiltonian.physics.bands import band_structure
+from keras_hamiltonian.physics.hamiltonian import BlochMatrices
+from keras_hamiltonian.physics.k_points import k_path
+from keras_hamiltonian.prediction import predict_hamiltonian
+
+# Energies about the Fermi level in which bands are compared, in eV.
+WINDOW = (-6.0, 6.0)
+
+
+def evaluate_model(model, calculations):
+    """Errors of a model on calculations it was not trained on.
+
+    Args:
+        model: `Stage`.
+        calculations: iterable of `Calculation` with a Hamiltonian. Where the
+            overlap is missing the model's own gives the gauge-free error.
+
+    Returns:
+        `MatrixErrors`; its `result()` has `mae_all`, `mae_cha`, the blocks
+        and the rest, in eV.
+
+    Raises:
+        ValueError: if a calculation does not fit the model.
+    """
+    errors = MatrixErrors(model.basis)
+    for calculation in calculations:
+        model.check_elements(calculation.atoms, calculation.basis)
+        if calculation.overlap is None and model.overlap is not None:
+            calculation = dataclasses.replace(
+                calculation, overlap=model.overlap(calculation.atoms)
+            )
+        pairs = calculation.hamiltonian.atom_pairs
+        errors.update(
+            predict_hamiltonian(model, calculation.atoms, pairs), calculation
+        )
+    return errors
+
+
+def compare_bands(prediction, calculation, path=None, num_points=120):
+    """Predicted bands beside those of the calculation's own matrices.
+
+    Args:
+        prediction: `Prediction`.
+        calculation: `Calculation` of the same structure, with Hamiltonian and
+            overlap.
+        path: str or list, see `k_path`.
+        num_points: int. Number of wave vectors, about.
+
+    Returns:
+        Predicted and reference `BandStructure` on one path, both with the
+        calculation's Fermi level where it has one, and the error: a dict with
+        `structure`, `band_mae` in eV of the reference's bands within 6 eV of
+        the Fermi level (`None` without a level), and `window`.
+
+    Raises:
+        ValueError: if the calculation lacks a matrix.
+    """
+    path = k_path(calculation.atoms, path, num_points)
+    matrices = BlochMatrices.from_calculation(calculation)
+    level = calculation.fermi_level
+    level = prediction.fermi_level if level is None else level
+    reference = band_structure(matrices, path, level)
+    predicted = band_structure(prediction.matrices, path, level)
+    error = None
+    if level is not None:
+        energies = reference.energies - level
+        near = (energies > WINDOW[0]) & (energies < WINDOW[1])
+        differences = np.abs(predicted.energies - reference.energies)
+        error = float(differences[near].mean())
+    return (
+        predicted,
+        reference,
+        {
+            "structure": calculation.name,
+            "band_mae": error,
+            "window": list(WINDOW),
+        },
+    )
+
+
+def write_report(folder, errors, history=None, bands=None, title="", **details):
+    """Writes `report.json` and the pictures.
+
+    Args:
+        folder: str or path. Made if it is not there.
+        errors: `MatrixErrors`.
+        history: dict, of `LearningCurve` with a loss in meV, or `None`.
+        bands: what `compare_bands` returned, or `None`.
+        title: str. For the pictures.
+        **details: JSON values for the report. A dict `files` of further files
+            of the run, relative to the folder, is joined with the pictures.
+
+    Returns:
+        The report, a dict: `errors`, `bands`, `machine`, `versions`, `date`,
+        `files` (name to file in the folder) and the details.
+    """
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {**details.pop("files", {}), "block_errors": "block_errors.png"}
+    values, names = errors.block_errors()
+    plot_block_errors(values, names, folder / files["block_errors"], title)
+    if history:
+        files["learning_curve"] = "learning_curve.png"
+        plot_learning_curve(
+            _in_ev(history), folder / files["learning_curve"], title
+        )
+    if bands and bands[1].fermi_level is not None:
+        files["bands"] = "bands.png"
+        plot_bands(*bands[:2], folder / files["bands"], WINDOW, title)
+    report = {
+        **details,
+        "errors": errors.result(),
+        "bands": bands[2] if bands else None,
+        "machine": machine_kind(),
+        "versions": installed_versions(),
+        "date": datetime.date.today().isoformat(),
+        "files": files,
+    }
+    # Last, so that a report says that all is there.
+    temporary = folder / f".{REPORT}.partial"
+    temporary.write_text(json.dumps(report, indent=1) + "\n")
+    os.replace(temporary, folder / REPORT)
+    return report
+
+
+def summary(report):
+    """The main errors of a report, in words and meV.
+
+    Args:
+        report: dict, of `write_report`.
+
+    Returns:
+        str of several lines.
+    """
+    errors = report["errors"]
+    lines = [
+        f"MAE_all {_mev(errors['mae_all'])} meV over "
+        f"{len(errors['structures'])} structures",
+        f"MAE_cha {_mev(errors['mae_cha'])} meV, structure "
+        f"{errors['worst_structure']}",
+        f"onsite {_mev(errors['onsite_mae'])}, hopping "
+        f"{_mev(errors['hopping_mae'])}, without energy zero "
+        f"{_mev(errors['gauge_free_mae'])} meV",
+    ]
+    bands = report.get("bands")
+    if bands and bands["band_mae"] is not None:
+        lines.append(
+            f"bands of structure {bands['structure']} within "
+            f"{bands['window'][1]:g} eV: {_mev(bands['band_mae'])} meV"
+        )
+    return "\n".join(lines)
+
+
+def _mev(value):
+    return "?" if value is None else f"{MEV_PER_EV * value:.3f}"
+
+
+def _in_ev(history):
+    """History for `plot_learning_curve`; the loss is in meV."""
+
+    def converted(values):
+        return [None if v is None else v / MEV_PER_EV for v in values]
+
+    curve = {"cpu_seconds": history["cpu_seconds"]}
+    for name, target in (("loss", "mae"), ("val_loss", "val_mae")):
+        if name in history:
+            curve[target] = converted(history[name])
+    return curve
