@@ -26,7 +26,7 @@ class BudgetBar(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         """Draws the empty bar."""
         total = self.budget.seconds or self.budget.steps
-        unit = "step" if self.budget.seconds is None else "CPU second"
+        unit = "step" if self.budget.seconds is None else "CPU s"
         self._target = max(1, int(total))
         self._losses = {}
         self._shown = 0

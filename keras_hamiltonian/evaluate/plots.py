@@ -113,7 +113,8 @@ def plot_learning_curve(history, path, title=None):
                 label=name,
             )
     if validation:
-        _mark_best(axes, horizontal, MEV_PER_EV * np.array(validation))
+        errors = MEV_PER_EV * np.array(validation, dtype=np.float64)
+        _mark_best(axes, horizontal, errors)
     axes.set_yscale("log")
     _plain_log_labels(axes.yaxis)
     axes.grid(axis="y", color="#e4e7ea", linewidth=0.7)

@@ -24,12 +24,21 @@ def load_model(path):
         `Stage`.
 
     Raises:
-        ValueError: if the file is missing, or holds another kind of model.
+        ValueError: if the file is missing, holds another kind of model, or
+            was written by a version whose layers differ.
     """
     path = pathlib.Path(path)
     if not path.is_file():
         raise ValueError(f"There is no model file {path}.")
-    model = keras.saving.load_model(path, compile=False)
+    try:
+        model = keras.saving.load_model(path, compile=False)
+    except (TypeError, ValueError) as error:
+        # Keras lists every weight; its first paragraph names the trouble.
+        reason = " ".join(str(error).split("[", 1)[0].split())[:400]
+        raise ValueError(
+            f"{path} is no model that this version of the package can read; "
+            f"it may come from another version. {reason}"
+        ) from error
     if not isinstance(model, Stage):
         raise ValueError(
             f"{path} holds a {type(model).__name__}, no model of matrix blocks."
