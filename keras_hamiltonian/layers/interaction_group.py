@@ -87,9 +87,7 @@ class InteractionGroup(keras.layers.Layer):
             name="bond_convolution",
             **own,
         )
-        self.bond_update = BondUpdate(
-            bonds, after, after, name="bond_update", **own
-        )
+        self.bond_update = BondUpdate(bonds, after, name="bond_update", **own)
 
     def build(
         self,
