@@ -10,6 +10,7 @@ in runs/<material>/; a run that was done with these inputs is not repeated.
 
 import argparse
 import pathlib
+import random
 import time
 
 import keras_hamiltonian as kh  # before Keras, to choose the backend
@@ -61,7 +62,9 @@ def read(data, split_file, output, seed):
 
 def train(store, split, output, options, start, inputs):
     """Fits, evaluates on the test part, and writes everything."""
-    keras.utils.set_random_seed(options.seed)
+    # Of Keras' initializers; `keras.utils.set_random_seed` would import
+    # TensorFlow too.
+    random.seed(options.seed)
     known = [store[name] for name in split.train]
     reaches = kh.physics.estimate_reaches(known)
     stage = kh.models.EquivariantStage(
@@ -96,6 +99,7 @@ def train(store, split, output, options, start, inputs):
         ],
         verbose=0,
     )
+    cpu_seconds = time.process_time() - start
     stage.provenance = kh.models.training_provenance(
         known,
         data=store.attributes,
@@ -103,7 +107,6 @@ def train(store, split, output, options, start, inputs):
         budget={"cpu_seconds": options.seconds, "steps": budget.step},
     )
     stage.save(output / f"{options.material}.keras")
-    cpu_seconds = time.process_time() - start
 
     held_out = [store[name] for name in split.test]
     files = {"model": f"{options.material}.keras"}
@@ -118,7 +121,7 @@ def train(store, split, output, options, start, inputs):
         kh.evaluate.evaluate_model(stage, held_out),
         curve.history,
         kh.evaluate.compare_bands(shown, held_out[0]),
-        title=f"{options.material}, structure {held_out[0].name}",
+        title=options.material,
         cpu_seconds=cpu_seconds,
         steps=budget.step,
         seed=options.seed,

@@ -19,45 +19,44 @@ class BudgetBar(keras.callbacks.Callback):
     def __init__(self, budget):
         super().__init__()
         self.budget = budget
-        self._losses = {}
-        self._bar = None
-        self._shown = 0
 
     def on_train_begin(self, logs=None):
         """Draws the empty bar."""
         total = self.budget.seconds or self.budget.steps
-        unit = "step" if self.budget.seconds is None else "CPU s"
+        self._unit = "step" if self.budget.seconds is None else "CPU s"
         self._target = max(1, int(total))
-        self._losses = {}
-        self._shown = 0
-        self._bar = keras.utils.Progbar(
-            self._target,
-            unit_name=unit,
-            stateful_metrics=["epoch", "loss", "val_loss"],
-        )
+        self._values = {}
+        self._tenth = 0
+        self._bar = None
+        if sys.stdout.isatty():
+            self._bar = keras.utils.Progbar(
+                self._target,
+                unit_name=self._unit,
+                stateful_metrics=["epoch", "loss", "val_loss"],
+            )
 
     def on_train_batch_end(self, batch, logs=None):
         """Moves the bar."""
-        self._losses["loss"] = float(logs["loss"])
-        self._update()
+        self._values["loss"] = float(logs["loss"])
+        self._show(self.budget.spent)
 
     def on_epoch_end(self, epoch, logs=None):
         """Takes up the loss of the validation."""
-        self._losses["epoch"] = epoch + 1
+        self._values["epoch"] = epoch + 1
         if "val_loss" in (logs or {}):
-            self._losses["val_loss"] = float(logs["val_loss"])
+            self._values["val_loss"] = float(logs["val_loss"])
 
     def on_train_end(self, logs=None):
         """Closes the bar."""
-        self._bar.update(
-            self._target, list(self._losses.items()), finalize=True
-        )
+        self._show(1.0, is_last=True)
 
-    def _update(self):
-        spent = self.budget.spent
-        if not sys.stdout.isatty():
-            if int(10 * spent) == self._shown:
-                return
-            self._shown = int(10 * spent)
-        done = min(self._target - 1, int(self._target * spent))
-        self._bar.update(done, list(self._losses.items()), finalize=False)
+    def _show(self, spent, is_last=False):
+        done = int(self._target * spent)
+        values = list(self._values.items())
+        if self._bar is not None:
+            done = done if is_last else min(self._target - 1, done)
+            self._bar.update(done, values, finalize=is_last)
+        elif int(10 * spent) > self._tenth:
+            self._tenth = int(10 * spent)
+            text = ", ".join(f"{name} {value:.4g}" for name, value in values)
+            print(f"{done}/{self._target} {self._unit}: {text}", flush=True)

@@ -49,7 +49,11 @@ class RevertOnSpike(keras.callbacks.Callback):
             return
         if loss < self.best:
             self.best = float(loss)
-            self._best_state = [np.array(v) for v in self._variables()]
+            # Copies: on torch the arrays share memory with the variables.
+            self._best_state = [
+                np.array(keras.ops.convert_to_numpy(v))
+                for v in self._variables()
+            ]
         if not math.isnan(loss) and loss <= self.factor * self.best:
             self._spike = None
             return

@@ -124,7 +124,8 @@ def write_report(folder, errors, history=None, bands=None, title="", **details):
         )
     if bands and bands[1].fermi_level is not None:
         files["bands"] = "bands.png"
-        plot_bands(*bands[:2], folder / files["bands"], WINDOW, title)
+        shown = f"{title}, structure {bands[2]['structure']}".lstrip(", ")
+        plot_bands(*bands[:2], folder / files["bands"], WINDOW, shown)
     report = {
         **details,
         "errors": errors.result(),
