@@ -1,0 +1,93 @@
+"""The package is light to import, and every public name is there."""
+
+import importlib
+import os
+import subprocess
+import sys
+
+import pytest
+
+import keras_hamiltonian as kh
+
+ROOMS = [
+    "callbacks",
+    "data",
+    "evaluate",
+    "irreps",
+    "layers",
+    "losses",
+    "metrics",
+    "models",
+    "orbitals",
+    "physics",
+    "structures",
+    "testing",
+]
+
+
+def python(code, **environment):
+    """Output of a fresh Python without KERAS_BACKEND unless given."""
+    kept = {k: v for k, v in os.environ.items() if k != "KERAS_BACKEND"}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**kept, **environment},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_names_of_a_room(room):
+    module = getattr(kh, room)
+    names = [n for n in dir(module) if not n.startswith("_")]
+    assert names
+    for name in names:
+        assert getattr(module, name) is not None
+    with pytest.raises(AttributeError, match="nonsense"):
+        module.nonsense
+
+
+def test_top_level_names():
+    for name in dir(kh):
+        getattr(kh, name)
+    assert kh.load_model is kh.models.load_model
+
+
+def test_physics_and_files_need_no_keras():
+    code = (
+        "import sys, keras_hamiltonian as kh\n"
+        "kh.physics.k_path, kh.HamiltonianStore, kh.data.Split\n"
+        "kh.metrics.MatrixErrors, kh.evaluate.plot_bands, kh.OrbitalBasis\n"
+        "import data_tools.deeph, data_tools.openmx\n"
+        "print({'keras', 'torch', 'tensorflow', 'jax'} & set(sys.modules))"
+    )
+    assert python(code) == "set()"
+
+
+@pytest.mark.parametrize(
+    "written, given, expected",
+    [
+        (None, None, "torch"),
+        ("tensorflow", None, "torch"),  # what Keras writes by itself
+        ("jax", None, "None"),
+        (None, "jax", "jax"),
+    ],
+)
+def test_default_backend(tmp_path, written, given, expected):
+    if written:
+        text = f'{{"backend": "{written}"}}'
+        (tmp_path / "keras.json").write_text(text)
+    environment = {"KERAS_HOME": str(tmp_path)}
+    if given:
+        environment["KERAS_BACKEND"] = given
+    code = (
+        "import os, keras_hamiltonian; print(os.environ.get('KERAS_BACKEND'))"
+    )
+    assert python(code, **environment) == expected
+
+
+def test_readers_do_not_stand_below_the_package():
+    module = importlib.import_module("keras_hamiltonian.prediction")
+    assert not hasattr(module, "write_legacy")
