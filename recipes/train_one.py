@@ -19,7 +19,7 @@ import keras
 from data_tools.deeph import read_deeph
 
 HERE = pathlib.Path(__file__).parent
-PEAK_LEARNING_RATE = 3e-3
+PEAK_LEARNING_RATE = 1e-2
 
 
 def main(options):
@@ -78,7 +78,7 @@ def train(store, split, output, options, start, inputs):
     )
     stage.adapt(training)
     stage.compile(
-        keras.optimizers.Adam(PEAK_LEARNING_RATE, global_clipnorm=10),
+        keras.optimizers.Adam(PEAK_LEARNING_RATE, global_clipnorm=1000),
         loss=kh.losses.BlockMeanAbsoluteError(),
         jit_compile=keras.config.backend() == "jax",
     )
@@ -89,7 +89,7 @@ def train(store, split, output, options, start, inputs):
     stage.fit(
         training,
         validation_data=kh.HamiltonianDataset(store, split.validate),
-        validation_freq=5,
+        validation_freq=10,
         epochs=10**6,
         callbacks=[
             budget,
