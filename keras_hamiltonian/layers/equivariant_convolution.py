@@ -5,7 +5,6 @@ import keras
 from keras_hamiltonian.irreps.bond import bond_channels
 from keras_hamiltonian.irreps.bond import bond_dim
 from keras_hamiltonian.irreps.bond import irrep_kinds
-from keras_hamiltonian.irreps.irreps import Irrep
 from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.layers.so2_linear import SO2Linear
 from keras_hamiltonian.ops import backend
@@ -48,7 +47,7 @@ class EquivariantConvolution(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         self.irreps_in = [Irreps(i) for i in irreps_in]
-        self.irreps_out = Irreps(irreps_out)
+        self.irreps_out = Irreps(irreps_out).regrouped()
         self.radial_size = radial_size
         self.num_gates = self.irreps_out.num_irreps - self.irreps_out.count(
             "0e"
@@ -81,22 +80,19 @@ class EquivariantConvolution(keras.layers.Layer):
 
     def call(self, inputs, radial):
         mixed = self.linear.call(inputs)
-        weights = backend.dense(radial, self.radial_kernel.value)
-        weights = weights + self.radial_bias.value
-        num_sigma = bond_channels(self.irreps_out).get("0+", 0)
-        sigma, gates = mixed["0+"], None
+        weights = backend.sum_of_products(
+            [radial], [self.radial_kernel.value], self.radial_bias.value
+        )[:, :, None]
+        sigma, gates = mixed.get("0+"), None
         if self.num_gates:
+            num_sigma = bond_channels(self.irreps_out).get("0+", 0)
             sigma, gates = split_channels(sigma, [num_sigma, self.num_gates])
-        factors = self._factors(gates, weights[:, :, None])
-        result = {}
-        for kind in self.kinds:
-            x = sigma if kind == "0+" else mixed[kind]
-            if kind == "0+" and self._num_scalars:
-                scalars = self._num_scalars
-                first, rest = split_channels(x, [scalars, num_sigma - scalars])
-                x = join_channels([backend.silu(first), rest])
-            result[kind] = x * self._factors_of(kind, factors)
-        return result
+        factors = weights * backend.sigmoid(self._gates(sigma, gates))
+        return {
+            kind: (sigma if kind == "0+" else mixed[kind])
+            * self._channels_of(kind, factors)
+            for kind in self.kinds
+        }
 
     def compute_output_shape(self, inputs_shape, radial_shape):
         leading = tuple(radial_shape[:2])
@@ -114,26 +110,23 @@ class EquivariantConvolution(keras.layers.Layer):
             "radial_size": self.radial_size,
         }
 
-    @property
-    def _num_scalars(self):
-        return self.irreps_out.count("0e")
+    def _gates(self, sigma, gates):
+        """One gate per channel: scalars gate themselves, which is SiLU."""
+        scalars = self.irreps_out.count("0e")
+        if not scalars:
+            return gates
+        own = sigma[..., :scalars]
+        return own if gates is None else join_channels([own, gates])
 
-    def _factors(self, gates, radial):
-        """Per irrep channel: radial weight, times the gate if it has one."""
-        if gates is None:
-            return {irrep: radial for _, irrep in self.irreps_out}
-        sizes = [mul for mul, _ in self.irreps_out]
-        gated = [m for m, irrep in self.irreps_out if irrep != Irrep(0, 1)]
-        weights = split_channels(radial, sizes)
-        gates = iter(split_channels(backend.sigmoid(gates), gated))
-        return {
-            irrep: weight if irrep == Irrep(0, 1) else weight * next(gates)
-            for (_, irrep), weight in zip(self.irreps_out, weights)
-        }
-
-    def _factors_of(self, kind, factors):
-        return join_channels(
-            factors[irrep]
-            for _, irrep in self.irreps_out
-            if kind in irrep_kinds(irrep)
-        )
+    def _channels_of(self, kind, factors):
+        """The part of `factors` (one per irrep) that a kind's channels use."""
+        ranges = []
+        start = 0
+        for mul, irrep in self.irreps_out:
+            if kind in irrep_kinds(irrep):
+                if ranges and ranges[-1][1] == start:
+                    ranges[-1][1] = start + mul
+                else:
+                    ranges.append([start, start + mul])
+            start += mul
+        return join_channels(factors[..., a:b] for a, b in ranges)

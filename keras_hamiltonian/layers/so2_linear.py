@@ -61,10 +61,8 @@ class SO2Linear(keras.layers.Layer):
             )
 
     def call(self, inputs):
-        result = so2_linear(inputs, self._kernels())
-        if self.bias is not None:
-            result["0+"] = result["0+"] + self.bias
-        return result
+        bias = None if self.bias is None else self.bias.value
+        return so2_linear(inputs, self._kernels(), bias)
 
     def compute_output_shape(self, inputs_shape):
         leading = next(iter(inputs_shape[0].values()))[:2]

@@ -163,6 +163,8 @@ def last_irreps(hidden, layout):
     Blocks hold irreps of unnatural parity, and of higher degree than a small
     network carries; the last group of updates gets as many of them as the
     blocks hold, at most as many as the hidden irreps have of that degree.
+    Multiplicities are multiples of 4 and add up to a multiple of 16: matrix
+    products of other sizes run at half the speed.
 
     Args:
         hidden: `Irreps`.
@@ -171,11 +173,15 @@ def last_irreps(hidden, layout):
     Returns:
         `Irreps`.
     """
-    extra = []
+    extra = {}
     for coupling in layout.onsite.values():
         for mul, irrep in coupling.irreps:
-            if hidden.count(irrep) or irrep in dict((i, m) for m, i in extra):
+            if hidden.count(irrep):
                 continue
             room = hidden.count(Irrep(irrep.l, -irrep.p)) or 4
-            extra.append((min(mul, room, 16), irrep))
-    return (hidden + Irreps(extra)).regrouped()
+            wanted = extra.get(irrep, 0) + mul
+            extra[irrep] = min(wanted, room, 16)
+    extra = {irrep: -(-mul // 4) * 4 for irrep, mul in extra.items()}
+    if extra:
+        extra[min(extra)] += -sum(extra.values()) % 16
+    return (hidden + Irreps([(m, i) for i, m in extra.items()])).regrouped()

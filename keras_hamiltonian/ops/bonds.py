@@ -163,7 +163,7 @@ def _turn_out(rows, mul, irrep, wigner, num_atoms, num_neighbors):
     return backend.reshape(turned, (num_atoms, irrep.dim * mul))
 
 
-def so2_linear(inputs, kernels):
+def so2_linear(inputs, kernels, bias=None):
     """Mixes the channels of each kind: all that the bond's symmetry allows.
 
     For pairs the same matrix acts on both partners; with the partner order of
@@ -175,18 +175,20 @@ def so2_linear(inputs, kernels):
         inputs: list of bond features, whose channels are taken one after the
             other.
         kernels: dict from kind to a list of `(channels_in, channels_out)`
-            tensors, one per input that has this kind (`None` where not).
+            tensors, one per input, `None` where an input lacks the kind.
+        bias: `(channels_out,)` tensor, added to `"0+"`.
 
     Returns:
         Bond features.
     """
     result = {}
     for kind, kernel_list in kernels.items():
-        total = None
-        for bonds, kernel in zip(inputs, kernel_list):
-            if kernel is None:
-                continue
-            term = backend.dense(bonds[kind], kernel)
-            total = term if total is None else total + term
-        result[kind] = total
+        given = [
+            (bonds[kind], kernel)
+            for bonds, kernel in zip(inputs, kernel_list)
+            if kernel is not None
+        ]
+        result[kind] = backend.sum_of_products(
+            *zip(*given), bias if kind == "0+" else None
+        )
     return result

@@ -36,6 +36,7 @@ FUNCTIONS = (
     "sqrt",
     "stack",
     "sum",
+    "sum_of_products",
     "swapaxes",
     "take",
     "transpose",
@@ -86,6 +87,23 @@ def dense(x, kernel):
     leading = shape(x)[:-1]
     flat = reshape(x, (-1, kernel.shape[0]))
     return reshape(flat @ kernel, (*leading, kernel.shape[1]))
+
+
+def sum_of_products(xs, kernels, bias=None):
+    """Sum of the matrix products of several tensors.
+
+    Args:
+        xs: list of `(..., A_k)` tensors with equal leading axes.
+        kernels: list of `(A_k, B)` tensors.
+        bias: `(B,)` tensor or `None`.
+
+    Returns:
+        `(..., B)` tensor.
+    """
+    total = dense(xs[0], kernels[0])
+    for x, kernel in zip(xs[1:], kernels[1:]):
+        total = total + dense(x, kernel)
+    return total if bias is None else total + bias
 
 
 def split(x, sizes, axis):

@@ -60,6 +60,18 @@ def take(x, indices, axis):
     return taken.reshape(*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :])
 
 
+def sum_of_products(xs, kernels, bias=None):
+    # Accumulated in place: one pass over the result instead of one per term.
+    flat = [x.reshape(-1, x.shape[-1]) for x in xs]
+    if bias is None:
+        total = flat[0] @ kernels[0]
+    else:
+        total = torch.addmm(bias, flat[0], kernels[0])
+    for x, kernel in zip(flat[1:], kernels[1:]):
+        total.addmm_(x, kernel)
+    return total.reshape(*xs[0].shape[:-1], total.shape[-1])
+
+
 def exchange_rows(x, partners):
     return _ExchangeRows.apply(x, partners.long())
 
