@@ -1,0 +1,56 @@
+# `make train` and `make test` from nothing but Python 3.11 or newer.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+MATERIAL ?= graphene
+SECONDS ?= 300
+OPTIONS ?=
+# What pip is told to install first. On Linux the build for CPU is far smaller:
+# TORCH="torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu"
+TORCH ?= torch==2.13.0
+
+export OMP_NUM_THREADS ?= 1
+export OMP_WAIT_POLICY ?= PASSIVE
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+
+.PHONY: help train test clean
+
+help:
+	@echo "make train   trains on recipes/data/graphene.h5; results in runs/"
+	@echo "             MATERIAL=mos2 SECONDS=600 OPTIONS=--again"
+	@echo "make test    all tests on torch, the network's on jax and tensorflow"
+	@echo "make clean   removes $(VENV); runs/ stays"
+
+train: $(VENV)/.installed
+	KERAS_BACKEND=torch $(BIN)/python recipes/train_one.py $(MATERIAL) \
+		--seconds $(SECONDS) $(OPTIONS)
+
+BACKEND_TESTS := $(wildcard tests/ops tests/layers tests/models tests/losses \
+	tests/callbacks)
+
+test: $(VENV)/.installed-test
+	KERAS_BACKEND=torch $(BIN)/python -m pytest
+	KERAS_BACKEND=jax $(BIN)/python -m pytest $(BACKEND_TESTS)
+	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest $(BACKEND_TESTS)
+
+# Stamps: installed once, and again when pyproject.toml changes.
+$(BIN)/python:
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || \
+		{ echo "Python 3.11 or newer is needed: make PYTHON=..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.torch: | $(BIN)/python
+	$(BIN)/python -m pip install $(TORCH)
+	@touch $@
+
+$(VENV)/.installed: pyproject.toml $(VENV)/.torch
+	$(BIN)/python -m pip install -e .
+	@touch $@
+
+$(VENV)/.installed-test: pyproject.toml $(VENV)/.installed
+	$(BIN)/python -m pip install -e ".[test,jax,tensorflow]"
+	@touch $@
+
+clean:
+	rm -rf $(VENV)
