@@ -1,0 +1,72 @@
+"""Direction of imports, backends behind one door, no assert, no e3nn."""
+
+import ast
+import pathlib
+
+import pytest
+
+PACKAGE = pathlib.Path(__file__).parents[1] / "keras_hamiltonian"
+# What a room may import, besides itself.
+ROOMS = {
+    "conventions": set(),
+    "lazy": set(),
+    "irreps": {"conventions"},
+    "orbitals": {"conventions", "irreps"},
+    "structures": {"conventions", "irreps", "orbitals"},
+    "data": {"conventions", "irreps", "orbitals", "structures"},
+    "ops": {"conventions", "irreps", "orbitals"},
+    "layers": {"conventions", "irreps", "orbitals", "ops"},
+    "losses": {"conventions", "irreps", "orbitals"},
+    "metrics": {"conventions", "irreps", "orbitals"},
+    "physics": {"conventions", "irreps", "orbitals", "structures"},
+    "testing": {"conventions", "irreps", "orbitals"},
+}
+# What users call: may also import the readers and writers.
+ROOFS = {"prediction", "cli"}
+BACKENDS = {"torch", "jax", "tensorflow", "triton", "flax", "jaxlib"}
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def imported(tree):
+    """Full names of all that a module imports, also inside functions."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative import"
+            for alias in node.names:
+                yield f"{node.module}.{alias.name}"
+
+
+@pytest.mark.parametrize(
+    "path", FILES, ids=lambda p: str(p.relative_to(PACKAGE))
+)
+def test_module(path):
+    place = path.relative_to(PACKAGE)
+    tree = ast.parse(path.read_text())
+    asserts = [n.lineno for n in ast.walk(tree) if isinstance(n, ast.Assert)]
+    assert not asserts, f"assert in lines {asserts}"
+    room = place.parts[0].removesuffix(".py")
+    behind_the_door = place.parts[:2] == ("ops", "backend")
+    for name in imported(tree):
+        top, *rest = name.split(".")
+        assert top != "e3nn", "e3nn belongs to the tests"
+        assert top != "data_tools" or room in ROOFS, "imports a tool"
+        if top in BACKENDS or name.startswith("keras.src"):
+            assert behind_the_door, f"{name} outside ops/backend"
+        if top == "keras_hamiltonian" and room in ROOMS:
+            allowed = ROOMS[room] | {room, "lazy"}
+            assert rest and rest[0] in allowed, f"{room} imports {name}"
+
+
+def test_irreps_need_numpy_alone():
+    for path in (PACKAGE / "irreps").glob("*.py"):
+        for name in imported(ast.parse(path.read_text())):
+            assert name.split(".")[0] in {
+                "functools",
+                "keras_hamiltonian",
+                "math",
+                "numpy",
+                "re",
+                "typing",
+            }, f"{path.name} imports {name}"
