@@ -47,6 +47,7 @@ def main(options):
 
 def read(data, split_file, output, seed):
     """Container and split; a folder of DeepH folders is packed first."""
+    output.mkdir(parents=True, exist_ok=True)
     if data.is_dir():
         folders = sorted(path for path in data.iterdir() if path.is_dir())
         data = kh.HamiltonianStore.write(

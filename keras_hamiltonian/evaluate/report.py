@@ -59,8 +59,8 @@ def compare_bands(prediction, calculation, path=None, num_points=120):
 
     Args:
         prediction: `Prediction`.
-        calculation: `Calculation` of the same structure, with Hamiltonian and
-            overlap.
+        calculation: `Calculation` of the same structure, with Hamiltonian.
+            Without an overlap that of the prediction is taken.
         path: str or list, see `k_path`.
         num_points: int. Number of wave vectors, about.
 
@@ -71,8 +71,12 @@ def compare_bands(prediction, calculation, path=None, num_points=120):
         the Fermi level (`None` without a level), and `window`.
 
     Raises:
-        ValueError: if the calculation lacks a matrix.
+        ValueError: if there is no Hamiltonian, or no overlap at all.
     """
+    if calculation.overlap is None:
+        calculation = dataclasses.replace(
+            calculation, overlap=prediction.overlap
+        )
     path = k_path(calculation.atoms, path, num_points)
     matrices = BlochMatrices.from_calculation(calculation)
     level = calculation.fermi_level
