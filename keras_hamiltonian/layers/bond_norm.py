@@ -14,12 +14,15 @@ class BondNorm(keras.layers.Layer):
     linear maps follow.
 
     Args:
-        epsilon: float. Added to the mean square.
+        epsilon: float. Added to the mean square. A kind that vanishes by
+            symmetry is rounding noise, which every norm multiplies by
+            `1 / sqrt(epsilon)`: a small number here breaks the symmetry of
+            ideal crystals in float32.
 
     Input and output: bond features (see `keras_hamiltonian.ops.bonds`).
     """
 
-    def __init__(self, epsilon=1e-5, **kwargs):
+    def __init__(self, epsilon=0.1, **kwargs):
         super().__init__(**kwargs)
         self.epsilon = epsilon
 

@@ -20,12 +20,13 @@ class EquivariantNorm(keras.layers.Layer):
     Args:
         irreps: str. Input and output irreps.
         epsilon: float. Added to the mean square. Terms much smaller than its
-            root stay small, so a vanishing term is continuous.
+            root stay small, so that what vanishes by symmetry, rounding noise,
+            is not blown up (see `BondNorm`).
 
     Input and output shape: `(N, irreps.dim)`, `ir_mul` layout.
     """
 
-    def __init__(self, irreps, epsilon=1e-5, **kwargs):
+    def __init__(self, irreps, epsilon=0.1, **kwargs):
         super().__init__(**kwargs)
         self.irreps_in = self.irreps_out = Irreps(irreps)
         self.epsilon = epsilon
