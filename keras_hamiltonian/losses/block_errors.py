@@ -32,8 +32,10 @@ class BlockMeanAbsoluteError(keras.losses.Loss):
 
     Example:
 
+    >>> import numpy as np
     >>> loss = BlockMeanAbsoluteError()
-    >>> float(loss([[0.0, 0.0]], [[0.5, 9.0]], sample_weight=[[1.0, 0.0]]))
+    >>> true, predicted = np.array([[0.0, 0.0]]), np.array([[0.5, 9.0]])
+    >>> float(loss(true, predicted, sample_weight=np.array([[1.0, 0.0]])))
     500.0
     """
 
@@ -66,8 +68,10 @@ class BlockMeanSquaredError(keras.losses.Loss):
 
     Example:
 
+    >>> import numpy as np
     >>> loss = BlockMeanSquaredError()
-    >>> float(loss([[0.0]], [[0.002]], sample_weight=[[0.5]]))
+    >>> true, predicted = np.array([[0.0]]), np.array([[0.002]])
+    >>> float(loss(true, predicted, sample_weight=np.array([[0.5]])))
     2.0
     """
 

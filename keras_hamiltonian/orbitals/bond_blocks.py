@@ -37,7 +37,7 @@ class BondBlockLayout:
     Example:
 
     >>> BondBlockLayout((0, 0, 1, 1, 2)).channels
-    {'0+': 35, '0-': 5, '1': 31, '2': 15, '3': 5, '4': 1}
+    {'0+': 35, '0-': 10, '1': 36, '2': 19, '3': 6, '4': 1}
     """
 
     def __init__(self, shells, part="scalar"):
