@@ -6,8 +6,7 @@ BIN := $(VENV)/bin
 MATERIAL ?= graphene
 SECONDS ?= 300
 OPTIONS ?=
-# What pip is told to install first. On Linux the build for CPU is far smaller:
-# TORCH="torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu"
+# What pip is told to install first; the CPU build is far smaller.
 TORCH ?= torch==2.13.0
 
 export OMP_NUM_THREADS ?= 1
