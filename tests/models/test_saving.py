@@ -1,0 +1,107 @@
+"""A `.keras` file predicts the same in another process and backend."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from keras_hamiltonian.conventions import BOHR_IN_ANGSTROM
+from keras_hamiltonian.data.dataset import HamiltonianDataset
+from keras_hamiltonian.data.store import HamiltonianStore
+from keras_hamiltonian.losses.block_errors import BlockMeanAbsoluteError
+from keras_hamiltonian.models.equivariant_stage import EquivariantStage
+
+REACHES = {"C": 6 * BOHR_IN_ANGSTROM}
+PREDICT = """
+import sys
+import numpy as np
+from keras_hamiltonian.models.loading import load_model
+
+inputs = dict(np.load(sys.argv[2]))
+outputs = load_model(sys.argv[1]).predict_on_batch(inputs)
+np.savez(sys.argv[3], **{k: np.asarray(x) for k, x in outputs.items()})
+"""
+
+
+@pytest.fixture(scope="module")
+def trained(data_folder, tmp_path_factory):
+    """A model after a few steps of training, its file and predictions."""
+    folder = tmp_path_factory.mktemp("model")
+    store = HamiltonianStore(data_folder / "reference_graphene.h5")
+    model = EquivariantStage(
+        store.basis.to_dict(),
+        REACHES,
+        irreps="4x0e + 3x1o + 2x2e",
+        num_groups=1,
+        num_gaussians=8,
+        radial_units=(8,),
+    )
+    # Buckets leave padding to carry along.
+    dataset = HamiltonianDataset(store, atom_bucket=4, neighbor_bucket=8)
+    model.adapt(dataset)
+    loss = {k: BlockMeanAbsoluteError() for k in ("onsite", "hopping")}
+    model.compile(keras.optimizers.Adam(1e-2), loss=loss, jit_compile=False)
+    model.fit(dataset, epochs=2, verbose=0)
+    inputs = dataset[0][0]
+    np.savez(folder / "inputs.npz", **inputs)
+    model.save(folder / "model.keras")
+    outputs = model.predict_on_batch(inputs)
+    return folder, {k: np.asarray(x) for k, x in outputs.items()}
+
+
+def predict_with(backend, folder):
+    target = folder / f"{backend}.npz"
+    files = [folder / "model.keras", folder / "inputs.npz", target]
+    done = subprocess.run(
+        [sys.executable, "-c", PREDICT, *map(str, files)],
+        env={**os.environ, "KERAS_BACKEND": backend},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return dict(np.load(target))
+
+
+def test_loaded_in_a_fresh_process(trained):
+    folder, expected = trained
+    found = predict_with(keras.config.backend(), folder)
+    for name, x in expected.items():
+        np.testing.assert_array_equal(found[name], x)
+
+
+@pytest.mark.skipif(
+    keras.config.backend() != "torch", reason="once, from a file of torch"
+)
+@pytest.mark.parametrize("backend", ["jax", "tensorflow"])
+def test_loaded_on_another_backend(trained, backend):
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    folder, expected = trained
+    found = predict_with(backend, folder)
+    for name, x in expected.items():
+        error = np.abs(found[name] - x).max() / np.abs(x).max()
+        assert error < 1e-5, (name, error)
+
+
+def test_training_goes_on_after_loading(trained, data_folder):
+    folder, _ = trained
+    model = keras.models.load_model(folder / "model.keras")
+    assert int(model.optimizer.iterations) == 2
+    store = HamiltonianStore(data_folder / "reference_graphene.h5")
+    dataset = HamiltonianDataset(store, atom_bucket=4, neighbor_bucket=8)
+    history = model.fit(dataset, epochs=1, verbose=0).history
+    assert np.isfinite(history["loss"][0])
+    assert int(model.optimizer.iterations) == 3
+
+
+def test_file_says_what_it_is(trained):
+    config = keras.models.load_model(trained[0] / "model.keras").get_config()
+    assert config["basis"] == {"C": "2s 2p 1d"}
+    assert config["reaches"] == pytest.approx(REACHES)
+    json.dumps(config)
