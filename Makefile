@@ -13,7 +13,7 @@ export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= PASSIVE
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help train test clean
+.PHONY: help train test test-torch test-jax test-tensorflow clean
 
 help:
 	@echo "make train   trains on recipes/data/graphene.h5; results in runs/"
@@ -28,10 +28,18 @@ train: $(VENV)/.installed
 BACKEND_TESTS := $(wildcard tests/ops tests/layers tests/models tests/losses \
 	tests/callbacks)
 
+# Two backends at a time. What the others say is shown when they are done, so
+# that it does not mix with the tests on torch.
 test: $(VENV)/.installed-test
+	$(MAKE) -k -j2 test-torch test-jax test-tensorflow
+
+test-torch: $(VENV)/.installed-test
 	KERAS_BACKEND=torch $(BIN)/python -m pytest
-	KERAS_BACKEND=jax $(BIN)/python -m pytest $(BACKEND_TESTS)
-	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest $(BACKEND_TESTS)
+
+test-jax test-tensorflow: test-%: $(VENV)/.installed-test
+	@KERAS_BACKEND=$* $(BIN)/python -m pytest $(BACKEND_TESTS) \
+		> $(VENV)/$@.log 2>&1; \
+	status=$$?; echo "KERAS_BACKEND=$*"; cat $(VENV)/$@.log; exit $$status
 
 # Stamps: installed once, and again when pyproject.toml changes.
 $(BIN)/python:
