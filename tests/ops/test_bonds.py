@@ -173,6 +173,11 @@ def unit_kernels(irreps_in, irreps_out):
             yield {other: [tensors(x)] for other, x in kernels.items()}
 
 
+# JAX compiles every operation by itself: the small ones there.
+if keras.config.backend() == "jax":
+    SPANS = SPANS[1:3]
+
+
 @pytest.mark.parametrize("irreps_in, irreps_out, lmax, is_equal", SPANS)
 def test_spans_the_tensor_product_of_e3nn(
     o3, irreps_in, irreps_out, lmax, is_equal
