@@ -13,7 +13,8 @@ class BondUpdate(keras.layers.Layer):
     """Adds the messages to the bond features.
 
     Messages come from gated linear maps and are mixed by the next one, so no
-    linear map stands in between: it costs 12 % of a step and gains nothing.
+    linear map stands in between: on graphene it took 6 to 12 % of a step and
+    did not lower the error at learning rates of 0.006 and 0.01 (one seed).
 
     Args:
         irreps_bonds: str. Irreps whose channels the bond features have.

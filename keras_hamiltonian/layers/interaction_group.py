@@ -24,8 +24,8 @@ class InteractionGroup(keras.layers.Layer):
     a second one of [both new atoms | bond] updates the bonds. Both are
     residual, on normalised features. Groups are stacked.
 
-    DeepH-E3 has the receiving atom in the first convolution too; left out, the
-    error after equal steps is the same and a step 6 % cheaper.
+    DeepH-E3 has the receiving atom in the first convolution too. Left out, the
+    error after 300 steps on graphene was the same (one seed).
 
     Args:
         irreps_atoms: str. Irreps of the atoms before.
