@@ -17,10 +17,10 @@ class EquivariantConvolution(keras.layers.Layer):
     """Convolution of atom and bond features in the frame of the bond.
 
     Mixes its inputs (atoms at the ends, bond) by an SO(2) linear map, passes
-    the `0e` channels through SiLU and multiplies all others by a sigmoid of extra
-    scalars, then multiplies each channel by a function of the bond's length
-    and elements. It spans the tensor product with the spherical harmonics of
-    the bond.
+    the `0e` channels through SiLU and multiplies all others by a sigmoid of
+    extra scalars, then multiplies each channel by a function of the bond's
+    length and elements. It spans the tensor product with the spherical
+    harmonics of the bond.
 
     Args:
         irreps_in: list of str. Irreps whose channels each input has.

@@ -68,6 +68,8 @@ class HoppingReadout(keras.layers.Layer):
             linear.build()
 
     def call(self, bonds, mean, scale, wigner):
+        # Both parts of a spinful block are tables of the same shells.
+        rotations = shell_rotations(wigner, self.layout.hopping["scalar"])
         parts = {}
         for part in self.layout.parts:
             layout = self.layout.hopping[part]
@@ -79,7 +81,7 @@ class HoppingReadout(keras.layers.Layer):
                 for kind, factor in zip(layout.channels, scales)
             }
             channels["0+"] = channels["0+"] + mean[part][:, :, None]
-            parts[part] = self._turned(channels, layout, wigner)
+            parts[part] = self._turned(channels, layout, rotations, wigner)
         return join_parts(parts, self.layout)
 
     def compute_output_shape(
@@ -98,9 +100,9 @@ class HoppingReadout(keras.layers.Layer):
             "spin": self.layout.spin,
         }
 
-    def _turned(self, channels, layout, wigner):
+    def _turned(self, channels, layout, rotations, wigner):
         blocks = frame_blocks(channels, layout)
-        blocks = rotate_blocks_out(blocks, shell_rotations(wigner, layout))
+        blocks = rotate_blocks_out(blocks, rotations)
         if layout.part == "scalar":
             return blocks
         # Rows of the Wigner matrix are z, x, y of the frame; an axial vector

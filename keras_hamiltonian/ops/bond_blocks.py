@@ -1,11 +1,14 @@
 """From bond channels to hopping blocks in the crystal's own axes."""
 
+import functools
+
 import numpy as np
 
 from keras_hamiltonian.irreps.bond import bond_dim
 from keras_hamiltonian.ops import backend
 from keras_hamiltonian.ops.bonds import join_channels
 from keras_hamiltonian.ops.bonds import split_channels
+from keras_hamiltonian.orbitals.bond_blocks import BondBlockLayout
 
 
 def frame_blocks(bonds, layout):
@@ -78,15 +81,17 @@ def shell_rotations(wigner, layout):
     entries = backend.concatenate(
         [backend.zeros_like(ones), ones, *flat], axis=-1
     )
-    index = _rotation_index(layout)
+    index = _rotation_index(layout.shells)
     taken = backend.take(entries, index.ravel(), axis=-1)
     shape = (num_atoms, num_neighbors, *index.shape)
     return backend.reshape(taken, shape)
 
 
-def _rotation_index(layout):
+@functools.cache
+def _rotation_index(shells):
     """Where each entry of the block-diagonal matrix stands among 0, 1 and
     the entries of the Wigner matrices."""
+    layout = BondBlockLayout(shells)
     starts = np.cumsum([0] + [2 * l + 1 for l in layout.shells])
     offsets = [1]
     for l in range(layout.mmax):

@@ -7,6 +7,8 @@ features are dicts from kind (`"0+"`, `"0-"`, `"1"`, `"2"`, ...; see
 for `"0±"` and 2 otherwise.
 """
 
+import functools
+
 import numpy as np
 
 from keras_hamiltonian.irreps.bond import irrep_kinds
@@ -94,6 +96,7 @@ def reverse_bonds(bonds, irreps, reverse_edge):
     return result
 
 
+@functools.cache
 def _reversal_signs(irreps):
     """Signs of a half turn about the frame's x axis, `(d · channels,)`."""
     signs = {}
