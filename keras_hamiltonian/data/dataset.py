@@ -6,13 +6,15 @@ import numpy as np
 from keras_hamiltonian.orbitals.table_blocks import table_mask
 from keras_hamiltonian.orbitals.table_blocks import to_table
 from keras_hamiltonian.structures.neighbors import neighbor_table
+from keras_hamiltonian.structures.neighbors import pairs_within
 
 
 class HamiltonianDataset(keras.utils.PyDataset):
     """Calculations as batches whose first axis is the atom.
 
     Several structures are joined into one batch; each atom carries its own
-    padded list of neighbours, which are the pairs of the Hamiltonian.
+    padded list of neighbours: the pairs of the Hamiltonian or, where there is
+    none, all atoms whose orbitals reach each other.
 
     Args:
         calculations: sequence of `Calculation` (a list, or a
@@ -21,6 +23,9 @@ class HamiltonianDataset(keras.utils.PyDataset):
             Defaults to all.
         basis: `OrbitalBasis`, whose table the blocks are written to. Defaults
             to that of the calculations.
+        reaches: dict. Reach of each element's orbitals in Å, by symbol, for
+            structures without a Hamiltonian (`model.reaches`). If the first
+            structure has none, no item has targets.
         batch_size: int. Structures per batch.
         shuffle: bool. Whether each epoch has its own order.
         seed: int. Seed of the order.
@@ -32,7 +37,8 @@ class HamiltonianDataset(keras.utils.PyDataset):
         **kwargs: `workers`, `use_multiprocessing`, `max_queue_size` of
             `keras.utils.PyDataset`.
 
-    Each item is `(inputs, targets, weights)`. Inputs:
+    Each item is `(inputs, targets, weights)`, or `(inputs,)` if there is
+    nothing to learn from. Inputs:
 
     - `species` `(N,)` int32: index of the element in the basis; -1 padding.
     - `edge_vectors` `(N, M, 3)` Å; `neighbors`, `reverse_edge` `(N, M)`
@@ -46,8 +52,9 @@ class HamiltonianDataset(keras.utils.PyDataset):
     structures of the mean over matrix elements.
 
     Raises:
-        ValueError: for structures without a Hamiltonian, mixed spin layouts,
-            or elements that the basis lacks.
+        ValueError: for a structure without a Hamiltonian among others that
+            have one, or without `reaches`; mixed spin layouts, or elements
+            that the basis lacks.
     """
 
     def __init__(
@@ -55,6 +62,7 @@ class HamiltonianDataset(keras.utils.PyDataset):
         calculations,
         names=None,
         basis=None,
+        reaches=None,
         batch_size=1,
         shuffle=False,
         seed=0,
@@ -69,6 +77,8 @@ class HamiltonianDataset(keras.utils.PyDataset):
         first = calculations[self.keys[0]]
         self.basis = basis or getattr(calculations, "basis", first.basis)
         self.spin = first.spin
+        self.reaches = reaches
+        self.has_targets = first.hamiltonian is not None
         self.batch_size = batch_size
         self.shuffle = shuffle
         default = 1 if keras.config.backend() == "torch" else 8
@@ -113,10 +123,7 @@ class HamiltonianDataset(keras.utils.PyDataset):
         calculations = [self.calculations[self.keys[k]] for k in members]
         for calculation in calculations:
             self._check(calculation)
-        tables = [
-            neighbor_table(c.atoms, c.hamiltonian.atom_pairs)
-            for c in calculations
-        ]
+        tables = [self._neighbors(c) for c in calculations]
         inputs = batch_inputs(
             [c.atoms for c in calculations],
             tables,
@@ -124,9 +131,18 @@ class HamiltonianDataset(keras.utils.PyDataset):
             self.atom_bucket,
             self.neighbor_bucket,
         )
+        if not self.has_targets:
+            return (inputs,)
         targets = self._targets(calculations, tables, inputs)
         weights = batch_weights(inputs, self.basis, self.spin)
         return inputs, targets, weights
+
+    def _neighbors(self, calculation):
+        if calculation.hamiltonian is not None:
+            pairs = calculation.hamiltonian.atom_pairs
+        else:
+            pairs = pairs_within(calculation.atoms, self.reaches)
+        return neighbor_table(calculation.atoms, pairs)
 
     def _targets(self, calculations, tables, inputs):
         size, width = inputs["neighbors"].shape
@@ -151,10 +167,19 @@ class HamiltonianDataset(keras.utils.PyDataset):
 
     def _check(self, calculation):
         if calculation.hamiltonian is None:
-            raise ValueError(
-                f"Structure {calculation.name!r} has no Hamiltonian to learn "
-                "from. Leave it out of `names`."
-            )
+            if self.has_targets:
+                raise ValueError(
+                    f"Structure {calculation.name!r} has no Hamiltonian to "
+                    "learn from, others have one. Leave it out of `names`, or "
+                    "predict it by a data set of its own."
+                )
+            if self.reaches is None:
+                raise ValueError(
+                    f"Structure {calculation.name!r} has no Hamiltonian, so "
+                    "its atom pairs are not known. To learn, choose "
+                    "structures that have one; to predict, give `reaches`, "
+                    "which is `model.reaches`."
+                )
         if calculation.spin != self.spin:
             raise ValueError(
                 f"Structure {calculation.name!r} has spin="

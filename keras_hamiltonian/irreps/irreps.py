@@ -69,7 +69,7 @@ class Irreps(tuple):
     '8x0e+4x1o+1x2e'
     """
 
-    def __new__(cls, terms=""):
+    def __new__(cls, terms=""):  # noqa: D102
         if isinstance(terms, Irreps):
             return terms
         if isinstance(terms, str):

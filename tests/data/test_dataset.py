@@ -164,7 +164,9 @@ def test_batch_of_two_is_two_singles(graphene):
 
 def test_padding_does_not_change_the_prediction(mos2):
     model = tiny_model(mos2)
-    plain = HamiltonianDataset(mos2, mos2.names[:1], None, 1, False, 0, 1, 1)[0]
+    plain = HamiltonianDataset(
+        mos2, mos2.names[:1], atom_bucket=1, neighbor_bucket=1
+    )[0]
     padded = HamiltonianDataset(
         mos2, mos2.names[:1], atom_bucket=16, neighbor_bucket=128
     )[0]
@@ -257,6 +259,35 @@ def test_missing_hamiltonian_is_named(graphene):
     bare = dataclasses.replace(graphene[0], hamiltonian=None)
     with pytest.raises(ValueError, match="'000' has no Hamiltonian"):
         HamiltonianDataset([bare])[0]
+
+
+def test_one_without_a_hamiltonian_among_others(graphene):
+    bare = dataclasses.replace(graphene[1], hamiltonian=None)
+    dataset = HamiltonianDataset([graphene[0], bare])
+    with pytest.raises(ValueError, match="others have one"):
+        dataset[1]
+
+
+def test_structures_to_predict_get_their_pairs_from_the_reaches(mos2):
+    calculations = [mos2[0], mos2[1]]
+    bare = [dataclasses.replace(c, hamiltonian=None) for c in calculations]
+    reaches = {s: 7 * BOHR_IN_ANGSTROM for s in mos2.basis.symbols}
+    labelled = HamiltonianDataset(calculations, batch_size=2)
+    unlabelled = HamiltonianDataset(bare, reaches=reaches, batch_size=2)
+    (inputs,) = unlabelled[0]
+    # The pairs of OpenMX are those whose orbitals reach each other; pairs of
+    # equal length may stand in another order.
+    expected = labelled[0][0]
+    np.testing.assert_allclose(
+        np.linalg.norm(inputs["edge_vectors"], axis=-1),
+        np.linalg.norm(expected["edge_vectors"], axis=-1),
+        atol=1e-5,
+    )
+    model = tiny_model(mos2)
+    found = model.predict(unlabelled, verbose=0)
+    np.testing.assert_allclose(
+        found["onsite"], run(model, expected)["onsite"], atol=2e-4
+    )
 
 
 def test_mixed_spin_layouts(bismuthene, graphene):
