@@ -49,8 +49,9 @@ def test_openmx_bands(name):
     error = np.abs(solve_bands(matrices, k_points[::4]) - expected[::4])
     low = expected[::4] < calculation.fermi_level + 5
     assert error[low].max() < 1e-6
-    # S is stored to 2^-32, and its smallest eigenvalue is 8e-4: the highest
-    # bands, tens of eV up, feel the rounding.
+    # H is stored to 2^-25 eV, S to 2^-32, and the smallest eigenvalue of S is
+    # 8e-4: the highest bands, tens of eV up, feel either rounding. Matrices
+    # read unrounded from OpenMX's own file do not (tests/data_tools).
     assert error.max() < 2e-4
 
 
