@@ -14,8 +14,11 @@ from keras_hamiltonian.ops.backend.reference import FUNCTIONS
 
 if keras.config.backend() == "torch":
     _native = importlib.import_module("keras_hamiltonian.ops.backend.torch")
+    _fused = importlib.import_module(
+        "keras_hamiltonian.ops.backend.torch.fused"
+    )
 else:
-    _native = reference
+    _native, _fused = reference, None
 
 globals().update(
     {
@@ -23,3 +26,39 @@ globals().update(
         for name in FUNCTIONS
     }
 )
+
+
+def fused_kernel(name, kernel, *tensors):
+    """The fused kernel of an operation, or `None` where the reference runs.
+
+    Args:
+        name: str. The operation.
+        kernel: `None` for the fused kernel where it can run, `"fused"` to
+            insist on it, `"reference"` to do without.
+        *tensors: the float tensors it is to run on.
+
+    Returns:
+        A function, or `None`.
+
+    Raises:
+        ValueError: if `"fused"` cannot run.
+    """
+    if kernel == "reference":
+        return None
+    if kernel not in (None, "fused"):
+        raise ValueError(
+            '`kernel` is None, "fused" or "reference". Received: '
+            f"kernel={kernel!r}."
+        )
+    if _fused is None:
+        found = f"the backend is {keras.config.backend()}, not torch"
+    else:
+        found = _fused.obstacle(*tensors)
+    if found is None:
+        return _fused.load(name)
+    if kernel == "fused":
+        raise ValueError(
+            f"The fused kernel cannot run: {found}. With kernel=None the "
+            "reference runs instead."
+        )
+    return None
