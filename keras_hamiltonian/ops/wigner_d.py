@@ -2,12 +2,14 @@
 
 import functools
 
+import keras
 import numpy as np
 
 from keras_hamiltonian.irreps.bond import frame_rows
 from keras_hamiltonian.irreps.clebsch_gordan import clebsch_gordan
 from keras_hamiltonian.irreps.wigner import VECTOR_ORDER
 from keras_hamiltonian.ops import backend
+from keras_hamiltonian.ops.symbolic import is_symbolic
 
 
 def bond_frames(edge_vectors):
@@ -17,11 +19,34 @@ def bond_frames(edge_vectors):
     differ by a half turn about it: `reverse_bonds` rests on this.
 
     Args:
-        edge_vectors: `(N, M, 3)` tensor, Å, no zero vectors.
+        edge_vectors: `(..., 3)` tensor, Å, no zero vectors.
 
     Returns:
-        `(N, M, 3, 3)` tensor; the rows are the axes x, y, z of the frame.
+        `(..., 3, 3)` tensor; the rows are the axes x, y, z of the frame.
+
+    Example:
+
+    >>> frames = bond_frames(keras.ops.convert_to_tensor([[0.0, 2.0, 0.0]]))
+    >>> print(keras.ops.convert_to_numpy(frames)[0, 2])
+    [0. 1. 0.]
     """
+    if is_symbolic(edge_vectors):
+        return BondFrames()(edge_vectors)
+    return _frames(edge_vectors)
+
+
+@keras.saving.register_keras_serializable(package="keras_hamiltonian.ops")
+class BondFrames(keras.Operation):
+    """`bond_frames` as a node of a graph."""
+
+    def call(self, edge_vectors):
+        return _frames(edge_vectors)
+
+    def compute_output_spec(self, edge_vectors):
+        return keras.KerasTensor((*edge_vectors.shape, 3), edge_vectors.dtype)
+
+
+def _frames(edge_vectors):
     x, y, z = (edge_vectors[..., k] for k in range(3))
     length = backend.sqrt(x * x + y * y + z * z)
     x, y, z = x / length, y / length, z / length
@@ -52,33 +77,88 @@ def wigner_d(frames, lmax):
         List of `(..., 2l+1, 2l+1)` tensors for l = 1..lmax. Rows: component 0,
         then the pairs (m, -m); columns: m = -l..l.
 
+    Example:
+
+    >>> matrices = wigner_d(keras.ops.eye(3)[None], 2)
+    >>> [tuple(matrix.shape) for matrix in matrices]
+    [(1, 3, 3), (1, 5, 5)]
+
     Reference: the recursion of `irreps.wigner_d_matrix`.
+    """
+    if is_symbolic(frames):
+        return WignerD(lmax)(frames)
+    return rotation_matrices(frames, lmax, in_frame=True)
+
+
+@keras.saving.register_keras_serializable(package="keras_hamiltonian.ops")
+class WignerD(keras.Operation):
+    """`wigner_d` as a node of a graph."""
+
+    def __init__(self, lmax, name=None):
+        super().__init__(name=name)
+        self.lmax = lmax
+
+    def call(self, frames):
+        return rotation_matrices(frames, self.lmax, in_frame=True)
+
+    def compute_output_spec(self, frames):
+        leading = frames.shape[:-2]
+        return [
+            keras.KerasTensor((*leading, 2 * l + 1, 2 * l + 1), frames.dtype)
+            for l in range(1, self.lmax + 1)
+        ]
+
+
+def rotation_matrices(rotations, lmax, in_frame=False):
+    """Matrices of rotations on all degrees from 1 to `lmax`.
+
+    Polynomials of degree l in the entries: for an improper rotation they act
+    with the parity (-1)^l.
+
+    Args:
+        rotations: `(..., 3, 3)` tensor of orthogonal matrices.
+        lmax: int. Largest degree.
+        in_frame: bool. Whether rows are in the order of the bond kinds
+            instead of m = -l..l.
+
+    Returns:
+        List of `(..., 2l+1, 2l+1)` tensors.
     """
     order = list(VECTOR_ORDER)
     first = backend.stack(
         [
-            backend.stack([frames[..., a, b] for b in order], axis=-1)
+            backend.stack([rotations[..., a, b] for b in order], axis=-1)
             for a in order
         ],
         axis=-2,
     )
+    if lmax < 1:
+        return []
     matrices = [first]
+    if in_frame:
+        rows = backend.constant(frame_rows(1), first)
+        matrices = [backend.einsum("rn,...nm->...rm", rows, first)]
     for degree in range(2, lmax + 1):
-        right = _constant(_coupling(degree), frames)
-        left = _constant((2 * degree + 1) * _coupling(degree), frames)
-        half = backend.einsum("...bd,adm->...abm", matrices[-1], right)
+        left, right = _couplings(degree, in_frame)
+        half = backend.einsum(
+            "...bd,adm->...abm", matrices[-1], backend.constant(right, first)
+        )
         full = backend.einsum("...ac,...cbm->...abm", first, half)
-        matrices.append(backend.einsum("abn,...abm->...nm", left, full))
-    return [
-        backend.einsum("rn,...nm->...rm", _constant(frame_rows(l), m), m)
-        for l, m in enumerate(matrices, start=1)
-    ]
+        matrices.append(
+            backend.einsum(
+                "abn,...abm->...nm", backend.constant(left, first), full
+            )
+        )
+    return matrices
 
 
 @functools.cache
-def _coupling(degree):
-    return np.array(clebsch_gordan(1, degree - 1, degree))
-
-
-def _constant(array, like):
-    return backend.constant(array, like)
+def _couplings(degree, in_frame):
+    """Coupling of degrees 1 and l-1 to l: for the rows and for the columns."""
+    right = np.array(clebsch_gordan(1, degree - 1, degree))
+    left = (2 * degree + 1) * right
+    if in_frame:
+        left = np.einsum(
+            "abn,sb,rn->asr", left, frame_rows(degree - 1), frame_rows(degree)
+        )
+    return left, right
