@@ -29,6 +29,7 @@ _find, __dir__ = lazy_names(
         "losses",
         "metrics",
         "models",
+        "ops",
         "orbitals",
         "physics",
         "structures",

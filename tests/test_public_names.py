@@ -18,6 +18,7 @@ ROOMS = [
     "losses",
     "metrics",
     "models",
+    "ops",
     "orbitals",
     "physics",
     "structures",

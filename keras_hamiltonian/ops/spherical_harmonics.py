@@ -34,9 +34,8 @@ def spherical_harmonics(vectors, lmax, normalize=True):
     Example:
 
     >>> vectors = keras.ops.convert_to_tensor([[0.0, 0.0, 2.0]])
-    >>> print(keras.ops.convert_to_numpy(spherical_harmonics(vectors, 2))[0])
-    [1.        0.        1.7320508 0.        0.        0.        2.236068
-     0.        0.       ]
+    >>> print(keras.ops.convert_to_numpy(spherical_harmonics(vectors, 1))[0])
+    [1.        0.        1.7320508 0.       ]
 
     Reference: the recursion over l of associated Legendre functions, NIST DLMF
     14.10.3, in Cartesian form; checked against e3nn to l = 12.
