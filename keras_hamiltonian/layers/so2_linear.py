@@ -62,7 +62,7 @@ class SO2Linear(keras.layers.Layer):
 
     def call(self, inputs):
         bias = None if self.bias is None else self.bias.value
-        return so2_linear(inputs, self._kernels(), bias)
+        return so2_linear(inputs, self.kernels(), bias)
 
     def compute_output_shape(self, inputs_shape):
         leading = next(iter(inputs_shape[0].values()))[:2]
@@ -80,7 +80,7 @@ class SO2Linear(keras.layers.Layer):
             "gain": self.gain,
         }
 
-    def _kernels(self):
+    def kernels(self):
         """The flat kernel as one matrix for each kind and input."""
         sizes = [
             n * size for ins, size in self.kernel_shapes.values() for n in ins

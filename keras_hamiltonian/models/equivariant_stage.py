@@ -1,5 +1,7 @@
 """First stage of the cascade: a strictly equivariant Hamiltonian."""
 
+import dataclasses
+
 import keras
 
 from keras_hamiltonian.irreps.irreps import Irrep
@@ -14,6 +16,8 @@ from keras_hamiltonian.layers.hermitian_average import HermitianAverage
 from keras_hamiltonian.layers.hopping_readout import HoppingReadout
 from keras_hamiltonian.layers.interaction_group import InteractionGroup
 from keras_hamiltonian.layers.onsite_readout import OnsiteReadout
+from keras_hamiltonian.layers.pack_bonds import PackBonds
+from keras_hamiltonian.layers.pack_wigner import PackWigner
 from keras_hamiltonian.layers.radial_features import RadialFeatures
 from keras_hamiltonian.layers.species_embedding import SpeciesEmbedding
 from keras_hamiltonian.layers.two_centre_baseline import TwoCentreBaseline
@@ -98,6 +102,7 @@ class EquivariantStage(Stage):
             atoms, wigner, inputs["reverse_edge"]
         )["neighbor"]
         before = f"{num_scalars}x0e"
+        features = []
         for k in range(1, num_groups + 1):
             after = str(last if k == num_groups else hidden)
             updated = InteractionGroup(
@@ -111,6 +116,7 @@ class EquivariantStage(Stage):
             )(atoms, bonds, neighbor, shared)
             atoms, bonds = updated["atoms"], updated["bonds"]
             neighbor, before = updated["neighbor"], after
+            features.append((after, atoms, bonds))
 
         # === Blocks ===
         baseline = TwoCentreBaseline(
@@ -136,6 +142,9 @@ class EquivariantStage(Stage):
         )
         super().__init__(inputs, outputs, name=name)
 
+        # === Features ===
+        self._features = _Features(features, wigner)
+
         # === Config ===
         self.arguments = {
             "basis": table.to_dict(),
@@ -155,6 +164,42 @@ class EquivariantStage(Stage):
             dataset: `HamiltonianDataset` or iterable of its batches.
         """
         self.get_layer("two_centre_baseline").adapt(dataset)
+
+    def feature_model(self):
+        """A model of all that a second stage takes from this one.
+
+        Returns:
+            `keras.Model` with the inputs of the stage, sharing its weights.
+            Outputs: `atoms_k` `(N, dim)`, `ir_mul` layout, and `bonds_k`
+            `(N, M, size)` (see `PackBonds`), for the groups k = 1, 2, ...;
+            `wigner` `(N, M, size)` (see `PackWigner`), whose frames those of
+            the bonds are; `baseline_onsite` and `baseline_hopping`, eV.
+        """
+        own = {"dtype": self.dtype_policy}
+        outputs = {f"baseline_{k}": x for k, x in self.output.items()}
+        for k, (irreps, atoms, bonds) in enumerate(self._features.groups, 1):
+            outputs[f"atoms_{k}"] = atoms
+            outputs[f"bonds_{k}"] = PackBonds(irreps, **own)(bonds)
+        outputs["wigner"] = PackWigner(**own)(self._features.wigner)
+        return keras.Model(self.input, outputs, name=f"{self.name}_features")
+
+    @property
+    def feature_lmax(self):
+        """Largest degree of the Wigner matrices among the features."""
+        return len(self._features.wigner)
+
+    @property
+    def feature_irreps(self):
+        """Irreps of the features of each group: list of str."""
+        return [irreps for irreps, _, _ in self._features.groups]
+
+
+@dataclasses.dataclass
+class _Features:
+    """Symbolic tensors, out of Keras' sight: it would track dicts and lists."""
+
+    groups: list
+    wigner: list
 
 
 def last_irreps(hidden, layout):

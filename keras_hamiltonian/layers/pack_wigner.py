@@ -1,0 +1,32 @@
+"""Wigner matrices of all degrees as one tensor."""
+
+import keras
+
+from keras_hamiltonian.ops.packing import pack_wigner
+
+
+@keras.saving.register_keras_serializable(package="keras_hamiltonian")
+class PackWigner(keras.layers.Layer):
+    """Joins the Wigner matrices of the bonds into one tensor.
+
+    Call arguments:
+        wigner: list of `(N, M, 2l+1, 2l+1)` tensors from `BondGeometry`.
+
+    Output shape: `(N, M, Σ (2l+1)²)`.
+
+    Example:
+
+    >>> layer = PackWigner()
+    >>> tuple(layer([keras.ops.zeros((4, 2, 3, 3))]).shape)
+    (4, 2, 9)
+    """
+
+    def build(self, wigner_shape=None):
+        self.built = True
+
+    def call(self, wigner):
+        return pack_wigner(wigner)
+
+    def compute_output_shape(self, wigner_shape):
+        leading = tuple(wigner_shape[0][:2])
+        return (*leading, sum(shape[-1] ** 2 for shape in wigner_shape))

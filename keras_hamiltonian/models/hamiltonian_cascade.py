@@ -1,0 +1,92 @@
+"""Both stages as one model."""
+
+import keras
+
+from keras_hamiltonian.models.stage import Stage
+from keras_hamiltonian.models.stage import graph_inputs
+from keras_hamiltonian.models.stage_features import StageFeatures
+
+
+@keras.saving.register_keras_serializable(package="keras_hamiltonian")
+class HamiltonianCascade(Stage):
+    """A first stage and a second one that corrects it.
+
+    The first stage is trained alone and then frozen; the second sees its
+    features and predicts what it left. Trained on `features(dataset)`, the
+    second stage does not pay for the first:
+
+        cascade = HamiltonianCascade(stage, refinement)
+        training = cascade.features(dataset)
+        refinement.adapt(training)
+        refinement.compile(...)
+        refinement.fit(training)
+        cascade.save("cascade.keras")
+
+    `cascade.fit(dataset)` does the same from the atoms, first stage included.
+    For a joint fine-tune set `cascade.stage.trainable = True` before
+    `compile`.
+
+    Args:
+        stage: `EquivariantStage`.
+        refinement: second stage, made for the features of the first.
+
+    Inputs and outputs: those of the first stage.
+    Raises: `ValueError` if the stages differ in basis, reaches or spin.
+
+    Reference: Yin et al., arXiv 2401.00744.
+    """
+
+    def __init__(self, stage, refinement, name="hamiltonian_cascade"):
+        for key in ("basis", "reaches", "spin"):
+            ours, theirs = stage.arguments[key], refinement.arguments[key]
+            if ours != theirs:
+                raise ValueError(
+                    f"Both stages need the same {key}. Received: {ours} in "
+                    f"the first, {theirs} in the second. Make the second one "
+                    f"with `{type(refinement).__name__}.for_stage(stage)`."
+                )
+        inputs = graph_inputs(stage.dtype_policy.compute_dtype)
+        features = stage.feature_model()(inputs)
+        outputs = refinement({**inputs, **features})
+        super().__init__(inputs, outputs, name=name)
+        self.stage = stage
+        self.refinement = refinement
+        self.arguments = {
+            key: stage.arguments[key] for key in ("basis", "reaches", "spin")
+        }
+        stage.trainable = False
+
+    @property
+    def overlap(self):
+        """`TwoCentreOverlap` of the first stage, or `None`."""
+        return self.stage.overlap
+
+    def features(self, dataset):
+        """The data set with the first stage's features, computed once.
+
+        Args:
+            dataset: `HamiltonianDataset`.
+
+        Returns:
+            `StageFeatures`.
+        """
+        return StageFeatures(self.stage, dataset)
+
+    def get_config(self):
+        config = super().get_config()
+        serialize = keras.saving.serialize_keras_object
+        return {
+            "name": self.name,
+            "stage": serialize(self.stage),
+            "refinement": serialize(self.refinement),
+            "overlap": None,
+            "provenance": config["provenance"],
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        config = dict(config)
+        deserialize = keras.saving.deserialize_keras_object
+        for key in ("stage", "refinement"):
+            config[key] = deserialize(config[key], custom_objects)
+        return super().from_config(config)

@@ -1,0 +1,76 @@
+"""What all second stages share: their inputs and how they fit their scales."""
+
+import keras
+
+from keras_hamiltonian.irreps.bond import bond_channels
+from keras_hamiltonian.irreps.bond import bond_dim
+from keras_hamiltonian.models.stage import Stage
+from keras_hamiltonian.models.stage import graph_inputs
+from keras_hamiltonian.models.stage_features import Residuals
+
+
+def refinement_inputs(feature_irreps, lmax, layout, dtype="float32"):
+    """Symbolic inputs of a second stage: the batch of `StageFeatures`.
+
+    Args:
+        feature_irreps: list of str. Irreps of the features of each group of
+            the first stage.
+        lmax: int. Largest degree of its Wigner matrices.
+        layout: `BlockLayout`.
+        dtype: str. Float type.
+
+    Returns:
+        Dict of `keras.Input`: those of `graph_inputs` and the outputs of
+        `EquivariantStage.feature_model`.
+    """
+    rows = layout.basis.num_rows
+    block = (rows, rows) if layout.spin == "none" else (2, 2, 2, rows, rows)
+    shapes = {"baseline_onsite": block, "baseline_hopping": (None, *block)}
+    for k, irreps in enumerate(feature_irreps, start=1):
+        channels = bond_channels(irreps)
+        size = sum(bond_dim(kind) * n for kind, n in channels.items())
+        # A bond and an atom have the same number of components.
+        shapes[f"atoms_{k}"] = (size,)
+        shapes[f"bonds_{k}"] = (None, size)
+    size = sum((2 * l + 1) ** 2 for l in range(1, lmax + 1))
+    shapes["wigner"] = (None, size)
+    return {
+        **graph_inputs(dtype),
+        **{
+            name: keras.Input(shape, dtype=dtype, name=name)
+            for name, shape in shapes.items()
+        },
+    }
+
+
+class RefinementStage(Stage):
+    """A second stage: corrects the blocks of a first one.
+
+    A subclass names its scales' layer `two_centre_baseline` and takes the
+    arguments `basis`, `reaches`, `spin`, `feature_irreps` and `feature_lmax`.
+    """
+
+    @classmethod
+    def for_stage(cls, stage, **options):
+        """A second stage that fits a first one.
+
+        Args:
+            stage: `EquivariantStage`.
+            **options: further arguments of the class.
+        """
+        return cls(
+            stage.arguments["basis"],
+            stage.arguments["reaches"],
+            stage.arguments["spin"],
+            feature_irreps=stage.feature_irreps,
+            feature_lmax=stage.feature_lmax,
+            **options,
+        )
+
+    def adapt(self, features):
+        """Fits the scales of all channels to what the first stage left.
+
+        Args:
+            features: `StageFeatures`.
+        """
+        self.get_layer("two_centre_baseline").adapt(Residuals(features))

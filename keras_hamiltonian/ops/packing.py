@@ -1,0 +1,77 @@
+"""Bond features and lists of Wigner matrices as single tensors.
+
+A second stage takes in what the first one found: plain tensors, which a
+data set can keep and a model can name as inputs.
+"""
+
+from keras_hamiltonian.irreps.bond import bond_dim
+from keras_hamiltonian.ops import backend
+from keras_hamiltonian.ops.bonds import join_channels
+from keras_hamiltonian.ops.bonds import split_channels
+
+
+def pack_bonds(bonds, channels):
+    """Bond features one kind after the other.
+
+    Args:
+        bonds: bond features (see `keras_hamiltonian.ops.bonds`).
+        channels: dict from kind to number of channels.
+
+    Returns:
+        `(N, M, Σ d · channels)` tensor in the order of `channels`.
+    """
+    shape = backend.shape(next(iter(bonds.values())))[:2]
+    return join_channels(
+        backend.reshape(bonds[kind], (*shape, bond_dim(kind) * size))
+        for kind, size in channels.items()
+    )
+
+
+def unpack_bonds(packed, channels):
+    """Bond features from what `pack_bonds` returned.
+
+    Args:
+        packed: `(N, M, Σ d · channels)` tensor.
+        channels: dict from kind to number of channels.
+
+    Returns:
+        Dict of `(N, M, d, channels)` tensors.
+    """
+    shape = backend.shape(packed)[:2]
+    sizes = [bond_dim(kind) * size for kind, size in channels.items()]
+    return {
+        kind: backend.reshape(piece, (*shape, bond_dim(kind), size))
+        for (kind, size), piece in zip(
+            channels.items(), split_channels(packed, sizes)
+        )
+    }
+
+
+def pack_wigner(wigner):
+    """Wigner matrices of all degrees: `(N, M, Σ (2l+1)²)`.
+
+    Args:
+        wigner: list of `(N, M, 2l+1, 2l+1)` tensors for l = 1.., as
+            `wigner_d` returns them.
+    """
+    shape = backend.shape(wigner[0])[:2]
+    return join_channels(
+        backend.reshape(w, (*shape, (2 * l + 1) ** 2))
+        for l, w in enumerate(wigner, start=1)
+    )
+
+
+def unpack_wigner(packed, lmax):
+    """The list that `pack_wigner` joined.
+
+    Args:
+        packed: `(N, M, Σ (2l+1)²)` tensor.
+        lmax: int. Largest degree.
+
+    Returns:
+        List of `(N, M, 2l+1, 2l+1)` tensors for l = 1..lmax.
+    """
+    shape = backend.shape(packed)[:2]
+    dims = [2 * l + 1 for l in range(1, lmax + 1)]
+    pieces = split_channels(packed, [d * d for d in dims])
+    return [backend.reshape(x, (*shape, d, d)) for x, d in zip(pieces, dims)]
