@@ -19,6 +19,8 @@ class EquivariantLinear(keras.layers.Layer):
         num_species: int. If given, every element has weights of its own and
             the layer takes `species` as a second argument.
         use_bias: bool. Adds a bias to `0e`. Defaults to `True`.
+        gain: float. Factor of the initial standard deviation
+            `1 / sqrt(channels in)`.
 
     Call arguments:
         features: `(N, irreps_in.dim)`, `ir_mul` layout.
@@ -36,13 +38,20 @@ class EquivariantLinear(keras.layers.Layer):
     """
 
     def __init__(
-        self, irreps_in, irreps_out, num_species=None, use_bias=True, **kwargs
+        self,
+        irreps_in,
+        irreps_out,
+        num_species=None,
+        use_bias=True,
+        gain=1.0,
+        **kwargs,
     ):
         super().__init__(**kwargs)
         self.irreps_in = Irreps(irreps_in)
         self.irreps_out = Irreps(irreps_out)
         self.num_species = num_species
         self.use_bias = use_bias
+        self.gain = gain
         missing = [
             str(irrep)
             for _, irrep in self.irreps_out
@@ -119,11 +128,14 @@ class EquivariantLinear(keras.layers.Layer):
             "irreps_out": str(self.irreps_out),
             "num_species": self.num_species,
             "use_bias": self.use_bias,
+            "gain": self.gain,
         }
 
     def _initialize(self, shape, dtype=None):
         values = [
-            keras.random.normal((shape[0], a * b), stddev=a**-0.5, dtype=dtype)
+            keras.random.normal(
+                (shape[0], a * b), stddev=self.gain * a**-0.5, dtype=dtype
+            )
             for a, b in self.kernel_shapes
         ]
         return keras.ops.concatenate(values, axis=1)

@@ -22,6 +22,8 @@ class HoppingReadout(keras.layers.Layer):
         basis: dict. Shells of each element.
         irreps_bonds: str. Irreps whose channels the bond features have.
         spin: str. Spin layout of the blocks.
+        gain: float. Factor of the initial weights; with 0 the layer returns
+            the mean until it is trained.
 
     Call arguments:
         bonds: bond features.
@@ -34,9 +36,10 @@ class HoppingReadout(keras.layers.Layer):
     Raises: `ValueError` if a kind of channel has no input.
     """
 
-    def __init__(self, basis, irreps_bonds, spin="none", **kwargs):
+    def __init__(self, basis, irreps_bonds, spin="none", gain=1.0, **kwargs):
         super().__init__(**kwargs)
         self.irreps_in = Irreps(irreps_bonds)
+        self.gain = gain
         self.layout = BlockLayout(basis, spin)
         channels = bond_channels(self.irreps_in)
         self.linear = {}
@@ -53,6 +56,7 @@ class HoppingReadout(keras.layers.Layer):
             self.linear[part] = SO2Linear(
                 [channels],
                 wanted,
+                gain=gain,
                 dtype=self.dtype_policy,
                 name=f"linear_{part}",
             )
@@ -98,6 +102,7 @@ class HoppingReadout(keras.layers.Layer):
             "basis": self.layout.basis.to_dict(),
             "irreps_bonds": str(self.irreps_in),
             "spin": self.layout.spin,
+            "gain": self.gain,
         }
 
     def _turned(self, channels, layout, rotations, wigner):

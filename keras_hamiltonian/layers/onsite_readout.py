@@ -17,6 +17,8 @@ class OnsiteReadout(keras.layers.Layer):
         basis: dict. Shells of each element.
         irreps_atoms: str. Irreps of the atoms' features.
         spin: str. Spin layout of the blocks.
+        gain: float. Factor of the initial weights; with 0 the layer returns
+            the mean until it is trained.
 
     Call arguments:
         atoms: `(N, irreps_atoms.dim)`, `ir_mul` layout.
@@ -27,15 +29,17 @@ class OnsiteReadout(keras.layers.Layer):
     Output shape: `(N, rows, rows)`, with spin `(N, 2, 2, 2, rows, rows)`; eV.
     """
 
-    def __init__(self, basis, irreps_atoms, spin="none", **kwargs):
+    def __init__(self, basis, irreps_atoms, spin="none", gain=1.0, **kwargs):
         super().__init__(**kwargs)
         self.irreps_in = Irreps(irreps_atoms)
+        self.gain = gain
         self.layout = BlockLayout(basis, spin)
         self.linear = {
             part: EquivariantLinear(
                 self.irreps_in,
                 self.layout.onsite[part].irreps,
                 num_species=len(self.layout.basis.symbols),
+                gain=gain,
                 dtype=self.dtype_policy,
                 name=f"linear_{part}",
             )
@@ -80,4 +84,5 @@ class OnsiteReadout(keras.layers.Layer):
             "basis": self.layout.basis.to_dict(),
             "irreps_atoms": str(self.irreps_in),
             "spin": self.layout.spin,
+            "gain": self.gain,
         }
