@@ -31,18 +31,43 @@ def join_channels(pieces):
     return backend.concatenate(pieces, axis=-1)
 
 
-def rotate_into_bonds(atoms, irreps, wigner):
-    """Turns the features of each atom into the frames of its bonds.
+def rotate_into_bonds(
+    atoms, irreps, wigner, neighbors=None, reverse_edge=None, kernel=None
+):
+    """Turns the features of an atom of each bond into the bond's frame.
 
     Args:
         atoms: `(N, dim)` tensor, `ir_mul` layout.
         irreps: str or `Irreps`. What they are.
         wigner: list of `(N, M, 2l+1, 2l+1)` tensors for l = 1.., as
             `wigner_d` returns them.
+        neighbors: `(N, M)` int tensor. The atom whose features are turned.
+            Defaults to the atom that the bond belongs to.
+        reverse_edge: `(N, M)` int tensor. Flat position of the reverse edge:
+            its own inverse, and `reverse_edge // M` are the neighbours, so
+            that padding points to its own atom and to itself, as
+            `NeighborTable` has it. The gradient of the fused kernel takes it
+            for the list of the edges that end at an atom.
+        kernel: `None`, `"fused"` or `"reference"`.
 
     Returns:
         Bond features: dict of `(N, M, d, channels)` tensors.
+
+    Raises:
+        ValueError: if `"fused"` cannot run, or one of `neighbors` and
+            `reverse_edge` is missing.
     """
+    if (neighbors is None) != (reverse_edge is None):
+        missing = "neighbors" if neighbors is None else "reverse_edge"
+        raise ValueError(
+            "`neighbors` and `reverse_edge` are given together or not at all. "
+            f"Received: {missing}=None. Pass both."
+        )
+    fused = backend.fused_kernel("rotate_into_bonds", kernel, atoms, *wigner)
+    if fused is not None:
+        return fused(atoms, irreps, wigner, neighbors, reverse_edge)
+    if neighbors is not None:
+        return _rotate_neighbors(atoms, irreps, wigner, neighbors)
     irreps = Irreps(irreps)
     num_atoms, num_neighbors = backend.shape(wigner[0])[:2]
     parts = {}
@@ -67,6 +92,23 @@ def rotate_into_bonds(atoms, irreps, wigner):
                 piece = backend.stack([piece[:, :, 1], -piece[:, :, 0]], axis=2)
             parts.setdefault(kind, []).append(piece)
     return {kind: join_channels(pieces) for kind, pieces in parts.items()}
+
+
+def _rotate_neighbors(atoms, irreps, wigner, neighbors):
+    """Each bond as if it were an atom with one bond."""
+    num_atoms, num_neighbors = backend.shape(neighbors)
+    taken = backend.take(
+        atoms, backend.reshape(neighbors, (num_atoms * num_neighbors,)), axis=0
+    )
+    matrices = [
+        backend.reshape(w, (num_atoms * num_neighbors, 1, *w.shape[2:]))
+        for w in wigner
+    ]
+    bonds = rotate_into_bonds(taken, irreps, matrices, kernel="reference")
+    return {
+        kind: backend.reshape(x, (num_atoms, num_neighbors, *x.shape[2:]))
+        for kind, x in bonds.items()
+    }
 
 
 def reverse_bonds(bonds, irreps, reverse_edge):
@@ -108,7 +150,7 @@ def _reversal_signs(irreps):
     return {k: np.concatenate(v, axis=1).ravel() for k, v in signs.items()}
 
 
-def sum_over_bonds(bonds, irreps, wigner):
+def sum_over_bonds(bonds, irreps, wigner, kernel=None):
     """Turns messages out of the bond frames and sums them at each atom.
 
     Args:
@@ -117,10 +159,19 @@ def sum_over_bonds(bonds, irreps, wigner):
         irreps: str or `Irreps`. What the sums are.
         wigner: list of `(N, M, 2l+1, 2l+1)` tensors for l = 0.., each bond's
             Wigner matrix times its weight in the sum.
+        kernel: `None`, `"fused"` or `"reference"`.
 
     Returns:
         `(N, irreps.dim)` tensor, `ir_mul` layout.
+
+    Raises:
+        ValueError: if `"fused"` cannot run.
     """
+    fused = backend.fused_kernel(
+        "sum_over_bonds", kernel, *wigner, *bonds.values()
+    )
+    if fused is not None:
+        return fused(bonds, irreps, wigner)
     irreps = Irreps(irreps)
     num_atoms, num_neighbors = backend.shape(wigner[0])[:2]
     sizes = {kind: [] for kind in bonds}
