@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_hamiltonian.irreps.product_paths import ProductPaths
 from keras_hamiltonian.ops import backend
+from keras_hamiltonian.ops.bonds import split_channels
 from keras_hamiltonian.ops.symbolic import is_symbolic
 from keras_hamiltonian.ops.tensor_product import check_kernel
 from keras_hamiltonian.ops.tensor_product import check_size
@@ -117,14 +118,15 @@ def _convolve(
     features, harmonics, weights, neighbors, reverse_edge, paths, kernel
 ):
     _check(features, harmonics, weights, paths, kernel)
+    if not paths.paths:
+        return features[:, :0]
     num_atoms, num_neighbors = backend.shape(neighbors)[:2]
     gathered = backend.take(features, neighbors, axis=0)
     terms = split_terms(gathered, paths.irreps_in1)
-    angular = split_terms(harmonics, paths.irreps_in2)
     sizes = [path.num_weights for path in paths.paths]
     matrices = {}
     results = []
-    for path, w in zip(paths.paths, backend.split(weights, sizes, -1)):
+    for path, w in zip(paths.paths, split_channels(weights, sizes)):
         x = terms[path.term1]
         dim1, mul = x.shape[-2:]
         dim = paths.irreps_out[path.term_out][1].dim
@@ -132,8 +134,7 @@ def _convolve(
         key = path.term2, dim1, dim, path.coefficient
         if key not in matrices:
             constant = backend.constant(_constant(paths, path), x)
-            y = angular[path.term2][..., 0]
-            y = backend.dense(y, constant)
+            y = backend.dense(harmonics, constant)
             shape = (num_atoms, num_neighbors * dim1, dim)
             matrices[key] = backend.swapaxes(backend.reshape(y, shape), 1, 2)
         x = x * w[:, :, None]
@@ -144,6 +145,14 @@ def _convolve(
 
 @functools.cache
 def _constant(paths, path):
-    """Couplings of a path, `(2 l2 + 1, (2 l1 + 1) (2 l3 + 1))`."""
+    """Couplings of a path, `(dim2, (2 l1 + 1) (2 l3 + 1))`.
+
+    With rows for all harmonics, most of them zero, the gradient by the
+    harmonics is a matrix product; put together from pieces, XLA of jaxlib
+    0.10.2 miscompiles it on CPUs in float64.
+    """
     coupling = np.swapaxes(paths.coupling(path), 0, 1)
-    return coupling.reshape(coupling.shape[0], -1)
+    constant = np.zeros((paths.irreps_in2.dim, coupling[0].size))
+    where = paths.irreps_in2.slices()[path.term2]
+    constant[where] = coupling.reshape(len(coupling), -1)
+    return constant

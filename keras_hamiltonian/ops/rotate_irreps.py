@@ -6,6 +6,8 @@ from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.ops import backend
 from keras_hamiltonian.ops.symbolic import broadcast_shapes
 from keras_hamiltonian.ops.symbolic import is_symbolic
+from keras_hamiltonian.ops.tensor_product import join_terms
+from keras_hamiltonian.ops.tensor_product import split_terms
 from keras_hamiltonian.ops.wigner_d import rotation_matrices
 
 
@@ -81,23 +83,17 @@ def _rotate(features, irreps, rotations):
     matrices = rotation_matrices(rotations, lmax)
     sign = determinant(rotations)[..., None, None]
     matrices = [backend.ones_like(sign), *matrices]
-    sizes = [mul * irrep.dim for mul, irrep in irreps]
-    pieces = []
-    for (mul, irrep), x in zip(irreps, backend.split(features, sizes, -1)):
-        leading = backend.shape(x)[:-1]
-        x = backend.reshape(x, (*leading, irrep.dim, mul))
+    turned = []
+    for (_, irrep), x in zip(irreps, split_terms(features, irreps)):
         # The matrices carry the parity (-1)^l already.
         y = matrices[irrep.l] @ x
-        if not irrep.is_natural:
-            y = y * sign
-        leading = backend.shape(y)[:-2]
-        pieces.append(backend.reshape(y, (*leading, irrep.dim * mul)))
-    return backend.concatenate(pieces, axis=-1)
+        turned.append(y if irrep.is_natural else y * sign)
+    return join_terms(turned, irreps)
 
 
 def determinant(matrices):
     """Determinants of `(..., 3, 3)` matrices."""
-    (a, b, c), (d, e, f), (g, h, i) = (
-        (matrices[..., row, column] for column in range(3)) for row in range(3)
-    )
+    (a, b, c), (d, e, f), (g, h, i) = [
+        [matrices[..., row, column] for column in range(3)] for row in range(3)
+    ]
     return a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)

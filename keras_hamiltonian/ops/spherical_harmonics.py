@@ -86,19 +86,17 @@ def _harmonics(vectors, lmax, normalize):
         vectors = keras.ops.cast(vectors, "float32")
     x, y, z = (vectors[..., k] for k in range(3))
     squared = x * x + y * y + z * z
-    if normalize:
-        is_zero = squared == 0
-        one, none = backend.ones_like(squared), backend.zeros_like(squared)
-        inverse = backend.where(
-            is_zero,
-            none,
-            1 / backend.sqrt(backend.where(is_zero, one, squared)),
-        )
-        x, y, z = x * inverse, y * inverse, z * inverse
-        squared = None
     cosine, sine = backend.ones_like(x), None
-    before, last = None, cosine[None]
-    degrees = [last]
+    first = cosine
+    if normalize:
+        # Without a direction the recursion starts from zero.
+        is_zero, none = squared == 0, backend.zeros_like(squared)
+        length = backend.sqrt(backend.where(is_zero, cosine, squared))
+        inverse = backend.where(is_zero, none, 1 / length)
+        x, y, z = x * inverse, y * inverse, z * inverse
+        first, squared = backend.where(is_zero, none, cosine), None
+    before, last = None, first[None]
+    degrees = [cosine[None]]
     for l in range(1, lmax + 1):
         top, a, b = _recursion(l)
         if sine is None:

@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_hamiltonian.irreps.product_paths import ProductPaths
 from keras_hamiltonian.ops import backend
+from keras_hamiltonian.ops.bonds import split_channels
 from keras_hamiltonian.ops.symbolic import broadcast_shapes
 from keras_hamiltonian.ops.symbolic import is_symbolic
 
@@ -115,7 +116,7 @@ def split_terms(x, irreps):
     leading = backend.shape(x)[:-1]
     return [
         backend.reshape(piece, (*leading, irrep.dim, mul))
-        for (mul, irrep), piece in zip(irreps, backend.split(x, sizes, -1))
+        for (mul, irrep), piece in zip(irreps, split_channels(x, sizes))
     ]
 
 
@@ -130,6 +131,8 @@ def join_terms(terms, irreps):
 
 def _product(x1, x2, weights, paths, kernel):
     _check(x1, x2, weights, paths, kernel)
+    if not paths.irreps_out:
+        return x1[..., :0] * x2[..., :0]
     terms1 = split_terms(x1, paths.irreps_in1)
     terms2 = split_terms(x2, paths.irreps_in2)
     coupled = {}
@@ -141,7 +144,7 @@ def _product(x1, x2, weights, paths, kernel):
     weight_pieces = {}
     if paths.paths:
         sizes = [path.num_weights for path in paths.paths]
-        split = backend.split(weights, sizes, -1)
+        split = split_channels(weights, sizes)
         weight_pieces = dict(zip(paths.paths, split))
     results = []
     for k, (mul, irrep) in enumerate(paths.irreps_out):
@@ -197,7 +200,7 @@ def _couple(x, y, constant, sizes):
     products = matrices @ x
     leading = backend.shape(products)[:-2]
     products = backend.reshape(products, (*leading, sum(sizes), mul2, mul1))
-    return [products] if len(sizes) == 1 else backend.split(products, sizes, -3)
+    return split_channels(products, sizes, axis=-3)
 
 
 def _weigh(used, coupled, weights):
