@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import transformer_cases
 
 from keras_hamiltonian import layers
 from keras_hamiltonian.irreps import Irreps
@@ -301,6 +302,8 @@ CASES = {
         lambda r: two_centre_baseline(r, "noncollinear"),
     ],
 }
+
+CASES |= transformer_cases.CASES
 
 
 def test_every_public_layer_has_a_case():

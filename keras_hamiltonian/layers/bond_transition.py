@@ -1,0 +1,56 @@
+"""What a bond makes of its two atoms."""
+
+import keras
+
+from keras_hamiltonian.ops import backend
+
+
+@keras.saving.register_keras_serializable(package="keras_hamiltonian")
+class BondTransition(keras.layers.Layer):
+    """Residual update of bonds: `e + Dense(SiLU(LN(Dense[n_i | e | n_j])))`.
+
+    The first dense layer is a sum of three, so that those of the atoms run
+    once per atom and not once per bond.
+
+    Call arguments:
+        atoms: `(N, D)`.
+        bonds: `(N, M, D)`.
+        neighbors: `(N, M)` int.
+
+    Output shape: `(N, M, D)`.
+
+    Reference: Yin et al., arXiv 2401.00744, equation 5.
+    """
+
+    def build(self, atoms_shape, bonds_shape, neighbors_shape=None):
+        size, given = atoms_shape[-1], bonds_shape[-1]
+        stddev = (2 * size + given) ** -0.5
+        self.center = self._kernel("center", (size, given), stddev)
+        self.neighbor = self._kernel("neighbor", (size, given), stddev)
+        self.bond = self._kernel("bond", (given, given), stddev)
+        self.scale = self.add_weight(
+            shape=(given,), initializer="ones", name="scale"
+        )
+        self.shift = self.add_weight(
+            shape=(given,), initializer="zeros", name="shift"
+        )
+        self.readout = self._kernel("readout", (given, given), given**-0.5)
+
+    def call(self, atoms, bonds, neighbors):
+        center = backend.dense(atoms, self.center.value)
+        neighbor = backend.dense(atoms, self.neighbor.value)
+        hidden = (
+            backend.dense(bonds, self.bond.value)
+            + center[:, None]
+            + backend.take(neighbor, neighbors, axis=0)
+        )
+        hidden = backend.layer_normalize(hidden, 1e-5)
+        hidden = backend.silu(hidden * self.scale.value + self.shift.value)
+        return bonds + backend.dense(hidden, self.readout.value)
+
+    def compute_output_shape(self, atoms_shape, bonds_shape, neighbors_shape):
+        return tuple(bonds_shape)
+
+    def _kernel(self, name, shape, stddev):
+        initializer = keras.initializers.RandomNormal(stddev=stddev)
+        return self.add_weight(shape=shape, initializer=initializer, name=name)

@@ -1,0 +1,106 @@
+"""What an atom hears from its neighbours."""
+
+import keras
+
+from keras_hamiltonian.ops import backend
+from keras_hamiltonian.ops.bonds import join_channels
+
+
+@keras.saving.register_keras_serializable(package="keras_hamiltonian")
+class NeighborAttention(keras.layers.Layer):
+    """Multi-head attention of each atom over its own neighbours.
+
+    The atom asks; keys and values are made of [bond | neighbour]. Values fade
+    out at the reach of the bond. An atom without neighbours hears zero.
+
+    Args:
+        num_heads: int. Heads; their sizes add up to that of the atoms.
+        attention: bool. If false, neighbours are weighted by `fade` alone,
+            whatever they say: mixing weights that are stationary.
+
+    Call arguments:
+        atoms: `(N, D)`.
+        bonds: `(N, M, D)`.
+        neighbors: `(N, M)` int.
+        fade: `(N, M)`. Weight of each bond, zero at padding and at the reach.
+        edge_mask: `(N, M)`.
+
+    Output shape: `(N, D)`.
+    Raises: `ValueError` if the heads do not divide the size.
+
+    Reference: Yin et al., arXiv 2401.00744, equations 3 and 4.
+    """
+
+    def __init__(self, num_heads=4, attention=True, **kwargs):
+        super().__init__(**kwargs)
+        self.num_heads = num_heads
+        self.attention = attention
+        self.heads = None
+
+    def build(
+        self,
+        atoms_shape,
+        bonds_shape,
+        neighbors_shape=None,
+        fade_shape=None,
+        edge_mask_shape=None,
+    ):
+        size = atoms_shape[-1]
+        said = (*bonds_shape[:2], size + bonds_shape[-1])
+        if not self.attention:
+            self.kernel = self.add_weight(
+                shape=(said[-1], size),
+                initializer=keras.initializers.LecunNormal(),
+                name="kernel",
+            )
+            return
+        if size % self.num_heads:
+            raise ValueError(
+                "Heads share the features of an atom equally. Received: "
+                f"{size} features and num_heads={self.num_heads}. Choose "
+                "numbers of which one divides the other."
+            )
+        # A bias of the keys would change all scores of an atom alike.
+        self.heads = keras.layers.MultiHeadAttention(
+            self.num_heads,
+            size // self.num_heads,
+            use_bias=False,
+            dtype=self.dtype_policy,
+            name="heads",
+        )
+        self.heads.build((atoms_shape[0], 1, size), said, said)
+
+    def call(self, atoms, bonds, neighbors, fade, edge_mask):
+        neighbor = backend.take(atoms, neighbors, axis=0)
+        said = join_channels([bonds, neighbor])
+        faded = said * fade[..., None]
+        if not self.attention:
+            total = backend.sum(fade, axis=1, keepdims=True) + 1e-6
+            return backend.dense(
+                backend.sum(faded, axis=1) / total, self.kernel.value
+            )
+        count = backend.sum(edge_mask, axis=1, keepdims=True)
+        alone = backend.cast(backend.equal(count, 0), edge_mask.dtype)
+        # Where all is masked the softmax is not defined.
+        heard = keras.ops.greater(edge_mask + alone, 0)[:, None]
+        answer = self.heads.call(
+            atoms[:, None], faded, said, attention_mask=heard
+        )
+        return answer[:, 0] * (1 - alone)
+
+    def compute_output_shape(
+        self,
+        atoms_shape,
+        bonds_shape,
+        neighbors_shape,
+        fade_shape,
+        edge_mask_shape,
+    ):
+        return tuple(atoms_shape)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_heads": self.num_heads,
+            "attention": self.attention,
+        }

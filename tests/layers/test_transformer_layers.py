@@ -1,0 +1,159 @@
+"""What the layers of the Transformer promise beyond their contract."""
+
+import ase.build
+import keras
+import numpy as np
+import pytest
+
+from keras_hamiltonian import layers
+from keras_hamiltonian.data.dataset import batch_inputs
+from keras_hamiltonian.irreps.rotation import random_rotations
+from keras_hamiltonian.orbitals.basis import OrbitalBasis
+from keras_hamiltonian.structures.neighbors import neighbor_table
+from keras_hamiltonian.structures.neighbors import pairs_within
+
+REACHES = {"B": 2.6, "N": 2.4}
+BASIS = OrbitalBasis({"B": "1s", "N": "1s"})
+
+
+def numpy(x):
+    return keras.ops.convert_to_numpy(x).astype(np.float64)
+
+
+def crystal(rattle=0.0):
+    """Hexagonal boron nitride: many equal distances."""
+    atoms = ase.build.graphene("BN", a=2.5, vacuum=6.0)
+    atoms = atoms.repeat((2, 2, 1))
+    atoms.rattle(rattle, seed=0)
+    return atoms
+
+
+def inputs_of(atoms):
+    table = neighbor_table(atoms, pairs_within(atoms, REACHES))
+    inputs = batch_inputs([atoms], [table], BASIS)
+    return {**inputs, "edge_vectors": table.edge_vectors}
+
+
+def angle_inputs(inputs):
+    """With a smooth fade to zero at the reach."""
+    lengths = np.linalg.norm(inputs["edge_vectors"], axis=-1)
+    reach = np.array([REACHES["B"], REACHES["N"]])[inputs["species"]]
+    relative = lengths / (reach[:, None] + reach[inputs["neighbors"]])
+    fade = np.maximum(1 - relative**2, 0) ** 3 * inputs["edge_mask"]
+    given = {
+        "edge_vectors": inputs["edge_vectors"],
+        "lengths": lengths,
+        "fade": fade,
+    }
+    given = {
+        k: keras.ops.convert_to_tensor(x, dtype="float64")
+        for k, x in given.items()
+    }
+    return {
+        **given,
+        "species": inputs["species"],
+        "neighbors": inputs["neighbors"],
+    }
+
+
+@pytest.fixture
+def angles():
+    return layers.AngleFeatures(6, 2, 5.2, dtype="float64")
+
+
+@pytest.mark.parametrize("rattle", [0.0, 0.1])
+def test_angles_do_not_depend_on_order_or_orientation(angles, rattle):
+    atoms = crystal(rattle)
+    inputs = inputs_of(atoms)
+    plain = numpy(angles(**angle_inputs(inputs)))
+    assert plain.std(axis=0).min() > 1e-4  # B and N differ
+    for rotation in random_rotations(2, 0):
+        # Turned in single precision: equal distances become unequal.
+        vectors = inputs["edge_vectors"].astype("float32")
+        vectors = vectors @ rotation.T.astype("float32")
+        turned = {**inputs, "edge_vectors": vectors.astype(float)}
+        found = numpy(angles(**angle_inputs(turned)))
+        np.testing.assert_allclose(found, plain, atol=1e-5)
+    order = np.random.default_rng(0).permutation(len(atoms))
+    found = numpy(angles(**angle_inputs(inputs_of(atoms[order]))))
+    np.testing.assert_allclose(found, plain[order], atol=1e-10)
+    mirrored = {**inputs, "edge_vectors": inputs["edge_vectors"] * [-1, 1, 1]}
+    found = numpy(angles(**angle_inputs(mirrored)))
+    np.testing.assert_allclose(found, plain, atol=1e-10)
+
+
+def test_equal_atoms_of_a_crystal_have_equal_angles(angles):
+    atoms = crystal()
+    found = numpy(angles(**angle_inputs(inputs_of(atoms))))
+    for symbol in ("B", "N"):
+        same = found[atoms.symbols == symbol]
+        np.testing.assert_allclose(same, same[:1].repeat(4, 0), atol=1e-10)
+
+
+def test_angles_are_smooth(angles):
+    """No jump where distances cross, or where an atom leaves the list."""
+
+    def features(step):
+        atoms = ase.Atoms(
+            "BNNB",
+            [[0, 0, 0], [1.4, 0, 0], [0, 1.4, 0]] + [[0, -2 - step, 3.9]],
+        )
+        atoms.positions[1, 0] += step
+        return numpy(angles(**angle_inputs(inputs_of(atoms))))
+
+    steps = np.linspace(-0.4, 0.4, 401)
+    values = np.array([features(step) for step in steps])
+    slopes = np.abs(np.diff(values, axis=0)).max(axis=(1, 2)) / 0.002
+    assert slopes.max() < 20 * np.median(slopes)
+
+
+def test_angles_tell_angles(angles):
+    """Two bonds of equal length at 90 or at 120 degrees."""
+    found = []
+    for degrees in (90, 120):
+        x, y = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+        atoms = ase.Atoms(
+            "BNN", 1.4 * np.array([[0, 0, 0], [1, 0, 0], [x, y, 0]])
+        )
+        found.append(numpy(angles(**angle_inputs(inputs_of(atoms))))[0])
+    assert np.abs(found[0] - found[1]).max() > 1e-2
+
+
+@pytest.mark.parametrize("attention", [True, False])
+def test_padding_and_atoms_alone(attention):
+    """Padding does not count; an atom without neighbours hears zero."""
+    random = np.random.default_rng(0)
+    mask = np.array([[1, 1, 0.0], [0, 0, 0], [1, 0, 0]])
+    inputs = {
+        "atoms": random.normal(size=(3, 8)),
+        "bonds": random.normal(size=(3, 3, 8)),
+        "fade": 0.5 * mask,
+        "edge_mask": mask,
+    }
+    neighbors = np.array([[1, 2, 0], [1, 1, 1], [0, 2, 2]], "int32")
+    layer = layers.NeighborAttention(2, attention)
+
+    def heard(given):
+        tensors = {
+            k: keras.ops.convert_to_tensor(x, dtype="float32")
+            for k, x in given.items()
+        }
+        return numpy(layer(neighbors=neighbors, **tensors))
+
+    plain = heard(inputs)
+    assert np.isfinite(plain).all()
+    np.testing.assert_array_equal(plain[1], 0)
+    other = dict(inputs, bonds=inputs["bonds"] + 100 * (1 - mask)[..., None])
+    np.testing.assert_allclose(heard(other), plain, atol=1e-6)
+    # One neighbour is heard whole: the softmax of one number is one.
+    nearer = dict(inputs, fade=mask)
+    factor = 2 if attention else 1
+    np.testing.assert_allclose(heard(nearer)[2], factor * plain[2], rtol=1e-4)
+
+
+def test_heads_divide_the_size():
+    layer = layers.NeighborAttention(3)
+    with pytest.raises(ValueError, match="8 features and num_heads=3"):
+        layer.build((2, 8), (2, 3, 8))
+    with pytest.raises(ValueError, match="activation='relu'"):
+        layers.NormedDense(3, "relu")
