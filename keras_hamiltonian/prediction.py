@@ -14,6 +14,8 @@ from keras_hamiltonian.data.calculation import Calculation
 from keras_hamiltonian.data.dataset import batch_inputs
 from keras_hamiltonian.models.loading import load_model
 from keras_hamiltonian.models.provenance import count_electrons
+from keras_hamiltonian.models.rotation_average import average_over_rotations
+from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
 from keras_hamiltonian.orbitals.table_blocks import from_table
 from keras_hamiltonian.physics.bands import band_structure
 from keras_hamiltonian.physics.fermi import find_fermi_level
@@ -28,7 +30,15 @@ GRID_LENGTH_IN_ANGSTROM = 30.0
 PREDICTION_FILE = "hamiltonians_pred.h5"
 
 
-def predict(model, atoms, overlap=None, num_electrons=None, name="prediction"):
+def predict(
+    model,
+    atoms,
+    overlap=None,
+    num_electrons=None,
+    name="prediction",
+    num_rotations=None,
+    seed=0,
+):
     """Predicts the Hamiltonian of a structure.
 
     Args:
@@ -40,6 +50,10 @@ def predict(model, atoms, overlap=None, num_electrons=None, name="prediction"):
         num_electrons: float. Valence electrons per cell. Defaults to what the
             training set says about this composition.
         name: str. Name of the structure.
+        num_rotations: int. Predict the mean over so many random rotations of
+            the structure, with its spread; for models that are not exactly
+            symmetric. Defaults to none: the structure as it is.
+        seed: int. Seed of the rotations.
 
     Returns:
         `Prediction`.
@@ -59,7 +73,7 @@ def predict(model, atoms, overlap=None, num_electrons=None, name="prediction"):
     """
     if not isinstance(model, keras.Model):
         model = load_model(model)
-    hamiltonian = predict_hamiltonian(model, atoms)
+    hamiltonian, spread = _predict(model, atoms, None, num_rotations, seed)
     if overlap is None and model.overlap is not None:
         overlap = model.overlap(atoms)
     if num_electrons is None:
@@ -74,11 +88,14 @@ def predict(model, atoms, overlap=None, num_electrons=None, name="prediction"):
             num_electrons=num_electrons,
             name=name,
             source={"code": "keras_hamiltonian", "model": model.name},
-        )
+        ),
+        spread,
     )
 
 
-def predict_hamiltonian(model, atoms, atom_pairs=None):
+def predict_hamiltonian(
+    model, atoms, atom_pairs=None, num_rotations=None, seed=0
+):
     """Predicts blocks, without overlap, electrons and Fermi level.
 
     Args:
@@ -87,6 +104,8 @@ def predict_hamiltonian(model, atoms, atom_pairs=None):
         atom_pairs: `(P, 5)` int array. Pairs to predict, with their reverse.
             Defaults to all within the reach of the model's orbitals, which is
             what the model was trained on.
+        num_rotations: int. See `predict`.
+        seed: int. Seed of the rotations.
 
     Returns:
         `BlockMatrix` in eV, Hermitian.
@@ -94,6 +113,11 @@ def predict_hamiltonian(model, atoms, atom_pairs=None):
     Raises:
         ValueError: for an element the model was not made for.
     """
+    return _predict(model, atoms, atom_pairs, num_rotations, seed)[0]
+
+
+def _predict(model, atoms, atom_pairs, num_rotations, seed):
+    """`BlockMatrix` of the blocks, and of their spread or `None`."""
     model.check_elements(atoms)
     if atom_pairs is None:
         atom_pairs = pairs_within(atoms, model.reaches)
@@ -101,8 +125,19 @@ def predict_hamiltonian(model, atoms, atom_pairs=None):
     # Compiled backends compile once for every shape.
     bucket = 1 if keras.config.backend() == "torch" else 8
     inputs = batch_inputs([atoms], [table], model.basis, bucket, bucket)
-    # No gradients, in contrast to a call of the model.
-    outputs = model.predict_on_batch(inputs)
+    spread = None
+    if num_rotations is None:
+        # No gradients, in contrast to a call of the model.
+        outputs = model.predict_on_batch(inputs)
+    else:
+        outputs, spread = average_over_rotations(
+            model, inputs, num_rotations, seed
+        )
+        spread = _block_matrix(spread, model, atoms, atom_pairs, table)
+    return _block_matrix(outputs, model, atoms, atom_pairs, table), spread
+
+
+def _block_matrix(outputs, model, atoms, atom_pairs, table):
     num_atoms, num_neighbors = table.neighbors.shape
     onsite = outputs["onsite"][:num_atoms]
     hopping = outputs["hopping"][:num_atoms, :num_neighbors]
@@ -122,9 +157,12 @@ class Prediction:
 
     Attributes:
         calculation: `Calculation`, whose Hamiltonian is the prediction.
+        spread: `BlockMatrix` of standard deviations over rotations in eV, or
+            `None`; with spin, those of real and imaginary parts.
     """
 
     calculation: Calculation
+    spread: BlockMatrix | None = None
 
     @property
     def atoms(self):

@@ -6,6 +6,7 @@ __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "compare_bands": "report",
+        "equivariance_error": "equivariance",
         "evaluate_model": "report",
         "fingerprint": "runs",
         "finished_report": "runs",
