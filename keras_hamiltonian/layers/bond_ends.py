@@ -5,16 +5,12 @@ import keras
 from keras_hamiltonian.irreps.bond import bond_channels
 from keras_hamiltonian.irreps.bond import bond_dim
 from keras_hamiltonian.irreps.irreps import Irreps
-from keras_hamiltonian.ops.bonds import reverse_bonds
-from keras_hamiltonian.ops.bonds import rotate_into_bonds
+from keras_hamiltonian.ops.bonds import rotate_both_ends
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
 class BondEnds(keras.layers.Layer):
     """Turns the features of both atoms into the frames of their bonds.
-
-    Only the features of the first atom are turned, one matrix product per
-    atom; those of the second are the first's on the reverse bond.
 
     Args:
         irreps: str. Irreps of the atoms' features.
@@ -37,8 +33,9 @@ class BondEnds(keras.layers.Layer):
         self.built = True
 
     def call(self, atoms, wigner, reverse_edge):
-        center = rotate_into_bonds(atoms, self.irreps_in, wigner)
-        neighbor = reverse_bonds(center, self.irreps_in, reverse_edge)
+        center, neighbor = rotate_both_ends(
+            atoms, self.irreps_in, wigner, reverse_edge
+        )
         return {"center": center, "neighbor": neighbor}
 
     def compute_output_shape(

@@ -138,6 +138,29 @@ def reverse_bonds(bonds, irreps, reverse_edge):
     return result
 
 
+def rotate_both_ends(atoms, irreps, wigner, reverse_edge, kernel=None):
+    """The features of both atoms of each bond in the frame of the bond.
+
+    The reference turns those of the first atom, one matrix product per atom,
+    and takes those of the second from the reverse bond. The fused kernel
+    gathers and turns the second's as well, which moves less memory.
+
+    Args:
+        atoms, irreps, wigner: see `rotate_into_bonds`.
+        reverse_edge: `(N, M)` int tensor. Flat position of the reverse edge.
+        kernel: `None`, `"fused"` or `"reference"`.
+
+    Returns:
+        Bond features of the first atom and of the second.
+    """
+    first = rotate_into_bonds(atoms, irreps, wigner, kernel=kernel)
+    fused = backend.fused_kernel("rotate_into_bonds", kernel, atoms, *wigner)
+    if fused is None:
+        return first, reverse_bonds(first, irreps, reverse_edge)
+    neighbors = reverse_edge // reverse_edge.shape[1]
+    return first, fused(atoms, irreps, wigner, neighbors, reverse_edge)
+
+
 @functools.cache
 def _reversal_signs(irreps):
     """Signs of a half turn about the frame's x axis, `(d · channels,)`."""

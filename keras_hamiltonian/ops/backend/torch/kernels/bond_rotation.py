@@ -9,6 +9,7 @@ import torch
 from keras_hamiltonian.irreps.bond import bond_channels
 from keras_hamiltonian.irreps.bond import bond_kinds
 from keras_hamiltonian.irreps.irreps import Irreps
+from keras_hamiltonian.ops.backend.torch.kernels import bond_gradient_kernels
 from keras_hamiltonian.ops.backend.torch.kernels import bond_kernels
 from keras_hamiltonian.ops.backend.torch.kernels.bond_plan import bond_plan
 from keras_hamiltonian.ops.backend.torch.kernels.bond_plan import bond_shapes
@@ -134,7 +135,7 @@ def outer(
     wigner = _new_matrices(atoms, bonds[0].shape[1], irreps, scalars)
     num_edges = bonds[0].shape[0] * bonds[0].shape[1]
     launch(
-        bond_kernels.outer_kernel,
+        bond_gradient_kernels.outer_kernel,
         (-(-num_edges // plan.edges) * len(plan.degrees),),
         atoms.contiguous(),
         tuple(wigner),

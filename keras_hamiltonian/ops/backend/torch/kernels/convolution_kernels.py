@@ -26,9 +26,11 @@ import triton.language as tl
 @triton.jit
 def _starts(table, path, GROUP: tl.constexpr):
     """Where outputs, weights and matrices of a path begin."""
-    start = tl.multiple_of(tl.load(table + 3 * path), GROUP.multiple)
-    weight_start = tl.multiple_of(tl.load(table + 3 * path + 1), GROUP.multiple)
-    return start, weight_start, tl.load(table + 3 * path + 2)
+    MULTIPLE: tl.constexpr = GROUP.multiple
+    row = table + 3 * path
+    start = tl.multiple_of(tl.load(row), MULTIPLE)
+    weight_start = tl.multiple_of(tl.load(row + 1), MULTIPLE)
+    return start, weight_start, tl.load(row + 2)
 
 
 @triton.jit
