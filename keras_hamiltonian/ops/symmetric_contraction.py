@@ -146,7 +146,7 @@ def _contract(x, weights, irreps_in, irreps_out, correlation, species):
     joined = backend.reshape(joined, (channels, num_species * num_rows, -1))
     # Their variables: products of components, all channels and atoms at once.
     num_atoms = backend.shape(x)[0]
-    x = backend.reshape(x, (num_atoms, -1, channels))
+    x = backend.reshape(x, (num_atoms, irreps_in.dim // channels, channels))
     x = backend.transpose(x, (1, 2, 0))
     products = [x]
     for before, component in factors:

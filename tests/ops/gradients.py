@@ -134,6 +134,8 @@ def _tensorflow(function, arrays, weigh):
             tape.watch(xs)
             value = function(*xs)
             total = weigh(value)
-        return value, tape.gradient(total, xs)
+        return value, [
+            tf.convert_to_tensor(g) for g in tape.gradient(total, xs)
+        ]
 
     return run([tf.constant(a) for a in arrays])
