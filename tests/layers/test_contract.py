@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import product_cases
 import pytest
 import transformer_cases
 
@@ -304,6 +305,7 @@ CASES = {
 }
 
 CASES |= transformer_cases.CASES
+CASES |= product_cases.CASES
 
 
 def test_every_public_layer_has_a_case():
