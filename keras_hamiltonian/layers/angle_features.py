@@ -49,6 +49,14 @@ class AngleFeatures(keras.layers.Layer):
 
     Output shape: `(N, units)`.
 
+    Example:
+
+    >>> layer = AngleFeatures(8, num_species=1, cutoff=6.0)
+    >>> ones, index = keras.ops.ones((2, 5)), keras.ops.zeros((2, 5), "int32")
+    >>> vectors = keras.ops.ones((2, 5, 3))
+    >>> tuple(layer(vectors, ones, ones, index[:, 0], index).shape)
+    (2, 8)
+
     Reference: Yin et al., arXiv 2401.00744, invariant features.
     """
 

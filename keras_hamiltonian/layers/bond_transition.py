@@ -19,6 +19,13 @@ class BondTransition(keras.layers.Layer):
 
     Output shape: `(N, M, D)`.
 
+    Example:
+
+    >>> atoms, bonds = keras.ops.ones((2, 8)), keras.ops.ones((2, 5, 8))
+    >>> neighbors = keras.ops.zeros((2, 5), "int32")
+    >>> tuple(BondTransition()(atoms, bonds, neighbors).shape)
+    (2, 5, 8)
+
     Reference: Yin et al., arXiv 2401.00744, equation 5.
     """
 

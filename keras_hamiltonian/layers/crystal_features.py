@@ -30,6 +30,17 @@ class CrystalFeatures(keras.layers.Layer):
 
     Output: a dict of `"atoms"` and `"bonds"`, of the shapes of the inputs.
 
+    Example:
+
+    >>> wigner = [keras.ops.ones((2, 5, 3, 3))]
+    >>> found = CrystalFeatures("4x0e + 2x1o")(
+    ...     keras.ops.ones((2, 10)),
+    ...     keras.ops.ones((2, 5, 10)),
+    ...     {"wigner": wigner, "rotation": []},
+    ... )
+    >>> tuple(found["bonds"].shape)
+    (2, 5, 10)
+
     Reference: Yin et al., arXiv 2401.00744, covariant feature integration.
     """
 

@@ -22,6 +22,12 @@ class DirectedBonds(keras.layers.Layer):
         wigner: list of `(N, M, 2l+1, 2l+1)` tensors from `TurnedFrames`.
 
     Output shape: `(N, M, units)`.
+
+    Example:
+
+    >>> radial, wigner = keras.ops.ones((2, 5, 8)), keras.ops.ones((2, 5, 3, 3))
+    >>> tuple(DirectedBonds(4)(radial, [wigner]).shape)
+    (2, 5, 4)
     """
 
     def __init__(self, units, **kwargs):

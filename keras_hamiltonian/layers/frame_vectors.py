@@ -26,6 +26,17 @@ class FrameVectors(keras.layers.Layer):
         frames: dict from `TurnedFrames`.
 
     Output: a dict of `"atoms"` `(N, irreps.dim)` and `"bonds"`, bond features.
+
+    Example:
+
+    >>> wigner = [keras.ops.ones((2, 5, 3, 3))]
+    >>> found = FrameVectors("4x0e + 2x1o")(
+    ...     keras.ops.ones((2, 10)),
+    ...     keras.ops.ones((2, 5, 10)),
+    ...     {"wigner": wigner, "rotation": []},
+    ... )
+    >>> {kind: tuple(x.shape) for kind, x in found["bonds"].items()}
+    {'0+': (2, 5, 1, 6), '1': (2, 5, 2, 2)}
     """
 
     def __init__(self, irreps, **kwargs):

@@ -28,6 +28,15 @@ class NeighborAttention(keras.layers.Layer):
     Output shape: `(N, D)`.
     Raises: `ValueError` if the heads do not divide the size.
 
+    Example:
+
+    >>> atoms, bonds = keras.ops.ones((2, 8)), keras.ops.ones((2, 5, 8))
+    >>> neighbors = keras.ops.zeros((2, 5), "int32")
+    >>> alone = keras.ops.zeros((2, 5))
+    >>> heard = NeighborAttention()(atoms, bonds, neighbors, alone, alone)
+    >>> bool(keras.ops.all(heard == 0))
+    True
+
     Reference: Yin et al., arXiv 2401.00744, equations 3 and 4.
     """
 

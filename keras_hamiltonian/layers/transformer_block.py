@@ -31,6 +31,17 @@ class TransformerBlock(keras.layers.Layer):
 
     Output: a dict of `"atoms"` and `"bonds"`.
 
+    Example:
+
+    >>> atoms, bonds = keras.ops.ones((2, 8)), keras.ops.ones((2, 5, 8))
+    >>> fade = keras.ops.ones((2, 5))
+    >>> neighbors = keras.ops.zeros((2, 5), "int32")
+    >>> graph = {"neighbors": neighbors, "fade": fade, "edge_mask": fade}
+    >>> block = TransformerBlock()
+    >>> updated = block(atoms, bonds, {"angles": atoms}, graph)
+    >>> tuple(updated["bonds"].shape)
+    (2, 5, 8)
+
     Reference: Yin et al., arXiv 2401.00744, equations 1 and 3 to 5.
     """
 

@@ -20,6 +20,13 @@ class TurnedFrames(keras.layers.Layer):
     Output: a dict of `"wigner"`, the list of Wigner matrices of the turned
         bonds, and `"rotation"`, the list of the `(N, 2l+1, 2l+1)` matrices of
         the rotation.
+
+    Example:
+
+    >>> wigner = [keras.ops.ones((2, 5, 3, 3))]
+    >>> found = TurnedFrames()(wigner, keras.ops.ones((2, 3, 3)))
+    >>> bool(keras.ops.all(found["wigner"][0] == wigner[0]))
+    True
     """
 
     def build(self, wigner_shape=None, rotations_shape=None):
