@@ -8,17 +8,19 @@ SECONDS ?= 300
 OPTIONS ?=
 # What pip is told to install first; the CPU build is far smaller.
 TORCH ?= torch==2.13.0
+TRITON ?= triton==3.9.0
 
 export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= PASSIVE
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help train test test-torch test-jax test-tensorflow clean
+.PHONY: help train test test-torch test-jax test-tensorflow test-kernels clean
 
 help:
 	@echo "make train   trains on recipes/data/graphene.h5; results in runs/"
 	@echo "             MATERIAL=mos2 SECONDS=600 OPTIONS=--again"
 	@echo "make test    all tests on torch, the network's on jax and tensorflow"
+	@echo "make test-kernels   the GPU kernels, in Triton's interpreter on the CPU"
 	@echo "make clean   removes $(VENV); runs/ stays"
 
 train: $(VENV)/.installed
@@ -40,6 +42,19 @@ test-jax test-tensorflow: test-%: $(VENV)/.installed-test
 	@KERAS_BACKEND=$* $(BIN)/python -m pytest $(BACKEND_TESTS) \
 		> $(VENV)/$@.log 2>&1; \
 	status=$$?; echo "KERAS_BACKEND=$*"; cat $(VENV)/$@.log; exit $$status
+
+# First the numbers, in Triton's interpreter, then the compiler. Triton is kept
+# out of the environment: with TensorFlow in one process it aborts it.
+KERNEL_TESTS := tests/ops/backend
+WITH_TRITON := KERAS_BACKEND=torch PYTHONPATH=$(VENV)/triton
+
+test-kernels: $(VENV)/.installed-test $(VENV)/.triton
+	TRITON_INTERPRET=1 $(WITH_TRITON) $(BIN)/python -m pytest $(KERNEL_TESTS)
+	$(WITH_TRITON) $(BIN)/python -m pytest $(KERNEL_TESTS)
+
+$(VENV)/.triton: | $(BIN)/python
+	$(BIN)/python -m pip install --no-deps --target $(VENV)/triton $(TRITON)
+	@touch $@
 
 # Stamps: installed once, and again when pyproject.toml changes.
 $(BIN)/python:

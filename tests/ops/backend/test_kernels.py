@@ -203,9 +203,11 @@ def test_no_edges(shape):
     )
 
 
-def rotation_case(which, num_atoms=2, num_neighbors=3):
+def rotation_case(which, num_atoms=2, num_neighbors=3, irreps=SMALL):
     """A function of a list of tensors and the kernel, and the tensors."""
-    atoms, wigner, bonds = bond_tensors(num_atoms, num_neighbors, SMALL, lmax=1)
+    atoms, wigner, bonds = bond_tensors(
+        num_atoms, num_neighbors, irreps, lmax=1
+    )
     lists = neighbor_lists(num_atoms, num_neighbors)
     kinds = list(bonds)
     if which == "sum_over_bonds":
@@ -213,21 +215,23 @@ def rotation_case(which, num_atoms=2, num_neighbors=3):
         def run(kernel, *tensors):
             features = dict(zip(kinds, tensors))
             matrices = tensors[len(kinds) :]
-            return (sum_over_bonds(features, SMALL, matrices, kernel),)
+            return (sum_over_bonds(features, irreps, matrices, kernel),)
 
         return run, [*bonds.values(), *wigner]
     if which == "rotate_own":
         lists = [None, None]
 
     def run(kernel, atoms, *matrices):
-        found = rotate_into_bonds(atoms, SMALL, matrices, *lists, kernel=kernel)
+        found = rotate_into_bonds(
+            atoms, irreps, matrices, *lists, kernel=kernel
+        )
         return tuple(found[kind] for kind in kinds)
 
     return run, [atoms, *wigner[1:]]
 
 
-def convolution_case(num_atoms=2, num_neighbors=3):
-    paths = ProductPaths.channelwise("3x0e + 2x1o", "0e + 1o", "0e + 1o")
+def convolution_case(num_atoms=2, num_neighbors=3, irreps="3x0e + 2x1o"):
+    paths = ProductPaths.channelwise(irreps, "0e + 1o", "0e + 1o")
     lists = neighbor_lists(num_atoms, num_neighbors)
 
     def run(kernel, *tensors):
@@ -293,8 +297,22 @@ def test_derivatives_are_those_of_the_reference(name):
 
 
 @pytest.mark.parametrize("name", CASES)
+def test_gradients_by_some_of_the_inputs(name):
+    """The others are left out, as in training they mostly are."""
+    run, tensors = case(name)
+    for k in (0, len(tensors) - 1):
+        gradients = []
+        for kernel in ("fused", "reference"):
+            own = [t.detach().clone() for t in tensors]
+            own[k].requires_grad_()
+            total = sum((v * v).sum() for v in run(kernel, *own))
+            gradients += torch.autograd.grad(total, own[k])
+        assert_close(*gradients)
+
+
+@pytest.mark.parametrize("name", CASES)
 def test_derivatives_are_those_of_the_values(name):
-    run, tensors = case(name, num_neighbors=2)
+    run, tensors = case(name, num_neighbors=2, irreps="1x0e + 2x1o")
     tensors = [t.requires_grad_() for t in tensors]
     arguments = (lambda *t: run("fused", *t)), tensors
     torch.autograd.gradcheck(*arguments, fast_mode=True)

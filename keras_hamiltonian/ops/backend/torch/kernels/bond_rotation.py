@@ -203,7 +203,7 @@ def _turn_in_setup(ctx, inputs, output):
 
 def _turn_in_backward(ctx, gradients):
     atoms, _, wigner, graph, names = _restore(ctx)
-    to_atoms = to_wigner = None
+    to_atoms, to_wigner = None, [None] * len(wigner)
     if _needed(ctx.needs_input_grad[0]):
         to_atoms = turn_out(gradients, wigner, *graph, *names)
     if _needed(ctx.needs_input_grad[1]):
@@ -218,7 +218,7 @@ def _turn_out_setup(ctx, inputs, output):
 
 def _turn_out_backward(ctx, gradient):
     _, bonds, wigner, graph, names = _restore(ctx)
-    to_bonds = to_wigner = None
+    to_bonds, to_wigner = [None] * len(bonds), [None] * len(wigner)
     if _needed(ctx.needs_input_grad[0]):
         num_neighbors = bonds[0].shape[1]
         to_bonds = turn_in(gradient, wigner, *graph, num_neighbors, *names)
@@ -236,7 +236,7 @@ def _outer_backward(ctx, gradients):
     atoms, bonds, _, graph, (irreps, kinds, scalars) = _restore(ctx)
     # What has no matrix has no part in the derivative by the matrices.
     names = irreps, kinds, "zero" if scalars == "one" else scalars
-    to_atoms = to_bonds = None
+    to_atoms, to_bonds = None, [None] * len(bonds)
     if _needed(ctx.needs_input_grad[0]):
         to_atoms = turn_out(bonds, gradients, *graph, *names)
     if _needed(ctx.needs_input_grad[1]):
