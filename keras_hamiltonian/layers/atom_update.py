@@ -27,6 +27,14 @@ class AtomUpdate(keras.layers.Layer):
         species: `(N,)` int.
 
     Output shape: `(N, irreps_out.dim)`.
+
+    Example:
+
+    >>> layer = AtomUpdate("4x0e", "4x0e + 2x1o", "4x0e + 2x1o", num_species=2)
+    >>> species = keras.ops.convert_to_tensor([0, 1, 1])
+    >>> atoms, messages = keras.ops.ones((3, 4)), keras.ops.ones((3, 10))
+    >>> tuple(layer(atoms, messages, species).shape)
+    (3, 10)
     """
 
     def __init__(

@@ -17,6 +17,13 @@ class BondEmbedding(keras.layers.Layer):
         radial: `(N, M, num_features)` from `RadialFeatures`.
 
     Output: bond features of the kind `"0+"`.
+
+    Example:
+
+    >>> layer = BondEmbedding(num_features=6, channels=4)
+    >>> bonds = layer(keras.ops.ones((3, 2, 6)))
+    >>> {kind: tuple(x.shape) for kind, x in bonds.items()}
+    {'0+': (3, 2, 1, 4)}
     """
 
     def __init__(self, num_features, channels, **kwargs):

@@ -21,6 +21,17 @@ class BondEnds(keras.layers.Layer):
         reverse_edge: `(N, M)` int.
 
     Output: a dict of `"center"` and `"neighbor"`, bond features each.
+
+    Example:
+
+    >>> layer = BondEnds("4x0e + 2x1o")
+    >>> ends = layer(
+    ...     keras.ops.ones((2, 10)),
+    ...     wigner=[keras.ops.ones((2, 1, 3, 3))],
+    ...     reverse_edge=keras.ops.convert_to_tensor([[1], [0]]),
+    ... )
+    >>> {kind: tuple(x.shape) for kind, x in ends["neighbor"].items()}
+    {'0+': (2, 1, 1, 6), '1': (2, 1, 2, 2)}
     """
 
     def __init__(self, irreps, **kwargs):

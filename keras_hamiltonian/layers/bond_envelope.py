@@ -29,6 +29,19 @@ class BondEnvelope(keras.layers.Layer):
         times the weight of the bond in sums over neighbours: inside the reach
         `(1 - relative²)³`, outside and at padding zero, so that two
         derivatives are continuous.
+
+    Example:
+
+    >>> layer = BondEnvelope(reaches=[2.0, 3.0])
+    >>> fade = layer(
+    ...     lengths=keras.ops.convert_to_tensor([[2.5], [2.5]]),
+    ...     species=keras.ops.convert_to_tensor([0, 1]),
+    ...     neighbors=keras.ops.convert_to_tensor([[1], [0]]),
+    ...     edge_mask=keras.ops.ones((2, 1)),
+    ...     wigner=[keras.ops.ones((2, 1, 3, 3))],
+    ... )
+    >>> float(fade["relative"][0, 0])
+    0.5
     """
 
     def __init__(self, reaches, num_neighbors=20.0, **kwargs):

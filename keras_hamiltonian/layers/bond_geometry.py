@@ -18,6 +18,15 @@ class BondGeometry(keras.layers.Layer):
     Output: a dict of `"lengths"` `(N, M)` in Å and `"wigner"`, the list of
         `(N, M, 2l+1, 2l+1)` tensors of `ops.wigner_d` for l = 1..lmax.
     Raises: `ValueError` if `lmax` is below 1.
+
+    Example:
+
+    >>> vectors = keras.ops.convert_to_tensor([[[3.0, 0.0, 4.0]]])
+    >>> geometry = BondGeometry(lmax=2)(vectors)
+    >>> float(geometry["lengths"][0, 0])
+    5.0
+    >>> [tuple(matrix.shape) for matrix in geometry["wigner"]]
+    [(1, 1, 3, 3), (1, 1, 5, 5)]
     """
 
     def __init__(self, lmax, **kwargs):

@@ -20,6 +20,15 @@ class BondNorm(keras.layers.Layer):
             ideal crystals in float32.
 
     Input and output: bond features (see `keras_hamiltonian.ops.bonds`).
+
+    Example:
+
+    >>> bonds = {
+    ...     "0+": keras.ops.ones((3, 2, 1, 4)),
+    ...     "1": keras.ops.ones((3, 2, 2, 5)),
+    ... }
+    >>> {kind: tuple(x.shape) for kind, x in BondNorm()(bonds).items()}
+    {'0+': (3, 2, 1, 4), '1': (3, 2, 2, 5)}
     """
 
     def __init__(self, epsilon=0.1, **kwargs):

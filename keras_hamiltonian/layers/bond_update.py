@@ -26,6 +26,17 @@ class BondUpdate(keras.layers.Layer):
         messages: bond features.
 
     Output: bond features.
+
+    Example:
+
+    >>> layer = BondUpdate("4x0e", "4x0e + 2x1o")
+    >>> bonds = {"0+": keras.ops.ones((3, 2, 1, 4))}
+    >>> messages = {
+    ...     "0+": keras.ops.ones((3, 2, 1, 6)),
+    ...     "1": keras.ops.ones((3, 2, 2, 2)),
+    ... }
+    >>> {kind: tuple(x.shape) for kind, x in layer(bonds, messages).items()}
+    {'0+': (3, 2, 1, 6), '1': (3, 2, 2, 2)}
     """
 
     def __init__(self, irreps_bonds, irreps_out, **kwargs):

@@ -34,6 +34,14 @@ class EquivariantConvolution(keras.layers.Layer):
     Output: bond features whose channels follow `irreps_out`; kinds that
         nothing reaches are absent.
 
+    Example:
+
+    >>> layer = EquivariantConvolution(["4x0e"], "4x0e + 2x1o", radial_size=6)
+    >>> bonds = {"0+": keras.ops.ones((3, 2, 1, 4))}
+    >>> messages = layer([bonds], keras.ops.ones((3, 2, 6)))
+    >>> {kind: tuple(x.shape) for kind, x in messages.items()}
+    {'0+': (3, 2, 1, 6)}
+
     Reference: DeepH-E3 (Gong et al. 2023) for the sequence product, gate,
         radial weights; eSCN (Passaro & Zitnick 2023) for the frame.
     """

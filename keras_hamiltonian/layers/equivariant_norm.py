@@ -24,6 +24,12 @@ class EquivariantNorm(keras.layers.Layer):
             is not blown up (see `BondNorm`).
 
     Input and output shape: `(N, irreps.dim)`, `ir_mul` layout.
+
+    Example:
+
+    >>> layer = EquivariantNorm("4x0e + 2x1o")
+    >>> tuple(layer(keras.ops.ones((3, 10))).shape)
+    (3, 10)
     """
 
     def __init__(self, irreps, epsilon=0.1, **kwargs):

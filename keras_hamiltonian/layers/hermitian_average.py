@@ -22,6 +22,16 @@ class HermitianAverage(keras.layers.Layer):
         reverse_edge: `(N, M)` int.
 
     Output: a dict of `"onsite"` and `"hopping"`, shaped as the inputs.
+
+    Example:
+
+    >>> blocks = HermitianAverage()(
+    ...     onsite=keras.ops.convert_to_tensor([[[0.0, 2.0], [0.0, 0.0]]]),
+    ...     hopping=keras.ops.ones((1, 1, 2, 2)),
+    ...     reverse_edge=keras.ops.convert_to_tensor([[0]]),
+    ... )
+    >>> keras.ops.convert_to_numpy(blocks["onsite"])[0].tolist()
+    [[0.0, 1.0], [1.0, 0.0]]
     """
 
     def __init__(self, spin="none", **kwargs):

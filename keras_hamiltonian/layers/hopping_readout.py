@@ -34,6 +34,15 @@ class HoppingReadout(keras.layers.Layer):
     Output shape: `(N, M, rows, rows)`, with spin
         `(N, M, 2, 2, 2, rows, rows)`; eV.
     Raises: `ValueError` if a kind of channel has no input.
+
+    Example:
+
+    >>> layer = HoppingReadout({"H": "1s"}, "4x0e")
+    >>> bonds = {"0+": keras.ops.ones((2, 1, 1, 4))}
+    >>> mean = scale = {"scalar": keras.ops.ones((2, 1, 1))}
+    >>> wigner = [keras.ops.ones((2, 1, 3, 3))]
+    >>> tuple(layer(bonds, mean, scale, wigner).shape)
+    (2, 1, 1, 1)
     """
 
     def __init__(self, basis, irreps_bonds, spin="none", gain=1.0, **kwargs):

@@ -44,6 +44,24 @@ class InteractionGroup(keras.layers.Layer):
 
     Output: a dict of `"atoms"`, `"bonds"` and `"neighbor"` for the next
         group.
+
+    Example:
+
+    >>> layer = InteractionGroup("4x0e", "4x0e", "4x0e + 2x1o", 2, 6)
+    >>> bonds = {"0+": keras.ops.ones((2, 1, 1, 4))}
+    >>> geometry = {
+    ...     "wigner": [keras.ops.ones((2, 1, 3, 3))],
+    ...     "weighted_wigner": [
+    ...         keras.ops.ones((2, 1, 1, 1)),
+    ...         keras.ops.ones((2, 1, 3, 3)),
+    ...     ],
+    ...     "radial": keras.ops.ones((2, 1, 6)),
+    ...     "species": keras.ops.convert_to_tensor([0, 1]),
+    ...     "reverse_edge": keras.ops.convert_to_tensor([[1], [0]]),
+    ... }
+    >>> updated = layer(keras.ops.ones((2, 4)), bonds, bonds, geometry)
+    >>> tuple(updated["atoms"].shape)
+    (2, 10)
     """
 
     def __init__(

@@ -18,6 +18,14 @@ class MessageSum(keras.layers.Layer):
         weighted_wigner: list of tensors from `BondEnvelope`.
 
     Output shape: `(N, irreps.dim)`, `ir_mul` layout.
+
+    Example:
+
+    >>> messages = {"0+": keras.ops.ones((3, 2, 1, 4))}
+    >>> layer = MessageSum("4x0e")
+    >>> sums = layer(messages, [keras.ops.ones((3, 2, 1, 1))])
+    >>> keras.ops.convert_to_numpy(sums)[0].tolist()
+    [2.0, 2.0, 2.0, 2.0]
     """
 
     def __init__(self, irreps, **kwargs):

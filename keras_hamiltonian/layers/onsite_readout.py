@@ -27,6 +27,14 @@ class OnsiteReadout(keras.layers.Layer):
             `"onsite_scale"`), eV.
 
     Output shape: `(N, rows, rows)`, with spin `(N, 2, 2, 2, rows, rows)`; eV.
+
+    Example:
+
+    >>> layer = OnsiteReadout({"H": "1s"}, "4x0e")
+    >>> mean = scale = {"scalar": keras.ops.ones((2, 1))}
+    >>> species = keras.ops.convert_to_tensor([0, 0])
+    >>> tuple(layer(keras.ops.ones((2, 4)), species, mean, scale).shape)
+    (2, 1, 1)
     """
 
     def __init__(self, basis, irreps_atoms, spin="none", gain=1.0, **kwargs):

@@ -29,6 +29,17 @@ class RadialFeatures(keras.layers.Layer):
         neighbors: `(N, M)` int.
 
     Output shape: `(N, M, units[-1])`.
+
+    Example:
+
+    >>> layer = RadialFeatures(8, cutoff=4.0, num_species=2, units=(6, 5))
+    >>> features = layer(
+    ...     lengths=keras.ops.ones((2, 1)),
+    ...     species=keras.ops.convert_to_tensor([0, 1]),
+    ...     neighbors=keras.ops.convert_to_tensor([[1], [0]]),
+    ... )
+    >>> tuple(features.shape)
+    (2, 1, 5)
     """
 
     def __init__(

@@ -25,6 +25,16 @@ class SO2Linear(keras.layers.Layer):
         inputs: list of bond features (see `keras_hamiltonian.ops.bonds`).
 
     Output: bond features.
+
+    Example:
+
+    >>> layer = SO2Linear([{"0+": 4, "1": 2}], {"0+": 3, "1": 5, "2": 1})
+    >>> bonds = {
+    ...     "0+": keras.ops.ones((3, 2, 1, 4)),
+    ...     "1": keras.ops.ones((3, 2, 2, 2)),
+    ... }
+    >>> {kind: tuple(x.shape) for kind, x in layer([bonds]).items()}
+    {'0+': (3, 2, 1, 3), '1': (3, 2, 2, 5)}
     """
 
     def __init__(

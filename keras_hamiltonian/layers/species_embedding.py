@@ -17,6 +17,12 @@ class SpeciesEmbedding(keras.layers.Layer):
         species: `(N,)` int; negative for padding, which gets the first row.
 
     Output shape: `(N, channels)`.
+
+    Example:
+
+    >>> layer = SpeciesEmbedding(num_species=2, channels=3)
+    >>> tuple(layer(keras.ops.convert_to_tensor([0, 1, 1, -1])).shape)
+    (4, 3)
     """
 
     def __init__(self, num_species, channels, **kwargs):

@@ -45,6 +45,19 @@ class TwoCentreBaseline(keras.layers.Layer):
         `"hopping_scale"` `(N, M, channels)` of all kinds one after the other;
         `"onsite_mean"` and `"onsite_scale"` `(N, dim)`, `ir_mul` layout.
 
+    Example:
+
+    >>> layer = TwoCentreBaseline({"H": "1s"}, reaches=[2.0], num_splines=6)
+    >>> baseline = layer(
+    ...     relative=keras.ops.ones((2, 1)) * 0.5,
+    ...     species=keras.ops.convert_to_tensor([0, 0]),
+    ...     neighbors=keras.ops.convert_to_tensor([[1], [0]]),
+    ...     edge_mask=keras.ops.ones((2, 1)),
+    ...     wigner=[keras.ops.ones((2, 1, 3, 3))],
+    ... )
+    >>> tuple(baseline["hopping_mean"]["scalar"].shape)
+    (2, 1, 1)
+
     Reference: Slater & Koster 1954.
     """
 
