@@ -9,7 +9,6 @@ from keras_hamiltonian.irreps.product_paths import ProductPaths
 from keras_hamiltonian.ops import backend
 from keras_hamiltonian.ops.bonds import split_channels
 from keras_hamiltonian.ops.symbolic import is_symbolic
-from keras_hamiltonian.ops.tensor_product import check_kernel
 from keras_hamiltonian.ops.tensor_product import check_size
 from keras_hamiltonian.ops.tensor_product import join_terms
 from keras_hamiltonian.ops.tensor_product import split_terms
@@ -35,7 +34,8 @@ def channelwise_convolution(
             for the gradient.
         paths: `ProductPaths.channelwise`, all multiplicities of the second
             input 1.
-        kernel: `None`, `"fused"` or `"reference"`.
+        kernel: `None` for the fused kernel (Triton, CUDA) where it can run,
+            `"fused"` to insist on it, `"reference"` to do without.
 
     Returns:
         `(N, dim_out)` tensor, one term for each path.
@@ -82,7 +82,7 @@ class ChannelwiseConvolution(keras.Operation):
     def compute_output_spec(
         self, features, harmonics, weights, neighbors, reverse_edge
     ):
-        _check(features, harmonics, weights, self.paths, self.kernel)
+        _check(features, harmonics, weights, self.paths)
         shape = (features.shape[0], self.paths.irreps_out.dim)
         return keras.KerasTensor(shape, features.dtype)
 
@@ -99,8 +99,7 @@ class ChannelwiseConvolution(keras.Operation):
         return cls(paths, **config)
 
 
-def _check(features, harmonics, weights, paths, kernel):
-    check_kernel(kernel)
+def _check(features, harmonics, weights, paths):
     if not all(path.is_channelwise for path in paths.paths) or any(
         mul != 1 for mul, _ in paths.irreps_in2
     ):
@@ -117,7 +116,11 @@ def _check(features, harmonics, weights, paths, kernel):
 def _convolve(
     features, harmonics, weights, neighbors, reverse_edge, paths, kernel
 ):
-    _check(features, harmonics, weights, paths, kernel)
+    _check(features, harmonics, weights, paths)
+    tensors = features, harmonics, weights
+    fused = backend.fused_kernel("channelwise_convolution", kernel, *tensors)
+    if fused is not None:
+        return fused(*tensors, neighbors, reverse_edge, paths)
     if not paths.paths:
         return features[:, :0]
     num_atoms, num_neighbors = backend.shape(neighbors)[:2]

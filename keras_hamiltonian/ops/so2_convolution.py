@@ -24,6 +24,7 @@ def so2_convolution(
     irreps_out,
     weights=None,
     reverse_edge=None,
+    kernel=None,
 ):
     """Fully connected product with each neighbour, weighted and summed.
 
@@ -46,12 +47,14 @@ def so2_convolution(
         reverse_edge: `(N, M)` int tensor. Flat position of the reverse edge.
             If given, features are turned where they are and then exchanged,
             which is faster; the frames must then be those of `bond_frames`.
+        kernel: `None` for the fused rotations (Triton, CUDA) where they can
+            run, `"fused"` to insist on them, `"reference"` to do without.
 
     Returns:
         `(N, irreps_out.dim)` tensor.
 
     Raises:
-        ValueError: if shapes and irreps do not fit.
+        ValueError: if shapes and irreps do not fit, or the kernel cannot run.
 
     Example:
 
@@ -72,18 +75,20 @@ def so2_convolution(
     """
     tensors = features, wigner, kernels, neighbors, weights, reverse_edge
     if is_symbolic(*tensors):
-        return SO2Convolution(irreps_in, irreps_out)(*tensors)
-    return _convolve(*tensors, Irreps(irreps_in), Irreps(irreps_out))
+        return SO2Convolution(irreps_in, irreps_out, kernel)(*tensors)
+    irreps = Irreps(irreps_in), Irreps(irreps_out)
+    return _convolve(*tensors, *irreps, kernel)
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian.ops")
 class SO2Convolution(keras.Operation):
     """`so2_convolution` as a node of a graph."""
 
-    def __init__(self, irreps_in, irreps_out, name=None):
+    def __init__(self, irreps_in, irreps_out, kernel=None, name=None):
         super().__init__(name=name)
         self.irreps_in = Irreps(irreps_in)
         self.irreps_out = Irreps(irreps_out)
+        self.kernel = kernel
 
     def call(
         self,
@@ -95,7 +100,8 @@ class SO2Convolution(keras.Operation):
         reverse_edge=None,
     ):
         tensors = features, wigner, kernels, neighbors, weights, reverse_edge
-        return _convolve(*tensors, self.irreps_in, self.irreps_out)
+        irreps = self.irreps_in, self.irreps_out
+        return _convolve(*tensors, *irreps, self.kernel)
 
     def compute_output_spec(
         self,
@@ -116,6 +122,7 @@ class SO2Convolution(keras.Operation):
             "name": self.name,
             "irreps_in": str(self.irreps_in),
             "irreps_out": str(self.irreps_out),
+            "kernel": self.kernel,
         }
 
 
@@ -148,12 +155,17 @@ def _convolve(
     reverse_edge,
     irreps_in,
     irreps_out,
+    kernel,
 ):
     _check(features, wigner, kernels, weights, irreps_in, irreps_out)
     if reverse_edge is None:
-        bonds = _gather(features, irreps_in, wigner, neighbors)
+        bonds = _gather(features, irreps_in, wigner, neighbors, kernel)
+    elif backend.fused_kernel("rotate_into_bonds", kernel, features, *wigner):
+        bonds = rotate_into_bonds(
+            features, irreps_in, wigner, neighbors, reverse_edge, kernel
+        )
     else:
-        bonds = rotate_into_bonds(features, irreps_in, wigner)
+        bonds = rotate_into_bonds(features, irreps_in, wigner, kernel=kernel)
         bonds = reverse_bonds(bonds, irreps_in, reverse_edge)
     bonds = so2_linear([bonds], {kind: [k] for kind, k in kernels.items()})
     if weights is not None:
@@ -167,10 +179,10 @@ def _convolve(
             for kind, x in bonds.items()
         }
     one = backend.ones_like(wigner[0][:, :, :1, :1])
-    return sum_over_bonds(bonds, irreps_out, [one, *wigner])
+    return sum_over_bonds(bonds, irreps_out, [one, *wigner], kernel)
 
 
-def _gather(features, irreps, wigner, neighbors):
+def _gather(features, irreps, wigner, neighbors, kernel):
     """Features of the neighbours in the frames of the edges."""
     num_atoms, num_neighbors = backend.shape(neighbors)[:2]
     flat = backend.reshape(neighbors, (-1,))
@@ -180,7 +192,7 @@ def _gather(features, irreps, wigner, neighbors):
         backend.reshape(w, (num_atoms * num_neighbors, 1, *w.shape[-2:]))
         for w in wigner
     ]
-    bonds = rotate_into_bonds(gathered, irreps, matrices)
+    bonds = rotate_into_bonds(gathered, irreps, matrices, kernel=kernel)
     return {
         kind: backend.reshape(x, (num_atoms, num_neighbors, *x.shape[-2:]))
         for kind, x in bonds.items()

@@ -200,6 +200,11 @@ def test_errors(cluster):
         so2_convolution(x, wigner, kernels, index, "2x1o", "4x1o")
     with pytest.raises(ValueError, match="one for each channel of 3x1o"):
         so2_convolution(x, wigner, kernels, index, "2x1o", "3x1o", x[:, None])
+    for kernel, message in (("fused", "cannot run"), ("fast", "'fast'")):
+        with pytest.raises(ValueError, match=message):
+            so2_convolution(
+                x, wigner, kernels, index, "2x1o", "3x1o", kernel=kernel
+            )
     for irreps in ("2x0e", "1x1e", "0e + 1o + 0e"):
         paths = ProductPaths.fully_connected("2x1o", irreps, "3x1o + 1x1e")
         weights = keras.ops.ones((paths.num_weights,))
