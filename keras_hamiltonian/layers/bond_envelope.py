@@ -22,7 +22,8 @@ class BondEnvelope(keras.layers.Layer):
         species: `(N,)` int.
         neighbors: `(N, M)` int.
         edge_mask: `(N, M)`.
-        wigner: list of tensors from `BondGeometry`, l = 1..lmax.
+        wigner: list of tensors from `BondGeometry`, l = 1..lmax; may be left
+            out.
 
     Output: a dict of `"relative"` `(N, M)`, the length over the pair's reach,
         and `"weighted_wigner"`, the list of Wigner matrices for l = 0..lmax
@@ -51,15 +52,15 @@ class BondEnvelope(keras.layers.Layer):
 
     def build(
         self,
-        lengths_shape,
-        species_shape,
-        neighbors_shape,
-        edge_mask_shape,
-        wigner_shape,
+        lengths_shape=None,
+        species_shape=None,
+        neighbors_shape=None,
+        edge_mask_shape=None,
+        wigner_shape=None,
     ):
         self.built = True
 
-    def call(self, lengths, species, neighbors, edge_mask, wigner):
+    def call(self, lengths, species, neighbors, edge_mask, wigner=()):
         number = len(self.reaches)
         reach = np.add.outer(self.reaches, self.reaches).ravel()
         reach = backend.constant(reach, lengths)
@@ -79,7 +80,7 @@ class BondEnvelope(keras.layers.Layer):
         species_shape,
         neighbors_shape,
         edge_mask_shape,
-        wigner_shape,
+        wigner_shape=(),
     ):
         shape = tuple(lengths_shape)
         return {

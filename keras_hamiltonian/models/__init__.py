@@ -1,19 +1,27 @@
 """Models, how they are read, and where they come from."""
 
 from keras_hamiltonian.models.equivariant_stage import EquivariantStage
+from keras_hamiltonian.models.equivariant_transformer_stage import (
+    EquivariantTransformerStage,
+)
 from keras_hamiltonian.models.hamiltonian_cascade import HamiltonianCascade
 from keras_hamiltonian.models.loading import load_model
 from keras_hamiltonian.models.provenance import count_electrons
 from keras_hamiltonian.models.provenance import training_provenance
+from keras_hamiltonian.models.rotation_average import average_over_rotations
 from keras_hamiltonian.models.stage import Stage
 from keras_hamiltonian.models.stage import graph_inputs
 from keras_hamiltonian.models.stage_features import StageFeatures
+from keras_hamiltonian.models.transformer_stage import TransformerStage
 
 __all__ = [
     "EquivariantStage",
+    "EquivariantTransformerStage",
     "HamiltonianCascade",
     "Stage",
     "StageFeatures",
+    "TransformerStage",
+    "average_over_rotations",
     "count_electrons",
     "graph_inputs",
     "load_model",

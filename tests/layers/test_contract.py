@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import product_cases
 import pytest
+import roll_cases
 import transformer_cases
 
 from keras_hamiltonian import layers
@@ -306,6 +307,7 @@ CASES = {
 
 CASES |= transformer_cases.CASES
 CASES |= product_cases.CASES
+CASES |= roll_cases.CASES
 
 
 def test_every_public_layer_has_a_case():

@@ -11,6 +11,7 @@ from keras_hamiltonian.irreps.rotation import random_rotations
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
 from keras_hamiltonian.structures.neighbors import neighbor_table
 from keras_hamiltonian.structures.neighbors import pairs_within
+from keras_hamiltonian.testing import assert_equivariant
 
 REACHES = {"B": 2.6, "N": 2.4}
 BASIS = OrbitalBasis({"B": "1s", "N": "1s"})
@@ -147,6 +148,22 @@ def test_padding_and_atoms_alone(attention):
     nearer = dict(inputs, fade=mask)
     factor = 2 if attention else 1
     np.testing.assert_allclose(heard(nearer)[2], factor * plain[2], rtol=1e-4)
+
+
+def test_features_pass_the_head_as_irreps_at_the_start():
+    """Without what x adds, the head is covariant until it is trained."""
+    head = layers.VectorHead("2x0e + 3x1o", "4x0e + 2x1o", dtype="float64")
+    x, features = (
+        np.zeros((5, 8)),
+        np.random.default_rng(0).normal(size=(5, 10)),
+    )
+    # A constant x is normalised to zero.
+    assert_equivariant(
+        lambda f: head(keras.ops.convert_to_tensor(x[: len(f)]), f),
+        head.irreps_in,
+        head.irreps_out,
+    )
+    assert np.abs(numpy(head(x, features))).max() > 0.1
 
 
 def test_heads_divide_the_size():

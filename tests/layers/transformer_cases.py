@@ -116,6 +116,15 @@ def unpack_wigner(random):
     return {"lmax": 2}, {"packed": random.normal(size=(N, M, 34))}
 
 
+def vector_head(random, irreps="2x1o + 4x0e + 1x0o"):
+    arguments = {"irreps_out": "3x0e + 2x1o + 1x2e", "irreps_in": irreps}
+    inputs = {"x": random.normal(size=(N, M, D))}
+    if irreps:
+        dim = Irreps(irreps).dim
+        inputs["features"] = random.normal(size=(N, M, dim))
+    return arguments, inputs
+
+
 CASES = {
     "AngleFeatures": [angle_features],
     "BondTransition": [bond_transition],
@@ -136,4 +145,5 @@ CASES = {
     ],
     "TurnedFrames": [turned_frames],
     "UnpackWigner": [unpack_wigner],
+    "VectorHead": [vector_head, lambda r: vector_head(r, "")],
 }

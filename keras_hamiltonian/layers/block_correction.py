@@ -1,0 +1,112 @@
+"""Blocks that correct those of a first stage."""
+
+import keras
+
+from keras_hamiltonian.irreps.bond import bond_kinds
+from keras_hamiltonian.irreps.irreps import Irreps
+from keras_hamiltonian.layers.hermitian_average import HermitianAverage
+from keras_hamiltonian.layers.hopping_readout import HoppingReadout
+from keras_hamiltonian.layers.onsite_readout import OnsiteReadout
+from keras_hamiltonian.ops.bonds import join_channels
+
+
+@keras.saving.register_keras_serializable(package="keras_hamiltonian")
+class BlockCorrection(keras.layers.Layer):
+    """Linear readout of several features, zero until it is trained.
+
+    Args:
+        basis: dict. Shells of each element.
+        irreps: list of str. Irreps of each atom feature.
+        irreps_bonds: list of str. Irreps whose channels each bond feature has.
+        spin: str. Spin layout of the blocks.
+
+    Call arguments:
+        atoms: list of `(N, dim)`, `ir_mul` layout.
+        bonds: list of bond features.
+        known: dict from `TwoCentreBaseline`, fitted to what is to be
+            corrected.
+        wigner: list of tensors from `BondGeometry`.
+        species: `(N,)` int.
+        reverse_edge: `(N, M)` int.
+
+    Output: a dict of `"onsite"` and `"hopping"`, Hermitian, eV.
+    """
+
+    def __init__(self, basis, irreps, irreps_bonds, spin="none", **kwargs):
+        super().__init__(**kwargs)
+        self.irreps_in = [Irreps(i) for i in irreps]
+        self.irreps_bonds = [Irreps(i) for i in irreps_bonds]
+        own = {"gain": 0.0, "dtype": self.dtype_policy}
+        self.hopping = HoppingReadout(
+            basis,
+            "+".join(str(i) for i in self.irreps_bonds),
+            spin,
+            name="hopping",
+            **own,
+        )
+        self.onsite = OnsiteReadout(
+            basis,
+            "+".join(str(i) for i in self.irreps_in),
+            spin,
+            name="onsite",
+            **own,
+        )
+        self.average = HermitianAverage(
+            spin, dtype=self.dtype_policy, name="average"
+        )
+
+    def build(
+        self,
+        atoms_shape=None,
+        bonds_shape=None,
+        known_shape=None,
+        wigner_shape=None,
+        species_shape=None,
+        reverse_edge_shape=None,
+    ):
+        self.hopping.build()
+        self.onsite.build()
+
+    def call(self, atoms, bonds, known, wigner, species, reverse_edge):
+        joined = {}
+        for kind in bond_kinds(99):
+            pieces = [b[kind] for b in bonds if kind in b]
+            if pieces:
+                joined[kind] = join_channels(pieces)
+        hopping = self.hopping.call(
+            joined, known["hopping_mean"], known["hopping_scale"], wigner
+        )
+        onsite = self.onsite.call(
+            join_channels(atoms),
+            species,
+            known["onsite_mean"],
+            known["onsite_scale"],
+        )
+        return self.average.call(onsite, hopping, reverse_edge)
+
+    def compute_output_shape(
+        self,
+        atoms_shape,
+        bonds_shape,
+        known_shape,
+        wigner_shape,
+        species_shape,
+        reverse_edge_shape,
+    ):
+        onsite = self.onsite.compute_output_shape(
+            atoms_shape[0], species_shape, None, None
+        )
+        hopping = self.hopping.compute_output_shape(
+            bonds_shape[0], None, None, wigner_shape
+        )
+        return {"onsite": onsite, "hopping": hopping}
+
+    def get_config(self):
+        layout = self.hopping.layout
+        return {
+            **super().get_config(),
+            "basis": layout.basis.to_dict(),
+            "irreps": [str(i) for i in self.irreps_in],
+            "irreps_bonds": [str(i) for i in self.irreps_bonds],
+            "spin": layout.spin,
+        }

@@ -1,0 +1,31 @@
+"""A correction on top of given blocks."""
+
+import keras
+
+
+@keras.saving.register_keras_serializable(package="keras_hamiltonian")
+class BlockSum(keras.layers.Layer):
+    """Adds corrections to the blocks of a first stage.
+
+    Call arguments:
+        onsite, hopping: blocks of the first stage, eV.
+        corrections: dict of `"onsite"` and `"hopping"`, of the same shapes.
+
+    Output: a dict of `"onsite"` and `"hopping"`.
+    """
+
+    def build(
+        self, onsite_shape=None, hopping_shape=None, corrections_shape=None
+    ):
+        self.built = True
+
+    def call(self, onsite, hopping, corrections):
+        return {
+            "onsite": onsite + corrections["onsite"],
+            "hopping": hopping + corrections["hopping"],
+        }
+
+    def compute_output_shape(
+        self, onsite_shape, hopping_shape, corrections_shape
+    ):
+        return {"onsite": tuple(onsite_shape), "hopping": tuple(hopping_shape)}

@@ -1,0 +1,113 @@
+"""Attention of each atom over its bonds, exactly symmetric and smooth."""
+
+import keras
+
+from keras_hamiltonian.irreps.bond import bond_channels
+from keras_hamiltonian.irreps.irreps import Irreps
+from keras_hamiltonian.layers.message_sum import MessageSum
+from keras_hamiltonian.layers.so2_linear import SO2Linear
+from keras_hamiltonian.ops import backend
+
+# Scores stay within ±LIMIT, so that no exponential overflows.
+LIMIT = 5.0
+
+
+@keras.saving.register_keras_serializable(package="keras_hamiltonian")
+class BondAttention(keras.layers.Layer):
+    """Sums bond features at each atom, weighted by softmax over the bonds.
+
+    Scores come from the invariant channels (`"0+"`), one for every head; values
+    are turned out of the frames of their bonds before the sum, so the result
+    rotates with the crystal. A bond counts `(1 - relative²)³ exp(score)`, and
+    the sum of weights is divided by one plus itself: weights go to zero
+    smoothly where a bond ends, and an atom may look at nothing.
+
+    Args:
+        channels: dict from kind to number of channels of the bonds.
+        irreps_out: str. Irreps of the sums.
+        num_heads: int. Divides the channels of every kind.
+
+    Call arguments:
+        bonds: bond features.
+        envelope: `(N, M)`. The weight of each bond before attention.
+        wigner: list of tensors from `BondGeometry`, l = 1...
+
+    Output shape: `(N, irreps_out.dim)`, `ir_mul` layout.
+    Raises: `ValueError` if the heads do not divide the channels.
+
+    Example:
+
+    >>> layer = BondAttention({"0+": 8, "1": 4}, "4x0e + 2x1o", num_heads=2)
+    >>> bonds = {
+    ...     "0+": keras.ops.ones((5, 7, 1, 8)),
+    ...     "1": keras.ops.ones((5, 7, 2, 4)),
+    ... }
+    >>> wigner = [keras.ops.ones((5, 7, 3, 3))]
+    >>> tuple(layer(bonds, keras.ops.ones((5, 7)), wigner).shape)
+    (5, 10)
+    """
+
+    def __init__(self, channels, irreps_out, num_heads=4, **kwargs):
+        super().__init__(**kwargs)
+        self.channels = dict(channels)
+        self.irreps_out = Irreps(irreps_out).regrouped()
+        self.num_heads = num_heads
+        odd = {k: n for k, n in self.channels.items() if n % num_heads}
+        if odd:
+            raise ValueError(
+                "`num_heads` must divide the channels of every kind. Received: "
+                f"num_heads={num_heads}, channels={self.channels}."
+            )
+        own = {"dtype": self.dtype_policy}
+        self.linear = SO2Linear(
+            [self.channels],
+            bond_channels(self.irreps_out),
+            use_bias=False,
+            name="linear",
+            **own,
+        )
+        self.message_sum = MessageSum(
+            str(self.irreps_out), name="message_sum", **own
+        )
+
+    def build(self, bonds_shape=None, envelope_shape=None, wigner_shape=None):
+        self.linear.build()
+        size = self.channels["0+"]
+        self.kernel = self.add_weight(
+            shape=(size, self.num_heads),
+            initializer=keras.initializers.RandomNormal(stddev=size**-0.5),
+            name="kernel",
+        )
+
+    def call(self, bonds, envelope, wigner):
+        weights = self._weights(bonds["0+"][:, :, 0], envelope)
+        weighted = {}
+        for kind, x in bonds.items():
+            *leading, size = backend.shape(x)
+            heads = (*leading, self.num_heads, size // self.num_heads)
+            y = backend.reshape(x, heads) * weights[:, :, None, :, None]
+            weighted[kind] = backend.reshape(y, (*leading, size))
+        one = backend.ones_like(envelope)[..., None, None]
+        return self.message_sum.call(
+            self.linear.call([weighted]), [one, *wigner]
+        )
+
+    def compute_output_shape(self, bonds_shape, envelope_shape, wigner_shape):
+        return (envelope_shape[0], self.irreps_out.dim)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "channels": self.channels,
+            "irreps_out": str(self.irreps_out),
+            "num_heads": self.num_heads,
+        }
+
+    def _weights(self, scalars, envelope):
+        """Weights of all bonds, `(N, M, heads)`."""
+        scalars = backend.layer_normalize(scalars, 0.1)
+        scores = backend.dense(scalars, self.kernel.value)
+        # 2 sigmoid(2x) - 1 is tanh(x).
+        scores = LIMIT * (2 * backend.sigmoid(scores * (2 / LIMIT)) - 1)
+        weights = backend.exp(scores) * envelope[..., None]
+        return weights / (1 + backend.sum(weights, axis=1, keepdims=True))

@@ -1,0 +1,31 @@
+"""Lengths of bonds."""
+
+import keras
+
+from keras_hamiltonian.ops import backend
+
+
+@keras.saving.register_keras_serializable(package="keras_hamiltonian")
+class BondLengths(keras.layers.Layer):
+    """Length of every bond.
+
+    Call arguments:
+        edge_vectors: `(N, M, 3)`, Å.
+
+    Output shape: `(N, M)`, Å.
+
+    Example:
+
+    >>> float(BondLengths()(keras.ops.ones((1, 1, 3)))[0, 0]) ** 2
+    3.0
+    """
+
+    def build(self, edge_vectors_shape=None):
+        self.built = True
+
+    def call(self, edge_vectors):
+        squared = backend.sum(edge_vectors * edge_vectors, axis=-1)
+        return backend.sqrt(squared)
+
+    def compute_output_shape(self, edge_vectors_shape):
+        return tuple(edge_vectors_shape[:2])

@@ -1,0 +1,159 @@
+"""A network of the roll angle about each bond."""
+
+import keras
+
+from keras_hamiltonian.irreps.bond import bond_dim
+from keras_hamiltonian.layers.so2_linear import SO2Linear
+from keras_hamiltonian.ops import backend
+from keras_hamiltonian.ops.roll import roll_coefficients
+from keras_hamiltonian.ops.roll import roll_samples
+
+
+@keras.saving.register_keras_serializable(package="keras_hamiltonian")
+class RollNetwork(keras.layers.Layer):
+    """Products of bond features, of all degrees with all others.
+
+    A linear map gives every kind to `mmax` the same channels; they are the
+    Fourier coefficients of functions of the roll angle about the bond. At each
+    of a few angles two dense layers act on the channels and are multiplied,
+    a third one follows, with a factor from the bond's length and elements,
+    and the result goes back to coefficients. In contrast to a gate all
+    degrees act on all others. A product of two functions has components to
+    `2 * mmax`, which `3 * mmax + 1` angles tell apart: no other non-linear
+    function of the angle commutes with the roll exactly. Scalars pass SiLU on
+    the way in.
+
+    Pairs of both parities turn and reflect alike, so mirror symmetry holds
+    too. Pseudoscalars (`"0-"`) are functions of no angle and are left out.
+
+    Args:
+        channels_in: list of dicts from kind to number of channels, one for
+            each bond feature of the call.
+        channels: int. Channels of each kind in the result.
+        hidden: int. Number of products.
+        mmax: int. Largest kind.
+        radial_size: int. Numbers per bond from `RadialFeatures`.
+
+    Call arguments:
+        inputs: list of bond features (see `keras_hamiltonian.ops.bonds`).
+        radial: `(N, M, radial_size)`.
+
+    Output: bond features with the kinds `"0+"`, `"1"`, ..., `str(mmax)`.
+
+    Example:
+
+    >>> layer = RollNetwork([{"0+": 4, "1": 2}], 8, 16, mmax=2, radial_size=3)
+    >>> bonds = {
+    ...     "0+": keras.ops.ones((5, 7, 1, 4)),
+    ...     "1": keras.ops.ones((5, 7, 2, 2)),
+    ... }
+    >>> result = layer([bonds], keras.ops.ones((5, 7, 3)))
+    >>> {kind: tuple(x.shape) for kind, x in result.items()}
+    {'0+': (5, 7, 1, 8), '1': (5, 7, 2, 8), '2': (5, 7, 2, 8)}
+
+    Raises: `ValueError` if `mmax` is below 1.
+
+    Reference: after the grid activations on the sphere of EquiformerV2, Liao
+        et al., arXiv 2306.12059, which are not exact.
+    """
+
+    def __init__(
+        self,
+        channels_in,
+        channels,
+        hidden,
+        mmax,
+        radial_size=64,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.channels_in = [dict(c) for c in channels_in]
+        self.channels = channels
+        self.hidden = hidden
+        self.mmax = mmax
+        self.radial_size = radial_size
+        if mmax < 1:
+            raise ValueError(f"`mmax` is at least 1. Received: {mmax}.")
+        self.num_angles = 3 * mmax + 1
+        self.kinds = ["0+", *(str(m) for m in range(1, mmax + 1))]
+        self.linear = SO2Linear(
+            self.channels_in,
+            dict.fromkeys(self.kinds, channels),
+            dtype=self.dtype_policy,
+            name="linear",
+        )
+
+    def build(self, inputs_shape=None, radial_shape=None):
+        self.linear.build()
+        sizes = {
+            "kernel_first": (self.channels, self.hidden),
+            "kernel_second": (self.channels, self.hidden),
+            "kernel_out": (self.hidden, self.channels),
+            "radial_kernel": (self.radial_size, self.channels),
+        }
+        for name, (size_in, size_out) in sizes.items():
+            initializer = keras.initializers.RandomNormal(stddev=size_in**-0.5)
+            weight = self.add_weight(
+                shape=(size_in, size_out),
+                initializer=initializer,
+                name=name,
+            )
+            setattr(self, name, weight)
+        self.bias_first = self.add_weight(
+            shape=(self.hidden,), initializer="zeros", name="bias_first"
+        )
+        # One, so that the products contain what comes in.
+        self.bias_second = self.add_weight(
+            shape=(self.hidden,), initializer="ones", name="bias_second"
+        )
+        self.radial_bias = self.add_weight(
+            shape=(self.channels,), initializer="ones", name="radial_bias"
+        )
+
+    def call(self, inputs, radial):
+        x = self.linear.call(inputs)
+        if len(x) < len(self.kinds):
+            x = self._fill(x)
+        x["0+"] = backend.silu(x["0+"])
+        x = roll_samples(x, self.mmax, self.num_angles)
+        first = backend.sum_of_products(
+            [x], [self.kernel_first.value], self.bias_first.value
+        )
+        second = backend.sum_of_products(
+            [x], [self.kernel_second.value], self.bias_second.value
+        )
+        x = backend.dense(first * second, self.kernel_out.value)
+        factor = backend.sum_of_products(
+            [radial], [self.radial_kernel.value], self.radial_bias.value
+        )
+        return roll_coefficients(x * factor[:, :, None], self.mmax)
+
+    def compute_output_shape(self, inputs_shape, radial_shape):
+        leading = tuple(radial_shape[:2])
+        return {
+            kind: (*leading, bond_dim(kind), self.channels)
+            for kind in self.kinds
+        }
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "channels_in": self.channels_in,
+            "channels": self.channels,
+            "hidden": self.hidden,
+            "mmax": self.mmax,
+            "radial_size": self.radial_size,
+        }
+
+    def _fill(self, bonds):
+        """Zeros for the kinds that no input has."""
+        like = next(iter(bonds.values()))
+        leading = backend.shape(like)[:2]
+        return {
+            kind: bonds[kind]
+            if kind in bonds
+            else backend.zeros(
+                (*leading, bond_dim(kind), self.channels), dtype=like.dtype
+            )
+            for kind in self.kinds
+        }

@@ -1,0 +1,163 @@
+"""One block of the exactly symmetric Transformer."""
+
+import keras
+
+from keras_hamiltonian.irreps.bond import bond_channels
+from keras_hamiltonian.irreps.bond import bond_dim
+from keras_hamiltonian.irreps.irreps import Irreps
+from keras_hamiltonian.layers.bond_attention import BondAttention
+from keras_hamiltonian.layers.bond_ends import BondEnds
+from keras_hamiltonian.layers.equivariant_linear import EquivariantLinear
+from keras_hamiltonian.layers.equivariant_norm import EquivariantNorm
+from keras_hamiltonian.layers.bond_norm import BondNorm
+from keras_hamiltonian.layers.roll_network import RollNetwork
+
+
+@keras.saving.register_keras_serializable(package="keras_hamiltonian")
+class RollTransformerBlock(keras.layers.Layer):
+    """Bonds pass a roll network, atoms attend to them, bonds hear the atoms.
+
+    Args:
+        channels_in: list of dicts from kind to number of channels: the bond
+            features that enter beside the block's own state.
+        channels: int. Channels of each kind of the bond state.
+        irreps: str. Irreps of the atom state.
+        mmax: int. Largest kind.
+        num_species: int. Elements in the basis.
+        hidden: int. Width of the roll network.
+        num_heads: int. Heads of the attention.
+        is_first: bool. Whether there is no state yet.
+        radial_size: int. Numbers per bond from `RadialFeatures`.
+
+    Call arguments:
+        features: list of bond features, as `channels_in` says.
+        geometry: dict of `"wigner"`, `"envelope"`, `"radial"`, `"species"`
+            and `"reverse_edge"`.
+        state: dict from the block before, or `None` for the first.
+
+    Output: the new state, a dict of `"atoms"` `(N, dim)` and the bond features
+        `"bonds"`, both as sums of what the blocks gave; `"normed_atoms"` and
+        `"normed_bonds"`; and the normalised atoms at both ends of each bond,
+        `"center"` and `"neighbor"`.
+    """
+
+    def __init__(
+        self,
+        channels_in,
+        channels,
+        irreps,
+        mmax,
+        num_species,
+        hidden=96,
+        num_heads=4,
+        is_first=False,
+        radial_size=64,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.channels_in = [dict(c) for c in channels_in]
+        self.channels = channels
+        self.irreps_out = Irreps(irreps).regrouped()
+        self.mmax = mmax
+        self.num_species = num_species
+        self.hidden = hidden
+        self.num_heads = num_heads
+        self.is_first = is_first
+        self.radial_size = radial_size
+        kinds = ["0+", *(str(m) for m in range(1, mmax + 1))]
+        self.bond_channels = dict.fromkeys(kinds, channels)
+        own = {"dtype": self.dtype_policy}
+        irreps, ends = str(self.irreps_out), bond_channels(self.irreps_out)
+        state = [] if is_first else [self.bond_channels, ends, ends]
+        self.bond_norm = BondNorm(name="bond_norm", **own)
+        self.network = RollNetwork(
+            [*self.channels_in, *state],
+            channels,
+            hidden,
+            mmax,
+            radial_size,
+            name="network",
+            **own,
+        )
+        self.attention = BondAttention(
+            self.bond_channels, irreps, num_heads, name="attention", **own
+        )
+        self.atom_linear = EquivariantLinear(
+            irreps, irreps, num_species, name="atom_linear", **own
+        )
+        self.atom_norm = EquivariantNorm(irreps, name="atom_norm", **own)
+        self.bond_ends = BondEnds(irreps, name="bond_ends", **own)
+
+    def build(self, features_shape=None, geometry_shape=None, state_shape=None):
+        for layer in (
+            self.bond_norm,
+            self.network,
+            self.attention,
+            self.atom_linear,
+            self.atom_norm,
+            self.bond_ends,
+        ):
+            layer.build()
+
+    def call(self, features, geometry, state=None):
+        wigner, species = geometry["wigner"], geometry["species"]
+        inputs = list(features)
+        if not self.is_first:
+            names = ("normed_bonds", "center", "neighbor")
+            inputs += [state[name] for name in names]
+        bonds = self.network.call(inputs, geometry["radial"])
+        if not self.is_first:
+            bonds = {k: x + state["bonds"][k] for k, x in bonds.items()}
+        normed_bonds = self.bond_norm.call(bonds)
+        envelope = geometry["envelope"][:, :, 0, 0]
+        sums = self.attention.call(normed_bonds, envelope, wigner)
+        atoms = self.atom_linear.call(sums, species)
+        if not self.is_first:
+            atoms = atoms + state["atoms"]
+        normed_atoms = self.atom_norm.call(atoms)
+        ends = self.bond_ends.call(
+            normed_atoms, wigner, geometry["reverse_edge"]
+        )
+        return {
+            "atoms": atoms,
+            "bonds": bonds,
+            "normed_atoms": normed_atoms,
+            "normed_bonds": normed_bonds,
+            **ends,
+        }
+
+    def compute_output_shape(
+        self, features_shape, geometry_shape, state_shape=None
+    ):
+        leading = tuple(geometry_shape["radial"][:2])
+        ends = {
+            kind: (*leading, bond_dim(kind), size)
+            for kind, size in bond_channels(self.irreps_out).items()
+        }
+        atoms = (leading[0], self.irreps_out.dim)
+        bonds = {
+            kind: (*leading, bond_dim(kind), self.channels)
+            for kind in self.bond_channels
+        }
+        return {
+            "atoms": atoms,
+            "bonds": bonds,
+            "normed_atoms": atoms,
+            "normed_bonds": dict(bonds),
+            "center": ends,
+            "neighbor": dict(ends),
+        }
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "channels_in": self.channels_in,
+            "channels": self.channels,
+            "irreps": str(self.irreps_out),
+            "mmax": self.mmax,
+            "num_species": self.num_species,
+            "hidden": self.hidden,
+            "num_heads": self.num_heads,
+            "is_first": self.is_first,
+            "radial_size": self.radial_size,
+        }
