@@ -33,7 +33,7 @@ BACKEND_TESTS := $(wildcard tests/ops tests/layers tests/models tests/losses \
 # Two backends at a time. What the others say is shown when they are done, so
 # that it does not mix with the tests on torch.
 test: $(VENV)/.installed-test
-	$(MAKE) -k -j2 test-torch test-jax test-tensorflow
+	$(MAKE) -k -j2 test-torch test-jax test-tensorflow $(KERNELS)
 
 test-torch: $(VENV)/.installed-test
 	KERAS_BACKEND=torch $(BIN)/python -m pytest
@@ -43,14 +43,19 @@ test-jax test-tensorflow: test-%: $(VENV)/.installed-test
 		> $(VENV)/$@.log 2>&1; \
 	status=$$?; echo "KERAS_BACKEND=$*"; cat $(VENV)/$@.log; exit $$status
 
+# Triton has packages for Linux alone.
+KERNELS := $(if $(filter Linux-x86_64,$(shell uname -s)-$(shell uname -m)),test-kernels)
+
 # First the numbers, in Triton's interpreter, then the compiler. Triton is kept
 # out of the environment: with TensorFlow in one process it aborts it.
 KERNEL_TESTS := tests/ops/backend
 WITH_TRITON := KERAS_BACKEND=torch PYTHONPATH=$(VENV)/triton
 
 test-kernels: $(VENV)/.installed-test $(VENV)/.triton
-	TRITON_INTERPRET=1 $(WITH_TRITON) $(BIN)/python -m pytest $(KERNEL_TESTS)
-	$(WITH_TRITON) $(BIN)/python -m pytest $(KERNEL_TESTS)
+	@(TRITON_INTERPRET=1 $(WITH_TRITON) $(BIN)/python -m pytest $(KERNEL_TESTS) \
+		&& $(WITH_TRITON) $(BIN)/python -m pytest $(KERNEL_TESTS)) \
+		> $(VENV)/$@.log 2>&1; \
+	status=$$?; echo "GPU kernels"; cat $(VENV)/$@.log; exit $$status
 
 $(VENV)/.triton: | $(BIN)/python
 	$(BIN)/python -m pip install --no-deps --target $(VENV)/triton $(TRITON)
