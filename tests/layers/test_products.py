@@ -21,11 +21,26 @@ def tensors(arrays):
     return keras.tree.map_structure(keras.ops.convert_to_tensor, arrays)
 
 
+def compiled(function):
+    """JAX would compile every operation by itself: the whole there."""
+    if keras.config.backend() != "jax":
+        return function
+    import jax
+
+    return jax.jit(function)
+
+
+def built(layer):
+    layer.build()
+    layer.built = True
+    return layer
+
+
 def test_tensor_product_turns_with_its_inputs():
     irreps = Irreps(MIXED), Irreps("3x1o + 1x0e + 2x1e")
-    layer = layers.TensorProduct(*irreps, MIXED, **FLOAT64)
+    layer = built(layers.TensorProduct(*irreps, MIXED, **FLOAT64))
     assert_equivariant(
-        lambda x: layer(x[:, : irreps[0].dim], x[:, irreps[0].dim :]),
+        compiled(lambda x: layer(x[:, : irreps[0].dim], x[:, irreps[0].dim :])),
         irreps[0] + irreps[1],
         MIXED,
     )
@@ -56,7 +71,9 @@ def test_self_tensor_product(correlation):
         irreps, "3x1o + 3x0o", correlation, num_species=2, **FLOAT64
     )
     species = keras.ops.convert_to_tensor([0, 1, 1, 0], dtype="int32")
-    assert_equivariant(layer, arguments=[species], dtype="float64")
+    assert_equivariant(
+        compiled(built(layer)), irreps, layer.irreps_out, arguments=[species]
+    )
 
 
 @pytest.mark.parametrize("kind", ["channelwise", "so2"])
@@ -80,15 +97,14 @@ def test_convolutions_turn_with_the_crystal(cluster, kind):
     weights = random.normal(size=(*cluster["edge_mask"].shape, num_weights))
     weights = weights * cluster["edge_mask"][..., None]
 
+    built(layer)
+    graph = [tensors(cluster[n]) for n in ("neighbors", "reverse_edge")]
+    convolve = compiled(lambda x, v, w: layer(x, directions(v), w, *graph))
+
     def run(rotation):
-        vectors = tensors(cluster["edge_vectors"] @ rotation.T)
-        out = layer(
-            tensors(features @ before.d_matrix(rotation).T),
-            directions(vectors),
-            tensors(weights),
-            tensors(cluster["neighbors"]),
-            tensors(cluster["reverse_edge"]),
-        )
+        turned = features @ before.d_matrix(rotation).T
+        vectors = cluster["edge_vectors"] @ rotation.T
+        out = convolve(*tensors([turned, vectors, weights]))
         return keras.ops.convert_to_numpy(out)
 
     plain = run(np.eye(3))
@@ -108,9 +124,7 @@ def test_linear_to_and_from_e3nn(o3):
     after = "3x1o + 2x0e + 5x1e"
     theirs = o3.Linear(before, after, biases=True)
     theirs.bias.data = torch.randn(2)
-    ours = layers.EquivariantLinear(before, after, **FLOAT64)
-    ours.build()
-    ours.built = True
+    ours = built(layers.EquivariantLinear(before, after, **FLOAT64))
     weight, bias = (t.detach().numpy() for t in (theirs.weight, theirs.bias))
     converted = linear_from_e3nn(weight, before, after, bias)
     ours.kernel.assign(converted["kernel"])
@@ -132,9 +146,7 @@ def test_tensor_product_to_and_from_e3nn(o3):
 
     irreps = "3x0e + 2x1o", "1x1o + 2x0e", "2x1o + 1x1e + 3x0e"
     theirs = o3.FullyConnectedTensorProduct(*irreps)
-    ours = layers.TensorProduct(*irreps, **FLOAT64)
-    ours.build()
-    ours.built = True
+    ours = built(layers.TensorProduct(*irreps, **FLOAT64))
     random = np.random.default_rng(0)
     arrays = [random.normal(size=(4, Irreps(i).dim)) for i in irreps[:2]]
     turned = [tensors(to_ir_mul(x, i)) for x, i in zip(arrays, irreps)]
