@@ -4,6 +4,7 @@ import keras
 
 from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.layers.angle_features import AngleFeatures
+from keras_hamiltonian.layers.block_correction import BlockCorrection
 from keras_hamiltonian.layers.block_sum import BlockSum
 from keras_hamiltonian.layers.bond_envelope import BondEnvelope
 from keras_hamiltonian.layers.bond_geometry import BondGeometry
@@ -11,9 +12,6 @@ from keras_hamiltonian.layers.bond_lengths import BondLengths
 from keras_hamiltonian.layers.crystal_features import CrystalFeatures
 from keras_hamiltonian.layers.directed_bonds import DirectedBonds
 from keras_hamiltonian.layers.frame_vectors import FrameVectors
-from keras_hamiltonian.layers.hermitian_average import HermitianAverage
-from keras_hamiltonian.layers.hopping_readout import HoppingReadout
-from keras_hamiltonian.layers.onsite_readout import OnsiteReadout
 from keras_hamiltonian.layers.radial_features import RadialFeatures
 from keras_hamiltonian.layers.random_rotation import RandomRotation
 from keras_hamiltonian.layers.species_embedding import SpeciesEmbedding
@@ -39,7 +37,8 @@ class TransformerStage(RefinementStage):
     It sees the features of the first stage as plain vectors in the axes of
     the crystal. While training it turns every crystal by a random rotation,
     inside: features in, correction out, so that labels stay as they are.
-    Untrained it returns the blocks of the first stage.
+    Untrained it returns the blocks of the first stage. What is left of the
+    asymmetry averages out over rotations: `predict(..., num_rotations=8)`.
 
     Without `feature_irreps` it is a model of its own, which takes the inputs
     of `graph_inputs` and predicts the whole Hamiltonian, but for what
@@ -119,7 +118,7 @@ class TransformerStage(RefinementStage):
             lengths, wigner = geometry["lengths"], geometry["wigner"]
         species, neighbors = inputs["species"], inputs["neighbors"]
         envelope = BondEnvelope(reach, num_neighbors=1.0, **own)(
-            lengths, species, neighbors, inputs["edge_mask"], wigner[:1]
+            lengths, species, neighbors, inputs["edge_mask"]
         )
         fade = envelope["weighted_wigner"][0][:, :, 0, 0]
         frames = {"wigner": wigner, "rotation": []}
@@ -190,25 +189,20 @@ class TransformerStage(RefinementStage):
             inputs["edge_mask"],
             wigner,
         )
-        arguments = (table.to_dict(), str(vectors), spin)
-        hopping = HoppingReadout(
-            *arguments, gain=0.0, name="hopping_readout", **own
+        outputs = BlockCorrection(
+            table.to_dict(),
+            [str(vectors)],
+            [str(vectors)],
+            spin,
+            name="block_correction",
+            **own,
         )(
-            back["bonds"],
-            scales["hopping_mean"],
-            scales["hopping_scale"],
+            [back["atoms"]],
+            [back["bonds"]],
+            scales,
             wigner,
-        )
-        onsite = OnsiteReadout(
-            *arguments, gain=0.0, name="onsite_readout", **own
-        )(
-            back["atoms"],
             species,
-            scales["onsite_mean"],
-            scales["onsite_scale"],
-        )
-        outputs = HermitianAverage(spin, name="hermitian_average", **own)(
-            onsite, hopping, inputs["reverse_edge"]
+            inputs["reverse_edge"],
         )
         if feature_irreps:
             outputs = BlockSum(name="block_sum", **own)(
