@@ -66,6 +66,8 @@ class BlockCorrection(keras.layers.Layer):
     ):
         self.hopping.build()
         self.onsite.build()
+        # Keras would run the model symbolically before every step if not.
+        self.average.build(None, None, None)
 
     def call(self, atoms, bonds, known, wigner, species, reverse_edge):
         joined = {}
