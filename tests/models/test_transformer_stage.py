@@ -357,3 +357,8 @@ def test_wrong_arguments_are_named(stage):
         )
     with pytest.raises(ValueError, match="rotation='always'"):
         kh.models.TransformerStage(*given, rotation="always")
+
+
+def test_every_layer_is_built(refinement):
+    """Otherwise Keras runs the model symbolically before every step."""
+    assert [x for x in refinement._flatten_layers() if not x.built] == []
