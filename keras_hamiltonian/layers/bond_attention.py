@@ -72,6 +72,7 @@ class BondAttention(keras.layers.Layer):
 
     def build(self, bonds_shape=None, envelope_shape=None, wigner_shape=None):
         self.linear.build()
+        self.message_sum.build()
         size = self.channels["0+"]
         self.kernel = self.add_weight(
             shape=(size, self.num_heads),
