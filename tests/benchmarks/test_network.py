@@ -4,8 +4,8 @@
         pytest tests/benchmarks --benchmark-only -s
 
 Peer and ours by turns in one run, one thread, CPU seconds; nothing fails
-because of a time. The peers are `deeph_e3_like.py`, e3nn's fully connected
-tensor product, and one HDF5 data set per block, as DeepH's folders have it.
+because of a time. The peers are `deeph_e3_like.py` and one HDF5 data set per
+block, as DeepH's folders have it. The product alone: `test_operations.py`.
 """
 
 import json
@@ -23,12 +23,6 @@ from alternating import alternate
 from keras_hamiltonian.conventions import BOHR_IN_ANGSTROM
 from keras_hamiltonian.data.dataset import HamiltonianDataset
 from keras_hamiltonian.data.store import HamiltonianStore
-from keras_hamiltonian.irreps import Irreps
-from keras_hamiltonian.irreps.bond import bond_channels
-from keras_hamiltonian.layers import BondEnds
-from keras_hamiltonian.layers import BondGeometry
-from keras_hamiltonian.layers import MessageSum
-from keras_hamiltonian.layers import SO2Linear
 from keras_hamiltonian.losses.block_errors import BlockMeanAbsoluteError
 from keras_hamiltonian.models.equivariant_stage import HIDDEN_IRREPS
 from keras_hamiltonian.models.equivariant_stage import EquivariantStage
@@ -214,79 +208,6 @@ def test_inference(benchmark, torch, data_folder, tmp_path):
         memory = max(r["megabytes"] for r in results)
         benchmark.extra_info[name] = [seconds, memory]
         print(f"  {name:24s} {seconds:8.3f} CPU s  {memory:8.0f} MB")
-
-
-@pytest.mark.parametrize("num_edges", [800, 5000])
-@pytest.mark.parametrize("backward", [False, True], ids=["forward", "both"])
-def test_convolution(benchmark, torch, num_edges, backward):
-    """The product alone: [n_i | n_j | e_ij] with the direction of the bond."""
-    from deeph_e3_like import sort_order
-    from e3nn import o3
-
-    irreps = Irreps(HIDDEN_IRREPS)
-    num_neighbors = 40
-    num_atoms = num_edges // num_neighbors
-    random = np.random.default_rng(0)
-    shape = (num_atoms, num_neighbors)
-    # Atoms on a ring: reverse bonds by construction.
-    step = np.arange(1, num_neighbors // 2 + 1)
-    offsets = np.stack([step, -step], axis=1).ravel()
-    neighbors = (np.arange(num_atoms)[:, None] + offsets) % num_atoms
-    reverse = neighbors * num_neighbors + (np.arange(num_neighbors) ^ 1)
-    vectors = random.normal(size=(*shape, 3))
-    flat = vectors.reshape(-1, 3)
-    later = reverse.ravel() < np.arange(num_edges)
-    flat[later] = -flat[reverse.ravel()[later]]
-
-    channels = dict(bond_channels(irreps))
-    ends, total = BondEnds(irreps), MessageSum(irreps)
-    linear = SO2Linear([channels] * 3, channels)
-    wigner = BondGeometry(4)(torch.tensor(flat.reshape(*shape, 3)).float())
-    wigner = [w.detach() for w in wigner["wigner"]]
-    weighted = [torch.ones(*shape, 1, 1), *wigner]
-    atoms = torch.randn(num_atoms, irreps.dim, requires_grad=backward)
-    bonds = {
-        k: torch.randn(*shape, 1 if "0" in k else 2, n, requires_grad=backward)
-        for k, n in channels.items()
-    }
-    reverse_edge = torch.tensor(reverse)
-
-    def ours():
-        seen = ends(atoms, wigner, reverse_edge)
-        mixed = linear([seen["center"], seen["neighbor"], bonds])
-        result = total(mixed, weighted)
-        if backward:
-            result.sum().backward()
-
-    hidden = o3.Irreps(HIDDEN_IRREPS)
-    sorted_irreps, order = sort_order(3 * hidden)
-    product = o3.FullyConnectedTensorProduct(
-        sorted_irreps, o3.Irreps.spherical_harmonics(4), hidden
-    )
-    harmonics = o3.spherical_harmonics(
-        list(range(5)), torch.tensor(flat[:, [1, 2, 0]]).float(), True
-    )
-    first = torch.arange(num_atoms).repeat_interleave(num_neighbors)
-    second = torch.tensor(neighbors.ravel())
-    edges = torch.randn(num_edges, hidden.dim, requires_grad=backward)
-
-    def peer():
-        x = torch.cat([atoms[first], atoms[second], edges], dim=1)
-        messages = product(x[:, order], harmonics)
-        sums = torch.zeros(num_atoms, hidden.dim)
-        result = sums.index_add(0, first, messages)
-        if backward:
-            result.sum().backward()
-
-    with torch.set_grad_enabled(backward):
-        alternate(
-            benchmark,
-            f"convolution, {num_edges} bonds, "
-            f"{'forward and backward' if backward else 'forward'}",
-            rounds=3,
-            ours=ours,
-            e3nn=peer,
-        )
 
 
 def test_reading_a_structure(benchmark, data_folder, tmp_path):

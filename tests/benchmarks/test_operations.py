@@ -4,7 +4,10 @@
         pytest tests/benchmarks/test_operations.py --benchmark-only -s
 
 By turns in one run, float32, one thread, CPU seconds; nothing fails because of
-a time. cuEquivariance takes part where it can be imported.
+a time. cuEquivariance takes part where it can be imported:
+
+    pip install --no-deps --target cue cuequivariance cuequivariance-torch
+    PYTHONPATH=cue pytest ...
 """
 
 import keras
@@ -18,93 +21,106 @@ from keras_hamiltonian.irreps import ProductPaths
 from keras_hamiltonian.irreps import symmetric_couplings
 from keras_hamiltonian.irreps.symmetric_couplings import count_symmetric_paths
 
-pytestmark = pytest.mark.skipif(
-    keras.config.backend() != "torch", reason="the peers are torch programs"
+if keras.config.backend() != "torch":
+    pytest.skip("the peers are torch programs", allow_module_level=True)
+o3 = pytest.importorskip("e3nn.o3")
+
+import torch  # noqa: E402
+from convolution_cases import FOURTH  # noqa: E402
+from convolution_cases import LOW  # noqa: E402
+from convolution_cases import SIXTH  # noqa: E402
+from convolution_cases import TO_E3NN  # noqa: E402
+from convolution_cases import harmonics_to  # noqa: E402
+from convolution_cases import measure  # noqa: E402
+from convolution_cases import mixing_convolution  # noqa: E402
+from convolution_cases import mixing_e3nn  # noqa: E402
+from convolution_cases import program_of  # noqa: E402
+from convolution_cases import ring  # noqa: E402
+
+FORWARD_OR_BOTH = pytest.mark.parametrize(
+    "backward", [False, True], ids=["forward", "both"]
 )
-LOW = "64x0e + 64x1o + 64x2e"
-HIGH = "64x0e + 32x1o + 16x2e + 8x3o + 8x4e"
-TO_E3NN = [1, 2, 0]
 
 
-@pytest.fixture
-def torch():
-    torch = pytest.importorskip("torch")
+@pytest.fixture(autouse=True)
+def one_thread():
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    return torch
-
-
-@pytest.fixture
-def o3():
-    return pytest.importorskip("e3nn.o3")
-
-
-def forward_and_backward(function, *inputs):
-    def program():
-        for x in inputs:
-            x.grad = None
-        function(*inputs).sum().backward()
-
-    return program
-
-
-def ring(torch, num_atoms, num_neighbors):
-    """Neighbours on a ring, and where the reverse of each edge stands."""
-    half = np.arange(1, num_neighbors // 2 + 1)
-    steps = np.concatenate([half, -half])
-    neighbors = (np.arange(num_atoms)[:, None] + steps) % num_atoms
-    opposite = np.roll(np.arange(num_neighbors), num_neighbors // 2)
-    reverse_edge = neighbors * num_neighbors + opposite
-    return torch.tensor(neighbors), torch.tensor(reverse_edge)
-
-
-def harmonics_to(lmax):
-    return " + ".join(f"1x{l}{'eo'[l % 2]}" for l in range(lmax + 1))
 
 
 @pytest.mark.parametrize("lmax", [4, 8])
-def test_spherical_harmonics(benchmark, torch, o3, lmax):
+def test_spherical_harmonics(benchmark, lmax):
     vectors = torch.randn(20000, 3, requires_grad=True)
     degrees = list(range(lmax + 1))
 
-    def theirs(x):
-        return o3.spherical_harmonics(degrees, x[:, TO_E3NN], True, "component")
+    def ours():
+        return ops.spherical_harmonics(vectors, lmax)
+
+    def theirs():
+        x = vectors[:, TO_E3NN]
+        return o3.spherical_harmonics(degrees, x, True, "component")
 
     alternate(
         benchmark,
         f"spherical harmonics, 20000 vectors, lmax {lmax}",
-        ours=forward_and_backward(
-            lambda x: ops.spherical_harmonics(x, lmax), vectors
-        ),
-        e3nn=forward_and_backward(theirs, vectors),
+        ours=program_of(ours, [vectors]),
+        e3nn=program_of(theirs, [vectors]),
     )
 
 
+@FORWARD_OR_BOTH
+@pytest.mark.parametrize(
+    "irreps, num_edges",
+    [(FOURTH, 800), (FOURTH, 5000), (FOURTH, 20000), (SIXTH, 800)]
+    + [(SIXTH, 5000), (SIXTH, 20000)],
+    ids=lambda x: x if isinstance(x, int) else f"l{Irreps(x).lmax}",
+)
+def test_mixing_convolution(benchmark, irreps, num_edges, backward):
+    """The product of the network: [n_i | n_j | e_ij] with the direction."""
+    programs = mixing_convolution(irreps, num_edges, backward)
+    if (irreps, num_edges, backward) == (SIXTH, 20000, True):
+        pytest.skip("e3nn to l = 6 takes 8 GB for gradients at 20000 bonds")
+    # Where e3nn needs more than ten seconds, one round.
+    is_long = num_edges * (1 + backward) * (5 if irreps == SIXTH else 1) > 12000
+    alternate(
+        benchmark,
+        f"mixing convolution, {irreps}, {num_edges} bonds, "
+        f"{'forward and backward' if backward else 'forward'}",
+        rounds=1 if is_long else 5,
+        **programs,
+        **mixing_e3nn(irreps, num_edges, backward),
+    )
+
+
+@FORWARD_OR_BOTH
 @pytest.mark.parametrize(
     "irreps, lmax, num_atoms, num_neighbors",
-    [(LOW, 2, 500, 20), (LOW, 3, 72, 30), (HIGH, 4, 72, 44)],
+    [(LOW, 2, 500, 20), (LOW, 3, 72, 30), (FOURTH, 4, 72, 44)],
 )
 def test_channelwise_convolution(
-    benchmark, torch, o3, irreps, lmax, num_atoms, num_neighbors
+    benchmark, irreps, lmax, num_atoms, num_neighbors, backward
 ):
+    """Beside a product of each edge whose messages are then added up."""
     kept = irreps if lmax != 3 else None
     paths = ProductPaths.channelwise(irreps, harmonics_to(lmax), kept)
     size = num_atoms, num_neighbors
-    neighbors, reverse_edge = ring(torch, *size)
+    neighbors, reverse_edge, _ = ring(*size)
     receivers = torch.arange(num_atoms).repeat_interleave(num_neighbors)
-    inputs = [
-        torch.randn(num_atoms, paths.irreps_in1.dim, requires_grad=True),
-        torch.randn(*size, paths.irreps_in2.dim, requires_grad=True),
-        torch.randn(*size, paths.num_weights, requires_grad=True),
+    inputs = x, y, w = [
+        torch.randn(num_atoms, paths.irreps_in1.dim),
+        torch.randn(*size, paths.irreps_in2.dim),
+        torch.randn(*size, paths.num_weights),
     ]
+    for tensor in inputs:
+        tensor.requires_grad_(backward)
 
-    def ours(x, y, w):
+    def ours():
         return ops.channelwise_convolution(
-            x, y, w, neighbors, reverse_edge, paths
+            *inputs, neighbors, reverse_edge, paths
         )
 
     def gather_and_scatter(product):
-        def convolve(x, y, w):
+        def convolve():
             messages = product(
                 x[neighbors.ravel()], y.flatten(0, 1), w.flatten(0, 1)
             )
@@ -125,10 +141,11 @@ def test_channelwise_convolution(
     alternate(
         benchmark,
         f"channel-wise convolution, {irreps}, lmax {lmax}, "
-        f"{num_atoms} atoms, {num_neighbors} neighbours",
-        ours=forward_and_backward(ours, *inputs),
+        f"{num_atoms} atoms, {num_neighbors} neighbours, "
+        f"{'forward and backward' if backward else 'forward'}",
+        ours=program_of(ours, inputs, backward),
         **{
-            name: forward_and_backward(gather_and_scatter(product), *inputs)
+            name: program_of(gather_and_scatter(product), inputs, backward)
             for name, product in peers.items()
             if product is not None
         },
@@ -140,7 +157,8 @@ def cuequivariance(paths):
     try:
         import cuequivariance as cue
         import cuequivariance_torch as cuet
-    except ImportError:
+    except ImportError as error:
+        print(f"\nwithout cuEquivariance: {error}")
         return None
     irreps1, irreps2, irreps_out = (
         cue.Irreps("O3", str(irreps).replace("+", " + "))
@@ -157,48 +175,87 @@ def cuequivariance(paths):
     )
 
 
-def test_so2_convolution(benchmark, torch, o3):
+@pytest.mark.parametrize(
+    "title, program, sizes",
+    [
+        (
+            f"mixing convolution, {FOURTH}",
+            "mixing_convolution(FOURTH, {}, True)['ours']",
+            (800, 2000, 5000, 10000, 20000),
+        ),
+        (
+            f"channel-wise convolution, {LOW}, lmax 2",
+            "channelwise({})['ours']",
+            (800, 2000, 5000, 10000, 20000),
+        ),
+        (
+            f"mixing convolution by e3nn, {FOURTH}",
+            "mixing_e3nn(FOURTH, {}, True)['e3nn']",
+            (800, 2000, 5000),
+        ),
+    ],
+    ids=["mixing", "channelwise", "e3nn"],
+)
+def test_cost_of_an_edge(benchmark, title, program, sizes):
+    """Time and peak memory, forward and backward, grow as the edges do."""
+    found = {}
+
+    def one_round():
+        for n in sizes:
+            found[n] = measure(program.format(n))
+
+    benchmark.pedantic(one_round, rounds=1)
+    print(f"\n{title}, forward and backward")
+    for n, result in found.items():
+        microseconds = 1e6 * result["seconds"] / n
+        size = 1e-3 * result["bytes"] / n
+        benchmark.extra_info[str(n)] = [microseconds, size]
+        print(
+            f"  {n:6d} edges {microseconds:8.1f} CPU us / edge"
+            f" {size:8.1f} kB / edge"
+        )
+
+
+def test_so2_convolution(benchmark):
     """With the kernels of a full product, and that product by e3nn."""
     lmax, size = 4, (36, 44)
-    paths = ProductPaths.fully_connected(HIGH, harmonics_to(lmax), HIGH)
-    neighbors, reverse_edge = ring(torch, *size)
-    vectors = torch.randn(*size, 3)
-    vectors = vectors - vectors.reshape(-1, 3)[reverse_edge]
+    paths = ProductPaths.fully_connected(FOURTH, harmonics_to(lmax), FOURTH)
+    neighbors, reverse_edge, vectors = ring(*size)
     wigner = ops.wigner_d(ops.bond_frames(vectors), lmax)
     harmonics = ops.spherical_harmonics(vectors, lmax)
-    inputs = [
-        torch.randn(size[0], Irreps(HIGH).dim, requires_grad=True),
+    inputs = x, weights = [
+        torch.randn(size[0], Irreps(FOURTH).dim, requires_grad=True),
         torch.randn(paths.num_weights, requires_grad=True),
     ]
 
-    def ours(x, weights):
+    def ours():
         kernels = ops.so2_kernels(weights, paths)
         return ops.so2_convolution(
-            x, wigner, kernels, neighbors, HIGH, HIGH, None, reverse_edge
+            x, wigner, kernels, neighbors, FOURTH, FOURTH, None, reverse_edge
         )
 
-    def full(x, weights):
+    def full():
         product = ops.tensor_product(x[neighbors], harmonics, weights, paths)
         return product.sum(1)
 
     theirs = o3.FullyConnectedTensorProduct(
-        HIGH, harmonics_to(lmax), HIGH, internal_weights=False
+        FOURTH, harmonics_to(lmax), FOURTH, internal_weights=False
     )
 
-    def gathered(x, weights):
+    def gathered():
         return theirs(x[neighbors], harmonics, weights).sum(1)
 
     alternate(
         benchmark,
-        f"fully connected convolution, {HIGH}, lmax {lmax}, 1584 edges",
-        frame=forward_and_backward(ours, *inputs),
-        tensor_product=forward_and_backward(full, *inputs),
-        e3nn=forward_and_backward(gathered, *inputs),
+        f"fully connected convolution, {FOURTH}, lmax {lmax}, 1584 edges",
+        frame=program_of(ours, inputs),
+        tensor_product=program_of(full, inputs),
+        e3nn=program_of(gathered, inputs),
     )
 
 
 @pytest.mark.parametrize("correlation", [2, 3])
-def test_symmetric_contraction(benchmark, torch, o3, correlation):
+def test_symmetric_contraction(benchmark, correlation):
     """Beside the same orders by full tensors, contracted factor by factor."""
     irreps, single = Irreps(LOW), Irreps("0e + 1o + 2e")
     counts = count_symmetric_paths(irreps, irreps, correlation)
@@ -214,8 +271,8 @@ def test_symmetric_contraction(benchmark, torch, o3, correlation):
         for _, irrep in irreps
     ]
 
-    def by_factors(x, weights):
-        x = x.reshape(len(x), single.dim, -1)
+    def by_factors():
+        x = features.reshape(len(features), single.dim, -1)
         results, start = [], 0
         for orders in tensors:
             total, stop = None, start + sum(map(len, orders))
@@ -230,20 +287,20 @@ def test_symmetric_contraction(benchmark, torch, o3, correlation):
             results.append(total.swapaxes(1, 2).flatten(1))
         return torch.cat(results, dim=1)
 
-    inputs = [
+    inputs = features, weights = [
         torch.randn(72, irreps.dim, requires_grad=True),
         torch.randn(num_paths, 64, requires_grad=True),
     ]
 
-    def ours(x, weights):
-        return ops.symmetric_contraction(x, weights, LOW, LOW, correlation)
+    def ours():
+        return ops.symmetric_contraction(*inputs, LOW, LOW, correlation)
 
     np.testing.assert_allclose(
-        *(f(*inputs).detach().numpy() for f in (ours, by_factors)), atol=1e-3
+        *(f().detach().numpy() for f in (ours, by_factors)), atol=1e-3
     )
     alternate(
         benchmark,
         f"symmetric contraction, {LOW}, order {correlation}, 72 atoms",
-        ours=forward_and_backward(ours, *inputs),
-        by_factors=forward_and_backward(by_factors, *inputs),
+        ours=program_of(ours, inputs),
+        by_factors=program_of(by_factors, inputs),
     )
