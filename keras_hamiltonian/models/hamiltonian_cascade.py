@@ -36,6 +36,8 @@ class HamiltonianCascade(Stage):
     Reference: Yin et al., arXiv 2401.00744.
     """
 
+    _own_provenance = None
+
     def __init__(self, stage, refinement, name="hamiltonian_cascade"):
         for key in ("basis", "reaches", "spin"):
             ours, theirs = stage.arguments[key], refinement.arguments[key]
@@ -60,6 +62,15 @@ class HamiltonianCascade(Stage):
     def overlap(self):
         """`TwoCentreOverlap` of the first stage, or `None`."""
         return self.stage.overlap
+
+    @property
+    def provenance(self):
+        """Where the cascade comes from; unless set, that of the first stage."""
+        return self._own_provenance or self.stage.provenance
+
+    @provenance.setter
+    def provenance(self, value):
+        self._own_provenance = value
 
     def features(self, dataset):
         """The data set with the first stage's features, computed once.

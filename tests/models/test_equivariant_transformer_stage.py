@@ -135,6 +135,7 @@ def test_training_lowers_the_residual_and_leaves_the_first_stage(
         np.testing.assert_allclose(alone[name], blocks, atol=1e-5)
         np.testing.assert_array_equal(again[name], blocks)
     assert loaded.overlap is not None
+    assert loaded.provenance == stage.provenance is not None
 
 
 def test_stages_of_different_bases_do_not_fit(store):
