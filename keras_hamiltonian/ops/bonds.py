@@ -133,7 +133,7 @@ def reverse_bonds(bonds, irreps, reverse_edge):
         shape = backend.shape(x)
         flat = backend.reshape(x, (-1, x.shape[2] * x.shape[3]))
         sign = backend.constant(signs[kind], x)
-        flat = backend.exchange_rows(flat, positions) * sign
+        flat = backend.exchange_rows(flat, positions, sign)
         result[kind] = backend.reshape(flat, shape)
     return result
 

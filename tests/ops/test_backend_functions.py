@@ -120,17 +120,28 @@ def test_exchange_of_rows():
     partners = keras.ops.convert_to_tensor([1, 0, 2, 3], dtype="int32")
     found = numpy(backend.exchange_rows(tensor(x), partners))
     np.testing.assert_array_equal(found, x[[1, 0, 2, 3]])
+    factors = tensor([-1.0, 2.0])
+    found = numpy(backend.exchange_rows(tensor(x), partners, factors))
+    np.testing.assert_array_equal(found, x[[1, 0, 2, 3]] * [-1, 2])
 
 
 @pytest.mark.skipif(
     keras.config.backend() != "torch", reason="written for torch alone"
 )
-def test_gradients_of_exchange_of_rows():
+@pytest.mark.parametrize("name", ["exchange", "factors", "rms_1", "rms_2"])
+def test_first_and_second_gradients(name):
     import torch
 
-    x = torch.randn(4, 2, dtype=torch.float64, requires_grad=True)
     partners = torch.tensor([1, 0, 2, 3])
-    torch.autograd.gradcheck(lambda x: backend.exchange_rows(x, partners), x)
-    torch.autograd.gradgradcheck(
-        lambda x: backend.exchange_rows(x * x, partners), x
-    )
+    factors = torch.tensor([-1.0, 2.0, 0.5, 1.0, 3.0, -2.0]).double()
+    function = {
+        "exchange": lambda x: backend.exchange_rows(x.flatten(1), partners),
+        "factors": lambda x: backend.exchange_rows(
+            x.flatten(1), partners, factors
+        ),
+        "rms_1": lambda x: backend.rms_normalize(x, 0.1, num_axes=1),
+        "rms_2": lambda x: backend.rms_normalize(x, 0.1, num_axes=2),
+    }[name]
+    x = torch.randn(4, 2, 3, dtype=torch.float64, requires_grad=True)
+    torch.autograd.gradcheck(function, x)
+    torch.autograd.gradgradcheck(lambda x: function(x * x), x)

@@ -111,15 +111,17 @@ def split(x, sizes, axis):
     return keras.ops.split(x, np.cumsum(sizes)[:-1].tolist(), axis=axis)
 
 
-def exchange_rows(x, partners):
-    """Rows in the order of their partners.
+def exchange_rows(x, partners, factors=None):
+    """Rows in the order of their partners, times factors.
 
     Args:
         x: `(E, size)` tensor.
         partners: `(E,)` int tensor, its own inverse: the partner of a row's
             partner is the row.
+        factors: `(size,)` tensor without a gradient, or `None`.
     """
-    return take(x, partners, axis=0)
+    taken = take(x, partners, axis=0)
+    return taken if factors is None else taken * factors
 
 
 def rms_normalize(x, epsilon, num_axes):

@@ -1,5 +1,7 @@
 """The same functions called straight from torch; see `reference`."""
 
+import math
+
 import torch
 
 abs = torch.abs
@@ -72,8 +74,8 @@ def sum_of_products(xs, kernels, bias=None):
     return total.reshape(*xs[0].shape[:-1], total.shape[-1])
 
 
-def exchange_rows(x, partners):
-    return _ExchangeRows.apply(x, partners.long())
+def exchange_rows(x, partners, factors=None):
+    return _ExchangeRows.apply(x, partners.long(), factors)
 
 
 def layer_normalize(x, epsilon):
@@ -81,18 +83,50 @@ def layer_normalize(x, epsilon):
 
 
 def rms_normalize(x, epsilon, num_axes):
-    return torch.nn.functional.rms_norm(x, x.shape[-num_axes:], eps=epsilon)
+    if x.is_cuda:  # one kernel there, a chain of them on CPUs
+        shape = x.shape[-num_axes:]
+        return torch.nn.functional.rms_norm(x, shape, eps=epsilon)
+    return _RMSNormalize.apply(x, epsilon, num_axes)[0]
 
 
 class _ExchangeRows(torch.autograd.Function):
     """The gradient of an exchange is the same exchange; torch would scatter."""
 
     @staticmethod
-    def forward(ctx, x, partners):
-        ctx.save_for_backward(partners)
-        return torch.index_select(x, 0, partners)
+    def forward(ctx, x, partners, factors):
+        ctx.save_for_backward(partners, factors)
+        taken = torch.index_select(x, 0, partners)
+        return taken if factors is None else taken.mul_(factors)
 
     @staticmethod
     def backward(ctx, gradient):
-        (partners,) = ctx.saved_tensors
-        return _ExchangeRows.apply(gradient, partners), None
+        return _ExchangeRows.apply(gradient, *ctx.saved_tensors), None, None
+
+
+class _RMSNormalize(torch.autograd.Function):
+    """Returns the scale, too: the gradient is made of both results."""
+
+    @staticmethod
+    def forward(ctx, x, epsilon, num_axes):
+        axes = tuple(range(-num_axes, 0))
+        norm = torch.linalg.vector_norm(x, dim=axes, keepdim=True)
+        size = math.prod(x.shape[-num_axes:])
+        scale = torch.rsqrt(norm * norm * (1 / size) + epsilon)
+        normalized = x * scale
+        ctx.save_for_backward(normalized, scale)
+        ctx.set_materialize_grads(False)
+        ctx.axes, ctx.size = axes, size
+        return normalized, scale
+
+    @staticmethod
+    def backward(ctx, gradient, gradient_of_scale):
+        normalized, scale = ctx.saved_tensors
+        along = 0.0
+        if gradient is not None:
+            along = torch.sum(gradient * normalized, ctx.axes, keepdim=True)
+        if gradient_of_scale is not None:
+            along = along + gradient_of_scale * scale
+        along = along * (-1 / ctx.size)
+        if gradient is None:
+            return normalized * along * scale, None, None
+        return torch.addcmul(gradient, normalized, along) * scale, None, None
