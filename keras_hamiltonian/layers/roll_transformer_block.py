@@ -7,9 +7,9 @@ from keras_hamiltonian.irreps.bond import bond_dim
 from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.layers.bond_attention import BondAttention
 from keras_hamiltonian.layers.bond_ends import BondEnds
+from keras_hamiltonian.layers.bond_norm import BondNorm
 from keras_hamiltonian.layers.equivariant_linear import EquivariantLinear
 from keras_hamiltonian.layers.equivariant_norm import EquivariantNorm
-from keras_hamiltonian.layers.bond_norm import BondNorm
 from keras_hamiltonian.layers.roll_network import RollNetwork
 
 

@@ -4,8 +4,8 @@ import keras
 
 from keras_hamiltonian.irreps.bond import bond_dim
 from keras_hamiltonian.ops import backend
-from keras_hamiltonian.ops.bonds import so2_linear
 from keras_hamiltonian.ops.bonds import split_channels
+from keras_hamiltonian.ops.so2_linear import so2_linear
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")

@@ -11,9 +11,7 @@ from keras_hamiltonian.layers.bond_envelope import BondEnvelope
 from keras_hamiltonian.layers.bond_lengths import BondLengths
 from keras_hamiltonian.layers.feature_frames import FeatureFrames
 from keras_hamiltonian.layers.radial_features import RadialFeatures
-from keras_hamiltonian.layers.roll_transformer_block import (
-    RollTransformerBlock,
-)
+from keras_hamiltonian.layers.roll_transformer_block import RollTransformerBlock
 from keras_hamiltonian.layers.two_centre_baseline import TwoCentreBaseline
 from keras_hamiltonian.models.refinement_stage import RefinementStage
 from keras_hamiltonian.models.refinement_stage import refinement_inputs

@@ -7,9 +7,7 @@ import keras
 # Imported to register the classes that a file may name.
 from keras_hamiltonian.losses import block_errors  # noqa: F401
 from keras_hamiltonian.models import equivariant_stage  # noqa: F401
-from keras_hamiltonian.models import (  # noqa: F401
-    equivariant_transformer_stage,
-)
+from keras_hamiltonian.models import equivariant_transformer_stage  # noqa: F401
 from keras_hamiltonian.models import hamiltonian_cascade  # noqa: F401
 from keras_hamiltonian.models import transformer_stage  # noqa: F401
 from keras_hamiltonian.models.stage import Stage

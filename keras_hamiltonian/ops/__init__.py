@@ -7,7 +7,6 @@ See README.md in this folder for the mathematics and for which is for what.
 # importing the file later would put the file in the place of the function.
 from keras_hamiltonian.ops.bonds import reverse_bonds
 from keras_hamiltonian.ops.bonds import rotate_into_bonds
-from keras_hamiltonian.ops.bonds import so2_linear
 from keras_hamiltonian.ops.bonds import sum_over_bonds
 from keras_hamiltonian.ops.channelwise_convolution import (
     channelwise_convolution,
@@ -15,6 +14,7 @@ from keras_hamiltonian.ops.channelwise_convolution import (
 from keras_hamiltonian.ops.rotate_irreps import rotate_irreps
 from keras_hamiltonian.ops.so2_convolution import so2_convolution
 from keras_hamiltonian.ops.so2_kernels import so2_kernels
+from keras_hamiltonian.ops.so2_linear import so2_linear
 from keras_hamiltonian.ops.spherical_harmonics import spherical_harmonics
 from keras_hamiltonian.ops.splines import cubic_splines
 from keras_hamiltonian.ops.symmetric_contraction import symmetric_contraction

@@ -238,34 +238,3 @@ def _turn_out(rows, mul, irrep, wigner, num_atoms, num_neighbors):
     x = backend.reshape(x, (num_atoms, num_neighbors * num_rows, mul))
     turned = backend.swapaxes(matrix, 1, 2) @ x
     return backend.reshape(turned, (num_atoms, irrep.dim * mul))
-
-
-def so2_linear(inputs, kernels, bias=None):
-    """Mixes the channels of each kind: all that the bond's symmetry allows.
-
-    For pairs the same matrix acts on both partners; with the partner order of
-    unnatural parity (see `frame_rows`) this holds between all parities. It is
-    the tensor product with the spherical harmonics of the bond, up to a change
-    of parameters.
-
-    Args:
-        inputs: list of bond features, whose channels are taken one after the
-            other.
-        kernels: dict from kind to a list of `(channels_in, channels_out)`
-            tensors, one per input, `None` where an input lacks the kind.
-        bias: `(channels_out,)` tensor, added to `"0+"`.
-
-    Returns:
-        Bond features.
-    """
-    result = {}
-    for kind, kernel_list in kernels.items():
-        given = [
-            (bonds[kind], kernel)
-            for bonds, kernel in zip(inputs, kernel_list)
-            if kernel is not None
-        ]
-        result[kind] = backend.sum_of_products(
-            *zip(*given), bias if kind == "0+" else None
-        )
-    return result

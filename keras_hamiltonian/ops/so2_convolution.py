@@ -7,10 +7,10 @@ from keras_hamiltonian.irreps.so2_coupling import terms_of_kinds
 from keras_hamiltonian.ops import backend
 from keras_hamiltonian.ops.bonds import reverse_bonds
 from keras_hamiltonian.ops.bonds import rotate_into_bonds
-from keras_hamiltonian.ops.bonds import so2_linear
 from keras_hamiltonian.ops.bonds import split_channels
 from keras_hamiltonian.ops.bonds import sum_over_bonds
 from keras_hamiltonian.ops.so2_kernels import kernel_shapes
+from keras_hamiltonian.ops.so2_linear import so2_linear
 from keras_hamiltonian.ops.symbolic import is_symbolic
 from keras_hamiltonian.ops.tensor_product import check_size
 

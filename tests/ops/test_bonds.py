@@ -14,8 +14,8 @@ from keras_hamiltonian.irreps.bond import frame_rows
 from keras_hamiltonian.irreps.bond import irrep_kinds
 from keras_hamiltonian.ops.bonds import reverse_bonds
 from keras_hamiltonian.ops.bonds import rotate_into_bonds
-from keras_hamiltonian.ops.bonds import so2_linear
 from keras_hamiltonian.ops.bonds import sum_over_bonds
+from keras_hamiltonian.ops.so2_linear import so2_linear
 from keras_hamiltonian.ops.wigner_d import wigner_d
 
 # Both parities, several channels, a degree that is missing.
