@@ -77,11 +77,11 @@ def test_spherical_harmonics(benchmark, lmax):
 )
 def test_mixing_convolution(benchmark, irreps, num_edges, backward):
     """The product of the network: [n_i | n_j | e_ij] with the direction."""
-    programs = mixing_convolution(irreps, num_edges, backward)
     if (irreps, num_edges, backward) == (SIXTH, 20000, True):
         pytest.skip("e3nn to l = 6 takes 8 GB for gradients at 20000 bonds")
     # Where e3nn needs more than ten seconds, one round.
     is_long = num_edges * (1 + backward) * (5 if irreps == SIXTH else 1) > 12000
+    programs = mixing_convolution(irreps, num_edges, backward)
     alternate(
         benchmark,
         f"mixing convolution, {irreps}, {num_edges} bonds, "
