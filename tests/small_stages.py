@@ -10,12 +10,12 @@ SMALL = {
 }
 
 
-def small_stage(store, num_structures=2):
+def small_stage(store, num_structures=2, **options):
     """A stage with baseline, overlap and provenance, not trained."""
     known = [store[k] for k in range(min(num_structures, len(store)))]
     reaches = kh.physics.estimate_reaches(store)
     stage = kh.models.EquivariantStage(
-        store.basis.to_dict(), reaches, spin=store.spin, **SMALL
+        store.basis.to_dict(), reaches, spin=store.spin, **SMALL, **options
     )
     stage.adapt(kh.HamiltonianDataset(known))
     stage.overlap = kh.physics.TwoCentreOverlap.fit(known, reaches)

@@ -19,9 +19,9 @@ class RollNetwork(keras.layers.Layer):
     a third one follows, with a factor from the bond's length and elements,
     and the result goes back to coefficients. In contrast to a gate all
     degrees act on all others. A product of two functions has components to
-    `2 * mmax`, which `3 * mmax + 1` angles tell apart: no other non-linear
-    function of the angle commutes with the roll exactly. Scalars pass SiLU on
-    the way in.
+    `2 * mmax`; `3 * mmax + 1` angles keep those beyond `mmax` out of the
+    result, so the layer commutes with the roll exactly. A function such as
+    SiLU has components without end; only the scalars pass it, on the way in.
 
     Pairs of both parities turn and reflect alike, so mirror symmetry holds
     too. Pseudoscalars (`"0-"`) are functions of no angle and are left out.

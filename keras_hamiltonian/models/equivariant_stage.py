@@ -175,7 +175,7 @@ class EquivariantStage(Stage):
             `wigner` `(N, M, size)` (see `PackWigner`), whose frames those of
             the bonds are; `baseline_onsite` and `baseline_hopping`, eV.
         """
-        own = {"dtype": self.dtype_policy}
+        own = {"dtype": self.arguments["dtype"]}
         outputs = {f"baseline_{k}": x for k, x in self.output.items()}
         for k, (irreps, atoms, bonds) in enumerate(self._features.groups, 1):
             outputs[f"atoms_{k}"] = atoms

@@ -47,6 +47,8 @@ class EquivariantTransformerStage(RefinementStage):
 
     Inputs: see `refinement_inputs`.
     Outputs: refined `"onsite"` and `"hopping"` blocks, eV.
+    Raises: `ValueError` if the first stage has fewer groups, or Wigner
+        matrices of lower degree, than are asked for.
     """
 
     def __init__(
@@ -71,7 +73,10 @@ class EquivariantTransformerStage(RefinementStage):
         reach = [float(reaches[symbol]) for symbol in table.symbols]
         layout = BlockLayout(table, spin)
         num_species = len(table.symbols)
+        irreps = str(Irreps(irreps).regrouped())
+        feature_irreps = [str(i) for i in feature_irreps]
         mmax = max(Irreps(irreps).lmax, layout.lmax)
+        _check(feature_irreps, feature_lmax, groups, mmax)
         own = {"dtype": dtype}
 
         # === Geometry ===
@@ -170,14 +175,29 @@ class EquivariantTransformerStage(RefinementStage):
             "basis": table.to_dict(),
             "reaches": {s: float(reaches[s]) for s in table.symbols},
             "spin": spin,
-            "feature_irreps": [str(i) for i in feature_irreps],
+            "feature_irreps": feature_irreps,
             "feature_lmax": feature_lmax,
             "channels": channels,
             "hidden": hidden,
-            "irreps": str(irreps),
+            "irreps": irreps,
             "num_blocks": num_blocks,
             "num_heads": num_heads,
             "num_gaussians": num_gaussians,
             "groups": groups,
             "dtype": dtype,
         }
+
+
+def _check(feature_irreps, feature_lmax, groups, mmax):
+    if not 1 <= groups <= len(feature_irreps):
+        raise ValueError(
+            "`groups` of the first stage are at least one and at most what it "
+            f"has. Received: groups={groups}, {len(feature_irreps)} "
+            "`feature_irreps`. `for_stage` fills these in."
+        )
+    if mmax > feature_lmax:
+        raise ValueError(
+            f"`irreps` and blocks go to degree {mmax}, the Wigner matrices of "
+            f"the first stage to {feature_lmax}. Take lower `irreps`, or a "
+            "first stage with higher ones."
+        )

@@ -24,7 +24,8 @@ class HamiltonianCascade(Stage):
 
     `cascade.fit(dataset)` does the same from the atoms, first stage included.
     For a joint fine-tune set `cascade.stage.trainable = True` before
-    `compile`.
+    `compile`; a file does not remember it. Features kept in a `StageFeatures`
+    are then those of before.
 
     Args:
         stage: `EquivariantStage`.
@@ -47,7 +48,7 @@ class HamiltonianCascade(Stage):
                     f"the first, {theirs} in the second. Make the second one "
                     f"with `{type(refinement).__name__}.for_stage(stage)`."
                 )
-        inputs = graph_inputs(stage.dtype_policy.compute_dtype)
+        inputs = graph_inputs(stage.arguments["dtype"])
         features = stage.feature_model()(inputs)
         outputs = refinement({**inputs, **features})
         super().__init__(inputs, outputs, name=name)
@@ -62,6 +63,10 @@ class HamiltonianCascade(Stage):
     def overlap(self):
         """`TwoCentreOverlap` of the first stage, or `None`."""
         return self.stage.overlap
+
+    @overlap.setter
+    def overlap(self, value):
+        self.stage.overlap = value
 
     @property
     def provenance(self):

@@ -26,7 +26,8 @@ def average_over_rotations(model, inputs, num_rotations, seed=0):
 
     Returns:
         Two dicts of `"onsite"` and `"hopping"`, float64 arrays in eV: the mean
-        and the standard deviation of every element.
+        and the standard deviation of every element. JAX, unless told
+        otherwise, turns the blocks back in float32.
 
     Raises:
         ValueError: for less than one rotation.
@@ -127,4 +128,4 @@ def _turned_blocks(blocks, rotation, shells, spin):
         shells,
         spin,
     )
-    return keras.ops.convert_to_numpy(turned)
+    return keras.ops.convert_to_numpy(turned).astype(np.float64)

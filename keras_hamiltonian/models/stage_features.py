@@ -15,8 +15,9 @@ class StageFeatures(keras.utils.PyDataset):
         dataset: `HamiltonianDataset`. With `shuffle` and several structures per
             batch the batches change, and so their features are made anew in
             every epoch.
-        cache: bool. Whether features stay in memory. One bond takes about 4
-            kB for every group of the stage with DeepH-E3's irreps.
+        cache: bool. Whether features stay in memory, as they were when first
+            asked for. One bond takes about 2 kB for every group of a stage
+            with DeepH-E3's irreps.
         **kwargs: `workers`, ... of `keras.utils.PyDataset`.
 
     Each item is that of the data set, the inputs with the outputs of
@@ -41,7 +42,8 @@ class StageFeatures(keras.utils.PyDataset):
     def on_epoch_end(self):
         """Draws the order of the next epoch."""
         self.dataset.on_epoch_end()
-        if self._cache is not None and self.dataset.batch_size > 1:
+        changes = self.dataset.shuffle and self.dataset.batch_size > 1
+        if self._cache is not None and changes:
             self._cache.clear()
 
     def _features(self, position, inputs):
@@ -60,10 +62,18 @@ class Residuals(keras.utils.PyDataset):
 
     Args:
         features: `StageFeatures`.
+
+    Raises:
+        ValueError: if the structures have no Hamiltonian.
     """
 
     def __init__(self, features, **kwargs):
         super().__init__(**kwargs)
+        if not features.dataset.has_targets:
+            raise ValueError(
+                "There is nothing to fit to: the structures of the data set "
+                "have no Hamiltonian. Give those that a calculation has."
+            )
         self.features = features
 
     def __len__(self):

@@ -153,6 +153,9 @@ class TransformerStage(RefinementStage):
                 known |= CrystalFeatures(irreps, name=f"features_{k}", **own)(
                     inputs[f"atoms_{k}"], inputs[f"bonds_{k}"], frames
                 )
+                for name, weight in (("atoms", alpha), ("bonds", beta)):
+                    if not weight:
+                        del known[name]
             for b in range(1, num_blocks + 1):
                 updated = TransformerBlock(
                     alpha,

@@ -1,7 +1,7 @@
 """Features of atoms seen from their bonds, and back: the edge-frame product.
 
 In the frame of a bond the tensor product with its spherical harmonics is one
-matrix product for each |m| (METHOD: edge frame; Passaro & Zitnick 2023). Bond
+matrix product for each |m| (Passaro & Zitnick 2023). Bond
 features are dicts from kind (`"0+"`, `"0-"`, `"1"`, `"2"`, ...; see
 `keras_hamiltonian.irreps.bond`) to `(N, M, d, channels)` tensors, d being 1
 for `"0±"` and 2 otherwise.

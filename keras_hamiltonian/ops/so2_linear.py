@@ -25,9 +25,6 @@ def so2_linear(inputs, kernels, bias=None):
     Returns:
         Bond features: dict of `(N, M, d, channels_out)` tensors.
 
-    Raises:
-        ValueError: if a kernel does not fit its input.
-
     Example:
 
     >>> bonds = {"0+": keras.ops.ones((5, 7, 1, 8)),
@@ -40,7 +37,7 @@ def so2_linear(inputs, kernels, bias=None):
     """
     # The first tensors stand for all: this runs in every layer of a network.
     if is_symbolic(*inputs[0].values()) or any(
-        is_symbolic(kernel) for kernel in next(iter(kernels.values()))
+        is_symbolic(kernel) for kernel in next(iter(kernels.values()), ())
     ):
         return SO2Linear()(inputs, kernels, bias)
     return _mix(inputs, kernels, bias)

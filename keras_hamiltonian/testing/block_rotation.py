@@ -36,7 +36,7 @@ def spin_matrix(rotation):
 
 
 def rotate_blocks(blocks, shells, rotation, spin="none"):
-    """Turns blocks as METHOD's formula says: `D(Q) H D(Q)^†`.
+    """Turns blocks: `D(Q) H D(Q)^†`.
 
     With spin, `D^{1/2}` stands on both sides as well. Complex arithmetic on
     whole blocks, so that it can check the layers, which use real parts.

@@ -66,11 +66,11 @@ def skewed(store, stage):
 
 
 @on_torch
-def test_symmetry_is_exact(store):
+@pytest.mark.parametrize("irreps", [SMALL["irreps"], "2x1o + 8x0e + 2x1o + 2e"])
+def test_symmetry_is_exact(store, irreps):
     stage = small_stage(store)
-    cascade = kh.models.HamiltonianCascade(
-        stage, randomized(refinement_of(stage), 0.3)
-    )
+    refinement = refinement_of(stage, irreps=irreps)
+    cascade = kh.models.HamiltonianCascade(stage, randomized(refinement, 0.3))
     inputs = skewed(store, stage)
     assert_blocks_equivariant(
         cascade.predict_on_batch,
@@ -136,6 +136,41 @@ def test_training_lowers_the_residual_and_leaves_the_first_stage(
         np.testing.assert_array_equal(again[name], blocks)
     assert loaded.overlap is not None
     assert loaded.provenance == stage.provenance is not None
+
+
+@on_torch
+def test_double_precision_all_the_way(data_folder):
+    store = kh.HamiltonianStore(data_folder / "reference_graphene.h5")
+    stage = small_stage(store, dtype="float64")
+    cascade = kh.models.HamiltonianCascade(
+        stage, randomized(refinement_of(stage, dtype="float64"), 0.3)
+    )
+    assert_blocks_equivariant(
+        cascade.predict_on_batch,
+        skewed(store, stage),
+        store.basis.table_shells,
+        store.spin,
+        tolerance=1e-10,
+    )
+
+
+def test_what_the_first_stage_lacks_is_named(data_folder):
+    store = kh.HamiltonianStore(data_folder / "reference_graphene.h5")
+    stage = small_stage(store)
+    with pytest.raises(ValueError, match="groups=9"):
+        refinement_of(stage, groups=9)
+    with pytest.raises(ValueError, match="go to degree 7.*to 4"):
+        refinement_of(stage, irreps="4x0e + 1x7o")
+
+
+def test_nothing_to_fit_to(data_folder):
+    store = kh.HamiltonianStore(data_folder / "reference_graphene.h5")
+    stage = small_stage(store)
+    bare = kh.Calculation(store[0].atoms, store.basis)
+    dataset = kh.HamiltonianDataset([bare], reaches=stage.reaches)
+    refinement = refinement_of(stage)
+    with pytest.raises(ValueError, match="have no Hamiltonian"):
+        refinement.adapt(kh.models.StageFeatures(stage, dataset))
 
 
 def test_stages_of_different_bases_do_not_fit(store):

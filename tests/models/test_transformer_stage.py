@@ -271,6 +271,16 @@ def test_ablations(stage, features, arguments):
     model.adapt(features)
     losses = compiled(model).fit(features, epochs=9, verbose=0).history["loss"]
     assert losses[-1] < losses[0]
+    # What is left out has no influence, what is not has.
+    randomized(model)
+    found = numpy(model.predict_on_batch(inputs))["onsite"]
+    random = np.random.default_rng(0)
+    for name, weight in (("atoms_1", "alpha"), ("bonds_1", "beta")):
+        noise = random.normal(size=inputs[name].shape).astype("float32")
+        other = {**inputs, name: inputs[name] + noise}
+        changed = numpy(model.predict_on_batch(other))["onsite"]
+        is_used = arguments.get(weight, 0.5) != 0
+        assert (np.abs(changed - found).max() > 1e-6) == is_used
 
 
 @on_torch

@@ -78,6 +78,10 @@ def test_it_commutes_with_the_roll(kernels):
     )
 
 
+def test_nothing_in_common_gives_nothing(inputs):
+    assert ops.so2_linear(inputs, {}) == {}
+
+
 def test_node_of_a_graph(inputs, kernels):
     x = inputs[0]["1"]
 
