@@ -30,6 +30,30 @@ class BlockCorrection(keras.layers.Layer):
         reverse_edge: `(N, M)` int.
 
     Output: a dict of `"onsite"` and `"hopping"`, Hermitian, eV.
+
+    Example, a crystal of one atom with two neighbours, one s shell:
+
+    >>> layer = BlockCorrection({"H": "1s"}, ["4x0e"], ["4x0e + 2x1o"])
+    >>> known = {
+    ...     "onsite_mean": {"scalar": keras.ops.zeros((1, 1))},
+    ...     "onsite_scale": {"scalar": keras.ops.ones((1, 1))},
+    ...     "hopping_mean": {"scalar": keras.ops.zeros((1, 2, 1))},
+    ...     "hopping_scale": {"scalar": keras.ops.ones((1, 2, 1))},
+    ... }
+    >>> bonds = {
+    ...     "0+": keras.ops.ones((1, 2, 1, 6)),
+    ...     "1": keras.ops.ones((1, 2, 2, 2)),
+    ... }
+    >>> blocks = layer(
+    ...     [keras.ops.ones((1, 4))],
+    ...     [bonds],
+    ...     known,
+    ...     [keras.ops.ones((1, 2, 3, 3))],
+    ...     keras.ops.convert_to_tensor([0]),
+    ...     keras.ops.convert_to_tensor([[1, 0]]),
+    ... )
+    >>> {name: tuple(x.shape) for name, x in blocks.items()}
+    {'onsite': (1, 1, 1), 'hopping': (1, 2, 1, 1)}
     """
 
     def __init__(self, basis, irreps, irreps_bonds, spin="none", **kwargs):

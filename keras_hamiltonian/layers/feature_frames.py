@@ -29,6 +29,18 @@ class FeatureFrames(keras.layers.Layer):
     Output: a dict of `"atoms"` (normalised), the bond features `"bonds"`,
         `"center"` and `"neighbor"`, and `"wigner"`, the list of Wigner
         matrices for l = 1..lmax.
+
+    Example:
+
+    >>> layer = FeatureFrames("4x0e + 2x1o", lmax=1)
+    >>> frames = layer(
+    ...     keras.ops.ones((2, 10)),
+    ...     keras.ops.ones((2, 3, 10)),
+    ...     keras.ops.ones((2, 3, 9)),
+    ...     keras.ops.convert_to_tensor([[0, 1, 2], [3, 4, 5]]),
+    ... )
+    >>> {kind: tuple(x.shape) for kind, x in frames["neighbor"].items()}
+    {'0+': (2, 3, 1, 6), '1': (2, 3, 2, 2)}
     """
 
     def __init__(self, irreps, lmax, **kwargs):

@@ -39,6 +39,26 @@ class RollTransformerBlock(keras.layers.Layer):
         `"bonds"`, both as sums of what the blocks gave; `"normed_atoms"` and
         `"normed_bonds"`; and the normalised atoms at both ends of each bond,
         `"center"` and `"neighbor"`.
+
+    Example:
+
+    >>> layer = RollTransformerBlock(
+    ...     [{"0+": 6, "1": 2}], 8, "4x0e + 2x1o", 1, 1, is_first=True
+    ... )
+    >>> bonds = {
+    ...     "0+": keras.ops.ones((2, 3, 1, 6)),
+    ...     "1": keras.ops.ones((2, 3, 2, 2)),
+    ... }
+    >>> geometry = {
+    ...     "wigner": [keras.ops.ones((2, 3, 3, 3))],
+    ...     "envelope": keras.ops.ones((2, 3, 1, 1)),
+    ...     "radial": keras.ops.ones((2, 3, 64)),
+    ...     "species": keras.ops.convert_to_tensor([0, 0]),
+    ...     "reverse_edge": keras.ops.convert_to_tensor([[0, 1, 2], [3, 4, 5]]),
+    ... }
+    >>> state = layer([bonds], geometry)
+    >>> tuple(state["atoms"].shape), tuple(state["bonds"]["1"].shape)
+    ((2, 10), (2, 3, 2, 8))
     """
 
     def __init__(
