@@ -3,7 +3,6 @@
 import keras
 
 from keras_hamiltonian.irreps.bond import bond_channels
-from keras_hamiltonian.irreps.bond import bond_dim
 from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.ops.packing import pack_bonds
 
@@ -47,8 +46,7 @@ class PackBonds(keras.layers.Layer):
 
     def compute_output_shape(self, bonds_shape):
         leading = tuple(next(iter(bonds_shape.values()))[:2])
-        size = sum(bond_dim(k) * n for k, n in self.channels.items())
-        return (*leading, size)
+        return (*leading, self.irreps_in.dim)
 
     def get_config(self):
         return {**super().get_config(), "irreps": str(self.irreps_in)}

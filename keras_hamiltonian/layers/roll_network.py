@@ -6,6 +6,7 @@ from keras_hamiltonian.irreps.bond import bond_dim
 from keras_hamiltonian.layers.so2_linear import SO2Linear
 from keras_hamiltonian.ops import backend
 from keras_hamiltonian.ops.roll import roll_coefficients
+from keras_hamiltonian.ops.roll import roll_kinds
 from keras_hamiltonian.ops.roll import roll_samples
 
 
@@ -75,7 +76,7 @@ class RollNetwork(keras.layers.Layer):
         if mmax < 1:
             raise ValueError(f"`mmax` is at least 1. Received: {mmax}.")
         self.num_angles = 3 * mmax + 1
-        self.kinds = ["0+", *(str(m) for m in range(1, mmax + 1))]
+        self.kinds = roll_kinds(mmax)
         self.linear = SO2Linear(
             self.channels_in,
             dict.fromkeys(self.kinds, channels),

@@ -11,6 +11,7 @@ from keras_hamiltonian.layers.bond_norm import BondNorm
 from keras_hamiltonian.layers.equivariant_linear import EquivariantLinear
 from keras_hamiltonian.layers.equivariant_norm import EquivariantNorm
 from keras_hamiltonian.layers.roll_network import RollNetwork
+from keras_hamiltonian.ops.roll import roll_kinds
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
@@ -84,8 +85,7 @@ class RollTransformerBlock(keras.layers.Layer):
         self.num_heads = num_heads
         self.is_first = is_first
         self.radial_size = radial_size
-        kinds = ["0+", *(str(m) for m in range(1, mmax + 1))]
-        self.bond_channels = dict.fromkeys(kinds, channels)
+        self.bond_channels = dict.fromkeys(roll_kinds(mmax), channels)
         own = {"dtype": self.dtype_policy}
         irreps, ends = str(self.irreps_out), bond_channels(self.irreps_out)
         state = [] if is_first else [self.bond_channels, ends, ends]

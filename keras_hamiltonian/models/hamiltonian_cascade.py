@@ -60,6 +60,11 @@ class HamiltonianCascade(Stage):
         stage.trainable = False
 
     @property
+    def feature_model(self):
+        """What the refinement sees: `EquivariantStage.feature_model`."""
+        return self.get_layer(f"{self.stage.name}_features")
+
+    @property
     def overlap(self):
         """`TwoCentreOverlap` of the first stage, or `None`."""
         return self.stage.overlap

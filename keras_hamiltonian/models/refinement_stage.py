@@ -2,8 +2,7 @@
 
 import keras
 
-from keras_hamiltonian.irreps.bond import bond_channels
-from keras_hamiltonian.irreps.bond import bond_dim
+from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.models.stage import Stage
 from keras_hamiltonian.models.stage import graph_inputs
 from keras_hamiltonian.models.stage_features import Residuals
@@ -27,9 +26,8 @@ def refinement_inputs(feature_irreps, lmax, layout, dtype="float32"):
     block = (rows, rows) if layout.spin == "none" else (2, 2, 2, rows, rows)
     shapes = {"baseline_onsite": block, "baseline_hopping": (None, *block)}
     for k, irreps in enumerate(feature_irreps, start=1):
-        channels = bond_channels(irreps)
-        size = sum(bond_dim(kind) * n for kind, n in channels.items())
         # A bond and an atom have the same number of components.
+        size = Irreps(irreps).dim
         shapes[f"atoms_{k}"] = (size,)
         shapes[f"bonds_{k}"] = (None, size)
     size = sum((2 * l + 1) ** 2 for l in range(1, lmax + 1))

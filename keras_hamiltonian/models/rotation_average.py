@@ -67,7 +67,7 @@ def rotated_predictions(model, inputs, rotations):
         For each rotation a dict of `"onsite"` and `"hopping"` float64 arrays.
     """
     if isinstance(model, HamiltonianCascade):
-        features = model.stage.feature_model().predict_on_batch(inputs)
+        features = model.feature_model.predict_on_batch(inputs)
         features = {name: np.asarray(x) for name, x in features.items()}
         inputs, network = {**inputs, **features}, model.refinement
         irreps = model.stage.feature_irreps

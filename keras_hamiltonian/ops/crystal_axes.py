@@ -78,13 +78,14 @@ def bonds_to_axes(bonds, irreps, wigner):
     return backend.reshape(turned, (*shape, irreps.dim))
 
 
-def axes_to_bonds(features, irreps, wigner):
+def axes_to_bonds(features, irreps, wigner, kernel="reference"):
     """Turns features of bonds into the frames: the inverse.
 
     Args:
         features: `(N, M, irreps.dim)` tensor, `ir_mul` layout.
         irreps: str or `Irreps`.
         wigner: list of `(N, M, 2l+1, 2l+1)` tensors for l = 1...
+        kernel: of `rotate_into_bonds`.
 
     Returns:
         Bond features.
@@ -92,7 +93,7 @@ def axes_to_bonds(features, irreps, wigner):
     shape = backend.shape(features)[:2]
     flat = backend.reshape(features, (-1, features.shape[-1]))
     matrices = [_single(w) for w in wigner]
-    single = rotate_into_bonds(flat, irreps, matrices, kernel="reference")
+    single = rotate_into_bonds(flat, irreps, matrices, kernel=kernel)
     return {
         kind: backend.reshape(x, (*shape, *x.shape[2:]))
         for kind, x in single.items()

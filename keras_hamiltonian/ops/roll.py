@@ -15,6 +15,11 @@ import numpy as np
 from keras_hamiltonian.ops import backend
 
 
+def roll_kinds(mmax):
+    """Kinds that are functions of the roll angle: `"0+"`, `"1"`, ..."""
+    return ["0+", *(str(m) for m in range(1, mmax + 1))]
+
+
 def roll_samples(bonds, mmax, num_angles):
     """Values at evenly spaced angles.
 
@@ -27,7 +32,7 @@ def roll_samples(bonds, mmax, num_angles):
     Returns:
         `(N, M, num_angles, channels)` tensor.
     """
-    kinds = ["0+", *(str(m) for m in range(1, mmax + 1))]
+    kinds = roll_kinds(mmax)
     packed = backend.concatenate([bonds[kind] for kind in kinds], axis=2)
     basis = backend.constant(_roll_basis(mmax, num_angles), packed)
     return basis @ packed
@@ -47,8 +52,7 @@ def roll_coefficients(samples, mmax):
     basis = _roll_basis(mmax, num_angles).T / num_angles
     packed = backend.constant(basis, samples) @ samples
     pieces = backend.split(packed, [1] + [2] * mmax, axis=2)
-    kinds = ["0+", *(str(m) for m in range(1, mmax + 1))]
-    return dict(zip(kinds, pieces))
+    return dict(zip(roll_kinds(mmax), pieces))
 
 
 @functools.cache

@@ -9,6 +9,7 @@ from keras_hamiltonian.ops.bonds import reverse_bonds
 from keras_hamiltonian.ops.bonds import rotate_into_bonds
 from keras_hamiltonian.ops.bonds import split_channels
 from keras_hamiltonian.ops.bonds import sum_over_bonds
+from keras_hamiltonian.ops.crystal_axes import axes_to_bonds
 from keras_hamiltonian.ops.so2_kernels import kernel_shapes
 from keras_hamiltonian.ops.so2_linear import so2_linear
 from keras_hamiltonian.ops.symbolic import is_symbolic
@@ -159,7 +160,8 @@ def _convolve(
 ):
     _check(features, wigner, kernels, weights, irreps_in, irreps_out)
     if reverse_edge is None:
-        bonds = _gather(features, irreps_in, wigner, neighbors, kernel)
+        gathered = backend.take(features, neighbors, axis=0)
+        bonds = axes_to_bonds(gathered, irreps_in, wigner, kernel)
     elif backend.fused_kernel("rotate_into_bonds", kernel, features, *wigner):
         bonds = rotate_into_bonds(
             features, irreps_in, wigner, neighbors, reverse_edge, kernel
@@ -180,20 +182,3 @@ def _convolve(
         }
     one = backend.ones_like(wigner[0][:, :, :1, :1])
     return sum_over_bonds(bonds, irreps_out, [one, *wigner], kernel)
-
-
-def _gather(features, irreps, wigner, neighbors, kernel):
-    """Features of the neighbours in the frames of the edges."""
-    num_atoms, num_neighbors = backend.shape(neighbors)[:2]
-    flat = backend.reshape(neighbors, (-1,))
-    gathered = backend.take(features, flat, axis=0)
-    # Every edge as an atom with one neighbour.
-    matrices = [
-        backend.reshape(w, (num_atoms * num_neighbors, 1, *w.shape[-2:]))
-        for w in wigner
-    ]
-    bonds = rotate_into_bonds(gathered, irreps, matrices, kernel=kernel)
-    return {
-        kind: backend.reshape(x, (num_atoms, num_neighbors, *x.shape[-2:]))
-        for kind, x in bonds.items()
-    }
