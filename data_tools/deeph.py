@@ -15,6 +15,7 @@ __all__ = [
     "CHUNKED_FILES",
     "LEGACY_FILES",
     "PredictionReport",
+    "find_layouts",
     "read_chunked",
     "read_deeph",
     "read_legacy",
@@ -43,25 +44,40 @@ def read_deeph(folder, files=None):
     folder = pathlib.Path(folder)
     if not folder.is_dir():
         raise ValueError(f"{folder} is no folder.")
-    is_legacy = (folder / "element.dat").is_file()
-    is_chunked = (folder / "POSCAR").is_file()
-    if is_legacy and is_chunked:
-        # A POSCAR often lies beside a calculation: the matrices decide.
-        is_legacy = _has_matrix(folder, LEGACY_FILES)
-        is_chunked = _has_matrix(folder, CHUNKED_FILES)
-    if is_legacy and is_chunked:
+    layouts = find_layouts(folder)
+    if len(layouts) == 2:
         raise ValueError(
             f"{folder} holds the matrices of both DeepH layouts. Call "
             "`read_legacy` or `read_chunked`."
         )
-    if not is_legacy and not is_chunked:
+    if not layouts:
         raise ValueError(
             f"{folder} is no DeepH folder: expected element.dat and "
             f"{LEGACY_FILES['hamiltonian']} (legacy), or POSCAR and "
             f"{CHUNKED_FILES['hamiltonian']} (DeepH-dock)."
         )
-    read = read_legacy if is_legacy else read_chunked
+    read = read_legacy if layouts == ["legacy"] else read_chunked
     return read(folder, files)
+
+
+def find_layouts(folder):
+    """The DeepH layouts whose files a folder holds.
+
+    Args:
+        folder: str or path.
+
+    Returns:
+        List out of `"legacy"` and `"chunked"`; empty if it is no DeepH folder.
+        Both if the matrices of both are there.
+    """
+    folder = pathlib.Path(folder)
+    marks = {"legacy": "element.dat", "chunked": "POSCAR"}
+    layouts = [name for name in marks if (folder / marks[name]).is_file()]
+    if len(layouts) == 2:
+        # A POSCAR often lies beside a calculation: the matrices decide.
+        files = {"legacy": LEGACY_FILES, "chunked": CHUNKED_FILES}
+        layouts = [name for name in files if _has_matrix(folder, files[name])]
+    return layouts
 
 
 def _has_matrix(folder, names):

@@ -12,8 +12,8 @@ from data_tools.check import CHECKS
 from data_tools.check import Finding
 from data_tools.check import examine
 from data_tools.check.duplicates import check_duplicates
-from data_tools.check.sources import find_sources
-from data_tools.check.sources import parts_of_splits
+from data_tools.check.split_parts import parts_of_splits
+from data_tools.formats import find_sources
 from keras_hamiltonian.data.splits import Split
 
 
@@ -156,7 +156,7 @@ def _parse(arguments):
     parser.add_argument(
         "paths",
         nargs="+",
-        help="container (.h5), DeepH folder, folder of folders, .scfout",
+        help="file or folder of a known format, or a folder of them",
     )
     parser.add_argument("--json", metavar="FILE", help="report as JSON")
     parser.add_argument(

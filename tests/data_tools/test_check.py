@@ -442,7 +442,7 @@ def test_unusable_input_is_told_apart(tmp_path, capsys):
     assert main([str(tmp_path / "nowhere")]) == 2
     assert "does not exist" in capsys.readouterr().err
     assert main([str(tmp_path)]) == 2
-    assert "nothing that can be checked" in capsys.readouterr().err
+    assert "nothing that can be read" in capsys.readouterr().err
 
 
 def test_unknown_severity_is_refused():

@@ -1,0 +1,154 @@
+"""From files of one program to a container or to files of another."""
+
+import collections
+import dataclasses
+import os
+import pathlib
+import tempfile
+
+from data_tools.formats import find_sources
+from data_tools.formats import known_format
+from data_tools.formats import read_source
+from keras_hamiltonian.data.store import HamiltonianStore
+
+
+def convert(
+    paths,
+    target,
+    format="container",
+    source_format=None,
+    read_options=None,
+    write_options=None,
+    progress=None,
+):
+    """Converts calculations; the target appears when all of them are done.
+
+    One calculation is held at a time. Where two structures have the same name,
+    the folders they lie in are put before it.
+
+    Args:
+        paths: str, path, or list of them. See `find_sources`.
+        target: str or path. `"container"`: the file, replaced at the end if it
+            is there. Other formats: a folder that is not there yet (or empty),
+            with one folder or file per structure. A single structure of a
+            format that is one file goes to that file, if `target` ends so.
+        format: str. A name of `data_tools.formats.FORMATS`.
+        source_format: str. Reads this format only. Defaults to all.
+        read_options: dict. For the reader.
+        write_options: dict. For the writer; for a container see
+            `HamiltonianStore.write`.
+        progress: function `(num_done, num_all, name)`, called before each
+            structure and at the end, then with the name `None`.
+
+    Returns:
+        List of the names under which the structures were written.
+
+    Raises:
+        ValueError: if something cannot be read or written. The message names
+            the file; the target stays as it was.
+    """
+    output = known_format(format, "write")
+    if isinstance(paths, str | pathlib.Path):
+        paths = [paths]
+    sources = [s for path in paths for s in find_sources(path, source_format)]
+    names = _unique_names(sources)
+    target = pathlib.Path(target).absolute()
+    calculations = _read_all(sources, names, read_options or {}, progress)
+    write_options = write_options or {}
+    if output.name == "container":
+        HamiltonianStore.write(target, calculations, **write_options)
+    elif len(sources) == 1 and _is_file_name(target, output):
+        _write_file(target, next(calculations), output, write_options)
+    else:
+        _write_folder(target, calculations, output, write_options)
+    if progress is not None:
+        progress(len(sources), len(sources), None)
+    return names
+
+
+def _read_all(sources, names, options, progress):
+    for number, (source, name) in enumerate(zip(sources, names)):
+        if progress is not None:
+            progress(number, len(sources), name)
+        calculation = read_source(source, **options)
+        yield dataclasses.replace(calculation, name=name)
+
+
+def _unique_names(sources):
+    """Names with as many folders before them as tell them apart."""
+    seen = set()
+    for source in sources:
+        place = source.file.resolve(), source.name
+        if place in seen:
+            raise ValueError(
+                f"{source.file}, structure {source.name!r}, would be converted "
+                "twice: two of the paths hold it."
+            )
+        seen.add(place)
+    names = [source.name for source in sources]
+    folders = [_folders(source) for source in sources]
+    for depth in range(max(map(len, folders))):
+        counts = collections.Counter(names)
+        names = [
+            f"{above[depth]}_{name}"
+            if counts[name] > 1 and depth < len(above)
+            else name
+            for name, above in zip(names, folders)
+        ]
+    return names
+
+
+def _folders(source):
+    """What tells a source from others of its name, nearest first."""
+    folders = [folder.name for folder in source.file.resolve().parents]
+    return (
+        folders
+        if source.format != "container"
+        else [source.file.stem, *folders]
+    )
+
+
+def _is_file_name(target, output):
+    return bool(output.endings) and target.name.endswith(output.endings)
+
+
+def _write_file(target, calculation, output, options):
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(
+        prefix=f".{target.name}.", dir=target.parent
+    ) as scratch:
+        written = pathlib.Path(scratch) / target.name
+        _write_one(written, target, calculation, output, options)
+        os.replace(written, target)
+
+
+def _write_folder(target, calculations, output, options):
+    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+        raise ValueError(
+            f"{target} is there already; the structures go into a new folder. "
+            "Choose another name, or remove it."
+        )
+    ending = output.endings[0] if output.endings else ""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(
+        prefix=f".{target.name}.", dir=target.parent
+    ) as scratch:
+        written = pathlib.Path(scratch) / target.name
+        written.mkdir()
+        for calculation in calculations:
+            place = f"{calculation.name}{ending}"
+            _write_one(
+                written / place, target / place, calculation, output, options
+            )
+        os.replace(written, target)
+
+
+def _write_one(place, target, calculation, output, options):
+    try:
+        output.write(place, calculation, **options)
+    except ValueError as error:
+        reason = str(error).replace(str(place), str(target))
+        raise ValueError(
+            f"The structure {calculation.name!r} cannot be written as "
+            f"{output.name}: {reason}"
+        ) from error

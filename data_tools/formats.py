@@ -1,0 +1,311 @@
+"""All formats that can be read or written, and how each is recognised.
+
+| name | what | read | write | recognised by |
+|---|---|---|---|---|
+| `container` | this package's HDF5 file | yes | yes | attribute `format` |
+| `deeph-legacy` | DeepH folder | yes | yes | `element.dat` |
+| `deeph-dock` | DeepH-dock folder | yes | yes | `POSCAR` |
+| `openmx` | OpenMX 3.9 | yes | no | `*.scfout`, `*.scfout.gz` |
+
+A folder that holds such files or folders stands for all of them.
+
+Example:
+
+>>> print(*FORMATS)
+container deeph-legacy deeph-dock openmx
+"""
+
+import dataclasses
+import functools
+import pathlib
+from collections.abc import Callable
+
+from data_tools.deeph import find_layouts
+from data_tools.deeph import read_chunked
+from data_tools.deeph import read_legacy
+from data_tools.deeph import write_chunked
+from data_tools.deeph import write_legacy
+from data_tools.openmx import read_scfout
+from keras_hamiltonian.data.store import HamiltonianStore
+from keras_hamiltonian.data.store import is_store
+
+
+@dataclasses.dataclass(frozen=True)
+class Format:
+    """How one program keeps a calculation.
+
+    Attributes:
+        name: str. What commands and functions call it.
+        title: str. Program and kind of file.
+        mark: str. What it is recognised by, in words.
+        matches: function from a path to whether it is of this format; `None`
+            if it cannot be read.
+        read: function `(path, **options)` to a `Calculation`, or `None`.
+        write: function `(path, calculation, **options)`, or `None`.
+        endings: tuple of str. Endings of file names; empty if a calculation
+            is a folder.
+    """
+
+    name: str
+    title: str
+    mark: str
+    matches: Callable | None = None
+    read: Callable | None = None
+    write: Callable | None = None
+    endings: tuple = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """One structure that can be read.
+
+    Attributes:
+        file: path. File or folder it stands in.
+        name: str. Its name.
+        format: str. Name of its format.
+        read: function of the reader's options that returns the `Calculation`.
+    """
+
+    file: pathlib.Path
+    name: str
+    format: str
+    read: Callable
+
+
+def find_sources(path, format=None):
+    """Structures at or below a path; nothing large is read yet.
+
+    A folder that is itself a calculation is not searched further.
+
+    Args:
+        path: str or path. Something of a known format, or a folder that holds
+            such things at any depth.
+        format: str. Takes this format only. Defaults to all.
+
+    Returns:
+        List of `Source`, not empty, in the order of their paths.
+
+    Raises:
+        ValueError: if there is nothing of these formats.
+    """
+    path = pathlib.Path(path)
+    if not path.exists():
+        raise ValueError(f"{path} does not exist.")
+    wanted = [f for f in FORMATS.values() if f.matches]
+    if format is not None:
+        wanted = [known_format(format, "read")]
+    sources = _search(path, wanted)
+    if not sources:
+        marks = ", ".join(f"{f.name} ({f.mark})" for f in wanted)
+        raise ValueError(
+            f"{path} holds nothing that can be read. Expected one of the "
+            f"formats {marks}, or a folder with such things."
+        )
+    return sources
+
+
+def detect_format(path):
+    """Name of the format of a file or folder, `None` if of none.
+
+    Raises:
+        ValueError: if it is of several.
+    """
+    found = _matching(pathlib.Path(path), FORMATS.values())
+    return found.name if found else None
+
+
+def read_calculation(path, format=None, name=None, **options):
+    """Reads one calculation, of a format told by its files.
+
+    Args:
+        path: str or path. See `find_sources`.
+        format: str. A name of `FORMATS`. Defaults to what the files tell.
+        name: str. Which structure, where the path holds several.
+        **options: of the format's reader, for example `output` of OpenMX.
+
+    Returns:
+        `Calculation`.
+
+    Raises:
+        ValueError: if there is no structure, or several and no `name`, or it
+            cannot be read; the message names the file.
+    """
+    sources = find_sources(path, format)
+    if name is not None:
+        sources = [source for source in sources if source.name == name]
+    if len(sources) == 1:
+        return read_source(sources[0], **options)
+    names = ", ".join(s.name for s in find_sources(path, format)[:5])
+    raise ValueError(
+        f"{path} holds {len(sources)} structures"
+        + ("" if name is None else f" called {name!r}")
+        + f"; `read_calculation` reads one. Choose it by `name` ({names}, "
+        "...), or take them all with `find_sources` or `convert`."
+    )
+
+
+def read_source(source, **options):
+    """Reads a `Source`; errors name its file and the way out.
+
+    Raises:
+        ValueError: if it cannot be read or the reader has no such option.
+    """
+    try:
+        return source.read(**options)
+    except TypeError as error:
+        if not options:
+            raise
+        raise ValueError(
+            f"{source.file}: the reader of {source.format} was called with "
+            f"the options {', '.join(options)}: {error}."
+        ) from error
+    except ValueError as error:
+        if str(source.file) in str(error):
+            raise
+        raise ValueError(
+            f"{source.file}, structure {source.name}: {error}"
+        ) from error
+
+
+def write_calculation(path, calculation, format, **options):
+    """Writes one calculation in a format.
+
+    Args:
+        path: str or path. File, or folder where the format is one.
+        calculation: `Calculation`.
+        format: str. A name of `FORMATS`.
+        **options: of the format's writer.
+
+    Raises:
+        ValueError: if the format is unknown, cannot be written, or cannot hold
+            the calculation.
+    """
+    known_format(format, "write").write(
+        pathlib.Path(path), calculation, **options
+    )
+
+
+def known_format(name, ability):
+    """The `Format` of a name that has a reader or a writer.
+
+    Args:
+        name: str.
+        ability: str. `"read"` or `"write"`.
+
+    Raises:
+        ValueError: if it has not.
+    """
+    able = [f.name for f in FORMATS.values() if getattr(f, ability)]
+    if name not in able:
+        reason = "cannot do that" if name in FORMATS else "is unknown"
+        raise ValueError(
+            f"The format {name!r} {reason}. Formats to {ability}: "
+            f"{', '.join(able)}."
+        )
+    return FORMATS[name]
+
+
+def _search(path, wanted):
+    found = _matching(path, wanted)
+    if found is not None:
+        return _sources(path, found)
+    if not path.is_dir():
+        return []
+    return [
+        s for child in sorted(path.iterdir()) for s in _search(child, wanted)
+    ]
+
+
+def _matching(path, wanted):
+    found = [f for f in wanted if f.matches and f.matches(path)]
+    if len(found) > 1:
+        names = ", ".join(f.name for f in found)
+        raise ValueError(
+            f"{path} holds calculations of several formats: {names}. Choose "
+            "one by `format`."
+        )
+    return found[0] if found else None
+
+
+def _sources(path, found):
+    if found.name == "container":
+        store = HamiltonianStore(path)
+        return [
+            Source(
+                path, name, found.name, functools.partial(_from, store, name)
+            )
+            for name in store.names
+        ]
+    name = path.resolve().name
+    for ending in found.endings:
+        name = name.removesuffix(ending)
+    return [Source(path, name, found.name, functools.partial(found.read, path))]
+
+
+def _from(store, name):
+    return store[name]
+
+
+def _read_container(path):
+    store = HamiltonianStore(path)
+    if len(store) != 1:
+        raise ValueError(f"{path} holds {len(store)} structures, not one.")
+    return store[0]
+
+
+def _write_container(path, calculation, **options):
+    HamiltonianStore.write(path, [calculation], **options)
+
+
+def _is_container(path):
+    return path.suffix in (".h5", ".hdf5") and is_store(path)
+
+
+def _has_layout(path, layout):
+    return path.is_dir() and layout in find_layouts(path)
+
+
+def _ends_with(path, endings):
+    return path.is_file() and path.name.endswith(endings)
+
+
+_SCFOUT = (".scfout.gz", ".scfout")
+FORMATS = {
+    format.name: format
+    for format in (
+        Format(
+            "container",
+            "HDF5 file of this package",
+            "HDF5 written by HamiltonianStore",
+            _is_container,
+            _read_container,
+            _write_container,
+            (".h5",),
+        ),
+        Format(
+            "deeph-legacy",
+            "DeepH folder",
+            "folder with element.dat",
+            functools.partial(_has_layout, layout="legacy"),
+            read_legacy,
+            write_legacy,
+        ),
+        Format(
+            "deeph-dock",
+            "DeepH-dock folder",
+            "folder with POSCAR",
+            functools.partial(_has_layout, layout="chunked"),
+            read_chunked,
+            write_chunked,
+        ),
+        Format(
+            "openmx",
+            "OpenMX 3.9",
+            "*.scfout, plain or gzipped",
+            functools.partial(_ends_with, endings=_SCFOUT),
+            read_scfout,
+            None,
+            _SCFOUT,
+        ),
+    )
+}
