@@ -74,6 +74,8 @@ def predict(
     if not isinstance(model, keras.Model):
         model = load_model(model)
     hamiltonian, spread = _predict(model, atoms, None, num_rotations, seed)
+    if not model.is_hermitian:
+        hamiltonian = hamiltonian.symmetrized()
     if overlap is None and model.overlap is not None:
         overlap = model.overlap(atoms)
     if num_electrons is None:
@@ -108,7 +110,7 @@ def predict_hamiltonian(
         seed: int. Seed of the rotations.
 
     Returns:
-        `BlockMatrix` in eV, Hermitian.
+        `BlockMatrix` in eV, Hermitian if `model.is_hermitian`.
 
     Raises:
         ValueError: for an element the model was not made for.

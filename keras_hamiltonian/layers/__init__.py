@@ -6,6 +6,7 @@ __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "AngleFeatures": "angle_features",
+        "AtomGraphNorm": "atom_graph_norm",
         "AtomUpdate": "atom_update",
         "BlockCorrection": "block_correction",
         "BlockSum": "block_sum",
@@ -14,6 +15,7 @@ __getattr__, __dir__ = lazy_names(
         "BondEnds": "bond_ends",
         "BondEnvelope": "bond_envelope",
         "BondGeometry": "bond_geometry",
+        "BondGraphNorm": "bond_graph_norm",
         "BondLengths": "bond_lengths",
         "BondNorm": "bond_norm",
         "BondTransition": "bond_transition",

@@ -5,8 +5,10 @@ import keras
 from keras_hamiltonian.irreps.bond import bond_channels
 from keras_hamiltonian.irreps.bond import bond_dim
 from keras_hamiltonian.irreps.irreps import Irreps
+from keras_hamiltonian.layers.atom_graph_norm import AtomGraphNorm
 from keras_hamiltonian.layers.atom_update import AtomUpdate
 from keras_hamiltonian.layers.bond_ends import BondEnds
+from keras_hamiltonian.layers.bond_graph_norm import BondGraphNorm
 from keras_hamiltonian.layers.bond_norm import BondNorm
 from keras_hamiltonian.layers.bond_update import BondUpdate
 from keras_hamiltonian.layers.equivariant_convolution import (
@@ -14,6 +16,9 @@ from keras_hamiltonian.layers.equivariant_convolution import (
 )
 from keras_hamiltonian.layers.equivariant_norm import EquivariantNorm
 from keras_hamiltonian.layers.message_sum import MessageSum
+
+ATOM_NORMS = {"local": EquivariantNorm, "graph": AtomGraphNorm}
+BOND_NORMS = {"local": BondNorm, "graph": BondGraphNorm}
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
@@ -33,6 +38,8 @@ class InteractionGroup(keras.layers.Layer):
         irreps_out: str. Irreps of both after.
         num_species: int. Elements in the basis.
         radial_size: int. Numbers per bond from `RadialFeatures`.
+        norm: str. `"local"`: statistics of each atom and bond; `"graph"`:
+            of the whole structure, as DeepH-E3 has it.
 
     Call arguments:
         atoms: `(N, irreps_atoms.dim)`, `ir_mul` layout.
@@ -40,7 +47,8 @@ class InteractionGroup(keras.layers.Layer):
         neighbor: bond features of the second atom, from `BondEnds` or the
             group before.
         geometry: dict of `"wigner"` and `"weighted_wigner"`, `"radial"`,
-            `"species"` and `"reverse_edge"`.
+            `"species"` and `"reverse_edge"`; with `norm="graph"` also
+            `"structure"` and `"edge_mask"`.
 
     Output: a dict of `"atoms"`, `"bonds"` and `"neighbor"` for the next
         group.
@@ -71,20 +79,26 @@ class InteractionGroup(keras.layers.Layer):
         irreps_out,
         num_species,
         radial_size=64,
+        norm="local",
         **kwargs,
     ):
         super().__init__(**kwargs)
+        if norm not in ATOM_NORMS:
+            raise ValueError(
+                f'`norm` is "local" or "graph". Received: norm={norm!r}.'
+            )
         self.irreps_atoms = Irreps(irreps_atoms)
         self.irreps_bonds = Irreps(irreps_bonds)
         self.irreps_out = Irreps(irreps_out)
         self.num_species = num_species
         self.radial_size = radial_size
+        self.norm = norm
         before, bonds, after = (
             str(i)
             for i in (self.irreps_atoms, self.irreps_bonds, self.irreps_out)
         )
         own = {"dtype": self.dtype_policy}
-        self.bond_norm = BondNorm(name="bond_norm", **own)
+        self.bond_norm = BOND_NORMS[norm](name="bond_norm", **own)
         self.atom_convolution = EquivariantConvolution(
             [before, bonds],
             after,
@@ -96,7 +110,7 @@ class InteractionGroup(keras.layers.Layer):
         self.atom_update = AtomUpdate(
             before, after, after, num_species, name="atom_update", **own
         )
-        self.atom_norm = EquivariantNorm(after, name="atom_norm", **own)
+        self.atom_norm = ATOM_NORMS[norm](after, name="atom_norm", **own)
         self.bond_ends = BondEnds(after, name="bond_ends", **own)
         self.bond_convolution = EquivariantConvolution(
             [after, after, bonds],
@@ -130,12 +144,15 @@ class InteractionGroup(keras.layers.Layer):
         # `call` instead of `__call__`: the checks of Keras take as long as
         # the products, and this layer has been through them.
         radial = geometry["radial"]
-        normed = self.bond_norm.call(bonds)
+        whole = ()
+        if self.norm == "graph":
+            whole = (geometry["structure"], geometry["edge_mask"])
+        normed = self.bond_norm.call(bonds, *whole)
         messages = self.atom_convolution.call([neighbor, normed], radial)
         sums = self.message_sum.call(messages, geometry["weighted_wigner"])
         atoms = self.atom_update.call(atoms, sums, geometry["species"])
         ends = self.bond_ends.call(
-            self.atom_norm.call(atoms),
+            self.atom_norm.call(atoms, *whole[:1]),
             geometry["wigner"],
             geometry["reverse_edge"],
         )
@@ -169,4 +186,5 @@ class InteractionGroup(keras.layers.Layer):
             "irreps_out": str(self.irreps_out),
             "num_species": self.num_species,
             "radial_size": self.radial_size,
+            "norm": self.norm,
         }

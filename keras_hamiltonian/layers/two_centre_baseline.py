@@ -32,6 +32,10 @@ class TwoCentreBaseline(keras.layers.Layer):
             order of the basis.
         spin: str. Spin layout of the blocks.
         num_splines: int. Cubic B-splines between distance zero and the reach.
+        two_centre: bool. If false, the baseline stays zero and the scales are
+            those of the whole blocks.
+        channel_scales: bool. If false, all channels of two elements, and all
+            onsite ones of an element, share one scale.
 
     Call arguments:
         relative: `(N, M)`, length over the reach of the pair.
@@ -61,11 +65,22 @@ class TwoCentreBaseline(keras.layers.Layer):
     Reference: Slater & Koster 1954.
     """
 
-    def __init__(self, basis, reaches, spin="none", num_splines=32, **kwargs):
+    def __init__(
+        self,
+        basis,
+        reaches,
+        spin="none",
+        num_splines=32,
+        two_centre=True,
+        channel_scales=True,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.layout = BlockLayout(basis, spin)
         self.reaches = [float(r) for r in reaches]
         self.num_splines = num_splines
+        self.two_centre = two_centre
+        self.channel_scales = channel_scales
         self.num_species = len(self.layout.basis.symbols)
 
     def adapt(self, dataset):
@@ -75,7 +90,13 @@ class TwoCentreBaseline(keras.layers.Layer):
             dataset: iterable of `(inputs, targets, weights)` batches, such as
                 a `HamiltonianDataset`; it is read once.
         """
-        fit = TwoCentreFit(self.layout, self.reaches, self.num_splines)
+        fit = TwoCentreFit(
+            self.layout,
+            self.reaches,
+            self.num_splines,
+            self.two_centre,
+            self.channel_scales,
+        )
         found = fit.run(dataset)
         for name, parts in found.items():
             for part, value in parts.items():
@@ -179,6 +200,8 @@ class TwoCentreBaseline(keras.layers.Layer):
             "reaches": self.reaches,
             "spin": self.layout.spin,
             "num_splines": self.num_splines,
+            "two_centre": self.two_centre,
+            "channel_scales": self.channel_scales,
         }
 
     def _constant(self, name, shape, initializer):

@@ -10,10 +10,10 @@ from keras_hamiltonian.layers.bond_embedding import BondEmbedding
 from keras_hamiltonian.layers.bond_ends import BondEnds
 from keras_hamiltonian.layers.bond_envelope import BondEnvelope
 from keras_hamiltonian.layers.bond_geometry import BondGeometry
-from keras_hamiltonian.layers.bond_norm import BondNorm
-from keras_hamiltonian.layers.equivariant_norm import EquivariantNorm
 from keras_hamiltonian.layers.hermitian_average import HermitianAverage
 from keras_hamiltonian.layers.hopping_readout import HoppingReadout
+from keras_hamiltonian.layers.interaction_group import ATOM_NORMS
+from keras_hamiltonian.layers.interaction_group import BOND_NORMS
 from keras_hamiltonian.layers.interaction_group import InteractionGroup
 from keras_hamiltonian.layers.onsite_readout import OnsiteReadout
 from keras_hamiltonian.layers.pack_bonds import PackBonds
@@ -34,6 +34,11 @@ HIDDEN_IRREPS = "64x0e + 32x1o + 16x2e + 8x3o + 8x4e"
 class EquivariantStage(Stage):
     """A Hamiltonian that rotates exactly with the atoms.
 
+    What it has beyond DeepH-E3, each for a better error at equal cost, can be
+    switched off one by one, to see what it brings: `two_centre`,
+    `channel_scales`, `hermitian`, `norm`. DeepH-E3's loss is
+    `BlockMeanSquaredError`.
+
     Args:
         basis: dict. Shells of each element, `{"C": "2s 2p 1d"}`.
         reaches: dict. Reach of each element's orbitals in Å; the block of a
@@ -45,6 +50,16 @@ class EquivariantStage(Stage):
         num_groups: int. Groups of one atom and one bond update.
         num_gaussians: int. Radial functions.
         radial_units: sequence of int. Hidden layers of radial weights.
+        two_centre: bool. If false, nothing is fitted in closed form: the
+            network learns the whole Hamiltonian.
+        channel_scales: bool. If false, all channels of two elements are
+            scaled alike, and all onsite ones of an element.
+        hermitian: bool. If false, the blocks of (i, j, R) and (j, i, -R) are
+            left as the network writes each of them. Bands are then those of
+            the Hermitian part.
+        norm: str. `"local"`: features are normalised atom by atom and bond by
+            bond, so prediction is local and sizes transfer; `"graph"`: over
+            the whole structure, so every block feels every atom.
         dtype: str. `"float32"` or `"float64"`.
 
     Inputs: see `graph_inputs`.
@@ -61,6 +76,10 @@ class EquivariantStage(Stage):
         num_groups=3,
         num_gaussians=64,
         radial_units=(64, 64),
+        two_centre=True,
+        channel_scales=True,
+        hermitian=True,
+        norm="local",
         dtype="float32",
         name="equivariant_stage",
     ):
@@ -93,6 +112,10 @@ class EquivariantStage(Stage):
             "species": species,
             "reverse_edge": inputs["reverse_edge"],
         }
+        whole = ()
+        if norm == "graph":
+            whole = (inputs["structure"], inputs["edge_mask"])
+            shared |= {"structure": whole[0], "edge_mask": whole[1]}
 
         # === Atoms and bonds ===
         num_scalars = hidden.count("0e")
@@ -111,6 +134,7 @@ class EquivariantStage(Stage):
                 after,
                 num_species,
                 radial_units[-1],
+                norm,
                 name=f"group_{k}",
                 **own,
             )(atoms, bonds, neighbor, shared)
@@ -120,26 +144,36 @@ class EquivariantStage(Stage):
 
         # === Blocks ===
         baseline = TwoCentreBaseline(
-            table.to_dict(), reach, spin, name="two_centre_baseline", **own
+            table.to_dict(),
+            reach,
+            spin,
+            two_centre=two_centre,
+            channel_scales=channel_scales,
+            name="two_centre_baseline",
+            **own,
         )
         known = baseline(
             fade["relative"], species, neighbors, inputs["edge_mask"], wigner
         )
-        normed = BondNorm(name="bond_norm", **own)(bonds)
+        normed = BOND_NORMS[norm](name="bond_norm", **own)(bonds, *whole)
         hopping = HoppingReadout(
             table.to_dict(), before, spin, name="hopping_readout", **own
         )(normed, known["hopping_mean"], known["hopping_scale"], wigner)
         onsite = OnsiteReadout(
             table.to_dict(), before, spin, name="onsite_readout", **own
         )(
-            EquivariantNorm(before, name="atom_norm", **own)(atoms),
+            ATOM_NORMS[norm](before, name="atom_norm", **own)(
+                atoms, *whole[:1]
+            ),
             species,
             known["onsite_mean"],
             known["onsite_scale"],
         )
-        outputs = HermitianAverage(spin, name="hermitian_average", **own)(
-            onsite, hopping, inputs["reverse_edge"]
-        )
+        outputs = {"onsite": onsite, "hopping": hopping}
+        if hermitian:
+            outputs = HermitianAverage(spin, name="hermitian_average", **own)(
+                onsite, hopping, inputs["reverse_edge"]
+            )
         super().__init__(inputs, outputs, name=name)
 
         # === Features ===
@@ -154,8 +188,17 @@ class EquivariantStage(Stage):
             "num_groups": num_groups,
             "num_gaussians": num_gaussians,
             "radial_units": list(radial_units),
+            "two_centre": two_centre,
+            "channel_scales": channel_scales,
+            "hermitian": hermitian,
+            "norm": norm,
             "dtype": dtype,
         }
+
+    @property
+    def is_hermitian(self):
+        """Whether blocks are Hermitian by construction."""
+        return self.arguments["hermitian"]
 
     def adapt(self, dataset):
         """Fits the two-centre baseline and the scales of all channels.

@@ -60,6 +60,11 @@ class HamiltonianCascade(Stage):
         stage.trainable = False
 
     @property
+    def is_hermitian(self):
+        """Whether blocks are: the second stage adds Hermitian ones."""
+        return self.stage.is_hermitian
+
+    @property
     def feature_model(self):
         """What the refinement sees: `EquivariantStage.feature_model`."""
         return self.get_layer(f"{self.stage.name}_features")

@@ -61,6 +61,11 @@ class Stage(keras.Model):
         return dict(self.arguments["reaches"])
 
     @property
+    def is_hermitian(self):
+        """Whether blocks are Hermitian by construction."""
+        return True
+
+    @property
     def spin(self):
         """Spin layout of the blocks: `"none"` or `"noncollinear"`."""
         return self.arguments["spin"]

@@ -21,12 +21,25 @@ class TwoCentreFit:
         layout: `BlockLayout`.
         reaches: list of float. Reach of each element's orbitals, Å.
         num_splines: int.
+        two_centre: bool. If false, nothing is fitted: all means and functions
+            are zero, and the scales are those of the blocks themselves.
+        channel_scales: bool. If false, all channels of a pair of elements, and
+            all onsite ones of an element, share one scale.
     """
 
-    def __init__(self, layout, reaches, num_splines):
+    def __init__(
+        self,
+        layout,
+        reaches,
+        num_splines,
+        two_centre=True,
+        channel_scales=True,
+    ):
         self.layout = layout
         self.reaches = np.asarray(reaches, dtype=np.float64)
         self.num_splines = num_splines
+        self.two_centre = two_centre
+        self.channel_scales = channel_scales
         self.num_species = len(reaches)
 
     def run(self, dataset):
@@ -118,19 +131,19 @@ class TwoCentreFit:
             rows = pairs == pair
             basis = splines[rows]
             sigma = bonds[part, "0+"][rows][:, 0]
-            gram = basis.T @ basis
-            gram += SMOOTHING * len(basis) * spline_penalty(self.num_splines)
-            gram += 1e-12 * len(basis) * np.eye(self.num_splines)
-            mean[:, pair] = np.linalg.solve(gram, basis.T @ sigma)
+            if self.two_centre:
+                mean[:, pair] = _fit_splines(basis, sigma)
             squares = []
             for kind in channels:
                 x = bonds[part, kind][rows]
                 if kind == "0+":
                     x = x - (basis @ mean[:, pair])[:, None]
                 squares.append((x * x).mean(axis=1))
-            scale[:, pair] = _local_scale(
-                basis, np.concatenate(squares, axis=1)
-            )
+            squares = np.concatenate(squares, axis=1)
+            if self.channel_scales:
+                scale[:, pair] = _local_scale(basis, squares)
+            else:
+                scale[:, pair] = _common_scale(squares)
         return mean, scale
 
     def _fit_onsite(self, part, atoms):
@@ -149,7 +162,7 @@ class TwoCentreFit:
             for s in np.unique(atoms["species"]):
                 rows = atoms["species"] == s
                 residual = x[rows]
-                if irrep.is_natural:
+                if irrep.is_natural and self.two_centre:
                     constant, found, residual = self._fit_functions(
                         residual, atoms["design", irrep.l][rows], s, irrep
                     )
@@ -165,6 +178,9 @@ class TwoCentreFit:
                 size = np.where(exists, np.maximum(size, SMALLEST_SCALE), 0)
                 scale[s, where] = np.tile(size, irrep.dim)
             natural += mul if irrep.is_natural else 0
+        if not self.channel_scales:
+            for row in scale:
+                row[:] = _common_scale(row[None] ** 2)
         return mean, scale, functions
 
     def _fit_functions(self, x, design, species, irrep):
@@ -196,6 +212,23 @@ class TwoCentreFit:
             self.num_species, self.num_splines, mul
         )
         return constant, functions.transpose(1, 0, 2), residual
+
+
+def _fit_splines(basis, values):
+    """Coefficients of smooth functions through values at many bonds."""
+    size = basis.shape[1]
+    gram = basis.T @ basis
+    gram += SMOOTHING * len(basis) * spline_penalty(size)
+    gram += 1e-12 * len(basis) * np.eye(size)
+    return np.linalg.solve(gram, basis.T @ values)
+
+
+def _common_scale(squares):
+    """Root mean square over all channels that are not zero throughout."""
+    exists = (squares > 0).any(axis=0)
+    if not exists.any():
+        return 0.0
+    return max(np.sqrt(squares[:, exists].mean()), SMALLEST_SCALE)
 
 
 def _local_scale(basis, squares):

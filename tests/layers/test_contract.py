@@ -57,6 +57,17 @@ def pick(random, *names):
     return {name: found[name] for name in names}
 
 
+def structures():
+    return {"structure": np.array([0, 0, 0, 1, 1], "int32")}
+
+
+def atom_graph_norm(random):
+    return {"irreps": MIXED, "epsilon": 1e-4}, {
+        "features": random.normal(size=(N, Irreps(MIXED).dim)),
+        **structures(),
+    }
+
+
 def atom_update(random, before="4x0e", after=MIXED):
     arguments = {
         "irreps_in": before,
@@ -93,6 +104,15 @@ def bond_envelope(random):
 
 def bond_geometry(random):
     return {"lmax": 3}, {"edge_vectors": random.normal(size=(N, M, 3))}
+
+
+def bond_graph_norm(random):
+    inputs = bonds_of(random, bond_channels(MIXED))
+    return {"epsilon": 1e-4}, {
+        "bonds": inputs,
+        **structures(),
+        **pick(random, "edge_mask"),
+    }
 
 
 def bond_norm(random):
@@ -195,7 +215,7 @@ def message_sum(random):
     }
 
 
-def interaction_group(random):
+def interaction_group(random, norm="local"):
     arguments = {
         "irreps_atoms": SMALL,
         "irreps_bonds": SMALL,
@@ -203,8 +223,13 @@ def interaction_group(random):
         "irreps_out": "4x0e + 2x1e + 3x1o + 2x2e",
         "num_species": 2,
         "radial_size": 6,
+        "norm": norm,
     }
     channels = bond_channels(SMALL)
+    names = ("species", "reverse_edge")
+    whole = {}
+    if norm == "graph":
+        names, whole = (*names, "edge_mask"), structures()
     wigner = wigner_of(random, 1, 2)
     return arguments, {
         "atoms": random.normal(size=(N, Irreps(SMALL).dim)),
@@ -214,7 +239,8 @@ def interaction_group(random):
             "wigner": wigner,
             "weighted_wigner": [np.ones((N, M, 1, 1)), *wigner],
             "radial": random.normal(size=(N, M, 6)),
-            **pick(random, "species", "reverse_edge"),
+            **pick(random, *names),
+            **whole,
         },
     }
 
@@ -255,6 +281,8 @@ def two_centre_baseline(random, spin="none"):
         "reaches": REACHES,
         "spin": spin,
         "num_splines": 6,
+        "two_centre": spin == "none",
+        "channel_scales": spin == "none",
     }
     names = ("relative", "species", "neighbors", "edge_mask")
     return arguments, {
@@ -264,11 +292,13 @@ def two_centre_baseline(random, spin="none"):
 
 
 CASES = {
+    "AtomGraphNorm": [atom_graph_norm],
     "AtomUpdate": [atom_update, lambda r: atom_update(r, MIXED)],
     "BondEmbedding": [bond_embedding],
     "BondEnds": [bond_ends],
     "BondEnvelope": [bond_envelope],
     "BondGeometry": [bond_geometry],
+    "BondGraphNorm": [bond_graph_norm],
     "BondNorm": [bond_norm],
     "BondUpdate": [bond_update, lambda r: bond_update(r, MIXED)],
     "EquivariantConvolution": [
@@ -290,7 +320,10 @@ CASES = {
         hopping_readout,
         lambda r: hopping_readout(r, "noncollinear"),
     ],
-    "InteractionGroup": [interaction_group],
+    "InteractionGroup": [
+        interaction_group,
+        lambda r: interaction_group(r, "graph"),
+    ],
     "MessageSum": [message_sum],
     "OnsiteReadout": [
         onsite_readout,

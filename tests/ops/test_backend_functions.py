@@ -58,6 +58,16 @@ def test_maximum_of_tensor_and_number():
     np.testing.assert_array_equal(found, [0, 0, 2])
 
 
+@pytest.mark.parametrize("module", [backend, reference])
+def test_sums_of_segments(x, module):
+    if module is reference and keras.config.backend() == "torch":
+        pytest.skip("Keras on torch has it in float32 alone")
+    segments = keras.ops.convert_to_tensor([2, 0, 2], dtype="int32")
+    found = module.segment_sum(tensor(x), segments, 4)
+    expected = np.stack([x[1], 0 * x[0], x[0] + x[2], 0 * x[0]])
+    np.testing.assert_allclose(numpy(found), expected, atol=1e-14)
+
+
 def test_shapes(x):
     t = tensor(x)
     assert tuple(backend.shape(t)) == (3, 4, 5)

@@ -29,6 +29,7 @@ FUNCTIONS = (
     "reshape",
     "rms_normalize",
     "rsqrt",
+    "segment_sum",
     "shape",
     "sigmoid",
     "silu",
@@ -122,6 +123,20 @@ def exchange_rows(x, partners, factors=None):
     """
     taken = take(x, partners, axis=0)
     return taken if factors is None else taken * factors
+
+
+def segment_sum(x, segments, num_segments):
+    """Sums of the rows of each segment.
+
+    Args:
+        x: `(E, ...)` tensor.
+        segments: `(E,)` int tensor, in any order, less than `num_segments`.
+        num_segments: int.
+
+    Returns:
+        `(num_segments, ...)` tensor.
+    """
+    return keras.ops.segment_sum(x, segments, num_segments=num_segments)
 
 
 def rms_normalize(x, epsilon, num_axes):

@@ -78,6 +78,12 @@ def exchange_rows(x, partners, factors=None):
     return _ExchangeRows.apply(x, partners.long(), factors)
 
 
+def segment_sum(x, segments, num_segments):
+    # Keras has it in float32 alone.
+    shape = (num_segments, *x.shape[1:])
+    return x.new_zeros(shape).index_add(0, segments.long(), x)
+
+
 def layer_normalize(x, epsilon):
     return torch.nn.functional.layer_norm(x, x.shape[-1:], eps=epsilon)
 
