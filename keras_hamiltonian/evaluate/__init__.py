@@ -5,6 +5,7 @@ from keras_hamiltonian.lazy import lazy_names
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
+        "averaged_equivariance_error": "equivariance",
         "compare_bands": "report",
         "equivariance_error": "equivariance",
         "evaluate_model": "report",
@@ -13,6 +14,7 @@ __getattr__, __dir__ = lazy_names(
         "machine_kind": "machine",
         "plot_bands": "plots",
         "plot_block_errors": "plots",
+        "plot_equivariance": "plots",
         "plot_learning_curve": "plots",
         "summary": "report",
         "write_report": "report",

@@ -172,6 +172,48 @@ def plot_block_errors(errors, labels, path, title=None):
     _finish(figure, axes, title, path)
 
 
+def plot_equivariance(curves, path, title=None):
+    """Draws the equivariance error against the number of rotations averaged.
+
+    Args:
+        curves: dict from name to what `averaged_equivariance_error` returned.
+            A dotted line falls as 1/√n from the first point of the first one.
+        path: str or path. The PNG file.
+        title: str.
+
+    Raises:
+        ValueError: if there is nothing to draw.
+    """
+    if not curves or not all(curves.values()):
+        raise ValueError(
+            "Give at least one curve with at least one number of rotations. "
+            f"Received: {curves!r}."
+        )
+    figure = Figure(figsize=(4.6, 3.6), layout="constrained")
+    axes = figure.add_subplot()
+    colors = (PREDICTED_COLOR, TRAINING_COLOR, INK, REFERENCE_COLOR)
+    numbers = sorted({n for curve in curves.values() for n in curve})
+    for k, (name, curve) in enumerate(curves.items()):
+        own = sorted(curve)
+        errors = np.array([curve[n]["mae_mev"] for n in own])
+        color = colors[k % len(colors)]
+        axes.plot(own, errors, "o-", color=color, lw=1.6, ms=4, label=name)
+        if k == 0:
+            fall = errors[0] * np.sqrt(own[0] / np.array(numbers))
+            style = {"color": INK, "lw": 0.9, "ls": (0, (1, 2))}
+            axes.plot(numbers, fall, label=r"$1/\sqrt{n}$", **style)
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log")
+    axes.set_xticks(numbers, [str(n) for n in numbers])
+    axes.minorticks_off()
+    axes.grid(axis="y", color="#e4e7ea", linewidth=0.7)
+    axes.set_axisbelow(True)
+    axes.set_xlabel("rotations averaged")
+    axes.set_ylabel("equivariance error (meV)")
+    axes.legend(frameon=False)
+    _finish(figure, axes, title, path)
+
+
 def _write_numbers(axes, values, is_dark):
     for (row, column), value in np.ndenumerate(values):
         if np.isfinite(value):
