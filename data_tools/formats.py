@@ -6,13 +6,15 @@
 | `deeph-legacy` | DeepH folder | yes | yes | `element.dat` |
 | `deeph-dock` | DeepH-dock folder | yes | yes | `POSCAR` |
 | `openmx` | OpenMX 3.9 | yes | no | `*.scfout`, `*.scfout.gz` |
+| `npz` | sparse H(R) in a NumPy archive | yes | yes | key `format` |
+| `wannier90` | `_hr.dat`, orthogonalised | no | yes | |
 
 A folder that holds such files or folders stands for all of them.
 
 Example:
 
 >>> print(*FORMATS)
-container deeph-legacy deeph-dock openmx
+container deeph-legacy deeph-dock openmx npz wannier90
 """
 
 import dataclasses
@@ -25,7 +27,11 @@ from data_tools.deeph import read_chunked
 from data_tools.deeph import read_legacy
 from data_tools.deeph import write_chunked
 from data_tools.deeph import write_legacy
+from data_tools.npz import is_npz
+from data_tools.npz import read_npz
+from data_tools.npz import write_npz
 from data_tools.openmx import read_scfout
+from data_tools.wannier90 import export_wannier90
 from keras_hamiltonian.data.store import HamiltonianStore
 from keras_hamiltonian.data.store import is_store
 
@@ -257,6 +263,15 @@ def _write_container(path, calculation, **options):
     HamiltonianStore.write(path, [calculation], **options)
 
 
+def _write_wannier90(path, calculation, **options):
+    if "grid" not in options:
+        raise ValueError(
+            "A wannier90 file is made on a grid of wave vectors; give its "
+            "sizes as the option `grid`, for example (12, 12, 1)."
+        )
+    export_wannier90(calculation, path, **options)
+
+
 def _is_container(path):
     return path.suffix in (".h5", ".hdf5") and is_store(path)
 
@@ -306,6 +321,22 @@ FORMATS = {
             read_scfout,
             None,
             _SCFOUT,
+        ),
+        Format(
+            "npz",
+            "sparse H(R) in a NumPy archive",
+            "*.npz with the key `format`",
+            is_npz,
+            read_npz,
+            write_npz,
+            (".npz",),
+        ),
+        Format(
+            "wannier90",
+            "wannier90, Löwdin's orbitals",
+            "*_hr.dat",
+            write=_write_wannier90,
+            endings=("_hr.dat",),
         ),
     )
 }
