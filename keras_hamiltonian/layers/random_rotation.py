@@ -11,9 +11,9 @@ from keras_hamiltonian.orbitals.basis import OrbitalBasis
 class RandomRotation(keras.layers.Layer):
     """Draws rotations uniformly (Haar measure) while training, else none.
 
-    Inside a model it gives the matrices. Outside, `transform_batch` turns the
-    batches of a data set with their labels, for models that are to see turned
-    crystals.
+    Inside a model it gives the matrices. Outside, `transform_batch` turns
+    batches with their labels, for models that are to see turned crystals;
+    `kh.models.RotatedDataset` does so with a whole data set.
 
     Args:
         basis: dict. Shells of each element; needed to turn blocks only.
@@ -90,30 +90,52 @@ class RandomRotation(keras.layers.Layer):
         shells = self.basis.table_shells
         return rotate_blocks(blocks, rotations, shells, self.spin)
 
-    def transform_batch(self, batch):
+    def transform_batch(self, batch, training=True):
         """Turns each crystal of a batch, and its labels, by a draw of its own.
 
         Args:
-            batch: `(inputs, targets, weights)` or `(inputs, targets)` of
-                tensors or arrays, an item of `HamiltonianDataset`.
+            batch: `(inputs, targets, weights)`, `(inputs, targets)` or
+                `(inputs,)` of tensors or arrays, an item of
+                `HamiltonianDataset`.
+            training: bool. If false, the batch is returned as it is.
 
         Returns:
             Tuple of the same length. Indices, masks and weights are those
             of `batch`.
         """
-        inputs, targets, *rest = batch
-        rotations = self.draw(keras.ops.convert_to_tensor(inputs["structure"]))
+        if not training:
+            return batch
+        structure = keras.ops.convert_to_tensor(batch[0]["structure"])
+        return self.turn_batch(batch, self.draw(structure))
+
+    def turn_batch(self, batch, rotations):
+        """Turns the crystals of a batch, and their labels.
+
+        Args:
+            batch: see `transform_batch`.
+            rotations: `(N, 3, 3)` tensor or array, for each atom the matrix
+                of its crystal.
+
+        Returns:
+            Tuple of the same length.
+        """
+        inputs, *labels = batch
 
         def tensor(x):
             return keras.ops.convert_to_tensor(x, dtype=self.compute_dtype)
 
         vectors = tensor(inputs["edge_vectors"])
+        rotations = tensor(rotations)
         vectors = self.transform_vectors(vectors, rotations)
+        inputs = {**inputs, "edge_vectors": vectors}
+        if not labels:
+            return (inputs,)
+        targets, *rest = labels
         turned = {
             name: self.transform_blocks(tensor(blocks), rotations)
             for name, blocks in targets.items()
         }
-        return ({**inputs, "edge_vectors": vectors}, turned, *rest)
+        return (inputs, turned, *rest)
 
     def compute_output_shape(self, structure_shape):
         return (structure_shape[0], 3, 3)

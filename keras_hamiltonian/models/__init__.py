@@ -8,6 +8,7 @@ from keras_hamiltonian.models.hamiltonian_cascade import HamiltonianCascade
 from keras_hamiltonian.models.loading import load_model
 from keras_hamiltonian.models.provenance import count_electrons
 from keras_hamiltonian.models.provenance import training_provenance
+from keras_hamiltonian.models.rotated_dataset import RotatedDataset
 from keras_hamiltonian.models.rotation_average import average_over_rotations
 from keras_hamiltonian.models.stage import Stage
 from keras_hamiltonian.models.stage import graph_inputs
@@ -18,6 +19,7 @@ __all__ = [
     "EquivariantStage",
     "EquivariantTransformerStage",
     "HamiltonianCascade",
+    "RotatedDataset",
     "Stage",
     "StageFeatures",
     "TransformerStage",

@@ -7,7 +7,8 @@ Graphene supercells, models with default sizes, untrained. Each stage and size
 is a process of its own, so that its peak memory is; second stages read the
 features of the first from a file. A power law is fitted to CPU seconds and
 memory: the exponent 1 is linear. What every step costs, however few its atoms,
-lowers it; so the exponent of the two largest sizes stands beside it. One thread; nothing fails because of a time.
+lowers it; so the exponent of the two largest sizes stands beside it. The best
+of a few repetitions, one thread; nothing fails because of a time.
 """
 
 import json
