@@ -6,6 +6,7 @@
 | `deeph-legacy` | DeepH folder | yes | yes | `element.dat` |
 | `deeph-dock` | DeepH-dock folder | yes | yes | `POSCAR` |
 | `openmx` | OpenMX 3.9 | yes | no | `*.scfout`, `*.scfout.gz` |
+| `siesta` | SIESTA 5, needs sisl | yes | yes | `*.HSX` |
 | `npz` | sparse H(R) in a NumPy archive | yes | yes | key `format` |
 | `wannier90` | `_hr.dat`, orthogonalised | no | yes | |
 
@@ -14,7 +15,7 @@ A folder that holds such files or folders stands for all of them.
 Example:
 
 >>> print(*FORMATS)
-container deeph-legacy deeph-dock openmx npz wannier90
+container deeph-legacy deeph-dock openmx siesta npz wannier90
 """
 
 import dataclasses
@@ -31,6 +32,8 @@ from data_tools.npz import is_npz
 from data_tools.npz import read_npz
 from data_tools.npz import write_npz
 from data_tools.openmx import read_scfout
+from data_tools.siesta import read_siesta
+from data_tools.siesta import write_siesta
 from data_tools.wannier90 import export_wannier90
 from keras_hamiltonian.data.store import HamiltonianStore
 from keras_hamiltonian.data.store import is_store
@@ -321,6 +324,15 @@ FORMATS = {
             read_scfout,
             None,
             _SCFOUT,
+        ),
+        Format(
+            "siesta",
+            "SIESTA 5, needs sisl",
+            "*.HSX",
+            functools.partial(_ends_with, endings=(".HSX",)),
+            read_siesta,
+            write_siesta,
+            (".HSX",),
         ),
         Format(
             "npz",

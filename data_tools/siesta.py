@@ -1,0 +1,168 @@
+"""SIESTA's `*.HSX` files (`SaveHS true`), through sisl.
+
+The geometry, the shells and the Fermi level stand in the file itself from
+SIESTA 5 on (versions 1 and 2 of the format). SIESTA 4 wrote version 0 in single
+precision without any of them; it is refused by name. Energies are SIESTA's own:
+sisl moves the Fermi level to 0, and the reader moves it back.
+
+Checked against sisl 0.20: the written files against sisl's own reading, the
+orbitals against its spherical harmonics. No SIESTA was at hand.
+"""
+
+import pathlib
+import struct
+import warnings
+
+from data_tools.deeph_files import replacing
+from data_tools.sisl_hamiltonian import from_sisl
+from data_tools.sisl_hamiltonian import import_sisl
+from data_tools.sisl_hamiltonian import to_sisl
+
+# Lattice (9), Fermi level in Ry, electrons, temperature.
+_SCALARS = struct.Struct("<12d")
+
+
+def read_siesta(path):
+    """Reads Hamiltonian and overlap of SIESTA 5 from an HSX file.
+
+    Args:
+        path: str or path. The `.HSX` file.
+
+    Returns:
+        `Calculation`, with Fermi level and number of electrons where the file
+        has them (0 electrons, as sisl writes, are none). Numbers that SIESTA
+        stored in single precision carry errors of 1e-7 of their size.
+
+    Raises:
+        ValueError: if sisl is missing, or the file is of another kind or
+            version, cut short, or lacks what a `Calculation` needs.
+    """
+    sisl = import_sisl()
+    path = pathlib.Path(path)
+    version, scalars = _read_header(path)
+    sile = sisl.get_sile(path, cls=sisl.io.siesta.hsxSileSiesta)
+    try:
+        with warnings.catch_warnings():
+            # A missing Fermi level; the header has told.
+            warnings.simplefilter("ignore")
+            hamiltonian = sile.read_hamiltonian()
+            shift = sile.read_fermi_level()
+            stored = hamiltonian.dtype
+    except (sisl.SislError, OSError, ValueError, MemoryError) as error:
+        raise ValueError(
+            f"{path} cannot be read by sisl {sisl.__version__} "
+            f"({type(error).__name__}: {error}). It may be cut short; copy it "
+            "again."
+        ) from None
+    hamiltonian = hamiltonian.astype("float64")
+    hamiltonian.shift(shift)
+    electrons = scalars[10]
+    try:
+        return from_sisl(
+            hamiltonian,
+            fermi_level=float(shift) if scalars[9] < 1e30 else None,
+            num_electrons=electrons if electrons > 0 else None,
+            name=path.name.removesuffix(".HSX"),
+            source={
+                "code": "SIESTA",
+                "file": path.name,
+                "format": f"HSX version {version}",
+                "precision": str(stored),
+                "reader": f"sisl {sisl.__version__}",
+            },
+        )
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def write_siesta(path, calculation):
+    """Writes an HSX file (version 2, double precision); it appears complete.
+
+    The Fermi level and the number of electrons go where SIESTA puts them, as 0
+    if they are unknown.
+
+    Args:
+        path: str or path, ending in `.HSX`.
+        calculation: `Calculation` with Hamiltonian and overlap, shells up to d.
+
+    Raises:
+        ValueError: if sisl is missing, a matrix is missing, or a shell is of
+            higher degree.
+    """
+    sisl = import_sisl()
+    path = pathlib.Path(path)
+    hamiltonian = to_sisl(calculation)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
+        sile = sisl.io.siesta.hsxSileSiesta(temporary, "w")
+        sile.write_hamiltonian(hamiltonian)
+        offset, scalars = _find_scalars(temporary)
+        scalars = list(scalars)
+        rydberg = sisl.unit_convert("Ry", "eV")
+        scalars[9] = (calculation.fermi_level or 0.0) / rydberg
+        scalars[10] = float(calculation.num_electrons or 0.0)
+        with open(temporary, "r+b") as file:
+            file.seek(offset)
+            file.write(_SCALARS.pack(*scalars))
+
+
+def _read_header(path):
+    """Format version, and lattice, Fermi level, electrons, temperature."""
+    try:
+        start = path.open("rb").read(12)
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error}.") from None
+    if len(start) < 12:
+        raise ValueError(
+            f"{path} has {len(start)} bytes; it is no HSX file, or was cut "
+            "short."
+        )
+    before, version, after = struct.unpack("<3i", start)
+    if before == 16:
+        # Orbitals, those of the supercell, spins, numbers.
+        raise ValueError(
+            f"{path} has the HSX format 0 of SIESTA 4 or older, which holds "
+            "no atoms, shells or Fermi level; only formats 1 and 2 of SIESTA 5 "
+            "can be read. Repeat the run with SIESTA 5, or read it by sisl "
+            "with a geometry and pass the object to `from_sisl`."
+        )
+    if (before, after) != (4, 4) or version not in (1, 2):
+        raise ValueError(
+            f"{path} is no HSX file of a version known here: expected a first "
+            f"record with 1 or 2. Received: {start.hex(' ', 4)}."
+        )
+    return version, _find_scalars(path)[1]
+
+
+def _find_scalars(path):
+    """Where the fourth record starts, and its numbers.
+
+    Walks through all records: sisl does not notice a file that was cut short.
+    """
+    records = []
+    total = path.stat().st_size
+    with open(path, "rb") as file:
+        while file.tell() < total:
+            head = file.read(4)
+            size = struct.unpack("<i", head)[0] if len(head) == 4 else -1
+            records.append((file.tell(), size))
+            if size < 0 or file.tell() + size + 4 > total:
+                raise ValueError(
+                    f"{path} ends within its record {len(records)}. It was "
+                    "cut short: copy it again."
+                )
+            file.seek(size, 1)
+            if file.read(4) != head:
+                raise ValueError(
+                    f"{path}: the two marks of record {len(records)} differ. "
+                    "The file is damaged, or its numbers are big-endian."
+                )
+        if len(records) < 4 or records[3][1] != _SCALARS.size:
+            raise ValueError(
+                f"{path}: expected a fourth record of {_SCALARS.size} bytes "
+                "(lattice, Fermi level, electrons, temperature). Received "
+                f"records of {', '.join(str(n) for _, n in records[:4])} "
+                "bytes. The file is damaged or of an unknown version."
+            )
+        file.seek(records[3][0])
+        return records[3][0], _SCALARS.unpack(file.read(_SCALARS.size))
