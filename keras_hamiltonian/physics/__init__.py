@@ -3,29 +3,45 @@
 from keras_hamiltonian.physics.bands import BandStructure
 from keras_hamiltonian.physics.bands import band_structure
 from keras_hamiltonian.physics.bands import solve_bands
+from keras_hamiltonian.physics.dissection import Dissection
+from keras_hamiltonian.physics.factorization import factorize
 from keras_hamiltonian.physics.fermi import count_electrons
 from keras_hamiltonian.physics.fermi import fermi_level_of_bands
 from keras_hamiltonian.physics.fermi import find_fermi_level
 from keras_hamiltonian.physics.hamiltonian import BlochMatrices
+from keras_hamiltonian.physics.hermitian_factors import HermitianFactors
 from keras_hamiltonian.physics.k_points import KPath
 from keras_hamiltonian.physics.k_points import k_path
 from keras_hamiltonian.physics.k_points import monkhorst_pack
 from keras_hamiltonian.physics.k_points import periodic_directions
 from keras_hamiltonian.physics.overlap import TwoCentreOverlap
 from keras_hamiltonian.physics.reach import estimate_reaches
+from keras_hamiltonian.physics.states import States
+from keras_hamiltonian.physics.states import check_overlap
+from keras_hamiltonian.physics.states import count_states
+from keras_hamiltonian.physics.states import solve_states
+from keras_hamiltonian.physics.workers import solve_k_points
 
 __all__ = [
     "BandStructure",
     "BlochMatrices",
+    "Dissection",
+    "HermitianFactors",
     "KPath",
+    "States",
     "TwoCentreOverlap",
     "band_structure",
+    "check_overlap",
     "count_electrons",
+    "count_states",
     "estimate_reaches",
+    "factorize",
     "fermi_level_of_bands",
     "find_fermi_level",
     "k_path",
     "monkhorst_pack",
     "periodic_directions",
     "solve_bands",
+    "solve_k_points",
+    "solve_states",
 ]

@@ -5,10 +5,9 @@ import json
 import pathlib
 
 import numpy as np
-import scipy.linalg
-import scipy.sparse.linalg
 
 from keras_hamiltonian.physics.k_points import KPath
+from keras_hamiltonian.physics.workers import solve_k_points
 
 
 @dataclasses.dataclass
@@ -136,90 +135,40 @@ def band_structure(matrices, path, fermi_level=None, **options):
     return BandStructure(path, energies, fermi_level)
 
 
-def solve_bands(
-    matrices, k_points, num_bands=None, around=None, overlap_threshold=None
-):
-    """Solves `H(k) c = E S(k) c` at each wave vector.
+def solve_bands(matrices, k_points, num_bands=None, workers=1, **options):
+    """Energies of `H(k) c = E S(k) c` at each wave vector.
 
     Args:
         matrices: `BlochMatrices`.
         k_points: `(num_k, 3)` array, fractional.
-        num_bands: int. How many bands; defaults to all.
-        around: float in eV. With `num_bands`, the bands nearest to this energy
-            by sparse shift-invert, for large cells; otherwise the lowest.
-        overlap_threshold: float. Leaves out combinations of orbitals whose
-            norm (eigenvalue of S(k)) is smaller. Defaults to none.
+        num_bands: int. How many bands: the lowest, or with `around=` the
+            nearest to an energy. Defaults to all.
+        workers: int. Processes, see `solve_k_points`.
+        **options: of `solve_states`: `around`, `window`, `solver`,
+            `overlap_threshold`.
 
     Returns:
-        `(num_k, num_bands)` array in eV, ascending; NaN where combinations
-        were left out.
+        `(num_k, num_bands)` array in eV, ascending; NaN where a wave vector
+        has fewer: if combinations of orbitals were left out, or a window has
+        other numbers of states.
 
     Raises:
-        ValueError: if S(k) is not positive definite, or the options clash.
+        ValueError: if S(k) is not positive definite, the options clash, or
+            the cell is too large for all bands.
     """
-    if around is not None and (num_bands is None or overlap_threshold):
-        raise ValueError(
-            "`around` asks for a part of the bands: give `num_bands`, and no "
-            "`overlap_threshold`."
-        )
-    num_bands = matrices.size if num_bands is None else num_bands
-    if not 1 <= num_bands <= matrices.size:
-        raise ValueError(
-            f"`num_bands` is 1 to {matrices.size}. Received: {num_bands}."
-        )
-    if around is not None and num_bands < matrices.size - 1:
-        return np.array(
-            [_solve_near(matrices, k, num_bands, around) for k in k_points]
-        )
-    if overlap_threshold is not None:
-        energies = np.array(
-            [_solve_projected(matrices, k, overlap_threshold) for k in k_points]
-        )
-        return energies[:, :num_bands]
-    return np.array([_solve_all(matrices, k, num_bands) for k in k_points])
-
-
-def _solve_all(matrices, k_point, num_bands):
-    hamiltonian, overlap = matrices.dense_at(k_point)
-    subset = None if num_bands == len(overlap) else (0, num_bands - 1)
-    try:
-        return scipy.linalg.eigh(
-            hamiltonian,
-            overlap,
-            eigvals_only=True,
-            subset_by_index=subset,
-            check_finite=False,
-        )
-    except np.linalg.LinAlgError as error:
-        smallest = np.linalg.eigvalsh(overlap)[0]
-        raise ValueError(
-            f"S(k) at k = {np.round(k_point, 4).tolist()} is not positive "
-            f"definite: its smallest eigenvalue is {smallest:.3e}. Either the "
-            "overlap does not belong to this structure or lacks pairs, or the "
-            "orbitals are nearly dependent; then leave out the dependent "
-            "combinations with `overlap_threshold=1e-5`."
-        ) from error
-
-
-def _solve_projected(matrices, k_point, threshold):
-    hamiltonian, overlap = matrices.dense_at(k_point)
-    norms, vectors = np.linalg.eigh(overlap)
-    kept = norms > threshold
-    vectors = vectors[:, kept] / np.sqrt(norms[kept])
-    energies = np.full(len(norms), np.nan)
-    energies[: kept.sum()] = np.linalg.eigvalsh(
-        vectors.conj().T @ hamiltonian @ vectors
+    solved = solve_k_points(
+        matrices,
+        k_points,
+        workers,
+        num_states=num_bands,
+        coefficients=False,
+        **options,
     )
+    if num_bands is None and options.get("window") is None:
+        num_bands = matrices.size
+    elif num_bands is None:
+        num_bands = max(len(states.energies) for states in solved)
+    energies = np.full((len(solved), num_bands), np.nan)
+    for row, states in zip(energies, solved):
+        row[: len(states.energies)] = states.energies
     return energies
-
-
-def _solve_near(matrices, k_point, num_bands, energy):
-    return np.sort(
-        scipy.sparse.linalg.eigsh(
-            matrices.hamiltonian_at(k_point).tocsc(),
-            k=num_bands,
-            M=matrices.overlap_at(k_point).tocsc(),
-            sigma=energy,
-            return_eigenvectors=False,
-        )
-    )

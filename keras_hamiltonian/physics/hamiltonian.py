@@ -1,11 +1,17 @@
 """Hamiltonian and overlap of a crystal as sparse matrices, H(R) and H(k)."""
 
+import functools
+
 import numpy as np
 import scipy.sparse
+
+from keras_hamiltonian.physics.dissection import Dissection
 
 # A file rounds its numbers and a network computes in float32; a larger
 # deviation means that pairs are missing or swapped.
 HERMITIAN_TOLERANCE = 1e-3
+# Larger matrices are never made dense: 8000 orbitals are 1 GB each, complex.
+LARGEST_DENSE = 8000
 
 
 class BlochMatrices:
@@ -24,6 +30,7 @@ class BlochMatrices:
     Attributes:
         spinful: bool. Whether the Hamiltonian carries spin.
         size: int. Rows of H(k), spin included.
+        num_orbitals: `(num_atoms,)` ints. Rows of each atom, spin included.
 
     Raises:
         ValueError: if blocks do not fit `num_orbitals`, or if the Hamiltonian
@@ -37,21 +44,22 @@ class BlochMatrices:
     ...     [np.eye(1), -np.eye(1), -np.eye(1)],
     ... )
     >>> BlochMatrices(chain, None, [1]).hamiltonian_at([0.5, 0, 0]).toarray()
-    array([[3.+0.j]])
+    array([[3.]])
     """
 
     def __init__(self, hamiltonian, overlap, num_orbitals):
         num_orbitals = np.asarray(num_orbitals, dtype=np.int64)
         self.spinful = _is_spinful(hamiltonian, num_orbitals)
         factor = 2 if self.spinful else 1
-        self.size = factor * int(num_orbitals.sum())
+        self.num_orbitals = factor * num_orbitals
+        self.size = int(self.num_orbitals.sum())
         self._hamiltonian = _BlochSum(
-            "Hamiltonian", *_coordinates(hamiltonian, num_orbitals, factor, 1)
+            "Hamiltonian", hamiltonian, self.num_orbitals, copies=1
         )
         self._overlap = None
         if overlap is not None:
             self._overlap = _BlochSum(
-                "overlap", *_coordinates(overlap, num_orbitals, 1, factor)
+                "overlap", overlap, num_orbitals, copies=factor
             )
 
     @classmethod
@@ -84,31 +92,60 @@ class BlochMatrices:
         """`(3,)` bools: lattice directions along which orbitals connect."""
         return (self.translations != 0).any(axis=0)
 
+    @functools.cached_property
+    def dissection(self):
+        """The `Dissection` of the atoms, for `HermitianFactors`."""
+        sums = [m for m in (self._hamiltonian, self._overlap) if m is not None]
+        pairs = np.concatenate([m.atom_pairs[:, 3:] for m in sums])
+        graph = scipy.sparse.coo_matrix(
+            (np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])),
+            shape=(len(self.num_orbitals),) * 2,
+        )
+        return Dissection(graph.tocsr(), self.num_orbitals)
+
     def hamiltonian_in_cell(self, translation):
         """H(R) as a CSR matrix `(size, size)`, in eV; zero if not listed."""
-        return self._hamiltonian.in_cell(translation, self.size)
+        return self._hamiltonian.in_cell(translation)
 
     def overlap_in_cell(self, translation):
         """S(R) as a CSR matrix `(size, size)`; zero if not listed."""
         if self._overlap is None:
             home = not np.any(translation)
             return scipy.sparse.identity(self.size, format="csr") * float(home)
-        return self._overlap.in_cell(translation, self.size)
+        return self._overlap.in_cell(translation)
 
-    def hamiltonian_at(self, k_point):
-        """H(k) at a fractional wave vector: CSR `(size, size)`, in eV."""
-        return self._hamiltonian.at(k_point, self.size)
+    def hamiltonian_at(self, k_point, derivative=()):
+        """H(k) at a fractional wave vector: CSR `(size, size)`, in eV.
 
-    def overlap_at(self, k_point):
-        """S(k) at a fractional wave vector: CSR `(size, size)`."""
+        It is real where it can be: at k = -k, up to reciprocal vectors, if
+        H(R) is real.
+
+        Args:
+            k_point: three floats, fractional.
+            derivative: ints. Components of k by which to differentiate, for
+                example `(0, 0)` for the second derivative by the first.
+        """
+        return self._hamiltonian.at(k_point, derivative)
+
+    def overlap_at(self, k_point, derivative=()):
+        """S(k), or a derivative, like `hamiltonian_at`."""
         if self._overlap is None:
-            return scipy.sparse.identity(
-                self.size, dtype=np.complex128, format="csr"
-            )
-        return self._overlap.at(k_point, self.size)
+            identity = scipy.sparse.identity(self.size, format="csr")
+            return identity * (0.0 if len(derivative) else 1.0)
+        return self._overlap.at(k_point, derivative)
 
     def dense_at(self, k_point):
-        """H(k) in eV and S(k): two Hermitian `(size, size)` arrays."""
+        """H(k) in eV and S(k): two Hermitian `(size, size)` arrays.
+
+        Raises:
+            ValueError: if they have more than `LARGEST_DENSE` rows.
+        """
+        if self.size > LARGEST_DENSE:
+            raise ValueError(
+                f"{self.size} orbitals are too many for dense matrices (at "
+                f"most {LARGEST_DENSE}). Ask for a part of the states: "
+                "`around` an energy, with their number, or in a `window`."
+            )
         matrices = []
         for matrix in (self.hamiltonian_at(k_point), self.overlap_at(k_point)):
             dense = matrix.toarray()
@@ -123,52 +160,108 @@ class BlochMatrices:
 
 
 class _BlochSum:
-    """One CSR pattern per crystal; every k fills it by one multiply and sum."""
+    """One CSR pattern per crystal; every k adds up the numbers in it.
 
-    def __init__(self, name, translations, shift, rows, columns, entries):
+    Args:
+        name: str. For errors.
+        matrix: `BlockMatrix` whose blocks have `num_orbitals` rows.
+        num_orbitals: `(num_atoms,)` ints.
+        copies: int. 2 to put a spinless block on both spins.
+    """
+
+    def __init__(self, name, matrix, num_orbitals, copies):
+        _check_shapes(matrix, num_orbitals)
+        self.atom_pairs = matrix.atom_pairs
+        translations, shift = np.unique(
+            matrix.atom_pairs[:, :3], axis=0, return_inverse=True
+        )
         self.translations = translations
-        order = np.lexsort((columns, rows))
-        self.rows, self.columns = rows[order], columns[order]
-        self.entries, self.shift = entries[order], shift[order]
-        new = np.ones(len(order), dtype=bool)
-        new[1:] = (np.diff(self.rows) != 0) | (np.diff(self.columns) != 0)
-        self.starts = np.flatnonzero(new)
+        self.shift = np.tile(shift.reshape(-1), copies)
+        self.shapes = np.tile(matrix.shapes, (copies, 1))
+        self.entries = np.tile(matrix.entries, copies)
+        # The rows of one spin of one atom have the same columns.
+        self.sizes = np.repeat(num_orbitals, copies)
+        self.nodes = np.concatenate(
+            [copies * matrix.atom_pairs[:, 3:] + s for s in range(copies)]
+        )
+        self._make_pattern()
         self._check_hermitian(name)
 
-    def at(self, k_point, size):
+    def at(self, k_point, derivative=()):
         k_point = np.asarray(k_point, dtype=np.float64)
         if k_point.shape != (3,):
             raise ValueError(
                 "A wave vector has three fractional components. Received: "
                 f"{k_point.tolist()}."
             )
-        phases = np.exp(2j * np.pi * (self.translations @ k_point))
-        values = np.zeros(0, dtype=np.complex128)
-        if len(self.starts):
-            values = np.add.reduceat(
-                self.entries * phases[self.shift], self.starts
-            )
-        rows = self.rows[self.starts]
-        pointers = np.searchsorted(rows, np.arange(size + 1))
+        turns = self.translations @ k_point
+        phases = np.exp(2j * np.pi * turns)
+        if (turns * 2 == np.round(turns * 2)).all():
+            phases = np.where(turns == np.round(turns), 1.0, -1.0)
+        for component in derivative:
+            phases = phases * (2j * np.pi * self.translations[:, component])
+        if not phases.imag.any():
+            phases = phases.real
+        counts = self.shapes.prod(axis=1)
+        values = self.entries * np.repeat(phases[self.shift], counts)
+        return self._csr(_sum_at(self.places, values, len(self.columns)))
+
+    def in_cell(self, translation):
+        match = (self.translations == np.asarray(translation)).all(axis=1)
+        chosen = np.repeat(match[self.shift], self.shapes.prod(axis=1))
+        values = _sum_at(
+            self.places[chosen], self.entries[chosen], len(self.columns)
+        )
+        matrix = self._csr(values)
+        matrix.eliminate_zeros()
+        return matrix
+
+    def _csr(self, values):
+        size = len(self.pointers) - 1
         return scipy.sparse.csr_matrix(
-            (values, self.columns[self.starts], pointers), shape=(size, size)
+            (values, self.columns.copy(), self.pointers.copy()),
+            shape=(size, size),
         )
 
-    def in_cell(self, translation, size):
-        match = (self.translations == np.asarray(translation)).all(axis=1)
-        chosen = match[self.shift]
-        return scipy.sparse.coo_matrix(
-            (
-                self.entries[chosen],
-                (self.rows[chosen], self.columns[chosen]),
-            ),
-            shape=(size, size),
-        ).tocsr()
+    def _make_pattern(self):
+        """Columns and row pointers, and the place of each stored number."""
+        num_nodes = len(self.sizes)
+        blocks, block = np.unique(
+            self.nodes[:, 0] * num_nodes + self.nodes[:, 1],
+            return_inverse=True,
+        )
+        first, second = np.divmod(blocks, num_nodes)
+        widths = np.bincount(first, self.sizes[second], num_nodes).astype(int)
+        row_starts = np.cumsum(self.sizes * widths) - self.sizes * widths
+        # Columns before a block in its row.
+        before = np.cumsum(self.sizes[second]) - self.sizes[second]
+        before -= (np.cumsum(widths) - widths)[first]
+        self.pointers = np.concatenate(
+            [[0], np.cumsum(np.repeat(widths, self.sizes))]
+        ).astype(np.int32)
+        offsets = np.cumsum(self.sizes) - self.sizes
+
+        def places(block):
+            """Where the numbers of blocks stand, and their columns."""
+            i, j = first[block], second[block]
+            counts = self.sizes[i] * self.sizes[j]
+            starts = np.repeat(np.cumsum(counts) - counts, counts)
+            inside = np.arange(counts.sum()) - starts
+            row, column = np.divmod(inside, np.repeat(self.sizes[j], counts))
+            row *= np.repeat(widths[i], counts)
+            row += np.repeat(row_starts[i] + before[block], counts)
+            row += column
+            column += np.repeat(offsets[j], counts)
+            return row, column
+
+        where, column = places(np.arange(len(blocks)))
+        self.columns = np.empty(len(where), dtype=np.int32)
+        self.columns[where] = column
+        self.places = places(block.reshape(-1))[0]
 
     def _check_hermitian(self, name):
         """An arbitrary k tells every R apart, so one matrix is enough."""
-        size = int(max(self.rows.max(), self.columns.max())) + 1
-        matrix = self.at([0.1234, 0.2718, 0.3141], size)
+        matrix = self.at([0.1234, 0.2718, 0.3141])
         difference = matrix - matrix.conj().T
         error = float(np.abs(difference.data).max(initial=0.0))
         if error > HERMITIAN_TOLERANCE:
@@ -179,6 +272,16 @@ class _BlochSum:
             )
 
 
+def _sum_at(places, values, size):
+    """Adds up numbers that have the same place."""
+    if np.iscomplexobj(values):
+        total = np.empty(size, dtype=np.complex128)
+        total.real = np.bincount(places, values.real, size)
+        total.imag = np.bincount(places, values.imag, size)
+        return total
+    return np.bincount(places, values, size)
+
+
 def _is_spinful(hamiltonian, num_orbitals):
     if not len(hamiltonian):
         raise ValueError("The Hamiltonian lists no atom pair.")
@@ -187,20 +290,8 @@ def _is_spinful(hamiltonian, num_orbitals):
     )
 
 
-def _coordinates(matrix, num_orbitals, factor, copies):
-    """The translations, and where each stored number belongs.
-
-    Args:
-        matrix: `BlockMatrix` whose blocks have `factor · num_orbitals` rows.
-        num_orbitals: `(num_atoms,)` ints.
-        factor: int. 2 where the blocks carry spin.
-        copies: int. 2 to put a spinless block on both spins.
-
-    Returns:
-        Translations `(num_R, 3)`, then for each number the position of its
-        translation, its row, its column, and the number.
-    """
-    expected = factor * num_orbitals[matrix.atom_pairs[:, 3:]]
+def _check_shapes(matrix, num_orbitals):
+    expected = num_orbitals[matrix.atom_pairs[:, 3:]]
     if (expected != matrix.shapes).any():
         wrong = np.flatnonzero((expected != matrix.shapes).any(axis=1))[0]
         raise ValueError(
@@ -208,24 +299,3 @@ def _coordinates(matrix, num_orbitals, factor, copies):
             f"shape {tuple(matrix.shapes[wrong].tolist())}; the orbitals of "
             f"its atoms ask for {tuple(expected[wrong].tolist())}."
         )
-    width = factor * copies * num_orbitals
-    offsets = np.cumsum(width) - width
-    counts = matrix.shapes.prod(axis=1)
-    pair = np.repeat(np.arange(len(matrix)), counts)
-    inside = np.arange(len(pair)) - matrix.boundaries[pair]
-    row_in_block, column_in_block = np.divmod(inside, matrix.shapes[pair, 1])
-    senders, receivers = matrix.atom_pairs[pair, 3], matrix.atom_pairs[pair, 4]
-    rows = offsets[senders] + row_in_block
-    columns = offsets[receivers] + column_in_block
-    translations, shift = np.unique(
-        matrix.atom_pairs[:, :3], axis=0, return_inverse=True
-    )
-    rows = [rows + s * num_orbitals[senders] for s in range(copies)]
-    columns = [columns + s * num_orbitals[receivers] for s in range(copies)]
-    return (
-        translations,
-        np.tile(shift.reshape(-1)[pair], copies),
-        np.concatenate(rows),
-        np.concatenate(columns),
-        np.tile(matrix.entries, copies),
-    )

@@ -175,7 +175,7 @@ def test_part_of_the_bands():
     np.testing.assert_allclose(lowest, energies[:, :5], atol=1e-9)
     with pytest.raises(ValueError, match="1 to 45"):
         solve_bands(matrices, k_points, num_bands=46)
-    with pytest.raises(ValueError, match="give `num_bands`"):
+    with pytest.raises(ValueError, match="give their number"):
         solve_bands(matrices, k_points, around=0.0)
 
 

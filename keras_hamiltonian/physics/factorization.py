@@ -1,0 +1,102 @@
+"""One factorization of a large sparse matrix, many solutions."""
+
+import warnings
+
+import numpy as np
+import scipy.sparse
+from scipy.sparse.linalg import splu
+
+from keras_hamiltonian.physics.hermitian_factors import HermitianFactors
+
+SOLVERS = ("multifrontal", "superlu", "pardiso")
+
+
+def factorize(matrix, dissection, solver="multifrontal"):
+    """Factors of a sparse Hermitian matrix, to solve `A x = b` many times.
+
+    Args:
+        matrix: sparse `(n, n)` matrix, Hermitian, real or complex.
+        dissection: `Dissection`. The order of elimination.
+        solver: str. `"multifrontal"` (`HermitianFactors`); `"superlu"`, of
+            SciPy, in the same order; or `"pardiso"`, of MKL, if the package
+            `pypardiso` is installed.
+
+    Returns:
+        Object with `solve(b)` and `num_negative`, which is `None` where the
+        solver does not count the negative eigenvalues.
+
+    Raises:
+        ValueError: for an unknown or absent solver, or a singular matrix.
+    """
+    if solver == "multifrontal":
+        return HermitianFactors(matrix, dissection)
+    if solver == "superlu":
+        return _SuperLU(matrix, dissection.order)
+    if solver == "pardiso":
+        return _Pardiso(matrix)
+    raise ValueError(f"`solver` is one of {SOLVERS}. Received: {solver!r}.")
+
+
+class _SuperLU:
+    """SciPy's LU factors. Its own orders fill in more than a dissection."""
+
+    num_negative = None
+
+    def __init__(self, matrix, order):
+        self._order = order
+        try:
+            self._factors = splu(
+                matrix.tocsr()[order][:, order].tocsc(),
+                permc_spec="NATURAL",
+                diag_pivot_thresh=0.01,
+                options={"SymmetricMode": True},
+            )
+        except RuntimeError as error:
+            raise ValueError(
+                "The matrix is singular. If it is H - E S, E lies on an "
+                "eigenvalue; move it by 1e-4 eV."
+            ) from error
+
+    def solve(self, right):
+        x = np.empty_like(right)
+        x[self._order] = self._factors.solve(right[self._order])
+        return x
+
+
+class _Pardiso:
+    """MKL's LU factors; a complex matrix as a real one of twice the size."""
+
+    num_negative = None
+
+    def __init__(self, matrix, _=None):
+        try:
+            import pypardiso
+        except ImportError as error:
+            raise ValueError(
+                'solver="pardiso" needs the package pypardiso: '
+                "pip install pypardiso."
+            ) from error
+        self._is_complex = np.iscomplexobj(matrix)
+        if self._is_complex:
+            matrix = scipy.sparse.bmat(
+                [[matrix.real, -matrix.imag], [matrix.imag, matrix.real]]
+            )
+        self._matrix = matrix.tocsr()
+        self._matrix.sort_indices()
+        self._solver = pypardiso.PyPardisoSolver()
+        self._solver.factorize(self._matrix)
+
+    def solve(self, right):
+        if not self._is_complex:
+            return self._solve(right)
+        x = self._solve(np.concatenate([right.real, right.imag]))
+        half = len(right)
+        return x[:half] + 1j * x[half:]
+
+    def _solve(self, right):
+        with warnings.catch_warnings():
+            # It asks for right sides in Fortran's order and makes them so.
+            warnings.simplefilter(
+                "ignore", scipy.sparse.SparseEfficiencyWarning
+            )
+            return self._solver.solve(self._matrix, right).reshape(right.shape)

@@ -1,0 +1,206 @@
+"""Factors of a large sparse Hermitian matrix, which count eigenvalues too."""
+
+import numpy as np
+
+# Rows eliminated at once; products of this depth run near full speed.
+PANEL = 192
+# Columns of a Schur complement at once: half of it need not be computed.
+STRIPE = 1024
+# A pivot smaller than this, relative to the largest, is an eigenvalue hit.
+SINGULAR = 1e-10
+
+
+class HermitianFactors:
+    """Factors of a sparse Hermitian matrix A, which may be indefinite.
+
+    A multifrontal block factorization `A = L D L^†` on the fronts of a nested
+    dissection: nearly all of its work are products of dense matrices. Pivots
+    are whole panels of orbitals, inverted by their eigenvalues. The signs of
+    these are those of the eigenvalues of A (Sylvester's law of inertia), so
+    the factors of H - E S tell how many states lie below E.
+
+    Duff and Reid, ACM Trans. Math. Softw. 9, 302 (1983).
+
+    Args:
+        matrix: sparse `(n, n)` Hermitian matrix; real or complex.
+        dissection: `Dissection` of the atoms, whose graph has every pair of
+            atoms that the matrix couples.
+
+    Attributes:
+        num_negative: int. Negative eigenvalues of the matrix.
+        num_bytes: int. Memory of the factors.
+
+    Raises:
+        ValueError: if the matrix is singular, or if that of a part of the
+            crystal which is eliminated first is.
+
+    Example:
+
+    >>> import scipy.sparse
+    >>> from keras_hamiltonian.physics.dissection import Dissection
+    >>> chain = scipy.sparse.diags_array([1.0, 0.3, 1.0], offsets=[-1, 0, 1],
+    ...                                  shape=(40, 40)).tocsr()
+    >>> factors = HermitianFactors(chain, Dissection(chain, [1] * 40))
+    >>> factors.num_negative  # eigenvalues 0.3 + 2 cos(n pi / 41)
+    18
+    >>> x = factors.solve(np.arange(40.0))
+    >>> bool(np.allclose(chain @ x, np.arange(40)))
+    True
+    """
+
+    def __init__(self, matrix, dissection):
+        self._order = dissection.order
+        self._fronts = dissection.fronts
+        self.dtype = matrix.dtype
+        self.num_negative = 0
+        self.num_bytes = 0
+        self._panels = []
+        ordered = matrix.tocsr()[self._order][:, self._order].tocsr()
+        ordered.sort_indices()
+        complements = {}
+        for position, front in enumerate(self._fronts):
+            panels, complement = self._eliminate(ordered, front, complements)
+            self._panels.append(panels)
+            complements[position] = complement
+
+    def solve(self, right):
+        """`A^-1 right`: an array of the shape of `right`, `(n,)` or `(n, m)`.
+
+        A complex right side of a real matrix gives a complex answer.
+        """
+        right = np.asarray(right)
+        dtype = np.result_type(right.dtype, self.dtype)
+        x = right[self._order].astype(dtype)
+        if not np.iscomplexobj(x) or self.dtype.kind == "c":
+            self._solve_in_place(x)
+        else:
+            parts = x.real.copy(), x.imag.copy()
+            for part in parts:
+                self._solve_in_place(part)
+            x = parts[0] + 1j * parts[1]
+        answer = np.empty_like(x)
+        answer[self._order] = x
+        return answer
+
+    def _solve_in_place(self, x):
+        for front, panels in zip(self._fronts, self._panels):
+            boundary = x[front.boundary]
+            start = front.start
+            for inverse, row in panels:
+                stop = start + len(inverse)
+                update = _times_adjoint(row, x[start:stop])
+                inside = front.stop - stop
+                x[stop : front.stop] -= update[:inside]
+                boundary -= update[inside:]
+                x[start:stop] = inverse @ x[start:stop]
+                start = stop
+            x[front.boundary] = boundary
+        for front, panels in zip(reversed(self._fronts), self._panels[::-1]):
+            boundary = x[front.boundary]
+            stop = front.stop
+            for inverse, row in reversed(panels):
+                start = stop - len(inverse)
+                inside = front.stop - stop
+                x[start:stop] -= row[:, :inside] @ x[stop : front.stop]
+                x[start:stop] -= row[:, inside:] @ boundary
+                stop = start
+
+    def _eliminate(self, matrix, front, complements):
+        """Panels of a front, and the Schur complement on its boundary.
+
+        Of all Hermitian arrays here only the upper triangle counts.
+        """
+        own = front.stop - front.start
+        width = own + len(front.boundary)
+        rows = _own_rows(matrix, front, width)
+        complement = np.zeros((width - own,) * 2, dtype=self.dtype)
+        for child in front.children:
+            places = self._places(self._fronts[child].boundary, front)
+            _add(rows, complement, complements.pop(child), places)
+        solved = np.empty_like(rows)
+        panels = []
+        for start in range(0, own, PANEL):
+            stop = min(start + PANEL, own)
+            panel = rows[start:stop, start:]
+            if start:
+                panel -= (
+                    _adjoint(rows[:start, start:stop]) @ solved[:start, start:]
+                )
+            inverse = self._invert(panel[:, : stop - start])
+            solved[start:stop, stop:] = inverse @ panel[:, stop - start :]
+            panels.append((inverse, solved[start:stop, stop:].copy()))
+            self.num_bytes += inverse.nbytes + panels[-1][1].nbytes
+        for start in range(own, width, STRIPE):
+            stop = min(start + STRIPE, width)
+            complement[: stop - own, start - own : stop - own] -= (
+                _adjoint(rows[:, own:stop]) @ solved[:, start:stop]
+            )
+        return panels, complement
+
+    def _invert(self, block):
+        values, vectors = np.linalg.eigh(block, UPLO="U")
+        sizes = np.abs(values)
+        if not sizes.min() > SINGULAR * sizes.max():
+            raise ValueError(
+                "The matrix is singular, or a part of it is: a pivot vanishes. "
+                "If it is H - E S, E lies on an eigenvalue; move it by 1e-4 "
+                "eV."
+            )
+        self.num_negative += int((values < 0).sum())
+        return (vectors / values) @ _adjoint(vectors)
+
+    def _places(self, rows, front):
+        """Where ordered rows stand in a front: its own, then its boundary."""
+        own = front.stop - front.start
+        return np.where(
+            rows < front.stop,
+            rows - front.start,
+            own + np.searchsorted(front.boundary, rows),
+        )
+
+
+def _own_rows(matrix, front, width):
+    """The rows of a front, from the diagonal on, as a dense array."""
+    own = front.stop - front.start
+    dense = np.zeros((own, width), dtype=matrix.dtype)
+    chosen = slice(matrix.indptr[front.start], matrix.indptr[front.stop])
+    columns, values = matrix.indices[chosen], matrix.data[chosen]
+    counts = np.diff(matrix.indptr[front.start : front.stop + 1])
+    rows = np.repeat(np.arange(own), counts)
+    ahead = columns >= front.start
+    columns, rows, values = columns[ahead], rows[ahead], values[ahead]
+    places = np.where(
+        columns < front.stop,
+        columns - front.start,
+        own + np.searchsorted(front.boundary, columns),
+    )
+    dense[rows, places] = values
+    return dense
+
+
+def _add(rows, complement, child, places):
+    """Adds the Schur complement of a child to the arrays of its parent."""
+    own = len(rows)
+    split = int(np.searchsorted(places, own))
+    for start in range(0, len(places), PANEL):
+        stop = min(start + PANEL, len(places))
+        # Columns before `start` are in the lower triangle.
+        middle = min(max(split, start), stop)
+        above, below = places[start:middle], places[middle:stop]
+        if len(above):
+            rows[np.ix_(above, places[start:])] += child[start:middle, start:]
+        if len(below):
+            complement[np.ix_(below - own, places[middle:] - own)] += child[
+                middle:stop, middle:
+            ]
+
+
+def _adjoint(array):
+    return array.conj().T
+
+
+def _times_adjoint(row, x):
+    """`row^† x` without a conjugate copy of a large array."""
+    if row.dtype.kind == "c":
+        return (row.T @ x.conj()).conj()
+    return row.T @ x

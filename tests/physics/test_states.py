@@ -1,0 +1,213 @@
+"""A few states of large cells against all of them, by SciPy."""
+
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import scipy.linalg
+from sheets import graphene
+from sheets import sheet
+
+from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
+from keras_hamiltonian.physics import hamiltonian as hamiltonian_module
+from keras_hamiltonian.physics.hamiltonian import BlochMatrices
+from keras_hamiltonian.physics.states import check_overlap
+from keras_hamiltonian.physics.states import count_states
+from keras_hamiltonian.physics.states import solve_states
+from keras_hamiltonian.physics.workers import solve_k_points
+
+GENERAL = [0.17, -0.31, 0.0]
+GAMMA = [0.0, 0.0, 0.0]
+EDGE = [0.5, 0.5, 0.0]
+SOLVERS = ["dense", "multifrontal", "superlu", "pardiso"]
+
+
+@pytest.fixture(scope="module")
+def crystal():
+    return sheet(9, orbitals=2, disorder=0.5)[1]
+
+
+def all_energies(matrices, k_point):
+    return scipy.linalg.eigh(
+        matrices.hamiltonian_at(k_point).toarray(),
+        matrices.overlap_at(k_point).toarray(),
+        eigvals_only=True,
+    )
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("k_point", [GENERAL, GAMMA, EDGE])
+def test_states_near_an_energy(crystal, k_point, solver):
+    if solver == "pardiso":
+        pytest.importorskip("pypardiso")
+    energies = all_energies(crystal, k_point)
+    around = energies[130] + 1e-3
+    states = solve_states(crystal, k_point, 12, around, solver=solver)
+    first = int(np.argsort(np.abs(energies - around))[:12].min())
+    np.testing.assert_allclose(
+        states.energies, energies[first : first + 12], atol=1e-9
+    )
+    counts = solver in ("dense", "multifrontal")
+    assert states.first == (first if counts else None)
+    assert states.residual < 1e-8
+    assert np.iscomplexobj(states.coefficients) == (k_point is GENERAL)
+    overlap = crystal.overlap_at(k_point) @ states.coefficients
+    norms = states.coefficients.conj().T @ overlap
+    np.testing.assert_allclose(norms, np.eye(12), atol=1e-9)
+
+
+@pytest.mark.parametrize("solver", ["dense", "multifrontal"])
+def test_window(crystal, solver):
+    energies = all_energies(crystal, GENERAL)
+    low, high = energies[100] - 1e-6, energies[149] + 1e-6
+    states = solve_states(crystal, GENERAL, window=(low, high), solver=solver)
+    np.testing.assert_allclose(states.energies, energies[100:150], atol=1e-9)
+    assert states.first == 100
+    counts = [count_states(crystal, GENERAL, e) for e in (low, high)]
+    assert counts == [100, 150]
+
+
+def test_window_without_states(crystal):
+    energies = all_energies(crystal, GENERAL)
+    widest = np.diff(energies).argmax()
+    low, high = energies[widest : widest + 2] + [1e-3, -1e-3]
+    for solver in ("dense", "multifrontal"):
+        states = solve_states(
+            crystal, GENERAL, window=(low, high), solver=solver
+        )
+        assert len(states.energies) == 0
+        assert states.first == widest + 1
+    with pytest.raises(ValueError, match="more than a quarter"):
+        solve_states(
+            crystal, GENERAL, window=(-100, 100), solver="multifrontal"
+        )
+
+
+def test_degenerate_states_are_all_found_and_orthogonal():
+    # At Γ of a 6 x 6 cell K folds in: four states at zero energy, and zero is
+    # also an eigenvalue of parts of the sheet.
+    _, matrices = graphene(repeat=6)
+    states = solve_states(matrices, GAMMA, 4, 0.0, solver="multifrontal")
+    np.testing.assert_allclose(states.energies, 0.0, atol=1e-9)
+    norms = states.coefficients.T @ states.coefficients
+    np.testing.assert_allclose(norms, np.eye(4), atol=1e-9)
+    assert count_states(matrices, GAMMA, 0.1) == 36 + 2
+    assert count_states(matrices, GAMMA, -0.1) == 36 - 2
+
+
+def test_large_cells_are_never_dense(crystal, monkeypatch):
+    monkeypatch.setattr(hamiltonian_module, "LARGEST_DENSE", 300)
+
+    def refuse(*_, **__):
+        raise AssertionError("a sparse matrix was made dense")
+
+    with pytest.raises(ValueError, match="324 orbitals are too many"):
+        solve_states(crystal, GENERAL)
+    for kind in ("csr_matrix", "csc_matrix", "coo_matrix"):
+        monkeypatch.setattr(f"scipy.sparse.{kind}.toarray", refuse)
+    solve_states(crystal, GENERAL, 5, 0.0, solver="multifrontal")
+    with pytest.raises(AssertionError):
+        crystal.hamiltonian_at(GENERAL).toarray()
+
+
+def bad_overlap(size):
+    """Atoms in a row whose overlaps with their neighbors are too large."""
+    pairs = [(0, 0, 0, n, n) for n in range(size)]
+    blocks = [np.eye(1) * (1 + n / size) for n in range(size)]
+    overlaps = [np.eye(1)] * size
+    for n in range(size - 1):
+        for pair in ((n, n + 1), (n + 1, n)):
+            pairs.append((0, 0, 0, *pair))
+            blocks.append(-np.eye(1))
+            overlaps.append(0.6 * np.eye(1))
+    return BlochMatrices(
+        BlockMatrix.from_blocks(pairs, blocks),
+        BlockMatrix.from_blocks(pairs, overlaps),
+        np.ones(size, int),
+    )
+
+
+@pytest.mark.parametrize("around", [0.0, 2.0, 10.0])
+def test_a_bad_overlap_is_found_in_large_cells(crystal, around):
+    matrices = bad_overlap(120)
+    expected = np.linalg.eigvalsh(matrices.overlap_at(GAMMA).toarray())
+    assert check_overlap(matrices, GAMMA) == (expected < 0).sum() > 0
+    assert check_overlap(crystal, GENERAL) == 0
+    with pytest.raises(ValueError, match="not positive definite"):
+        solve_states(matrices, GAMMA, 20, around, solver="multifrontal")
+
+
+def test_left_out_combinations(crystal):
+    overlap = crystal.overlap_at(GENERAL).toarray()
+    norms = np.linalg.eigvalsh(overlap)
+    threshold = (norms[9] + norms[10]) / 2
+    states = solve_states(crystal, GENERAL, overlap_threshold=threshold)
+    assert states.coefficients.shape == (324, 314)
+    products = states.coefficients.conj().T @ overlap @ states.coefficients
+    np.testing.assert_allclose(products, np.eye(314), atol=1e-9)
+    # Fewer combinations: the energies interlace with those of all.
+    energies = all_energies(crystal, GENERAL)
+    assert (states.energies > energies[:314] - 1e-9).all()
+    assert (states.energies < energies[10:] + 1e-9).all()
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"around": 0.0}, "give their number"),
+        ({"window": (1, 0)}, "from low to high"),
+        ({"window": (0, 1), "num_states": 3}, "all its states"),
+        ({"solver": "magic"}, "'magic'"),
+        ({"solver": "superlu"}, "near an energy"),
+        ({"num_states": 0}, "1 to 324"),
+        (
+            {"num_states": 324, "around": 0.0, "solver": "superlu"},
+            "fewer than 323",
+        ),
+    ],
+)
+def test_options_that_clash(crystal, options, message):
+    with pytest.raises(ValueError, match=message):
+        solve_states(crystal, GENERAL, **options)
+
+
+def test_workers_change_nothing(crystal):
+    k_points = [GENERAL, GAMMA, EDGE]
+    alone, together = (
+        solve_k_points(
+            crystal,
+            k_points,
+            workers,
+            num_states=6,
+            around=0.1,
+            solver="multifrontal",
+        )
+        for workers in (1, 2)
+    )
+    for one, other in zip(alone, together):
+        assert np.array_equal(one.k_point, other.k_point)
+        np.testing.assert_allclose(one.energies, other.energies, atol=1e-10)
+        assert one.first == other.first
+    with pytest.raises(ValueError, match="1 to 324"):
+        solve_k_points(crystal, k_points, 2, num_states=500)
+    with pytest.raises(ValueError, match="positive number"):
+        solve_k_points(crystal, k_points, 0)
+
+
+def test_workers_from_a_script_without_a_guard(tmp_path):
+    script = tmp_path / "script.py"
+    folder = pathlib.Path(__file__).parent
+    script.write_text(
+        f"import sys; sys.path.insert(0, {str(folder)!r})\n"
+        "from sheets import chain\n"
+        "from keras_hamiltonian.physics import solve_bands\n"
+        "ks = [[k / 7, 0, 0] for k in range(7)]\n"
+        "print(solve_bands(chain(-1.0), ks, workers=2).sum())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.count("\n") == 1
+    assert float(done.stdout) == pytest.approx(7.0)
