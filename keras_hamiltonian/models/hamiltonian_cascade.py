@@ -87,16 +87,18 @@ class HamiltonianCascade(Stage):
     def provenance(self, value):
         self._own_provenance = value
 
-    def features(self, dataset):
+    def features(self, dataset, path=None):
         """The data set with the first stage's features, computed once.
 
         Args:
             dataset: `HamiltonianDataset`.
+            path: str or path. A file that keeps them for other trainings, see
+                `StageFeatures`.
 
         Returns:
             `StageFeatures`.
         """
-        return StageFeatures(self.stage, dataset)
+        return StageFeatures(self.stage, dataset, path=path)
 
     def get_config(self):
         config = super().get_config()
