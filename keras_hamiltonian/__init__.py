@@ -34,6 +34,7 @@ _find, __dir__ = lazy_names(
         "physics",
         "structures",
         "testing",
+        "training",
     ),
 )
 

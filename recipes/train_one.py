@@ -1,16 +1,16 @@
-"""Train stage one on one material, and look at what it predicts.
+"""Train both stages on one material, and look at what they predict.
 
     python recipes/train_one.py graphene --seconds 300
 
 Reads recipes/data/<material>.h5 and its split, or `--data`: a container or a
-folder of DeepH folders. The budget counts the CPU seconds of this process
-after the imports: reading, baseline, training and validation. Everything lands
-in runs/<material>/; a run that was done with these inputs is not repeated.
+folder of DeepH folders. A budget of seconds counts the CPU seconds of this
+process after the imports: reading, baseline, training and validation.
+Everything lands in runs/<material>/. A run that was stopped goes on where it
+was; one that was done with these inputs is not repeated.
 """
 
 import argparse
 import pathlib
-import random
 import time
 
 import keras_hamiltonian as kh  # before Keras, to choose the backend
@@ -19,7 +19,6 @@ import keras
 from data_tools.deeph import read_deeph
 
 HERE = pathlib.Path(__file__).parent
-PEAK_LEARNING_RATE = 1e-2
 
 
 def main(options):
@@ -28,16 +27,41 @@ def main(options):
     output = options.output or pathlib.Path("runs") / options.material
     data = options.data or HERE / "data" / f"{options.material}.h5"
     split_file = options.split or data.with_suffix(".split.json")
+    budget = {"seconds": options.seconds}
+    if options.steps:
+        budget = {"steps": options.steps}
+    settings = kh.training.TrainingSettings(
+        second_stage=options.second_stage,
+        first_share=options.first_share,
+        seed=options.seed,
+        **budget,
+    )
     inputs = kh.evaluate.fingerprint(
         [__file__, data, split_file],
-        seconds=options.seconds,
-        seed=options.seed,
+        settings=settings.model_dump(),
         backend=keras.config.backend(),
     )
     report = kh.evaluate.finished_report(output, inputs)
     if report is None or options.again:
         store, split = read(data, split_file, output, options.seed)
-        report = train(store, split, output, options, start, inputs)
+        trained = kh.training.train_cascade(
+            store,
+            split,
+            settings,
+            output,
+            name=options.material,
+            start=start,
+            fingerprint=inputs,
+            again=options.again,
+        )
+        report = kh.training.report_training(
+            trained,
+            store,
+            split,
+            title=options.material,
+            seed=options.seed,
+            fingerprint=inputs,
+        )
     else:
         print("Nothing has changed since this run (--again repeats it).")
     print(kh.evaluate.summary(report))
@@ -61,83 +85,27 @@ def read(data, split_file, output, seed):
     return store, split
 
 
-def train(store, split, output, options, start, inputs):
-    """Fits, evaluates on the test part, and writes everything."""
-    # Of Keras' initializers; `keras.utils.set_random_seed` would import
-    # TensorFlow too.
-    random.seed(options.seed)
-    known = [store[name] for name in split.train]
-    reaches = kh.physics.estimate_reaches(known)
-    stage = kh.models.EquivariantStage(
-        store.basis.to_dict(), reaches, spin=store.spin
-    )
-    # Few training structures keep their overlap; it is exact in every one.
-    validating = [store[name] for name in split.validate]
-    stage.overlap = kh.physics.TwoCentreOverlap.fit(known + validating, reaches)
-    training = kh.HamiltonianDataset(
-        store, split.train, shuffle=True, seed=options.seed
-    )
-    stage.adapt(training)
-    stage.compile(
-        keras.optimizers.Adam(PEAK_LEARNING_RATE, global_clipnorm=1000),
-        loss=kh.losses.BlockMeanAbsoluteError(),
-        jit_compile=keras.config.backend() == "jax",
-    )
-    budget = kh.callbacks.CosineBudget(
-        PEAK_LEARNING_RATE, seconds=options.seconds, start=start
-    )
-    curve = kh.callbacks.LearningCurve(output / "learning_curve.json", start)
-    stage.fit(
-        training,
-        validation_data=kh.HamiltonianDataset(store, split.validate),
-        validation_freq=10,
-        epochs=10**6,
-        callbacks=[
-            budget,
-            kh.callbacks.BudgetBar(budget),
-            curve,
-            kh.callbacks.RevertOnSpike(),
-        ],
-        verbose=0,
-    )
-    cpu_seconds = time.process_time() - start
-    stage.provenance = kh.models.training_provenance(
-        known,
-        data=store.attributes,
-        seed=options.seed,
-        budget={"cpu_seconds": options.seconds, "steps": budget.step},
-    )
-    stage.save(output / f"{options.material}.keras")
-
-    held_out = [store[name] for name in split.test]
-    files = {"model": f"{options.material}.keras"}
-    for calculation in held_out:
-        prediction = kh.predict(stage, calculation.atoms, name=calculation.name)
-        folder = pathlib.Path("predictions") / calculation.name
-        prediction.write(output / folder)
-        files[calculation.name] = str(folder / "hamiltonians_pred.h5")
-    shown = kh.predict(stage, held_out[0].atoms)
-    return kh.evaluate.write_report(
-        output,
-        kh.evaluate.evaluate_model(stage, held_out),
-        curve.history,
-        kh.evaluate.compare_bands(shown, held_out[0]),
-        title=options.material,
-        cpu_seconds=cpu_seconds,
-        steps=budget.step,
-        seed=options.seed,
-        fingerprint=inputs,
-        files=files,
-    )
-
-
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("material", nargs="?", default="graphene")
     parser.add_argument("--seconds", type=float, default=300.0)
+    parser.add_argument("--steps", type=int, help="instead of seconds")
+    parser.add_argument(
+        "--second-stage",
+        choices=["equivariant", "transformer", "none"],
+        default="equivariant",
+    )
+    parser.add_argument(
+        "--first-share",
+        type=float,
+        default=0.5,
+        help="fraction of the budget for the first stage",
+    )
     parser.add_argument("--data", type=pathlib.Path)
     parser.add_argument("--split", type=pathlib.Path)
     parser.add_argument("--seed", type=int, default=42)
     parser.add_argument("--output", type=pathlib.Path)
-    parser.add_argument("--again", action="store_true")
+    parser.add_argument(
+        "--again", action="store_true", help="repeat, from the beginning"
+    )
     main(parser.parse_args())

@@ -20,6 +20,16 @@ ROOMS = {
     "metrics": {"conventions", "irreps", "orbitals"},
     "physics": {"conventions", "irreps", "orbitals", "structures"},
     "testing": {"conventions", "irreps", "orbitals"},
+    "callbacks": set(),
+    "training": {
+        "callbacks",
+        "data",
+        "evaluate",
+        "losses",
+        "models",
+        "physics",
+        "prediction",
+    },
 }
 # What users call: may also import the readers and writers.
 ROOFS = {"prediction", "cli"}

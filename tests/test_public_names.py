@@ -23,6 +23,7 @@ ROOMS = [
     "physics",
     "structures",
     "testing",
+    "training",
 ]
 
 

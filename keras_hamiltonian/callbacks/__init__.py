@@ -4,5 +4,12 @@ from keras_hamiltonian.callbacks.budget_bar import BudgetBar
 from keras_hamiltonian.callbacks.cosine_budget import CosineBudget
 from keras_hamiltonian.callbacks.learning_curve import LearningCurve
 from keras_hamiltonian.callbacks.revert_on_spike import RevertOnSpike
+from keras_hamiltonian.callbacks.training_checkpoint import TrainingCheckpoint
 
-__all__ = ["BudgetBar", "CosineBudget", "LearningCurve", "RevertOnSpike"]
+__all__ = [
+    "BudgetBar",
+    "CosineBudget",
+    "LearningCurve",
+    "RevertOnSpike",
+    "TrainingCheckpoint",
+]

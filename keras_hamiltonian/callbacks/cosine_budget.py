@@ -62,10 +62,22 @@ class CosineBudget(keras.callbacks.Callback):
         """Fraction of the budget used, from 0 to 1."""
         if self.steps is not None:
             return min(1.0, self.step / self.steps)
-        now = time.process_time()
-        used = now - (now if self._start is None else self._start)
-        left = self.seconds - used - self._validation_seconds
+        left = self.seconds - self._used_seconds() - self._validation_seconds
         return min(1.0, max(0.0, 1 - left / self.seconds))
+
+    def get_state(self):
+        """What is spent: `step`, `cpu_seconds`, `validation_seconds`."""
+        return {
+            "step": self.step,
+            "cpu_seconds": self._used_seconds(),
+            "validation_seconds": self._validation_seconds,
+        }
+
+    def set_state(self, state):
+        """Goes on from a state, also in another process."""
+        self.step = state["step"]
+        self._start = time.process_time() - state["cpu_seconds"]
+        self._validation_seconds = state["validation_seconds"]
 
     def on_train_begin(self, logs=None):
         """Starts the clock."""
@@ -101,3 +113,7 @@ class CosineBudget(keras.callbacks.Callback):
         """Stops training if the validation used the budget up."""
         if self.spent >= 1:
             self.model.stop_training = True
+
+    def _used_seconds(self):
+        now = time.process_time()
+        return now - (now if self._start is None else self._start)

@@ -18,18 +18,35 @@ class LearningCurve(keras.callbacks.Callback):
             Defaults to the beginning of `fit`.
 
     Attributes:
+        stage: str, or `None`. What is being trained; recorded if set.
         history: dict of lists of equal length: `epoch` (from 1),
             `cpu_seconds`, `learning_rate` (of the last step) and every number
-            of the logs (`loss`, `val_loss`, …); `None` where an epoch was not
-            validated.
+            of the logs (`loss`, `val_loss`, …), `None` where an epoch was not
+            validated; `stage` where it was set.
     """
 
     def __init__(self, path=None, start=None):
         super().__init__()
         self.path = None if path is None else pathlib.Path(path)
         self.start = start
+        self.stage = None
         self.history = {}
         self._start = None
+
+    @property
+    def cpu_seconds(self):
+        """CPU seconds since the start, 0 before the first `fit`."""
+        now = time.process_time()
+        return now - (now if self._start is None else self._start)
+
+    def get_state(self):
+        """The record and the clock: `history`, `cpu_seconds`."""
+        return {"history": self.history, "cpu_seconds": self.cpu_seconds}
+
+    def set_state(self, state):
+        """Goes on from a state, also in another process."""
+        self.history = {k: list(v) for k, v in state["history"].items()}
+        self._start = time.process_time() - state["cpu_seconds"]
 
     def on_train_begin(self, logs=None):
         """Starts the clock; a second `fit` continues the record."""
@@ -42,10 +59,12 @@ class LearningCurve(keras.callbacks.Callback):
         rate = keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)
         entry = {
             "epoch": len(self.history.get("epoch", ())) + 1,
-            "cpu_seconds": time.process_time() - self._start,
+            "cpu_seconds": self.cpu_seconds,
             "learning_rate": float(rate),
             **{key: float(value) for key, value in (logs or {}).items()},
         }
+        if self.stage is not None:
+            entry["stage"] = self.stage
         length = entry["epoch"] - 1
         for key in entry:
             self.history.setdefault(key, [None] * length)

@@ -38,6 +38,22 @@ class RevertOnSpike(keras.callbacks.Callback):
         self.verbose = verbose
         self._reset()
 
+    def get_state(self):
+        """The best state and the count of epochs above it, with arrays."""
+        return {
+            "best": self.best,
+            "num_reverts": self.num_reverts,
+            "spike": self._spike,
+            "best_state": self._best_state,
+        }
+
+    def set_state(self, state):
+        """Goes on from a state, also in another process."""
+        self.best = state["best"]
+        self.num_reverts = state["num_reverts"]
+        self._spike = state["spike"]
+        self._best_state = state["best_state"]
+
     def on_train_begin(self, logs=None):
         """Forgets an earlier run."""
         self._reset()

@@ -27,7 +27,10 @@ class HamiltonianDataset(keras.utils.PyDataset):
             structures without a Hamiltonian (`model.reaches`). If the first
             structure has none, no item has targets.
         batch_size: int. Structures per batch.
-        shuffle: bool. Whether each epoch has its own order.
+        shuffle: bool. Whether each epoch has its own order, a function of
+            `seed` and the number of the epoch. Then call `fit` with
+            `shuffle=False`: Keras would shuffle once more, by a generator
+            that no checkpoint knows.
         seed: int. Seed of the order.
         atom_bucket, neighbor_bucket: int. Numbers of atoms and of neighbours
             are padded to multiples of these. With 1 nothing is added; larger
@@ -84,10 +87,10 @@ class HamiltonianDataset(keras.utils.PyDataset):
         default = 1 if keras.config.backend() == "torch" else 8
         self.atom_bucket = atom_bucket or default
         self.neighbor_bucket = neighbor_bucket or default
-        self._random = np.random.default_rng(seed)
+        self.seed = seed
         self._cache = {} if cache else None
         self._order = np.arange(len(self.keys))
-        self._shuffle()
+        self.set_state({"epoch": 0})
 
     def __len__(self):
         return -(-len(self.keys) // self.batch_size)
@@ -103,21 +106,29 @@ class HamiltonianDataset(keras.utils.PyDataset):
 
     def on_epoch_end(self):
         """Draws the order of the next epoch."""
-        self._shuffle()
+        self.set_state({"epoch": self._epoch + 1})
+
+    def get_state(self):
+        """What the order depends on besides the seed: dict with `epoch`."""
+        return {"epoch": self._epoch}
+
+    def set_state(self, state):
+        """Goes to the order of an epoch; see `get_state`."""
+        self._epoch = int(state["epoch"])
+        if not self.shuffle:
+            return
+        random = np.random.default_rng((self.seed, self._epoch))
+        self._order = random.permutation(len(self.keys))
+        # Batches of several structures change with the order; there is no use
+        # in keeping them.
+        if self.batch_size > 1 and self._cache is not None:
+            self._cache.clear()
 
     def structure_names(self, position):
         """Names of the structures in a batch of the present order."""
         start = position * self.batch_size
         members = self._order[start : start + self.batch_size]
         return [str(self.keys[k]) for k in members]
-
-    def _shuffle(self):
-        if self.shuffle:
-            # Batches of several structures change with the order; there is no
-            # use in keeping them.
-            self._order = self._random.permutation(len(self.keys))
-            if self.batch_size > 1 and self._cache is not None:
-                self._cache.clear()
 
     def _batch(self, members):
         calculations = [self.calculations[self.keys[k]] for k in members]

@@ -79,6 +79,7 @@ def plot_learning_curve(history, path, title=None):
             `"val_mae"` or `"val_loss"` if there is a validation set; `None`
             where an epoch has no value.
             `"cpu_seconds"` is the horizontal axis; without it epochs are.
+            Where the strings of `"stage"` change stands a vertical line.
         path: str or path. The PNG file.
         title: str.
 
@@ -115,6 +116,7 @@ def plot_learning_curve(history, path, title=None):
     if validation:
         errors = MEV_PER_EV * np.array(validation, dtype=np.float64)
         _mark_best(axes, horizontal, errors)
+    _mark_stages(axes, horizontal, history.get("stage", ()))
     axes.set_yscale("log")
     _plain_log_labels(axes.yaxis)
     axes.grid(axis="y", color="#e4e7ea", linewidth=0.7)
@@ -272,6 +274,23 @@ def _display_name(name):
     letters = name.rstrip("0123456789")
     digits = name[len(letters) :]
     return rf"{letters}$_{{{digits}}}$" if digits else letters
+
+
+def _mark_stages(axes, horizontal, stages):
+    """A line between two stages, with the name of the later one."""
+    for k, (before, after) in enumerate(zip(stages, stages[1:]), start=1):
+        if before != after:
+            place = (horizontal[k - 1] + horizontal[k]) / 2
+            axes.axvline(place, color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
+            axes.annotate(
+                f"{after} stage",
+                (place, 1.0),
+                xycoords=("data", "axes fraction"),
+                xytext=(3, -9),
+                textcoords="offset points",
+                fontsize=9,
+                color=INK,
+            )
 
 
 def _mark_best(axes, horizontal, errors):

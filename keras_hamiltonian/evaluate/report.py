@@ -100,7 +100,15 @@ def compare_bands(prediction, calculation, path=None, num_points=120):
     )
 
 
-def write_report(folder, errors, history=None, bands=None, title="", **details):
+def write_report(
+    folder,
+    errors,
+    history=None,
+    bands=None,
+    title="",
+    first_stage=None,
+    **details,
+):
     """Writes `report.json` and the pictures.
 
     Args:
@@ -109,12 +117,14 @@ def write_report(folder, errors, history=None, bands=None, title="", **details):
         history: dict, of `LearningCurve` with a loss in meV, or `None`.
         bands: what `compare_bands` returned, or `None`.
         title: str. For the pictures.
+        first_stage: `MatrixErrors` of the first stage alone, for a cascade.
         **details: JSON values for the report. A dict `files` of further files
             of the run, relative to the folder, is joined with the pictures.
 
     Returns:
-        The report, a dict: `errors`, `bands`, `machine`, `versions`, `date`,
-        `files` (name to file in the folder) and the details.
+        The report, a dict: `errors`, `first_stage_errors` (`None` if there is
+        one stage), `bands`, `machine`, `versions`, `date`, `files` (name to
+        file in the folder) and the details.
     """
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -133,6 +143,7 @@ def write_report(folder, errors, history=None, bands=None, title="", **details):
     report = {
         **details,
         "errors": errors.result(),
+        "first_stage_errors": first_stage and first_stage.result(),
         "bands": bands[2] if bands else None,
         "machine": machine_kind(),
         "versions": installed_versions(),
@@ -155,15 +166,24 @@ def summary(report):
     Returns:
         str of several lines.
     """
-    errors = report["errors"]
+    errors, first = report["errors"], report.get("first_stage_errors")
+
+    def line(text, key, ending=""):
+        value = f"{text} {_mev(errors[key])} meV"
+        if first:
+            value += f" (first stage {_mev(first[key])})"
+        return value + ending
+
     lines = [
-        f"MAE_all {_mev(errors['mae_all'])} meV over "
-        f"{len(errors['structures'])} structures",
-        f"MAE_cha {_mev(errors['mae_cha'])} meV, structure "
-        f"{errors['worst_structure']}",
-        f"onsite {_mev(errors['onsite_mae'])}, hopping "
-        f"{_mev(errors['hopping_mae'])}, without energy zero "
-        f"{_mev(errors['gauge_free_mae'])} meV",
+        line(
+            "MAE_all",
+            "mae_all",
+            f" over {len(errors['structures'])} structures",
+        ),
+        line("MAE_cha", "mae_cha", f", structure {errors['worst_structure']}"),
+        line("onsite", "onsite_mae"),
+        line("hopping", "hopping_mae"),
+        line("without energy zero", "gauge_free_mae"),
     ]
     bands = report.get("bands")
     if bands and bands["band_mae"] is not None:
@@ -171,6 +191,9 @@ def summary(report):
             f"bands of structure {bands['structure']} within "
             f"{bands['window'][1]:g} eV: {_mev(bands['band_mae'])} meV"
         )
+    for name, other in (report.get("test_sets") or {}).items():
+        errors, first = other["errors"], other.get("first_stage_errors")
+        lines.append(line(f"{name}: MAE_all", "mae_all"))
     return "\n".join(lines)
 
 
@@ -184,7 +207,11 @@ def _in_ev(history):
     def converted(values):
         return [None if v is None else v / MEV_PER_EV for v in values]
 
-    curve = {"cpu_seconds": history["cpu_seconds"]}
+    curve = {
+        name: history[name]
+        for name in ("cpu_seconds", "stage")
+        if name in history
+    }
     for name, target in (("loss", "mae"), ("val_loss", "val_mae")):
         if name in history:
             curve[target] = converted(history[name])

@@ -1,0 +1,90 @@
+"""Errors, bands and predictions of a trained model, in its folder."""
+
+import pathlib
+import shutil
+
+from keras_hamiltonian.evaluate.report import compare_bands
+from keras_hamiltonian.evaluate.report import evaluate_model
+from keras_hamiltonian.evaluate.report import write_report
+from keras_hamiltonian.models.hamiltonian_cascade import HamiltonianCascade
+from keras_hamiltonian.prediction import predict
+
+
+def report_training(
+    trained,
+    store,
+    split,
+    title="",
+    num_predictions=None,
+    test_sets=None,
+    **details,
+):
+    """Tests a trained model and writes everything into the model's folder.
+
+    Pictures and `report.json` of `kh.evaluate.write_report`, with the errors
+    of the first stage beside those of the cascade; and for the test structures
+    DeepH folders in `predictions/`. Then the checkpoints of the training are
+    no longer needed and are removed.
+
+    Args:
+        trained: `TrainedModel`.
+        store: `HamiltonianStore`.
+        split: `Split`, of which `test` counts.
+        title: str. For the pictures.
+        num_predictions: int. DeepH folders of so many test structures.
+            Defaults to all.
+        test_sets: dict from name to `HamiltonianStore`: structures of another
+            kind, such as twisted ones, tested by themselves.
+        **details: JSON values for the report.
+
+    Returns:
+        The report, a dict.
+
+    Raises:
+        ValueError: if there is nothing to test.
+    """
+    if not split.test:
+        raise ValueError("The split has no test structures to report on.")
+    model, output = trained.model, trained.file.parent
+    first = None
+    if isinstance(model, HamiltonianCascade):
+        first = model.stage
+    files = {"model": trained.file.name}
+    for name in split.test[:num_predictions]:
+        calculation = store[name]
+        prediction = predict(model, calculation.atoms, name=name)
+        folder = pathlib.Path("predictions") / name
+        prediction.write(output / folder)
+        files[name] = str(folder / "hamiltonians_pred.h5")
+    shown, bands = store[split.test[0]], None
+    if shown.overlap is not None or model.overlap is not None:
+        bands = compare_bands(predict(model, shown.atoms), shown)
+    settings = model.provenance["settings"]
+    is_in_mev = settings["loss"] == "mean_absolute"
+    report = write_report(
+        output,
+        evaluate_model(model, (store[name] for name in split.test)),
+        trained.history if is_in_mev else None,
+        bands,
+        title=title,
+        first_stage=first
+        and evaluate_model(first, (store[name] for name in split.test)),
+        test_sets={
+            name: _errors(model, first, other)
+            for name, other in (test_sets or {}).items()
+        },
+        cpu_seconds=trained.cpu_seconds,
+        steps=trained.steps,
+        settings=settings,
+        files=files,
+        **details,
+    )
+    shutil.rmtree(trained.checkpoints, ignore_errors=True)
+    return report
+
+
+def _errors(model, first, store):
+    errors = {"errors": evaluate_model(model, store).result()}
+    if first is not None:
+        errors["first_stage_errors"] = evaluate_model(first, store).result()
+    return errors

@@ -1,0 +1,278 @@
+"""Every setting of a training, with unit, default and meaning."""
+
+import difflib
+import importlib
+import inspect
+import pathlib
+import tomllib
+from typing import Any
+from typing import Literal
+
+import pydantic
+import yaml
+
+# Module and class of the stages that settings may name.
+STAGES = {
+    "first": ("equivariant_stage", "EquivariantStage"),
+    "equivariant": (
+        "equivariant_transformer_stage",
+        "EquivariantTransformerStage",
+    ),
+    "transformer": ("transformer_stage", "TransformerStage"),
+}
+# What the data set or the first stage gives.
+GIVEN = {
+    "basis",
+    "reaches",
+    "spin",
+    "feature_irreps",
+    "feature_lmax",
+    "dtype",
+    "name",
+}
+# Peaks that worked; a Transformer without symmetry wants the smaller one.
+LEARNING_RATES = {"equivariant": 1e-2, "transformer": 1e-3}
+
+
+class TrainingSettings(pydantic.BaseModel):
+    """What `train_cascade` is told.
+
+    Each field has a default; an unknown name or a wrong value is an error
+    that says what is allowed. Files are TOML or YAML with the same names:
+
+        steps = 5000
+        second_stage = "equivariant"
+        [first_options]
+        irreps = "32x0e + 16x1o + 8x2e"
+
+    The budget is one of CPU seconds or of optimizer steps. Only a training by
+    steps that was stopped ends in the very same weights as one that was not.
+
+    Raises:
+        ValueError: (`pydantic.ValidationError` is one) naming the setting, its
+            value and what is allowed.
+
+    Example:
+
+    >>> TrainingSettings(steps=100).stage_budgets()
+    {'first': 50.0, 'second': 50.0}
+    """
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+    seconds: float | None = pydantic.Field(
+        600.0,
+        gt=0,
+        description="Budget of all stages in CPU seconds of the process, data "
+        "reading and validation included. Not used if `steps` is given.",
+    )
+    steps: int | None = pydantic.Field(
+        None, ge=1, description="Budget of all stages in optimizer steps."
+    )
+    first_share: float = pydantic.Field(
+        0.5,
+        gt=0,
+        lt=1,
+        description="Fraction of the budget for the first stage. Without a "
+        "second stage it gets all.",
+    )
+    joint_share: float = pydantic.Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Fraction of the budget at the end in which both stages "
+        "are trained together.",
+    )
+    second_stage: Literal["equivariant", "transformer", "none"] = (
+        pydantic.Field(
+            "equivariant",
+            description='"equivariant" keeps every symmetry '
+            '(EquivariantTransformerStage), "transformer" learns it '
+            '(TransformerStage), "none" trains the first stage alone.',
+        )
+    )
+    first_options: dict[str, Any] = pydantic.Field(
+        default_factory=dict,
+        description="Arguments of EquivariantStage beyond those that the data "
+        "give, such as `irreps` and `num_groups`.",
+    )
+    second_options: dict[str, Any] = pydantic.Field(
+        default_factory=dict,
+        description="Arguments of the second stage beyond those that the "
+        "first one gives, such as `channels` or `width`.",
+    )
+    dtype: Literal["float32", "float64"] = pydantic.Field(
+        "float32", description="Type of the numbers in both stages."
+    )
+    loss: Literal["mean_absolute", "mean_squared"] = pydantic.Field(
+        "mean_absolute",
+        description="Mean absolute error in meV, or mean squared error in "
+        "meV².",
+    )
+    first_learning_rate: float = pydantic.Field(
+        1e-2, gt=0, description="Largest learning rate of the first stage."
+    )
+    second_learning_rate: float | None = pydantic.Field(
+        None,
+        gt=0,
+        description="Largest learning rate of the second stage. By default "
+        "0.01 (equivariant) or 0.001 (transformer).",
+    )
+    joint_learning_rate: float = pydantic.Field(
+        5e-4, gt=0, description="Largest learning rate of the joint training."
+    )
+    first_weight_decay: float = pydantic.Field(
+        0.0,
+        ge=0,
+        description="Decay of the first stage's weights per step, in units of "
+        "the learning rate (AdamW). 0: Adam.",
+    )
+    second_weight_decay: float = pydantic.Field(
+        0.5,
+        ge=0,
+        description="The same of the second stage; also of the joint training.",
+    )
+    warmup_steps: int = pydantic.Field(
+        100,
+        ge=0,
+        description="Steps in which the learning rate of a stage rises.",
+    )
+    clipnorm: float = pydantic.Field(
+        1000.0,
+        gt=0,
+        description="Largest norm of the gradient, in meV per unit of weight.",
+    )
+    batch_size: int = pydantic.Field(
+        1, ge=1, description="Structures per optimizer step."
+    )
+    seed: int = pydantic.Field(
+        42, ge=0, description="Seed of the weights and of the data's order."
+    )
+    validation_freq: int = pydantic.Field(
+        10, ge=1, description="Epochs between two validations."
+    )
+    checkpoint_freq: int = pydantic.Field(
+        10,
+        ge=1,
+        description="Epochs between two checkpoints, which a training that "
+        "was stopped goes on from.",
+    )
+    cache: bool = pydantic.Field(
+        True,
+        description="Whether batches and the first stage's features stay in "
+        "memory. Turn it off for sets that are larger.",
+    )
+
+    @classmethod
+    def read(cls, path):
+        """Reads settings from a file.
+
+        Args:
+            path: str or path, `.toml`, `.yaml` or `.yml`.
+
+        Returns:
+            `TrainingSettings`.
+
+        Raises:
+            ValueError: naming the file, and the setting that is wrong.
+        """
+        path = pathlib.Path(path)
+        if path.suffix not in (".toml", ".yaml", ".yml"):
+            raise ValueError(
+                "Settings are read from .toml, .yaml and .yml files. "
+                f"Received: {path}."
+            )
+        try:
+            text = path.read_text()
+            toml = path.suffix == ".toml"
+            values = tomllib.loads(text) if toml else yaml.safe_load(text)
+        except (OSError, tomllib.TOMLDecodeError, yaml.YAMLError) as error:
+            raise ValueError(f"{path} cannot be read: {error}") from error
+        if not isinstance(values, dict | None):
+            raise ValueError(
+                f"{path} holds no settings: expected lines such as "
+                f"`seed: 42`, found {type(values).__name__}."
+            )
+        try:
+            return cls(**(values or {}))
+        except pydantic.ValidationError as error:
+            raise ValueError(f"{path}: {error}") from error
+
+    def stage_budgets(self):
+        """Seconds or steps of each stage that is trained, in order.
+
+        Returns:
+            Dict from `"first"`, `"second"`, `"joint"` to float.
+        """
+        total = float(self.steps or self.seconds)
+        if self.second_stage == "none":
+            return {"first": total}
+        first, joint = self.first_share, self.joint_share
+        shares = {"first": first, "second": 1 - first - joint, "joint": joint}
+        return {name: x * total for name, x in shares.items() if x > 0}
+
+    def learning_rate(self, stage):
+        """Largest learning rate of `"first"`, `"second"` or `"joint"`."""
+        rate = getattr(self, f"{stage}_learning_rate")
+        return LEARNING_RATES[self.second_stage] if rate is None else rate
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _check_names(cls, values):
+        unknown = sorted(set(values) - set(cls.model_fields))
+        if unknown:
+            raise ValueError(_unknown(unknown, "settings", cls.model_fields))
+        if values.get("steps") is not None and "seconds" not in values:
+            values = {**values, "seconds": None}
+        return values
+
+    @pydantic.model_validator(mode="after")
+    def _check_together(self):
+        if (self.seconds is None) == (self.steps is None):
+            raise ValueError(
+                "Give one budget, `seconds` or `steps`. Received: seconds="
+                f"{self.seconds}, steps={self.steps}."
+            )
+        if self.first_share + self.joint_share >= 1:
+            raise ValueError(
+                "`first_share` and `joint_share` leave nothing to the second "
+                f"stage: {self.first_share} + {self.joint_share} is not below "
+                '1. For no second stage set second_stage="none".'
+            )
+        if self.second_stage == "none" and (
+            self.second_options or self.joint_share
+        ):
+            raise ValueError(
+                "Without a second stage there are no `second_options` and no "
+                f"`joint_share`. Received: {self.second_options}, "
+                f"{self.joint_share}."
+            )
+        _check_options("first", self.first_options)
+        _check_options(self.second_stage, self.second_options)
+        return self
+
+
+def stage_class(name):
+    """The class of a stage: `"first"`, `"equivariant"`, `"transformer"`."""
+    module, name = STAGES[name]
+    module = importlib.import_module(f"keras_hamiltonian.models.{module}")
+    return getattr(module, name)
+
+
+def _check_options(name, options):
+    # Keras is imported where there is something to check.
+    if options:
+        known = set(inspect.signature(stage_class(name)).parameters) - GIVEN
+        unknown = sorted(set(options) - known)
+        if unknown:
+            what = f"arguments of {STAGES[name][1]}"
+            raise ValueError(_unknown(unknown, what, known))
+
+
+def _unknown(names, what, allowed):
+    near = [difflib.get_close_matches(n, list(allowed), n=1) for n in names]
+    hint = "".join(f" Did you mean {n[0]!r}?" for n in near if n)
+    return (
+        f"Unknown {what}: {', '.join(map(repr, names))}.{hint} Allowed: "
+        f"{', '.join(sorted(allowed))}."
+    )
