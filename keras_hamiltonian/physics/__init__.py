@@ -8,6 +8,10 @@ from keras_hamiltonian.physics.factorization import factorize
 from keras_hamiltonian.physics.fermi import count_electrons
 from keras_hamiltonian.physics.fermi import fermi_level_of_bands
 from keras_hamiltonian.physics.fermi import find_fermi_level
+from keras_hamiltonian.physics.fermi import k_grid_points
+from keras_hamiltonian.physics.gap import BandGap
+from keras_hamiltonian.physics.gap import find_gap
+from keras_hamiltonian.physics.gap import gap_of_bands
 from keras_hamiltonian.physics.hamiltonian import BlochMatrices
 from keras_hamiltonian.physics.hermitian_factors import HermitianFactors
 from keras_hamiltonian.physics.k_points import KPath
@@ -23,6 +27,7 @@ from keras_hamiltonian.physics.states import solve_states
 from keras_hamiltonian.physics.workers import solve_k_points
 
 __all__ = [
+    "BandGap",
     "BandStructure",
     "BlochMatrices",
     "Dissection",
@@ -38,6 +43,9 @@ __all__ = [
     "factorize",
     "fermi_level_of_bands",
     "find_fermi_level",
+    "find_gap",
+    "gap_of_bands",
+    "k_grid_points",
     "k_path",
     "monkhorst_pack",
     "periodic_directions",

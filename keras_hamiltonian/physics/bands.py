@@ -6,6 +6,7 @@ import pathlib
 
 import numpy as np
 
+from keras_hamiltonian.physics.gap import gap_of_bands
 from keras_hamiltonian.physics.k_points import KPath
 from keras_hamiltonian.physics.workers import solve_k_points
 
@@ -52,19 +53,9 @@ class BandStructure:
                 "A gap needs the Fermi level; set `fermi_level`, for example "
                 "from `find_fermi_level`."
             )
-        occupied = self.energies <= self.fermi_level
-        counts = occupied.sum(axis=1)
-        if counts.min() == 0 or counts.max() == self.energies.shape[1]:
-            raise ValueError(
-                f"The Fermi level {self.fermi_level} eV lies outside the "
-                f"{self.energies.shape[1]} bands at hand."
-            )
-        if counts.min() < counts.max():
-            return 0.0
-        top = counts[0] - 1
-        return float(
-            self.energies[:, top + 1].min() - self.energies[:, top].max()
-        )
+        return gap_of_bands(
+            self.k_points, self.energies, fermi_level=self.fermi_level
+        ).gap
 
     def save(self, path):
         """Writes the bands to a file: JSON text, or `.npz` by its suffix."""

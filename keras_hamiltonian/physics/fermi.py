@@ -5,18 +5,37 @@ from scipy.optimize import bisect
 from scipy.special import expit
 
 from keras_hamiltonian.physics.bands import solve_bands
+from keras_hamiltonian.physics.hamiltonian import LARGEST_DENSE
 from keras_hamiltonian.physics.k_points import monkhorst_pack
+from keras_hamiltonian.physics.states import count_states
+from keras_hamiltonian.physics.workers import solve_k_points
 
 BOLTZMANN_IN_EV_PER_KELVIN = 8.617333262e-5
 # Where the count stays this close to the wanted one, the level is open: the
 # middle of that range is taken, which is the middle of a gap.
 COUNT_TOLERANCE = 1e-9
+# Beyond so many k_B T from the level, states of large cells are full or empty.
+THERMAL_WIDTHS = 16.0
+# First step (eV) away from a first guess, and how near a guess must come.
+FIRST_STEP = 4.0
+GUESS_TOLERANCE = 0.5
+MOST_WINDOWS = 20
 
 
 def find_fermi_level(
-    matrices, num_electrons, grid, temperature=300.0, gamma_centered=False
+    matrices,
+    num_electrons,
+    grid,
+    temperature=300.0,
+    gamma_centered=False,
+    around=None,
+    workers=1,
 ):
     """Fermi level of a crystal from a grid of wave vectors.
+
+    All bands are solved. Cells too large for that take the states within
+    `16 k_B T` of the level and the number of those below, which the sparse
+    factorization gives.
 
     Args:
         matrices: `BlochMatrices`.
@@ -24,6 +43,10 @@ def find_fermi_level(
         grid: three ints. Monkhorst-Pack sizes; 1 along vacuum.
         temperature: float. Of the Fermi-Dirac occupations, in K.
         gamma_centered: bool. See `monkhorst_pack`.
+        around: float. About where the level lies, in eV; then only states
+            near it are solved. Without it, large cells are counted at half a
+            dozen energies first, with a factorization each.
+        workers: int. Processes, see `solve_k_points`.
 
     Returns:
         float, in eV. In a gap, its middle.
@@ -42,18 +65,46 @@ def find_fermi_level(
     >>> round(find_fermi_level(matrices, num_electrons=2, grid=(1, 1, 1)), 6)
     1.0
     """
-    k_points = monkhorst_pack(grid, gamma_centered)
-    weights = np.full(len(k_points), 1 / len(k_points))
-    if not matrices.spinful:
-        # A real Hamiltonian has the same energies at k and -k.
-        k_points, weights = _fold_inversion(k_points)
-    return fermi_level_of_bands(
-        solve_bands(matrices, k_points),
-        num_electrons,
-        weights=weights,
-        temperature=temperature,
-        degeneracy=1 if matrices.spinful else 2,
+    k_points, weights = k_grid_points(matrices, grid, gamma_centered)
+    degeneracy = 1 if matrices.spinful else 2
+    if around is None and matrices.size <= LARGEST_DENSE:
+        return fermi_level_of_bands(
+            solve_bands(matrices, k_points, workers=workers),
+            num_electrons,
+            weights=weights,
+            temperature=temperature,
+            degeneracy=degeneracy,
+        )
+    _check_number(num_electrons, degeneracy * matrices.size)
+    if around is None:
+        around = _guess(matrices, k_points[0], num_electrons / degeneracy)
+    return _level_near(
+        matrices,
+        k_points,
+        weights,
+        num_electrons / degeneracy,
+        temperature,
+        around,
+        workers,
     )
+
+
+def k_grid_points(matrices, grid, gamma_centered=False):
+    """Wave vectors of a grid and their weights, one of each pair (k, -k).
+
+    Args:
+        matrices: `BlochMatrices`. Without spin its energies at k and -k are
+            the same; with spin all wave vectors are kept.
+        grid: three ints. Monkhorst-Pack sizes; 1 along vacuum.
+        gamma_centered: bool. See `monkhorst_pack`.
+
+    Returns:
+        `(num_k, 3)` array, fractional, and `(num_k,)` array that sums to 1.
+    """
+    k_points = monkhorst_pack(grid, gamma_centered)
+    if matrices.spinful:
+        return k_points, np.full(len(k_points), 1 / len(k_points))
+    return _fold_inversion(k_points)
 
 
 def fermi_level_of_bands(
@@ -76,11 +127,7 @@ def fermi_level_of_bands(
     """
     energies = np.asarray(energies, dtype=np.float64)
     capacity = degeneracy * energies.shape[1]
-    if not 0 < num_electrons < capacity:
-        raise ValueError(
-            f"{energies.shape[1]} bands hold between 0 and {capacity} "
-            f"electrons per cell. Received: num_electrons={num_electrons}."
-        )
+    _check_number(num_electrons, capacity)
     if not temperature > 0:
         raise ValueError(
             f"`temperature` is positive, in K. Received: {temperature}."
@@ -122,6 +169,77 @@ def count_electrons(
     occupations = expit((fermi_level - np.asarray(energies)) / thermal)
     per_k = degeneracy * np.nansum(occupations, axis=1)
     return float(np.average(per_k, weights=weights))
+
+
+def _check_number(num_electrons, capacity):
+    if not 0 < num_electrons < capacity:
+        raise ValueError(
+            f"The bands hold between 0 and {capacity} electrons per cell. "
+            f"Received: num_electrons={num_electrons}."
+        )
+
+
+def _guess(matrices, k_point, num_occupied):
+    """An energy with about so many states below it."""
+    hamiltonian = matrices.hamiltonian_at(k_point).diagonal().real
+    energy = float(np.median(hamiltonian))
+    low, high, step = None, None, FIRST_STEP
+    while low is None or high is None or high - low > GUESS_TOLERANCE:
+        count = count_states(matrices, k_point, energy)
+        if abs(count - num_occupied) < 1:
+            return energy
+        if count < num_occupied:
+            low = energy
+        else:
+            high = energy
+        if low is None or high is None:
+            energy += step if high is None else -step
+            step *= 2
+        else:
+            energy = (low + high) / 2
+    return (low + high) / 2
+
+
+def _level_near(
+    matrices, k_points, weights, num_occupied, temperature, around, workers
+):
+    """Fermi level from the states near a guess, which moves until it fits."""
+    margin = THERMAL_WIDTHS * BOLTZMANN_IN_EV_PER_KELVIN * temperature
+    half = max(2 * margin, GUESS_TOLERANCE)
+    for _ in range(MOST_WINDOWS):
+        window = (around - half, around + half)
+        solved = solve_k_points(
+            matrices, k_points, workers, window=window, coefficients=False
+        )
+        counts = [len(states.energies) for states in solved]
+        below = np.average([s.first for s in solved], weights=weights)
+        above = below + np.average(counts, weights=weights)
+        if num_occupied < below - COUNT_TOLERANCE:
+            around -= half
+        elif num_occupied > above + COUNT_TOLERANCE:
+            around += half
+        elif not any(counts):
+            # Inside a gap.
+            half *= 2
+        elif min(num_occupied - below, above - num_occupied) < COUNT_TOLERANCE:
+            # One edge of a gap: the window grows towards the other.
+            is_above = num_occupied > below + COUNT_TOLERANCE
+            around += half / 2 if is_above else -half / 2
+            half *= 1.5
+        else:
+            energies = np.full((len(solved), max(counts)), np.nan)
+            for row, states in zip(energies, solved):
+                row[: len(states.energies)] = states.energies
+            level = fermi_level_of_bands(
+                energies, num_occupied - below, weights, temperature, 1
+            )
+            if abs(level - around) < half - margin:
+                return level
+            around = level
+    raise ValueError(
+        f"No Fermi level was found within {MOST_WINDOWS} windows; the last "
+        f"reached from {window[0]:.2f} to {window[1]:.2f} eV. Give `around`."
+    )
 
 
 def _fold_inversion(k_points):

@@ -4,9 +4,13 @@ import pathlib
 
 import numpy as np
 import pytest
+from sheets import graphene
+from sheets import sheet
 
 from keras_hamiltonian.data.store import HamiltonianStore
 from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
+from keras_hamiltonian.physics import fermi
+from keras_hamiltonian.physics import states
 from keras_hamiltonian.physics.bands import solve_bands
 from keras_hamiltonian.physics.fermi import BOLTZMANN_IN_EV_PER_KELVIN
 from keras_hamiltonian.physics.fermi import count_electrons
@@ -90,3 +94,17 @@ def test_too_many_electrons_are_refused():
         fermi_level_of_bands([[0.0, 1.0]], 4)
     with pytest.raises(ValueError, match="positive"):
         fermi_level_of_bands([[0.0, 1.0]], 2, temperature=0)
+
+
+@pytest.mark.parametrize("gap", [0.0, 3.0])
+@pytest.mark.parametrize("around", [None, -3.0])
+def test_large_cells_take_the_states_near_the_level(monkeypatch, gap, around):
+    _, matrices = sheet(10, orbitals=2, disorder=0.3)
+    if gap:
+        _, matrices = graphene(repeat=12, onsite=gap / 2)
+    electrons, grid = matrices.size, (2, 1, 1)
+    expected = find_fermi_level(matrices, electrons, grid)
+    monkeypatch.setattr(fermi, "LARGEST_DENSE", 10)
+    monkeypatch.setattr(states, "SMALLEST_SPARSE", 10)
+    level = find_fermi_level(matrices, electrons, grid, around=around)
+    assert level == pytest.approx(expected, abs=1e-4)
