@@ -206,6 +206,7 @@ class EquivariantStage(Stage):
         Args:
             dataset: `HamiltonianDataset` or iterable of its batches.
         """
+        self.check_dataset(dataset)
         self.get_layer("two_centre_baseline").adapt(dataset)
 
     def feature_model(self):

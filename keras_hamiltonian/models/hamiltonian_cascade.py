@@ -23,9 +23,17 @@ class HamiltonianCascade(Stage):
         cascade.save("cascade.keras")
 
     `cascade.fit(dataset)` does the same from the atoms, first stage included.
-    For a joint fine-tune set `cascade.stage.trainable = True` before
-    `compile`; a file does not remember it. Features kept in a `StageFeatures`
-    are then those of before.
+    For a joint fine-tune make the first stage trainable before `compile`, also
+    of a cascade that comes from a file, which does not remember it:
+
+        cascade = kh.load_model("cascade.keras")
+        cascade.stage.trainable = True
+        cascade.compile(keras.optimizers.Adam(1e-4), ...)
+        cascade.fit(dataset)
+        cascade.save("tuned.keras")
+
+    The optimizer of such a training is not restored from its file. Features
+    kept in a `StageFeatures` are those of before.
 
     Args:
         stage: `EquivariantStage`.
@@ -98,6 +106,7 @@ class HamiltonianCascade(Stage):
         Returns:
             `StageFeatures`.
         """
+        self.check_dataset(dataset)
         return StageFeatures(self.stage, dataset, path=path)
 
     def get_config(self):

@@ -71,4 +71,5 @@ class RefinementStage(Stage):
         Args:
             features: `StageFeatures`.
         """
+        self.check_dataset(features)
         self.get_layer("two_centre_baseline").adapt(Residuals(features))

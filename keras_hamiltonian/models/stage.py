@@ -84,8 +84,10 @@ class Stage(keras.Model):
         own = self.basis
         missing = sorted(set(atoms.get_chemical_symbols()) - set(own.symbols))
         if missing:
+            known = own.to_dict()
+            known = ", ".join(f"{s} ({known[s]})" for s in own.symbols)
             raise ValueError(
-                f"The model {self.name!r} knows {', '.join(own.symbols)}; "
+                f"The model {self.name!r} knows {known}; "
                 f"{atoms.get_chemical_formula()} also has "
                 f"{', '.join(missing)}. Train on structures with "
                 f"{'this element' if len(missing) == 1 else 'these elements'}."
@@ -99,6 +101,55 @@ class Stage(keras.Model):
                     f"{basis.to_dict()[symbol]}. Compute the structure in the "
                     "model's basis, or train on this one."
                 )
+
+    def check_dataset(self, dataset):
+        """Checks that a data set has the model's basis and spin layout.
+
+        `fit`, `evaluate`, `predict` and `adapt` ask for it.
+
+        Args:
+            dataset: `HamiltonianDataset` or what is made of one, such as
+                `StageFeatures`; anything else is taken as it is.
+
+        Raises:
+            ValueError: saying what differs.
+        """
+        while hasattr(dataset, "dataset"):
+            dataset = dataset.dataset
+        basis = getattr(dataset, "basis", None)
+        if not isinstance(basis, OrbitalBasis):
+            return
+        if basis != self.basis:
+            way_out = "Compute the structures in the model's basis"
+            if self.basis.covers(basis):
+                way_out = "Make the data set with `basis=model.basis`"
+            raise ValueError(
+                f"The model {self.name!r} was made for the shells "
+                f"{self.basis.to_dict()}, the data set has "
+                f"{basis.to_dict()}. {way_out}, or train a model of its own."
+            )
+        if dataset.spin != self.spin:
+            raise ValueError(
+                f"The model {self.name!r} was made for spin={self.spin!r}, "
+                f"the data set has spin={dataset.spin!r}. Train one model per "
+                "spin layout."
+            )
+
+    def fit(self, x=None, *args, **kwargs):
+        """See `keras.Model.fit`."""
+        self.check_dataset(x)
+        self.check_dataset(kwargs.get("validation_data"))
+        return super().fit(x, *args, **kwargs)
+
+    def evaluate(self, x=None, *args, **kwargs):
+        """See `keras.Model.evaluate`."""
+        self.check_dataset(x)
+        return super().evaluate(x, *args, **kwargs)
+
+    def predict(self, x, *args, **kwargs):
+        """See `keras.Model.predict`."""
+        self.check_dataset(x)
+        return super().predict(x, *args, **kwargs)
 
     def get_config(self):
         return {

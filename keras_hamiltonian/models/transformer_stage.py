@@ -242,6 +242,7 @@ class TransformerStage(RefinementStage):
         if self.arguments["feature_irreps"]:
             super().adapt(features)
         else:
+            self.check_dataset(features)
             self.get_layer("two_centre_baseline").adapt(features)
 
 
