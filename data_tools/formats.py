@@ -7,6 +7,8 @@
 | `deeph-dock` | DeepH-dock folder | yes | yes | `POSCAR` |
 | `openmx` | OpenMX 3.9 | yes | no | `*.scfout`, `*.scfout.gz` |
 | `siesta` | SIESTA 5, needs sisl | yes | yes | `*.HSX` |
+| `abacus` | ABACUS 3.9.0.25 and later | yes | yes | `hrs1_nao.csr` |
+| `abacus-legacy` | ABACUS up to 3.8 | yes | yes | `data-HR-sparse_SPIN0.csr` |
 | `npz` | sparse H(R) in a NumPy archive | yes | yes | key `format` |
 | `wannier90` | `_hr.dat`, orthogonalised | no | yes | |
 
@@ -14,8 +16,9 @@ A folder that holds such files or folders stands for all of them.
 
 Example:
 
->>> print(*FORMATS)
-container deeph-legacy deeph-dock openmx siesta npz wannier90
+>>> print(*FORMATS)  # doctest: +NORMALIZE_WHITESPACE
+container deeph-legacy deeph-dock openmx siesta abacus
+abacus-legacy npz wannier90
 """
 
 import dataclasses
@@ -23,6 +26,9 @@ import functools
 import pathlib
 from collections.abc import Callable
 
+from data_tools.abacus import find_output
+from data_tools.abacus import read_abacus
+from data_tools.abacus import write_abacus
 from data_tools.deeph import find_layouts
 from data_tools.deeph import read_chunked
 from data_tools.deeph import read_legacy
@@ -283,6 +289,10 @@ def _has_layout(path, layout):
     return path.is_dir() and layout in find_layouts(path)
 
 
+def _has_output(path, layout):
+    return find_output(path, layout) is not None
+
+
 def _ends_with(path, endings):
     return path.is_file() and path.name.endswith(endings)
 
@@ -333,6 +343,22 @@ FORMATS = {
             read_siesta,
             write_siesta,
             (".HSX",),
+        ),
+        Format(
+            "abacus",
+            "ABACUS 3.9.0.25 and later",
+            "folder with (an OUT.* with) hrs1_nao.csr",
+            functools.partial(_has_output, layout="new"),
+            read_abacus,
+            functools.partial(write_abacus, layout="new"),
+        ),
+        Format(
+            "abacus-legacy",
+            "ABACUS up to 3.8",
+            "folder with (an OUT.* with) data-HR-sparse_SPIN0.csr",
+            functools.partial(_has_output, layout="old"),
+            read_abacus,
+            functools.partial(write_abacus, layout="old"),
         ),
         Format(
             "npz",

@@ -1,0 +1,292 @@
+"""ABACUS' sparse matrices H(R) and S(R): one text file each.
+
+Up to 3.8 (`out_mat_hs2`, `data-HR-sparse_SPIN0.csr`) a file starts with
+
+    STEP: 0
+    Matrix Dimension of H(R): 26
+    Matrix number of H(R): 183
+
+and from 3.9.0.25 on (`hrs1_nao.csr`) with the ionic step, the numbers of spins,
+orbitals and cells, the unit cell and a banner. Then both list, for each cell,
+`R1 R2 R3 count`, the values, the columns and the row pointers; the new one
+breaks lines and names the three parts. Complex values are `(re,im)`.
+"""
+
+import dataclasses
+import re
+
+import numpy as np
+import scipy.sparse
+
+_OLD = re.compile(
+    rb"\s*(?:STEP:\s*(-?\d+)\s+)?"
+    rb"Matrix Dimension of \w+\(R\):\s*(\d+)\s+"
+    rb"Matrix number of \w+\(R\):\s*(\d+)"
+)
+_NEW = re.compile(rb"\s*--- Ionic Step\s+(\d+)\s*---")
+_BANNER_LINES = (
+    "-" * 70,
+    "CSR Format",
+    "For each cell: R1 R2 R3 and how many numbers follow.",
+    "Then, in three parts:",
+    "the numbers, row by row;",
+    "the column of each, from 0;",
+    "where each row starts, and the end.",
+    "-" * 70,
+)
+_BANNER = re.compile(rb"CSR Format[^\n]*\n(?:[ \t]*#[^\n]*\n)*")
+
+
+@dataclasses.dataclass
+class CsrFile:
+    """What one file holds.
+
+    Attributes:
+        is_new: bool. Whether it has the header of 3.9.0.25 and later.
+        num_spins: int. Spins of the run as the header has it, 0 if unknown.
+        cells: `(num_R, 3)` ints.
+        stack: CSR matrix `(num_R n, n)`, the cells one below the other, in the
+            file's units and order.
+        structure: list of str. The lines of the unit cell, or empty.
+    """
+
+    is_new: bool
+    num_spins: int
+    cells: np.ndarray
+    stack: scipy.sparse.csr_matrix
+    structure: list
+
+    @property
+    def size(self):
+        """Rows of one matrix."""
+        return self.stack.shape[1]
+
+
+def read_csr(path):
+    """Reads one file.
+
+    Args:
+        path: path.
+
+    Returns:
+        `CsrFile`.
+
+    Raises:
+        ValueError: if it is of another kind, cut short, of a gamma-only run,
+            or holds several steps.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error}.") from None
+    old, new = _OLD.match(data), _NEW.match(data)
+    if old:
+        size, count = int(old.group(2)), int(old.group(3))
+        num_spins, structure, body = 0, [], data[old.end() :]
+    elif new:
+        size, count, num_spins, structure, body = _new_header(path, data)
+    else:
+        first = data[:60].split(b"\n")[0].decode(errors="replace")
+        raise ValueError(
+            f"{path} is no ABACUS matrix of a version known here: expected "
+            "'STEP: ...' and 'Matrix Dimension of ...' (up to 3.8) or "
+            "'--- Ionic Step ... ---' (3.9.0.25 and later), as text "
+            f"(out_mat_hs2 1). Received: {first!r}."
+        )
+    steps = len(re.findall(rb"STEP:|--- Ionic Step", data))
+    if steps > 1:
+        raise ValueError(
+            f"{path} holds {steps} ionic steps; one calculation has one. "
+            "Repeat it for the last structure, or set out_app_flag 0."
+        )
+    cells, stack = _read_cells(path, body, size, count, is_old=bool(old))
+    return CsrFile(bool(new), num_spins, cells, stack, structure)
+
+
+def write_csr(path, label, cells, stack, structure=None, num_spins=1, spin=1):
+    """Writes one file; the numbers keep all their digits.
+
+    Args:
+        path: path.
+        label: str. `"H"` or `"S"`.
+        cells: `(num_R, 3)` ints.
+        stack: sparse matrix `(num_R n, n)`. Zeros are left out.
+        structure: list of str. The unit cell; `None` writes the old header.
+        num_spins: int. Files of this matrix, 2 for up and down.
+        spin: int. Which of them, from 1.
+    """
+    size = stack.shape[1]
+    stack = stack.tocsr(copy=True)
+    stack.eliminate_zeros()
+    is_new = structure is not None
+    parts = [stack[r * size : (r + 1) * size] for r in range(len(cells))]
+    full = [(cell, part) for cell, part in zip(cells, parts) if part.nnz]
+    with open(path, "w") as file:
+        if is_new:
+            lines = [
+                " --- Ionic Step 1 ---",
+                f" # print {label} matrix in real space {label}(R)",
+                f" {num_spins} # number of spin directions",
+                f" {spin} # spin index",
+                f" {size} # number of localized basis",
+                f" {len(full)} # number of Bravais lattice vector R",
+                "",
+                *structure,
+                "",
+                # ABACUS reads over this banner by its eight lines.
+                *(f" #{line:^70}#" for line in _BANNER_LINES),
+                "",
+            ]
+        else:
+            lines = [
+                "STEP: 0",
+                f"Matrix Dimension of {label}(R): {size}",
+                f"Matrix number of {label}(R): {len(full)}",
+            ]
+        print("\n".join(lines), file=file)
+        for cell, part in full:
+            names = ("values", "column indices", "row pointers")
+            arrays = (_texts(part.data), part.indices, part.indptr)
+            start = " " if is_new else ""
+            print(f"{start}{' '.join(map(str, cell))} {part.nnz}", file=file)
+            for name, array in zip(names, arrays):
+                if is_new:
+                    print(f" # CSR {name}", file=file)
+                print("", *array, file=file)
+            if is_new:
+                print(file=file)
+
+
+def _texts(values):
+    if np.iscomplexobj(values):
+        return [f"({x.real:.16e},{x.imag:.16e})" for x in values]
+    return [f"{x:.16e}" for x in values]
+
+
+def _new_header(path, data):
+    banner = _BANNER.search(data)
+    head = data[: banner.start()] if banner else data[:4000]
+
+    def number(what):
+        found = re.search(rb"(\d+)\s*#\s*number of " + what, head)
+        if found is None or banner is None:
+            missing = what.decode() if found is None else "CSR Format"
+            raise ValueError(
+                f"{path}: the header of ABACUS 3.9 and later lacks the line "
+                f"{missing!r}. The file is damaged, cut short or of an "
+                "unknown version."
+            )
+        return int(found.group(1))
+
+    numbers = [
+        number(what)
+        for what in (
+            rb"localized basis",
+            rb"Bravais lattice vector R",
+            rb"spin directions",
+        )
+    ]
+    if b"gamma-only folded" in head:
+        raise ValueError(
+            f"{path} is of a gamma-only run: the matrices of all cells are "
+            "added up in it. Repeat the run with gamma_only 0 and a k-point "
+            "file."
+        )
+    lines = head.decode(errors="replace").splitlines()
+    start = max(k for k, line in enumerate(lines) if "# number of" in line)
+    structure = [
+        line.strip()
+        for line in lines[start + 1 :]
+        if line.strip() and not line.strip().startswith("#")
+    ]
+    return *numbers, structure, data[banner.end() :]
+
+
+def _read_cells(path, body, size, count, is_old):
+    tokens = re.sub(rb"#[^\n]*", b"", body).split()
+    cells, parts, position = [], [], 0
+
+    def take(amount):
+        nonlocal position
+        taken = tokens[position : position + amount]
+        if len(taken) < amount:
+            raise ValueError(
+                f"{path} ends within the matrix of cell {len(parts) + 1} of "
+                f"{count}. It was cut short: copy it again, or repeat the run."
+            )
+        position += amount
+        return taken
+
+    try:
+        while position < len(tokens):
+            *cell, filled = map(int, take(4))
+            values = _numbers(take(filled))
+            columns = np.array(take(filled), dtype=np.int64)
+            pointers = np.zeros(size + 1, dtype=np.int64)
+            if filled:
+                pointers = np.array(take(size + 1), dtype=np.int64)
+            _check_part(path, cell, size, filled, columns, pointers)
+            cells.append(cell)
+            parts.append((values, columns, pointers))
+    except (ValueError, OverflowError) as error:
+        if str(path) in str(error):
+            raise
+        raise ValueError(
+            f"{path}: the matrix of cell {len(parts) + 1} is not made of the "
+            f"numbers it should be ({error}). The file is damaged."
+        ) from None
+    _check_cells(path, cells, count, is_old)
+    return np.array(cells), _stack(parts, size)
+
+
+def _stack(parts, size):
+    values, columns, pointers = zip(*parts)
+    ends = np.cumsum([len(part) for part in values])
+    starts = np.concatenate([[0], ends[:-1]])
+    pointers = [p[:-1] + start for p, start in zip(pointers, starts)]
+    stack = (
+        np.concatenate(values),
+        np.concatenate(columns),
+        np.concatenate([*pointers, ends[-1:]]),
+    )
+    return scipy.sparse.csr_matrix(stack, shape=(len(parts) * size, size))
+
+
+def _numbers(words):
+    if not words or not words[0].strip(b"[").startswith(b"("):
+        return np.array(words, dtype=np.float64)
+    plain = b" ".join(words).translate(None, b"()[]").replace(b",", b" ")
+    pairs = np.array(plain.split(), dtype=np.float64)
+    return pairs[::2] + 1j * pairs[1::2]
+
+
+def _check_part(path, cell, size, filled, columns, pointers):
+    is_sound = (
+        pointers[0] == 0
+        and pointers[-1] == filled
+        and (np.diff(pointers) >= 0).all()
+        and (not filled or 0 <= columns.min() <= columns.max() < size)
+    )
+    if not is_sound:
+        raise ValueError(
+            f"{path}, cell {cell}: columns and row pointers do not belong to "
+            f"a matrix of {size} rows with {filled} numbers. The file is "
+            "damaged."
+        )
+
+
+def _check_cells(path, cells, count, is_old):
+    found = {tuple(cell) for cell in cells}
+    alone = [cell for cell in cells if tuple(-x for x in cell) not in found]
+    if not cells or alone or len(found) < len(cells):
+        raise ValueError(
+            f"{path} lists {len(cells)} of {count} cells"
+            + (f"; {alone[0]} lacks its inverse" if alone else "")
+            + ". A Hermitian matrix lists R and -R once each: the file was "
+            "cut short or is damaged."
+        )
+    if len(cells) > count or (is_old and len(cells) < count):
+        raise ValueError(
+            f"{path} lists {len(cells)} cells; its header promises {count}. "
+            "It was cut short or is damaged."
+        )
