@@ -4,6 +4,8 @@ from keras_hamiltonian.physics.bands import BandStructure
 from keras_hamiltonian.physics.bands import band_structure
 from keras_hamiltonian.physics.bands import solve_bands
 from keras_hamiltonian.physics.dissection import Dissection
+from keras_hamiltonian.physics.dos import DensityOfStates
+from keras_hamiltonian.physics.dos import density_of_states
 from keras_hamiltonian.physics.factorization import factorize
 from keras_hamiltonian.physics.fermi import count_electrons
 from keras_hamiltonian.physics.fermi import fermi_level_of_bands
@@ -19,6 +21,9 @@ from keras_hamiltonian.physics.k_points import k_path
 from keras_hamiltonian.physics.k_points import monkhorst_pack
 from keras_hamiltonian.physics.k_points import periodic_directions
 from keras_hamiltonian.physics.overlap import TwoCentreOverlap
+from keras_hamiltonian.physics.populations import mulliken_populations
+from keras_hamiltonian.physics.populations import orbital_groups
+from keras_hamiltonian.physics.populations import participation_ratios
 from keras_hamiltonian.physics.reach import estimate_reaches
 from keras_hamiltonian.physics.states import States
 from keras_hamiltonian.physics.states import check_overlap
@@ -30,6 +35,7 @@ __all__ = [
     "BandGap",
     "BandStructure",
     "BlochMatrices",
+    "DensityOfStates",
     "Dissection",
     "HermitianFactors",
     "KPath",
@@ -39,6 +45,7 @@ __all__ = [
     "check_overlap",
     "count_electrons",
     "count_states",
+    "density_of_states",
     "estimate_reaches",
     "factorize",
     "fermi_level_of_bands",
@@ -48,6 +55,9 @@ __all__ = [
     "k_grid_points",
     "k_path",
     "monkhorst_pack",
+    "mulliken_populations",
+    "orbital_groups",
+    "participation_ratios",
     "periodic_directions",
     "solve_bands",
     "solve_k_points",

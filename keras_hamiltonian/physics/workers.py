@@ -19,7 +19,7 @@ ONE_THREAD = {
 }
 
 
-def solve_k_points(matrices, k_points, workers=1, **options):
+def solve_k_points(matrices, k_points, workers=1, reduce=None, **options):
     """Eigenstates at each of many wave vectors.
 
     Workers are fresh Python processes with one thread each, which read the
@@ -32,10 +32,14 @@ def solve_k_points(matrices, k_points, workers=1, **options):
         k_points: `(num_k, 3)` array, fractional.
         workers: int. Processes. With 1 everything happens in this one, with
             as many BLAS threads as it has.
+        reduce: function of a module. What is kept of the states, from
+            `reduce(states, matrices)`; coefficients of many wave vectors
+            would fill the memory. Defaults to the states themselves.
         **options: of `solve_states`.
 
     Returns:
-        List of `States`, in the order of `k_points`.
+        List of `States`, or of what `reduce` returned, in the order of
+        `k_points`.
 
     Raises:
         ValueError: like `solve_states`.
@@ -47,11 +51,11 @@ def solve_k_points(matrices, k_points, workers=1, **options):
         )
     workers = min(workers, len(k_points))
     if workers <= 1:
-        return [solve_states(matrices, k, **options) for k in k_points]
+        return _solve(matrices, k_points, reduce, options)
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         with open(folder / "task", "wb") as file:
-            pickle.dump((matrices, k_points, options), file, protocol=5)
+            pickle.dump((matrices, k_points, reduce, options), file, protocol=5)
         results = [folder / f"result_{n}" for n in range(workers)]
         _run(folder / "task", results)
         states = [None] * len(k_points)
@@ -62,6 +66,14 @@ def solve_k_points(matrices, k_points, workers=1, **options):
                 raise found
             states[n::workers] = found
     return states
+
+
+def _solve(matrices, k_points, reduce, options):
+    found = []
+    for k_point in k_points:
+        states = solve_states(matrices, k_point, **options)
+        found.append(states if reduce is None else reduce(states, matrices))
+    return found
 
 
 def _run(task, results):
@@ -99,13 +111,11 @@ def _run(task, results):
 def _work(task, result, number, workers):
     """What a worker does: every n-th wave vector."""
     with open(task, "rb") as file:
-        matrices, k_points, options = pickle.load(file)
+        matrices, k_points, reduce, options = pickle.load(file)
     try:
         with threadpoolctl.threadpool_limits(1):
-            found = [
-                solve_states(matrices, k, **options)
-                for k in k_points[int(number) :: int(workers)]
-            ]
+            chosen = k_points[int(number) :: int(workers)]
+            found = _solve(matrices, chosen, reduce, options)
     except ValueError as error:
         found = ValueError(str(error))
     with open(result, "wb") as file:

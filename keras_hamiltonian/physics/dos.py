@@ -1,0 +1,312 @@
+"""Density of states, whole and by element and shell."""
+
+import dataclasses
+import functools
+import itertools
+import json
+import pathlib
+
+import numpy as np
+from scipy.special import ndtr
+
+from keras_hamiltonian.physics.fermi import k_grid_points
+from keras_hamiltonian.physics.hamiltonian import LARGEST_DENSE
+from keras_hamiltonian.physics.k_points import monkhorst_pack
+from keras_hamiltonian.physics.populations import mulliken_populations
+from keras_hamiltonian.physics.workers import solve_k_points
+
+METHODS = ("gaussian", "tetrahedron")
+# A Gaussian ends after so many widths, and has so many points in one.
+WIDTHS = 5.0
+POINTS_PER_WIDTH = 4
+# Energies of a simplex are kept at least this far apart, in eV.
+SMALLEST_STEP = 1e-7
+
+
+@dataclasses.dataclass
+class DensityOfStates:
+    """Density of states, in electrons per eV and cell.
+
+    Attributes:
+        energies: `(num_energies,)` array in eV, ascending.
+        total: `(num_energies,)` array; both spins together.
+        projections: dict from names to `(num_energies,)` arrays.
+        below: float. Electrons that states below `energies[0]` hold.
+        fermi_level: float in eV, or `None`.
+    """
+
+    energies: np.ndarray
+    total: np.ndarray
+    projections: dict = dataclasses.field(default_factory=dict)
+    below: float = 0.0
+    fermi_level: float | None = None
+
+    def integrate(self, energy=None, name=None):
+        """Electrons that states up to an energy hold.
+
+        Args:
+            energy: float, in eV. Defaults to the Fermi level.
+            name: str. A projection; its states below `energies[0]` are not
+                counted. Defaults to the whole density.
+
+        Raises:
+            ValueError: if the energy is not known or lies outside.
+        """
+        energy = self.fermi_level if energy is None else energy
+        if energy is None:
+            raise ValueError("Without a Fermi level, give `energy`.")
+        if not self.energies[0] <= energy <= self.energies[-1]:
+            raise ValueError(
+                f"The density is known from {self.energies[0]:.3f} to "
+                f"{self.energies[-1]:.3f} eV. Received: energy={energy}."
+            )
+        density = self.total if name is None else self.projections[name]
+        inside = self.energies < energy
+        x = np.append(self.energies[inside], energy)
+        y = np.append(
+            density[inside], np.interp(energy, self.energies, density)
+        )
+        return float(np.trapezoid(y, x)) + (self.below if name is None else 0.0)
+
+    def save(self, path):
+        """Writes the density to a file: JSON text, or `.npz` by its suffix."""
+        path = pathlib.Path(path)
+        fields = {
+            "energies": self.energies,
+            "total": self.total,
+            "names": json.dumps(list(self.projections)),
+            "projections": np.reshape(
+                list(self.projections.values()), (-1, len(self.energies))
+            ),
+            "below": json.dumps(self.below),
+            "fermi_level": json.dumps(self.fermi_level),
+            "units": "energies eV, densities electrons per eV and cell",
+        }
+        if path.suffix == ".npz":
+            np.savez_compressed(path, **fields)
+            return
+        lists = {
+            key: value.tolist() if isinstance(value, np.ndarray) else value
+            for key, value in fields.items()
+        }
+        path.write_text(json.dumps(lists))
+
+    @classmethod
+    def load(cls, path):
+        """Reads what `save` wrote."""
+        path = pathlib.Path(path)
+        if path.suffix == ".npz":
+            with np.load(path) as archive:
+                fields = {key: archive[key] for key in archive}
+        else:
+            fields = json.loads(path.read_text())
+        names = json.loads(str(fields["names"]))
+        return cls(
+            np.array(fields["energies"]),
+            np.array(fields["total"]),
+            dict(zip(names, np.array(fields["projections"]))),
+            json.loads(str(fields["below"])),
+            json.loads(str(fields["fermi_level"])),
+        )
+
+
+def density_of_states(
+    matrices,
+    grid,
+    energies=None,
+    broadening=0.1,
+    method="gaussian",
+    groups=None,
+    fermi_level=None,
+    workers=1,
+):
+    """Density of states of a crystal.
+
+    Args:
+        matrices: `BlochMatrices`.
+        grid: three ints. Sizes of a grid of wave vectors about Γ; 1 along
+            vacuum.
+        energies: `(num_energies,)` array in eV, ascending. Defaults to all
+            bands; cells too large for dense matrices need it, and only the
+            states near these energies are solved.
+        broadening: float. Standard deviation of the Gaussians, in eV.
+        method: str. `"gaussian"`, or `"tetrahedron"`: bands are linear between
+            the points of the grid, in triangles for a layer, and nothing is
+            broadened.
+        groups: dict from names to int arrays of rows, see `orbital_groups`:
+            projections by Mulliken populations. Defaults to none.
+        fermi_level: float in eV, kept with the result.
+        workers: int. Processes, see `solve_k_points`.
+
+    Returns:
+        `DensityOfStates`.
+
+    Raises:
+        ValueError: for an unknown method, a broadening that is not positive,
+            or a large cell without `energies`.
+
+    Example:
+
+    >>> from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
+    >>> from keras_hamiltonian.physics.hamiltonian import BlochMatrices
+    >>> level = BlockMatrix.from_blocks([(0, 0, 0, 0, 0)], [np.eye(1)])
+    >>> dos = density_of_states(BlochMatrices(level, None, [1]), (1, 1, 1))
+    >>> round(dos.integrate(2.0 - 0.6), 3), round(float(dos.total.max()), 3)
+    (2.0, 7.979)
+    """
+    if method not in METHODS:
+        raise ValueError(f"`method` is one of {METHODS}. Received: {method!r}.")
+    if not broadening > 0:
+        raise ValueError(
+            f"`broadening` is positive, in eV. Received: {broadening}."
+        )
+    is_large = matrices.size > LARGEST_DENSE
+    if is_large and (energies is None or method != "gaussian"):
+        raise ValueError(
+            f"With {matrices.size} orbitals only a part of the states can be "
+            'solved: give `energies`, and method="gaussian".'
+        )
+    if method == "gaussian":
+        k_points, weights = k_grid_points(matrices, grid, gamma_centered=True)
+    else:
+        k_points = monkhorst_pack(grid, gamma_centered=True)
+        weights = np.full(len(k_points), 1 / len(k_points))
+    window = None
+    if is_large:
+        margin = WIDTHS * broadening
+        window = (energies[0] - margin, energies[-1] + margin)
+    reduce = _energies_only
+    if groups:
+        reduce = functools.partial(_with_populations, groups=groups)
+    solved = solve_k_points(
+        matrices,
+        k_points,
+        workers,
+        reduce=reduce,
+        window=window,
+        coefficients=bool(groups),
+    )
+    if energies is None:
+        low = min(found[0][0] for found in solved) - WIDTHS * broadening
+        high = max(found[0][-1] for found in solved) + WIDTHS * broadening
+        number = int(np.ceil((high - low) / broadening * POINTS_PER_WIDTH)) + 1
+        energies = np.linspace(low, high, number)
+    energies = np.asarray(energies, dtype=np.float64)
+    degeneracy = 1 if matrices.spinful else 2
+    if method == "gaussian":
+        densities, below = _gaussian(energies, solved, weights, broadening)
+    else:
+        densities, below = _tetrahedron(energies, solved, grid)
+    densities *= degeneracy
+    return DensityOfStates(
+        energies,
+        densities[0],
+        dict(zip(groups or (), densities[1:])),
+        float(degeneracy * below),
+        fermi_level,
+    )
+
+
+def _energies_only(states, _):
+    return states.energies, np.ones((1, len(states.energies))), states.first
+
+
+def _with_populations(states, matrices, groups):
+    """Energies, rows of weights (the first is 1), and the number below."""
+    shares = mulliken_populations(states, matrices, groups)
+    rows = [np.ones(len(states.energies)), *shares.values()]
+    return states.energies, np.array(rows), states.first
+
+
+def _gaussian(energies, solved, weights, broadening):
+    densities, below = 0.0, 0.0
+    for weight, (levels, shares, first) in zip(weights, solved):
+        distances = (energies - levels[:, None]) / broadening
+        shapes = np.exp(-(distances**2) / 2)
+        shapes *= weight / (broadening * np.sqrt(2 * np.pi))
+        densities = densities + shares @ shapes
+        cut = ndtr((energies[0] - levels) / broadening).sum()
+        below += weight * (first + cut)
+    return densities, below
+
+
+def _tetrahedron(energies, solved, grid):
+    """Linear bands on the simplices of a grid, of any number of dimensions.
+
+    The density is the mean between the middles of neighboring energies, so
+    that no narrow band falls between them.
+    """
+    levels = np.array([found[0] for found in solved])
+    shares = np.array([found[1] for found in solved])
+    middles = (energies[1:] + energies[:-1]) / 2
+    edges = np.concatenate(
+        [
+            [2 * energies[0] - middles[0]],
+            middles,
+            [2 * energies[-1] - middles[-1]],
+        ]
+    )
+    corners = _simplices(grid)
+    counts = np.zeros((shares.shape[1], len(edges)))
+    below = 0.0
+    for band in range(levels.shape[1]):
+        values = np.sort(levels[corners, band], axis=1)
+        values = values + SMALLEST_STEP * np.arange(values.shape[1])
+        share = shares[corners, :, band].mean(axis=1)
+        counts += share.T @ _part_below(values, edges) / len(corners)
+        below += _part_below(values, energies[:1]).mean()
+    return np.diff(counts, axis=1) / np.diff(edges), below
+
+
+def _simplices(grid):
+    """`(num_simplices, d + 1)` positions in a periodic grid of d dimensions."""
+    grid = np.asarray(grid)
+    numbers = np.arange(grid.prod()).reshape(grid)
+    axes = np.flatnonzero(grid > 1)
+    found = []
+    for order in itertools.permutations(axes):
+        corner = numbers
+        path = [corner]
+        for axis in order:
+            corner = np.roll(corner, -1, axis=axis)
+            path.append(corner)
+        found.append(np.stack([c.ravel() for c in path], axis=1))
+    if not len(axes):
+        # A point: a line of length zero.
+        return np.stack([numbers.ravel()] * 2, axis=1)
+    return np.concatenate(found)
+
+
+def _part_below(values, energies):
+    """The part of each simplex in which a linear function is below energies.
+
+    Blöchl, Jepsen and Andersen, Phys. Rev. B 49, 16223 (1994), for 3 D.
+
+    Args:
+        values: `(num, corners)` array. Values at the 2 to 4 corners, ascending.
+        energies: `(num_energies,)` array.
+
+    Returns:
+        `(num, num_energies)` array.
+    """
+    first, *middle, last = values.T[:, :, None]
+    width = last - first
+    if not middle:
+        return np.clip((energies - first) / width, 0, 1)
+    degree = 1 + len(middle)
+    start = np.clip(energies, first, middle[0]) - first
+    end = last - np.clip(energies, middle[-1], last)
+    if degree == 2:
+        low = start**2 / ((middle[0] - first) * width)
+        high = end**2 / ((last - middle[0]) * width)
+        return np.where(energies < middle[0], low, 1 - high)
+    second, third = middle
+    low = start**3 / ((second - first) * (third - first) * width)
+    high = end**3 / (width * (last - second) * (last - third))
+    x = np.clip(energies, second, third) - second
+    between = (second - first) ** 2 + 3 * (second - first) * x + 3 * x**2
+    slope = (third - first + last - second) / (third - second)
+    between -= slope * x**3 / (last - second)
+    between /= (third - first) * width
+    parts = np.where(energies < second, low, between)
+    return np.where(energies < third, parts, 1 - high)
