@@ -109,7 +109,8 @@ def test_other_files_are_left_alone(models, tmp_path):
 def test_missing_element_and_other_basis_are_named(models):
     path, calculation, stage = models["reference_graphene"]
     atoms = ase.Atoms("CSi", [[0, 0, 0], [0, 0, 1.8]])
-    with pytest.raises(ValueError, match=r"knows C \(2s 2p 1d\); CSi also has Si"):
+    message = r"knows C \(2s 2p 1d\); CSi also has Si"
+    with pytest.raises(ValueError, match=message):
         kh.predict(path, atoms)
     basis = kh.OrbitalBasis({"C": "2s 2p"})
     with pytest.raises(ValueError, match=r"C the shells 2s 2p 1d.* 2s 2p"):

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_hamiltonian.data.dataset import HamiltonianDataset
 from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.models.stage import Stage
 from keras_hamiltonian.models.stage import graph_inputs
@@ -64,6 +65,26 @@ class RefinementStage(Stage):
             feature_lmax=stage.feature_lmax,
             **options,
         )
+
+    def check_elements(self, atoms, basis=None):
+        """See `Stage`; a second stage alone predicts no structure."""
+        self._check_features(atoms)
+        super().check_elements(atoms, basis)
+
+    def check_dataset(self, dataset):
+        """See `Stage`; a second stage takes `StageFeatures`."""
+        if isinstance(dataset, HamiltonianDataset):
+            self._check_features(dataset)
+        super().check_dataset(dataset)
+
+    def _check_features(self, received):
+        if self.arguments["feature_irreps"]:
+            raise ValueError(
+                f"The second stage {self.name!r} works on features of the "
+                f"first. Received: a {type(received).__name__}. Train it on "
+                "`StageFeatures(stage, dataset)`; predict, save and load "
+                "`HamiltonianCascade(stage, refinement)`."
+            )
 
     def adapt(self, features):
         """Fits the scales of all channels to what the first stage left.

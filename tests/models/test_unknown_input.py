@@ -120,3 +120,15 @@ def test_fewer_elements_say_how(data_folder):
     )
     found = stage.predict(dataset, verbose=0)
     assert found["onsite"].shape[0] == 2
+
+
+def test_a_second_stage_alone(store, stage):
+    second = kh.models.TransformerStage.for_stage(stage, **SMALL)
+    dataset = kh.HamiltonianDataset(store)
+    message = r"features of the first\. Received: a {}.*HamiltonianCascade"
+    with pytest.raises(ValueError, match=message.format("Atoms")):
+        kh.predict(second, store[0].atoms)
+    for use in (second.adapt, second.fit, second.predict):
+        with pytest.raises(ValueError, match=message.format("Hamil")):
+            use(dataset)
+    second.adapt(kh.models.StageFeatures(stage, dataset))
