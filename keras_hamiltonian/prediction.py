@@ -18,10 +18,12 @@ from keras_hamiltonian.models.rotation_average import average_over_rotations
 from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
 from keras_hamiltonian.orbitals.table_blocks import from_table
 from keras_hamiltonian.physics.bands import band_structure
+from keras_hamiltonian.physics.dos import density_of_states
 from keras_hamiltonian.physics.fermi import find_fermi_level
 from keras_hamiltonian.physics.hamiltonian import BlochMatrices
 from keras_hamiltonian.physics.k_points import k_path
 from keras_hamiltonian.physics.k_points import periodic_directions
+from keras_hamiltonian.physics.populations import orbital_groups
 from keras_hamiltonian.structures.neighbors import neighbor_table
 from keras_hamiltonian.structures.neighbors import pairs_within
 
@@ -201,6 +203,7 @@ class Prediction:
         """Fermi level at 300 K in eV; `None` if electrons are not known.
 
         Its grid has `k_grid(atoms)` points. It takes a diagonalisation at each
+        (several sparse factorizations in a cell of more than 8000 orbitals)
         and is computed once, when first asked for.
         """
         if self.calculation.num_electrons is None:
@@ -226,7 +229,8 @@ class Prediction:
             path: str or list, see `k_path`, or a `KPath`. Defaults to the
                 standard path of the lattice.
             num_points: int. Number of wave vectors, about.
-            **options: of `solve_bands`, for example `num_bands`.
+            **options: of `solve_bands`, for example `num_bands`, `workers`,
+                or for large cells `around` an energy or a `window`.
 
         Returns:
             `BandStructure`, with the Fermi level where it is known.
@@ -237,6 +241,31 @@ class Prediction:
         if path is None or isinstance(path, str | list | tuple):
             path = k_path(self.atoms, path, num_points)
         return band_structure(self.matrices, path, self.fermi_level, **options)
+
+    def dos(self, grid=None, projected=True, **options):
+        """Density of states, whole and by element and shell.
+
+        Args:
+            grid: three ints. Wave vectors along each direction. Defaults to
+                `k_grid(atoms)`, which is coarse for a small cell.
+            projected: bool. Whether to project on elements and shells.
+            **options: of `density_of_states`, for example `broadening`,
+                `method="tetrahedron"`, and for large cells `energies`.
+
+        Returns:
+            `DensityOfStates`, with the Fermi level where it is known.
+
+        Raises:
+            ValueError: if there is no overlap, or the options clash.
+        """
+        groups = orbital_groups(self.calculation) if projected else None
+        return density_of_states(
+            self.matrices,
+            k_grid(self.atoms) if grid is None else grid,
+            groups=groups,
+            fermi_level=self.fermi_level,
+            **options,
+        )
 
     def write(self, folder):
         """Writes a DeepH folder of the older layout.

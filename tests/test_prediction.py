@@ -78,6 +78,17 @@ def test_perfect_prediction_has_the_bands_of_the_calculation(models):
     assert error["band_mae"] == 0
 
 
+def test_density_of_states_holds_the_electrons(models):
+    _, calculation, _ = models["reference_mos2"]
+    prediction = kh.Prediction(dataclasses.replace(calculation))
+    dos = prediction.dos((4, 4, 1), broadening=0.05)
+    assert dos.integrate() == pytest.approx(26, abs=1e-3)
+    assert sorted(dos.projections) == sorted(
+        f"{symbol} {letter}" for symbol in ("Mo", "S") for letter in "spd"
+    )
+    assert not prediction.dos((2, 2, 1), projected=False).projections
+
+
 def test_written_folder_reads_back(models, tmp_path):
     path, calculation, _ = models["reference_bismuthene"]
     prediction = kh.predict(path, calculation.atoms)

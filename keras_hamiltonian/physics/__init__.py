@@ -6,6 +6,8 @@ from keras_hamiltonian.physics.bands import solve_bands
 from keras_hamiltonian.physics.dissection import Dissection
 from keras_hamiltonian.physics.dos import DensityOfStates
 from keras_hamiltonian.physics.dos import density_of_states
+from keras_hamiltonian.physics.effective_mass import EffectiveMass
+from keras_hamiltonian.physics.effective_mass import effective_mass
 from keras_hamiltonian.physics.factorization import factorize
 from keras_hamiltonian.physics.fermi import count_electrons
 from keras_hamiltonian.physics.fermi import fermi_level_of_bands
@@ -37,6 +39,7 @@ __all__ = [
     "BlochMatrices",
     "DensityOfStates",
     "Dissection",
+    "EffectiveMass",
     "HermitianFactors",
     "KPath",
     "States",
@@ -46,6 +49,7 @@ __all__ = [
     "count_electrons",
     "count_states",
     "density_of_states",
+    "effective_mass",
     "estimate_reaches",
     "factorize",
     "fermi_level_of_bands",

@@ -17,6 +17,11 @@ ONE_THREAD = {
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
 }
+PROGRAM = f"""
+import sys
+from {__name__} import _work
+_work(*sys.argv[1:])
+"""
 
 
 def solve_k_points(matrices, k_points, workers=1, reduce=None, **options):
@@ -91,7 +96,7 @@ def _run(task, results):
             arguments = [str(task), str(path), str(n), str(len(results))]
             processes.append(
                 subprocess.Popen(
-                    [sys.executable, "-m", __name__, *arguments],
+                    [sys.executable, "-c", PROGRAM, *arguments],
                     env=environment,
                 )
             )
@@ -120,7 +125,3 @@ def _work(task, result, number, workers):
         found = ValueError(str(error))
     with open(result, "wb") as file:
         pickle.dump(found, file, protocol=5)
-
-
-if __name__ == "__main__":
-    _work(*sys.argv[1:])
