@@ -13,6 +13,7 @@ breaks lines and names the three parts. Complex values are `(re,im)`.
 """
 
 import dataclasses
+import io
 import re
 
 import numpy as np
@@ -203,22 +204,34 @@ def _new_header(path, data):
 
 
 def _read_cells(path, body, size, count, is_old):
-    tokens = re.sub(rb"#[^\n]*", b"", body).split()
-    cells, parts, position = [], [], 0
+    lines = (line for line in io.BytesIO(body) if b"#" not in line)
+    cells, parts, words = [], [], []
 
     def take(amount):
-        nonlocal position
-        taken = tokens[position : position + amount]
-        if len(taken) < amount:
-            raise ValueError(
-                f"{path} ends within the matrix of cell {len(parts) + 1} of "
-                f"{count}. It was cut short: copy it again, or repeat the run."
-            )
-        position += amount
+        # Words of one matrix at a time: a file may fill half the memory.
+        while len(words) < amount:
+            line = next(lines, None)
+            if line is None:
+                raise ValueError(
+                    f"{path} ends within the matrix of cell {len(parts) + 1} "
+                    f"of {count}. It was cut short: copy it again, or repeat "
+                    "the run."
+                )
+            words.extend(line.split())
+        taken = words[:amount]
+        del words[:amount]
         return taken
 
+    def is_more():
+        while not words:
+            line = next(lines, None)
+            if line is None:
+                return False
+            words.extend(line.split())
+        return True
+
     try:
-        while position < len(tokens):
+        while is_more():
             *cell, filled = map(int, take(4))
             values = _numbers(take(filled))
             columns = np.array(take(filled), dtype=np.int64)

@@ -4,7 +4,7 @@
 |---|---|---|---|---|
 | `container` | this package's HDF5 file | yes | yes | attribute `format` |
 | `deeph-legacy` | DeepH folder | yes | yes | `element.dat` |
-| `deeph-dock` | DeepH-dock folder | yes | yes | `POSCAR` |
+| `deeph-dock` | DeepH-dock folder | yes | yes | `POSCAR` with `info.json` |
 | `openmx` | OpenMX 3.9 | yes | no | `*.scfout`, `*.scfout.gz` |
 | `siesta` | SIESTA 5, needs sisl | yes | yes | `*.HSX` |
 | `abacus` | ABACUS 3.9.0.25 and later | yes | yes | `hrs1_nao.csr` |
@@ -29,6 +29,7 @@ from collections.abc import Callable
 from data_tools.abacus import find_output
 from data_tools.abacus import read_abacus
 from data_tools.abacus import write_abacus
+from data_tools.deeph import CHUNKED_FILES
 from data_tools.deeph import find_layouts
 from data_tools.deeph import read_chunked
 from data_tools.deeph import read_legacy
@@ -285,8 +286,18 @@ def _is_container(path):
     return path.suffix in (".h5", ".hdf5") and is_store(path)
 
 
-def _has_layout(path, layout):
-    return path.is_dir() and layout in find_layouts(path)
+def _is_legacy(path):
+    return path.is_dir() and "legacy" in find_layouts(path)
+
+
+def _is_dock(path):
+    # A POSCAR alone is not enough: many programs' folders have one.
+    names = ("info.json", *CHUNKED_FILES.values())
+    return (
+        path.is_dir()
+        and "chunked" in find_layouts(path)
+        and any((path / name).is_file() for name in names)
+    )
 
 
 def _has_output(path, layout):
@@ -314,15 +325,15 @@ FORMATS = {
             "deeph-legacy",
             "DeepH folder",
             "folder with element.dat",
-            functools.partial(_has_layout, layout="legacy"),
+            _is_legacy,
             read_legacy,
             write_legacy,
         ),
         Format(
             "deeph-dock",
             "DeepH-dock folder",
-            "folder with POSCAR",
-            functools.partial(_has_layout, layout="chunked"),
+            "folder with POSCAR and info.json or *.h5",
+            _is_dock,
             read_chunked,
             write_chunked,
         ),

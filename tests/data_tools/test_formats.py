@@ -163,6 +163,39 @@ def test_convert_to_folders_and_back(tmp_path, data_folder):
         np.testing.assert_array_equal(back.hamiltonian.find(pair), block)
 
 
+def test_poscar_of_another_program(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "POSCAR").write_text("some structure")
+    shutil.copy(SCFOUT, tmp_path / "run" / "a.scfout.gz")
+    assert [s.name for s in formats.find_sources(tmp_path)] == ["a"]
+
+
+def test_convert_to_one_file(tmp_path, data_folder):
+    source = data_folder / "reference_graphene.h5"
+    options = {"grid": (2, 2, 1)}
+    with pytest.warns(UserWarning, match="denser grid"):
+        convert(
+            source, tmp_path / "x_hr.dat", "wannier90", write_options=options
+        )
+    convert(source, tmp_path / "x.npz", "npz")
+    convert(source, tmp_path / "many", "npz")
+    assert files_in(tmp_path) == ["many", "x.npz", "x_hr.dat"]
+    assert files_in(tmp_path / "many") == ["000.npz"]
+    with pytest.raises(ValueError, match="'000'.*wannier90.*option `grid`"):
+        convert(source, tmp_path / "y_hr.dat", "wannier90")
+    assert files_in(tmp_path) == ["many", "x.npz", "x_hr.dat"]
+
+
+def test_options_of_the_reader(tmp_path):
+    shutil.copy(SCFOUT, tmp_path / "a.scfout.gz")
+    shutil.copytree(DEEPH, tmp_path / "b")
+    options = {"output": tmp_path / "absent.out"}
+    with pytest.raises(ValueError, match="no file .*absent.out"):
+        convert(tmp_path, tmp_path / "x.h5", "container", "openmx", options)
+    names = convert(tmp_path, tmp_path / "x.h5", source_format="openmx")
+    assert names == ["a"]
+
+
 def test_nothing_half_written(tmp_path):
     shutil.copytree(DEEPH, tmp_path / "set" / "000")
     shutil.copytree(DEEPH, tmp_path / "set" / "001")
