@@ -18,6 +18,12 @@ examples. The Bloch sum: the documentation writes exp(-ikR), the source
 Not checked against a run: matrices with spin-orbit coupling (nspin 4). The
 order, spin inside m, and that values are `<i 0|H|j R>` and not their conjugate,
 are taken from the documentation and the source.
+
+Known faults of ABACUS itself (deepmodeling/abacus-develop): with non-collinear
+magnetisation the sign of the y component in H changed between versions (#7522,
+#7759); without magnetisation H has no such part. Version 3.4 put some atoms
+into other cells than STRU (#3064); the check of the geometry in
+`data_tools.check` notices that.
 """
 
 import pathlib
@@ -324,33 +330,21 @@ def _spin(paths, atoms, basis, files, overlap):
 
 def _matrices(paths, files, overlap, spin, widths):
     """H in eV and S on the pairs that either has, in ABACUS' order."""
-    matrices = {}
-    if spin == "noncollinear":
-        place = _spinor_places(widths)
-        overlap_blocks = blocks_of_stack(
-            overlap.cells, _permuted(overlap.stack, place), 2 * widths
-        )
-        matrices["overlap"] = _spinless(paths["overlap"], overlap_blocks)
-    else:
-        matrices["overlap"] = blocks_of_stack(
-            overlap.cells, overlap.stack, widths
-        )
-    spins = [
-        blocks_of_stack(
-            file.cells,
-            _permuted(file.stack, place)
-            if spin == "noncollinear"
-            else file.stack,
-            widths * (2 if spin == "noncollinear" else 1),
-        )
-        for file in files
-    ]
-    pairs = sorted({p for m in (matrices["overlap"], *spins) for p in m.index})
-    factor = 2 if spin == "noncollinear" else 1
+    is_spinor = spin == "noncollinear"
+    factor = 2 if is_spinor else 1
+
+    def blocks_of(file):
+        stack = file.stack
+        if is_spinor:
+            stack = _permuted(stack, _spinor_places(widths))
+        return blocks_of_stack(file.cells, stack, factor * widths)
+
+    spins, overlap = [blocks_of(file) for file in files], blocks_of(overlap)
+    if is_spinor:
+        overlap = _spinless(paths["overlap"], overlap)
+    pairs = sorted({pair for m in (overlap, *spins) for pair in m.index})
     spins = [deeph_files.on_pairs(m, pairs, factor * widths) for m in spins]
-    matrices["overlap"] = deeph_files.on_pairs(
-        matrices["overlap"], pairs, widths
-    )
+    matrices = {"overlap": deeph_files.on_pairs(overlap, pairs, widths)}
     if len(spins) == 2:
         blocks = [
             np.kron([[1, 0], [0, 0]], up) + np.kron([[0, 0], [0, 1]], down)
