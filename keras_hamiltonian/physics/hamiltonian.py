@@ -178,7 +178,9 @@ class _BlochSum:
         self.translations = translations
         self.shift = np.tile(shift.reshape(-1), copies)
         self.shapes = np.tile(matrix.shapes, (copies, 1))
-        self.entries = np.tile(matrix.entries, copies)
+        self.entries = matrix.entries
+        if copies > 1:
+            self.entries = np.tile(matrix.entries, copies)
         # The rows of one spin of one atom have the same columns.
         self.sizes = np.repeat(num_orbitals, copies)
         self.nodes = np.concatenate(
@@ -238,26 +240,23 @@ class _BlochSum:
         before -= (np.cumsum(widths) - widths)[first]
         self.pointers = np.concatenate(
             [[0], np.cumsum(np.repeat(widths, self.sizes))]
-        ).astype(np.int32)
+        )
         offsets = np.cumsum(self.sizes) - self.sizes
 
-        def places(block):
-            """Where the numbers of blocks stand, and their columns."""
-            i, j = first[block], second[block]
-            counts = self.sizes[i] * self.sizes[j]
-            starts = np.repeat(np.cumsum(counts) - counts, counts)
-            inside = np.arange(counts.sum()) - starts
-            row, column = np.divmod(inside, np.repeat(self.sizes[j], counts))
-            row *= np.repeat(widths[i], counts)
-            row += np.repeat(row_starts[i] + before[block], counts)
-            row += column
-            column += np.repeat(offsets[j], counts)
-            return row, column
-
-        where, column = places(np.arange(len(blocks)))
-        self.columns = np.empty(len(where), dtype=np.int32)
-        self.columns[where] = column
-        self.places = places(block.reshape(-1))[0]
+        block = block.reshape(-1)
+        i, j = first[block], second[block]
+        counts = self.sizes[i] * self.sizes[j]
+        starts = np.repeat(np.cumsum(counts) - counts, counts)
+        inside = np.arange(counts.sum()) - starts
+        place, column = np.divmod(inside, np.repeat(self.sizes[j], counts))
+        del inside, starts
+        place *= np.repeat(widths[i], counts)
+        place += np.repeat(row_starts[i] + before[block], counts)
+        place += column
+        column += np.repeat(offsets[j], counts)
+        self.places = place
+        self.columns = np.empty(self.pointers[-1], dtype=np.int32)
+        self.columns[place] = column
 
     def _check_hermitian(self, name):
         """An arbitrary k tells every R apart, so one matrix is enough."""

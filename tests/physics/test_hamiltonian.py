@@ -6,6 +6,7 @@ import scipy.sparse
 
 from keras_hamiltonian.data.store import HamiltonianStore
 from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
+from keras_hamiltonian.physics import hamiltonian as hamiltonian_module
 from keras_hamiltonian.physics.hamiltonian import BlochMatrices
 
 DATA = pathlib.Path(__file__).parents[2] / "recipes" / "data"
@@ -108,3 +109,43 @@ def test_a_wave_vector_has_three_components():
     hamiltonian = BlockMatrix.from_blocks([(0, 0, 0, 0, 0)], [np.eye(1)])
     with pytest.raises(ValueError, match="three fractional"):
         BlochMatrices(hamiltonian, None, [1]).hamiltonian_at([0.5, 0.5])
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_real_where_k_equals_minus_k(name):
+    calculation = HamiltonianStore(DATA / f"{name}.h5")[0]
+    matrices = BlochMatrices.from_calculation(calculation)
+    orbitals = calculation.num_orbitals
+    for k_point in ([0, 0, 0], [0.5, 0, 0], [0.5, -1.5, 2]):
+        hamiltonian = matrices.hamiltonian_at(k_point)
+        assert np.iscomplexobj(hamiltonian) == matrices.spinful
+        assert matrices.overlap_at(k_point).dtype == np.float64
+        expected = naive_sum(
+            calculation.hamiltonian, orbitals, np.array(k_point), 1
+        )
+        np.testing.assert_allclose(hamiltonian.toarray(), expected, atol=1e-12)
+    assert np.iscomplexobj(matrices.overlap_at([0.5, 0.49, 0]))
+
+
+def test_derivatives_are_those_of_differences():
+    calculation = HamiltonianStore(DATA / "reference_bismuthene.h5")[0]
+    matrices = BlochMatrices.from_calculation(calculation)
+    step = 1e-4
+    for at in (matrices.hamiltonian_at, matrices.overlap_at):
+        for components in ((0,), (1, 0), (1, 1)):
+            *inner, last = components
+            move = step * np.eye(3)[last]
+            higher, lower = at(K_POINT + move, inner), at(K_POINT - move, inner)
+            expected = (higher - lower).toarray() / (2 * step)
+            found = at(K_POINT, components).toarray()
+            np.testing.assert_allclose(
+                found, expected, atol=1e-5 * np.abs(expected).max()
+            )
+
+
+def test_dense_matrices_have_a_largest_size(monkeypatch):
+    calculation = HamiltonianStore(DATA / "reference_graphene.h5")[0]
+    matrices = BlochMatrices.from_calculation(calculation)
+    monkeypatch.setattr(hamiltonian_module, "LARGEST_DENSE", 25)
+    with pytest.raises(ValueError, match="26 orbitals are too many"):
+        matrices.dense_at(K_POINT)
