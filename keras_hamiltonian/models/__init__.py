@@ -6,6 +6,7 @@ from keras_hamiltonian.models.equivariant_transformer_stage import (
 )
 from keras_hamiltonian.models.hamiltonian_cascade import HamiltonianCascade
 from keras_hamiltonian.models.loading import load_model
+from keras_hamiltonian.models.presets import PRESETS
 from keras_hamiltonian.models.provenance import count_electrons
 from keras_hamiltonian.models.provenance import training_provenance
 from keras_hamiltonian.models.rotated_dataset import RotatedDataset
@@ -16,6 +17,7 @@ from keras_hamiltonian.models.stage_features import StageFeatures
 from keras_hamiltonian.models.transformer_stage import TransformerStage
 
 __all__ = [
+    "PRESETS",
     "EquivariantStage",
     "EquivariantTransformerStage",
     "HamiltonianCascade",

@@ -196,7 +196,7 @@ class TrainingSettings(pydantic.BaseModel):
         try:
             return cls(**(values or {}))
         except pydantic.ValidationError as error:
-            raise ValueError(f"{path}: {error}") from error
+            raise ValueError(f"{path}: {_in_words(error)}") from error
 
     def stage_budgets(self):
         """Seconds or steps of each stage that is trained, in order.
@@ -267,6 +267,18 @@ def _check_options(name, options):
         if unknown:
             what = f"arguments of {STAGES[name][1]}"
             raise ValueError(_unknown(unknown, what, known))
+
+
+def _in_words(error):
+    """The complaints of pydantic, without its addresses and types."""
+    lines = []
+    for found in error.errors():
+        text = found["msg"].removeprefix("Value error, ")
+        if found["loc"]:
+            name = ".".join(map(str, found["loc"]))
+            text = f"`{name}`: {text}. Received: {found['input']!r}."
+        lines.append(text)
+    return "\n".join(lines)
 
 
 def _unknown(names, what, allowed):

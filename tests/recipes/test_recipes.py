@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -46,6 +47,11 @@ def test_run_leaves_its_files(trained):
     report = json.loads((run_folder / "report.json").read_text())
     assert report["errors"]["worst_structure"] == "002"
     assert report["cpu_seconds"] < 8
+    assert report["steps"]["first"] >= 1 and report["steps"]["second"] >= 1
+    first = report["first_stage_errors"]
+    assert first["mae_all"] != report["errors"]["mae_all"]
+    assert f"(first stage {1000 * first['mae_all']:.3f})" in output
+    assert not (run_folder / "checkpoint").exists()
     for name in ("bands", "block_errors", "learning_curve", "model", "002"):
         assert (run_folder / report["files"][name]).is_file()
         assert report["files"][name] in output
@@ -53,6 +59,10 @@ def test_run_leaves_its_files(trained):
     model = kh.load_model(run_folder / report["files"]["model"])
     assert model.provenance["structures"] == ["000"]
     assert model.spin == "noncollinear"
+    stage = kh.evaluate.evaluate_model(
+        model.stage, [kh.HamiltonianStore(run_folder / "data.h5")["002"]]
+    )
+    assert stage.result()["mae_all"] == pytest.approx(first["mae_all"])
 
 
 def test_a_finished_run_is_not_repeated(trained):
@@ -72,3 +82,63 @@ def test_predict_from_a_structure_file(trained, data_folder):
     assert "Fermi level" in output
     assert (folder / "runs" / "new" / "bands.png").is_file()
     assert (folder / "runs" / "new" / "deeph" / "overlaps.h5").is_file()
+
+
+def test_predict_folders(trained):
+    folder, *_ = trained
+    model = folder / "runs" / "bismuthene" / "bismuthene.keras"
+    report = json.loads((model.parent / "report.json").read_text())
+    bare = folder / "set" / "bare"
+    shutil.copytree(folder / "set" / "002", bare)
+    (bare / "hamiltonians.h5").unlink()
+    (bare / "overlaps.h5").unlink()
+    output = run(
+        "predict.py",
+        model,
+        "set/002",
+        "set/bare",
+        "--rotations",
+        2,
+        "--output",
+        "out",
+        folder=folder,
+    )
+    shutil.rmtree(bare)
+    errors = json.loads((folder / "out" / "002" / "errors.json").read_text())
+    expected = report["errors"]["mae_all"]
+    assert errors["errors"]["mae_all"] == pytest.approx(expected, rel=1e-3)
+    expected = report["bands"]["band_mae"]
+    assert errors["bands"]["band_mae"] == pytest.approx(expected, rel=1e-3)
+    assert "spread over 2 rotations" in output
+    assert (folder / "out" / "bare" / "bands.png").is_file()
+    assert not (folder / "out" / "bare" / "errors.json").exists()
+
+
+def test_all_six_with_small_sets(tmp_path):
+    arguments = ("--materials", "BB", "--scale", 0.002)
+    output = run("train_all_six.py", *arguments, folder=tmp_path)
+    rows = json.loads((tmp_path / "runs/all_six/table.json").read_text())
+    assert [row["set"] for row in rows] == ["BB"]
+    assert rows[0]["published_cascade"] == [0.172, 0.198]
+    assert not rows[0]["is_like_published"]
+    assert "do not compare" in output
+    assert (tmp_path / "runs/all_six/table.md").read_text() in output
+
+
+def test_all_six_with_published_folders(trained, data_folder):
+    folder, *_ = trained
+    twisted = kh.HamiltonianStore(data_folder / "reference_bismuthene.h5")[0]
+    write_legacy(folder / "set" / "twisted", twisted)
+    arguments = ("--data", "set", "--materials", "MG", "BB")
+    output = run("train_all_six.py", *arguments, "--scale", 1e-6, folder=folder)
+    assert "No structures of C with 1 layer(s)" in output
+    assert "found 3, divided in the same proportions" in output
+    rows = json.loads((folder / "runs/all_six/table.json").read_text())
+    assert [row["set"] for row in rows] == ["BB", "BB twisted"]
+    # Two train, one tests: too few for one that validates.
+    assert rows[0]["counts"] == [2, 0, 1]
+    assert "structures are written" in output
+    again = run("train_all_six.py", *arguments, "--scale", 1e-6, folder=folder)
+    assert "structures are written" not in again
+    assert "Nothing has changed" in again
+    shutil.rmtree(folder / "set" / "twisted")

@@ -1,0 +1,59 @@
+"""Structures are told by elements, layers and size."""
+
+import pathlib
+import sys
+
+import ase.build
+import pytest
+
+import keras_hamiltonian as kh
+from data_tools.deeph import write_chunked
+from data_tools.deeph import write_legacy
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "recipes"))
+
+from published_sets import count_layers  # noqa: E402
+from published_sets import find_sets  # noqa: E402
+from published_sets import is_of  # noqa: E402
+
+PRESETS = kh.models.PRESETS
+
+
+@pytest.mark.parametrize("shift", [0.0, 5.9])
+def test_layers_across_the_border_of_the_cell(shift):
+    layer = ase.build.graphene(vacuum=6.0)
+    layer.positions[:, 2] += shift
+    layer.wrap(pbc=True)
+    assert count_layers(layer) == 1
+    upper = layer.copy()
+    upper.positions[:, 2] += 3.35
+    both = layer + upper
+    both.wrap(pbc=True)
+    assert count_layers(both) == 2
+
+
+@pytest.mark.parametrize("code", PRESETS)
+def test_materials_of_the_small_sets(code, data_folder):
+    store = kh.HamiltonianStore(data_folder / f"{PRESETS[code].name}.h5")
+    for name in store.names[:3]:
+        atoms = store.atoms(name)
+        assert [c for c, p in PRESETS.items() if is_of(p, atoms)] == [code]
+
+
+def test_folders_at_any_depth(data_folder, tmp_path):
+    store = kh.HamiltonianStore(data_folder / "bismuthene.h5")
+    write_legacy(tmp_path / "Bismuth_dataset" / "1" / "000", store["000"])
+    write_chunked(tmp_path / "dft" / "001", store["001"])
+    small = kh.HamiltonianStore(data_folder / "reference_bismuthene.h5")[0]
+    write_legacy(tmp_path / "Bismuth_twisted" / "a", small)
+    other = kh.HamiltonianStore(data_folder / "reference_mos2.h5")[0]
+    write_legacy(tmp_path / "b", other)
+    sets, others = find_sets(tmp_path, [PRESETS["BB"], PRESETS["BT"]])
+    assert list(sets) == ["BB"]
+    found = sets["BB"]
+    assert [f.name for f in found.folders] == ["000", "001"]
+    assert [f.name for f in found.twisted] == ["a"]
+    assert found.num_atoms == 4
+    assert [f.name for f in others] == ["b"]
+    with pytest.raises(ValueError, match="no folder"):
+        find_sets(tmp_path / "c", PRESETS.values())

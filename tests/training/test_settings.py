@@ -1,0 +1,81 @@
+"""Settings say what is wrong with them."""
+
+import pytest
+
+from keras_hamiltonian.training import TrainingSettings
+
+
+def test_every_setting_has_a_default_and_a_description():
+    assert TrainingSettings().seconds == 600
+    for name, field in TrainingSettings.model_fields.items():
+        assert field.description, name
+        assert not field.is_required(), name
+
+
+@pytest.mark.parametrize(
+    "text, ending",
+    [
+        ("steps = 7\n[first_options]\nnum_groups = 2\n", ".toml"),
+        ("steps: 7\nfirst_options: {num_groups: 2}\n", ".yaml"),
+        ("steps: 7\nfirst_options:\n  num_groups: 2\n", ".yml"),
+    ],
+)
+def test_files(tmp_path, text, ending):
+    path = tmp_path / f"settings{ending}"
+    path.write_text(text)
+    expected = TrainingSettings(steps=7, first_options={"num_groups": 2})
+    assert TrainingSettings.read(path) == expected
+    assert expected.seconds is None
+    path.write_text(text.replace("steps", "stepps"))
+    with pytest.raises(ValueError, match=r"settings\.\w+: .*'stepps'.*'steps'"):
+        TrainingSettings.read(path)
+    path.write_text(text.replace("7", "0"))
+    with pytest.raises(ValueError, match="`steps`: .* Received: 0.$"):
+        TrainingSettings.read(path)
+
+
+@pytest.mark.parametrize(
+    "settings, words",
+    [
+        ({"sedd": 1}, "'sedd'.*Did you mean 'seed'.*Allowed: .*warmup_steps"),
+        ({"second_stage": "third"}, "second_stage.*'transformer' or 'none'"),
+        ({"first_share": 1.5}, "first_share.*less than 1.*1.5"),
+        ({"steps": 0}, "steps.*greater than or equal to 1.*0"),
+        ({"steps": "many"}, "steps.*integer.*many"),
+        ({"seconds": 3, "steps": 3}, "one budget"),
+        ({"first_share": 0.5, "joint_share": 0.5}, "leave nothing"),
+        ({"second_stage": "none", "joint_share": 0.1}, "Without a second"),
+        ({"first_options": {"reaches": {}}}, "EquivariantStage: 'reaches'"),
+        (
+            {"second_options": {"widht": 3}, "second_stage": "transformer"},
+            "'widht'. Did you mean 'width'",
+        ),
+    ],
+)
+def test_what_is_wrong_is_named(settings, words):
+    with pytest.raises(ValueError, match=f"(?s){words}"):
+        TrainingSettings(**settings)
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [("- 1\n- 2\n", "no settings"), ("a: [", "cannot be read")],
+)
+def test_files_without_settings(tmp_path, text, words):
+    (tmp_path / "a.yaml").write_text(text)
+    with pytest.raises(ValueError, match=words):
+        TrainingSettings.read(tmp_path / "a.yaml")
+    with pytest.raises(ValueError, match="Received: .*a.json"):
+        TrainingSettings.read(tmp_path / "a.json")
+
+
+def test_shares_add_up_to_the_budget():
+    settings = TrainingSettings(steps=1000, first_share=0.3, joint_share=0.1)
+    assert settings.stage_budgets() == pytest.approx(
+        {"first": 300, "second": 600, "joint": 100}
+    )
+    alone = TrainingSettings(seconds=60, second_stage="none")
+    assert alone.stage_budgets() == {"first": 60}
+    assert TrainingSettings().learning_rate("second") == 0.01
+    other = TrainingSettings(second_stage="transformer")
+    assert other.learning_rate("second") == 0.001
