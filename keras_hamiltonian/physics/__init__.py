@@ -12,6 +12,7 @@ from keras_hamiltonian.physics.factorization import factorize
 from keras_hamiltonian.physics.fermi import count_electrons
 from keras_hamiltonian.physics.fermi import fermi_level_of_bands
 from keras_hamiltonian.physics.fermi import find_fermi_level
+from keras_hamiltonian.physics.fermi import infer_electrons
 from keras_hamiltonian.physics.fermi import k_grid_points
 from keras_hamiltonian.physics.gap import BandGap
 from keras_hamiltonian.physics.gap import find_gap
@@ -56,6 +57,7 @@ __all__ = [
     "find_fermi_level",
     "find_gap",
     "gap_of_bands",
+    "infer_electrons",
     "k_grid_points",
     "k_path",
     "monkhorst_pack",

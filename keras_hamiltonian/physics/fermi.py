@@ -6,6 +6,7 @@ from scipy.special import expit
 
 from keras_hamiltonian.physics.bands import solve_bands
 from keras_hamiltonian.physics.hamiltonian import LARGEST_DENSE
+from keras_hamiltonian.physics.hamiltonian import BlochMatrices
 from keras_hamiltonian.physics.k_points import monkhorst_pack
 from keras_hamiltonian.physics.states import count_states
 from keras_hamiltonian.physics.workers import solve_k_points
@@ -20,6 +21,8 @@ THERMAL_WIDTHS = 16.0
 FIRST_STEP = 4.0
 GUESS_TOLERANCE = 0.5
 MOST_WINDOWS = 20
+# Electrons found by filling bands differ by less from a whole number.
+WHOLE_NUMBER_TOLERANCE = 0.05
 
 
 def find_fermi_level(
@@ -240,6 +243,55 @@ def _level_near(
         f"No Fermi level was found within {MOST_WINDOWS} windows; the last "
         f"reached from {window[0]:.2f} to {window[1]:.2f} eV. Give `around`."
     )
+
+
+def infer_electrons(calculation, grid, temperature=300.0):
+    """Valence electrons that a calculation had, from its Fermi level.
+
+    For files that keep H, S and the Fermi level but not the electrons, such as
+    DeepH folders: the bands are filled up to the level.
+
+    Args:
+        calculation: `Calculation` with Hamiltonian, overlap and Fermi level.
+        grid: three ints. Monkhorst-Pack sizes, those of the calculation where
+            they are known; 1 along vacuum.
+        temperature: float. Of the Fermi-Dirac occupations, in K.
+
+    Returns:
+        float, a whole number.
+
+    Raises:
+        ValueError: if something is missing, or if the level does not give a
+            whole number to 0.05.
+
+    Example:
+
+    >>> calculation.num_electrons = infer_electrons(  # doctest: +SKIP
+    ...     calculation, (4, 4, 1)
+    ... )
+    """
+    if calculation.fermi_level is None:
+        raise ValueError(
+            f"The calculation {calculation.name!r} has no Fermi level to fill "
+            "the bands to; set `num_electrons` by hand."
+        )
+    matrices = BlochMatrices.from_calculation(calculation)
+    k_points, weights = k_grid_points(matrices, grid)
+    count = count_electrons(
+        solve_bands(matrices, k_points),
+        calculation.fermi_level,
+        weights,
+        temperature,
+        degeneracy=1 if matrices.spinful else 2,
+    )
+    if abs(count - round(count)) > WHOLE_NUMBER_TOLERANCE:
+        raise ValueError(
+            f"Up to its Fermi level {calculation.fermi_level} eV the bands of "
+            f"{calculation.name!r} hold {count:.3f} electrons, which is no "
+            "whole number. Take the grid of the calculation, or set "
+            "`num_electrons` by hand."
+        )
+    return float(round(count))
 
 
 def _fold_inversion(k_points):

@@ -209,6 +209,9 @@ def plot(found, path):
                 if r["is_real"] == is_real
             )
             axis.loglog(*zip(*points), "o-", label=name)
+        ticks = sorted({r["size"] for r in found.values()})
+        axis.set_xticks(ticks, [f"{size}" for size in ticks])
+        axis.set_xticks([], minor=True)
         axis.set_xlabel("orbitals")
         axis.set_ylabel(label)
         axis.legend()
@@ -226,8 +229,7 @@ def test_one_factorization(benchmark, sheets, k_point):
         solvers.insert(1, "pardiso")
     except ImportError:
         pass
-    # SuperLU's complex factors of 968 atoms take half an hour.
-    number = 968 if k_point == GAMMA else 200
+    number = 968
     found = {}
 
     def one_round():

@@ -110,3 +110,21 @@ def test_large_cells_take_the_states_near_the_level(monkeypatch, gap, around):
     monkeypatch.setattr(states, "SMALLEST_SPARSE", 10)
     level = find_fermi_level(matrices, electrons, grid, around=around)
     assert level == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    "name, grid",
+    [("graphene", (4, 4, 1)), ("mos2", (2, 2, 1)), ("bismuthene", (5, 5, 1))],
+)
+def test_electrons_follow_from_the_fermi_level(name, grid):
+    """OpenMX's levels fill the bands with its own electrons."""
+    calculation = HamiltonianStore(DATA / f"{name}.h5")[0]
+    electrons = calculation.num_electrons
+    calculation.num_electrons = None
+    assert fermi.infer_electrons(calculation, grid) == electrons
+    calculation.fermi_level -= 1.4
+    with pytest.raises(ValueError, match="no whole number"):
+        fermi.infer_electrons(calculation, grid)
+    calculation.fermi_level = None
+    with pytest.raises(ValueError, match="no Fermi level"):
+        fermi.infer_electrons(calculation, grid)
