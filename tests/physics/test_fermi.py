@@ -114,7 +114,7 @@ def test_large_cells_take_the_states_near_the_level(monkeypatch, gap, around):
 
 @pytest.mark.parametrize(
     "name, grid",
-    [("graphene", (4, 4, 1)), ("mos2", (2, 2, 1)), ("bismuthene", (5, 5, 1))],
+    [("graphene", (4, 4, 1)), ("mos2", (3, 3, 1)), ("bismuthene", (5, 5, 1))],
 )
 def test_electrons_follow_from_the_fermi_level(name, grid):
     """OpenMX's levels fill the bands with its own electrons."""
