@@ -139,9 +139,10 @@ def solve_bands(matrices, k_points, num_bands=None, workers=1, **options):
             `overlap_threshold`.
 
     Returns:
-        `(num_k, num_bands)` array in eV, ascending; NaN where a wave vector
-        has fewer: if combinations of orbitals were left out, or a window has
-        other numbers of states.
+        `(num_k, num_bands)` array in eV, ascending. A part of the bands, with
+        `around` or `window`, has one band in each column, as far as the solver
+        counts the bands below; NaN where a wave vector does not have it, or
+        where combinations of orbitals were left out.
 
     Raises:
         ValueError: if S(k) is not positive definite, the options clash, or
@@ -155,11 +156,16 @@ def solve_bands(matrices, k_points, num_bands=None, workers=1, **options):
         coefficients=False,
         **options,
     )
-    if num_bands is None and options.get("window") is None:
-        num_bands = matrices.size
-    elif num_bands is None:
-        num_bands = max(len(states.energies) for states in solved)
+    starts = np.zeros(len(solved), dtype=int)
+    if options.get("around") is None and options.get("window") is None:
+        num_bands = matrices.size if num_bands is None else num_bands
+    else:
+        if all(states.first is not None for states in solved):
+            starts += [states.first for states in solved]
+            starts -= starts.min()
+        counts = [len(states.energies) for states in solved]
+        num_bands = (starts + counts).max()
     energies = np.full((len(solved), num_bands), np.nan)
-    for row, states in zip(energies, solved):
-        row[: len(states.energies)] = states.energies
+    for row, start, states in zip(energies, starts, solved):
+        row[start : start + len(states.energies)] = states.energies
     return energies

@@ -99,4 +99,5 @@ class _Pardiso:
             warnings.simplefilter(
                 "ignore", scipy.sparse.SparseEfficiencyWarning
             )
-            return self._solver.solve(self._matrix, right).reshape(right.shape)
+            x = self._solver.solve(self._matrix, np.asfortranarray(right))
+        return x.reshape(right.shape)

@@ -42,7 +42,8 @@ def gap_of_bands(k_points, energies, fermi_level=None, num_occupied=None):
 
     Args:
         k_points: `(num_k, 3)` array, fractional.
-        energies: `(num_k, num_bands)` array in eV, ascending.
+        energies: `(num_k, num_bands)` array in eV, ascending, NaN where a band
+            was not solved; from `solve_bands`.
         fermi_level: float, in eV. Says which bands are occupied.
         num_occupied: int. The same as a number of bands.
 
@@ -58,7 +59,10 @@ def gap_of_bands(k_points, energies, fermi_level=None, num_occupied=None):
         raise ValueError("Give either `fermi_level` or `num_occupied`.")
     crosses = False
     if num_occupied is None:
-        counts = (energies <= fermi_level).sum(axis=1)
+        # Before the first band that was solved lie lower ones.
+        known = np.maximum.accumulate(~np.isnan(energies), axis=1)
+        counts = ((energies <= fermi_level) | ~known).sum(axis=1)
+        counts = counts[known.any(axis=1)]
         if counts.min() == 0 or counts.max() == energies.shape[1]:
             raise ValueError(
                 f"The Fermi level {fermi_level} eV lies outside the "
@@ -72,8 +76,13 @@ def gap_of_bands(k_points, energies, fermi_level=None, num_occupied=None):
             "is no gap between bands."
         )
     below, above = energies[:, num_occupied - 1], energies[:, num_occupied]
-    top, bottom = int(below.argmax()), int(above.argmin())
-    direct = int((above - below).argmin())
+    if np.isnan(below).all() or np.isnan(above - below).all():
+        raise ValueError(
+            "At no wave vector both edges of the gap were solved; solve more "
+            "bands about the Fermi level."
+        )
+    top, bottom = int(np.nanargmax(below)), int(np.nanargmin(above))
+    direct = int(np.nanargmin(above - below))
     gap = 0.0 if crosses else max(0.0, float(above[bottom] - below[top]))
     k_points = np.asarray(k_points)
     return BandGap(

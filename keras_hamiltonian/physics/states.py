@@ -4,10 +4,10 @@ import dataclasses
 
 import numpy as np
 import scipy.linalg
-import scipy.sparse.linalg
 
 from keras_hamiltonian.physics.factorization import SOLVERS
 from keras_hamiltonian.physics.factorization import factorize
+from keras_hamiltonian.physics.shift_invert import nearest_vectors
 
 # Below this many orbitals dense matrices are as fast.
 SMALLEST_SPARSE = 500
@@ -290,6 +290,7 @@ class _Inverse:
         self._matrix = matrix
         self._factors = factorize(matrix, dissection, solver)
         self.num_negative = self._factors.num_negative
+        self.dtype = matrix.dtype
         right = np.random.default_rng(1).normal(size=matrix.shape[0])
         right = right.astype(matrix.dtype)
         error = matrix @ self._factors.solve(right) - right
@@ -302,44 +303,19 @@ class _Inverse:
                 'eV, or take solver="superlu".'
             )
 
-    def solve(self, right):
+    def __call__(self, right):
         x = self._factors.solve(right)
         if self._is_refined:
             x += self._factors.solve(right - self._matrix @ x)
         return x
 
 
-def _solve_near(hamiltonian, overlap, factors, energy, k_point, num_states):
-    size, dtype = hamiltonian.shape[0], hamiltonian.dtype
-    operator = scipy.sparse.linalg.LinearOperator(
-        (size, size), matvec=factors.solve, dtype=dtype
-    )
-    start = np.random.default_rng(0).normal(size=size).astype(dtype)
+def _solve_near(hamiltonian, overlap, inverse, energy, k_point, num_states):
     try:
-        _, found = scipy.sparse.linalg.eigsh(
-            hamiltonian,
-            k=num_states,
-            M=overlap.astype(dtype),
-            sigma=energy,
-            OPinv=operator,
-            v0=start,
-        )
-    except (
-        scipy.sparse.linalg.ArpackError,
-        scipy.sparse.linalg.ArpackNoConvergence,
-    ) as error:
+        found = nearest_vectors(inverse, overlap, num_states)
+    except ValueError as error:
         raise ValueError(_no_states(k_point, str(error))) from error
-    # Lanczos vectors of equal energies need not be orthogonal.
-    products = overlap @ found
-    norms = found.conj().T @ products
-    try:
-        energies, rotation = scipy.linalg.eigh(
-            found.conj().T @ (hamiltonian @ found), norms
-        )
-    except (np.linalg.LinAlgError, ValueError) as error:
-        raise ValueError(
-            _no_states(k_point, "a state has a negative norm c^† S c")
-        ) from error
+    energies, rotation = np.linalg.eigh(found.conj().T @ (hamiltonian @ found))
     found = found @ rotation
     error = hamiltonian @ found - overlap @ found * energies
     residual = float(np.linalg.norm(error, axis=0).max())
@@ -347,7 +323,7 @@ def _solve_near(hamiltonian, overlap, factors, energy, k_point, num_states):
         raise ValueError(
             _no_states(k_point, f"|H c - E S c| reaches {residual:.1e} eV")
         )
-    first = factors.num_negative
+    first = inverse.num_negative
     if first is not None:
         first -= int((energies < energy).sum())
     return States(k_point, energies, found, residual, first)

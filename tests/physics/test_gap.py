@@ -10,10 +10,12 @@ from sheets import graphene
 
 from keras_hamiltonian.conventions import HARTREE_IN_EV
 from keras_hamiltonian.data.store import HamiltonianStore
+from keras_hamiltonian.physics.bands import band_structure
 from keras_hamiltonian.physics.bands import solve_bands
 from keras_hamiltonian.physics.gap import find_gap
 from keras_hamiltonian.physics.gap import gap_of_bands
 from keras_hamiltonian.physics.hamiltonian import BlochMatrices
+from keras_hamiltonian.physics.k_points import k_path
 
 DATA = pathlib.Path(__file__).parents[2] / "recipes" / "data"
 
@@ -96,7 +98,34 @@ def test_an_indirect_gap():
         gap_of_bands(k_points, energies, fermi_level=2.7)
 
 
+@pytest.mark.parametrize("part", [{"window": (-1.2, 1.2)}, {"num_bands": 9}])
+def test_a_part_of_the_bands_has_the_same_gap(part):
+    """Their columns are bands, though each wave vector has other numbers."""
+    atoms, matrices = graphene(repeat=6, onsite=0.25)
+    path = k_path(atoms, "GMKG", 20)
+    if "num_bands" in part:
+        part["around"] = 0.7
+    whole = band_structure(matrices, path, 0.0)
+    some = band_structure(matrices, path, 0.0, solver="multifrontal", **part)
+    known = ~np.isnan(some.energies)
+    assert not known.all()
+    columns = [
+        n
+        for n in range(72 - known.shape[1] + 1)
+        if np.allclose(
+            whole.energies[:, n : n + known.shape[1]][known],
+            some.energies[known],
+        )
+    ]
+    assert len(columns) == 1
+    assert whole.gap() == pytest.approx(0.5, abs=1e-6)
+    assert some.gap() == pytest.approx(whole.gap(), abs=1e-9)
+
+
 def test_what_has_no_gap_is_refused():
+    unsolved = np.array([[np.nan, 1.0, 2.0], [np.nan, 1.0, 2.0]])
+    with pytest.raises(ValueError, match="solve more bands"):
+        gap_of_bands(np.zeros((2, 3)), unsolved, num_occupied=1)
     with pytest.raises(ValueError, match="a metal"):
         find_gap(chain(-1.0), 1, (4, 1, 1))
     with pytest.raises(ValueError, match="1 of 1 bands"):

@@ -1,0 +1,122 @@
+"""The states nearest to an energy, from the inverse of H - E S."""
+
+import numpy as np
+
+# Vectors that are multiplied at once. A solution for twelve costs about as
+# much as two, and levels that twelve states share are found whole.
+BLOCK = 12
+# Relative error of the eigenvectors of the inverse, and steps after which it
+# must hold still with random vectors thrown in.
+TOLERANCE = 1e-10
+NUM_CHECKS = 2
+# Directions shorter than this after orthogonalization are noise.
+DEPENDENT = 1e-6
+# The basis may grow to so many times the states, or to a smallest limit.
+LARGEST_FACTOR, SMALLEST_LIMIT = 20, 400
+
+
+class NotPositive(ValueError):
+    """A vector had a negative norm, so S is not positive definite."""
+
+
+def nearest_vectors(solve, overlap, num_states):
+    """Eigenvectors of `(H - E S)^-1 S` with the largest eigenvalues.
+
+    Block Lanczos steps with full orthogonalization in the inner product of S:
+    unlike a single vector's, they see levels that many states share, as in
+    perfect supercells. Once all has converged, random vectors join, and the
+    result counts only if it holds still.
+
+    Args:
+        solve: function. `(H - E S)^-1` times an `(n, m)` array.
+        overlap: sparse `(n, n)` matrix S.
+        num_states: int. How many eigenvectors.
+
+    Returns:
+        `(n, num_states)` array with `X^† S X = 1`.
+
+    Raises:
+        ValueError: if S is not positive definite (`NotPositive`), or the
+            vectors do not converge.
+    """
+    size, dtype = overlap.shape[0], np.result_type(overlap.dtype, solve.dtype)
+    generator = np.random.default_rng(0)
+
+    def random(number):
+        return generator.normal(size=(size, number)).astype(dtype)
+
+    limit = min(size, max(LARGEST_FACTOR * num_states, SMALLEST_LIMIT))
+    basis = np.zeros((size, 0), dtype)
+    dual = np.zeros((size, 0), dtype)
+    projected = np.zeros((0, 0), dtype)
+    block, known, checks = random(min(BLOCK, size)), None, 0
+    while True:
+        block = _orthonormal(block, basis, dual, overlap)
+        if not block.shape[1]:
+            block = _orthonormal(random(BLOCK), basis, dual, overlap)
+        block = block[:, : size - basis.shape[1]]
+        basis = np.concatenate([basis, block], axis=1)
+        dual = np.concatenate([dual, overlap @ block], axis=1)
+        width = block.shape[1]
+        block = solve(dual[:, -width:])
+        columns = dual.conj().T @ block
+        projected = _grown(projected, columns)
+        values, vectors = np.linalg.eigh(projected)
+        chosen = np.argsort(-np.abs(values), kind="stable")[:num_states]
+        values, vectors = values[chosen], vectors[:, chosen]
+        block = block - basis @ columns
+        if basis.shape[1] == size:
+            break
+        if len(values) == num_states:
+            rest = block @ vectors[-width:]
+            errors = np.linalg.norm(rest, axis=0) / np.abs(values)
+            if errors.max() < TOLERANCE * np.linalg.norm(basis[:, 0]):
+                change = np.inf
+                if known is not None:
+                    change = np.abs(np.sort(values) / np.sort(known) - 1).max()
+                checks = checks + 1 if change < 1e-6 else 0
+                if checks >= NUM_CHECKS:
+                    break
+                if checks == 0:
+                    block = np.concatenate([block, random(BLOCK)], axis=1)
+                known = values
+        if basis.shape[1] >= limit:
+            raise ValueError(
+                f"{num_states} states did not converge within {limit} vectors."
+            )
+    return basis @ vectors
+
+
+def _orthonormal(block, basis, dual, overlap):
+    """The block made orthonormal to the basis and in itself, or less of it."""
+    block = block / _lengths(block, overlap @ block)
+    for _ in range(3):
+        block = block - basis @ (dual.conj().T @ block)
+        gram = block.conj().T @ (overlap @ block)
+        norms, vectors = np.linalg.eigh((gram + gram.conj().T) / 2)
+        if norms[0] < -1e-8:
+            raise NotPositive("a vector has a negative norm c^† S c")
+        kept = norms > DEPENDENT**2
+        block = block @ (vectors[:, kept] / np.sqrt(norms[kept]))
+        if not block.shape[1]:
+            break
+    return block
+
+
+def _lengths(block, products):
+    squares = (block.conj() * products).real.sum(axis=0)
+    if (squares < 0).any():
+        raise NotPositive("a vector has a negative norm c^† S c")
+    return np.sqrt(np.where(squares > 0, squares, 1.0))
+
+
+def _grown(matrix, columns):
+    """A Hermitian matrix with new last columns, and their rows."""
+    old, new = len(matrix), columns.shape[1]
+    grown = np.zeros((old + new,) * 2, dtype=columns.dtype)
+    grown[:old, :old] = matrix
+    grown[:, old:] = columns
+    grown[old:, :old] = columns[:old].conj().T
+    corner = columns[old:]
+    grown[old:, old:] = (corner + corner.conj().T) / 2
+    return grown
