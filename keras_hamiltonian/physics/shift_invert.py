@@ -7,10 +7,12 @@ import numpy as np
 BLOCK = 12
 # Relative error of the eigenvectors of the inverse, and steps after which it
 # must hold still with random vectors thrown in.
-TOLERANCE = 1e-10
+TOLERANCE = 1e-8
 NUM_CHECKS = 2
 # Directions shorter than this after orthogonalization are noise.
 DEPENDENT = 1e-6
+# A norm this far below zero, relative to the largest, is no rounding.
+NEGATIVE = 1e-8
 # The basis may grow to so many times the states, or to a smallest limit.
 LARGEST_FACTOR, SMALLEST_LIMIT = 20, 400
 
@@ -51,13 +53,10 @@ def nearest_vectors(solve, overlap, num_states):
     projected = np.zeros((0, 0), dtype)
     block, known, checks = random(min(BLOCK, size)), None, 0
     while True:
-        block = _orthonormal(block, basis, dual, overlap)
-        if not block.shape[1]:
-            block = _orthonormal(random(BLOCK), basis, dual, overlap)
-        block = block[:, : size - basis.shape[1]]
-        basis = np.concatenate([basis, block], axis=1)
-        dual = np.concatenate([dual, overlap @ block], axis=1)
-        width = block.shape[1]
+        block, product = _orthonormal(block, basis, dual, overlap)
+        width = min(block.shape[1], size - basis.shape[1])
+        basis = np.concatenate([basis, block[:, :width]], axis=1)
+        dual = np.concatenate([dual, product[:, :width]], axis=1)
         block = solve(dual[:, -width:])
         columns = dual.conj().T @ block
         projected = _grown(projected, columns)
@@ -88,26 +87,24 @@ def nearest_vectors(solve, overlap, num_states):
 
 
 def _orthonormal(block, basis, dual, overlap):
-    """The block made orthonormal to the basis and in itself, or less of it."""
-    block = block / _lengths(block, overlap @ block)
+    """A block Q orthonormal to the basis and in itself, or less of it; S Q."""
+    lengths = np.linalg.norm(block, axis=0)
+    block = block / np.where(lengths > 0, lengths, 1.0)
+    block = block - basis @ (dual.conj().T @ block)
+    product = overlap @ block
     for _ in range(3):
-        block = block - basis @ (dual.conj().T @ block)
-        gram = block.conj().T @ (overlap @ block)
+        shares = dual.conj().T @ block
+        block = block - basis @ shares
+        product = product - dual @ shares
+        gram = block.conj().T @ product
         norms, vectors = np.linalg.eigh((gram + gram.conj().T) / 2)
-        if norms[0] < -1e-8:
+        largest = max(float(norms[-1]), 0.0)
+        if norms[0] < -NEGATIVE * largest or not largest > 0:
             raise NotPositive("a vector has a negative norm c^† S c")
-        kept = norms > DEPENDENT**2
-        block = block @ (vectors[:, kept] / np.sqrt(norms[kept]))
-        if not block.shape[1]:
-            break
-    return block
-
-
-def _lengths(block, products):
-    squares = (block.conj() * products).real.sum(axis=0)
-    if (squares < 0).any():
-        raise NotPositive("a vector has a negative norm c^† S c")
-    return np.sqrt(np.where(squares > 0, squares, 1.0))
+        kept = norms > DEPENDENT**2 * largest
+        vectors = vectors[:, kept] / np.sqrt(norms[kept])
+        block, product = block @ vectors, product @ vectors
+    return block, product
 
 
 def _grown(matrix, columns):
