@@ -163,7 +163,8 @@ class TrainingCheckpoint(keras.callbacks.Callback):
             raise ValueError(
                 f"{self.path} is the checkpoint of another training: data, "
                 "settings or the version of the package differ. Restore them "
-                "to go on with it, or delete the file to start afresh."
+                "to go on with it, or delete the file (recipes: `--again`) to "
+                "start afresh."
             )
 
 

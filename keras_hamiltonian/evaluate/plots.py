@@ -280,7 +280,7 @@ def _mark_stages(axes, horizontal, stages):
     """A line between two stages, with the name of the later one."""
     for k, (before, after) in enumerate(zip(stages, stages[1:]), start=1):
         if before != after:
-            place = (horizontal[k - 1] + horizontal[k]) / 2
+            place = horizontal[k - 1]
             axes.axvline(place, color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
             axes.annotate(
                 f"{after} stage",

@@ -152,7 +152,7 @@ class TrainingSettings(pydantic.BaseModel):
         10, ge=1, description="Epochs between two validations."
     )
     checkpoint_freq: int = pydantic.Field(
-        10,
+        5,
         ge=1,
         description="Epochs between two checkpoints, which a training that "
         "was stopped goes on from.",

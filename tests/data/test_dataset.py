@@ -217,6 +217,16 @@ def test_order_is_that_of_the_seed(graphene):
     assert plain[0] == plain[2] == [[n] for n in names]
 
 
+def test_order_is_a_function_of_the_epoch(graphene):
+    options = {"names": graphene.names[:8], "shuffle": True, "seed": 5}
+    dataset = HamiltonianDataset(graphene, **options)
+    expected = orders(dataset, 4)
+    other = HamiltonianDataset(graphene, **options)
+    other.set_state({"epoch": 2})
+    assert orders(other, 2) == expected[2:]
+    assert other.get_state() == dataset.get_state() == {"epoch": 4}
+
+
 def test_names_are_those_of_the_batch_that_is_served(graphene):
     names = graphene.names[:5]
     dataset = HamiltonianDataset(

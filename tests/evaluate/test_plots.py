@@ -6,6 +6,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 
+from keras_hamiltonian.evaluate.plots import INK
 from keras_hamiltonian.evaluate.plots import PREDICTED_COLOR
 from keras_hamiltonian.evaluate.plots import REFERENCE_COLOR
 from keras_hamiltonian.evaluate.plots import TRAINING_COLOR
@@ -88,6 +89,16 @@ def test_learning_curve_of_a_keras_history(tmp_path):
     assert pixels(tmp_path / "curve.png", TRAINING_COLOR) > 100
     with pytest.raises(ValueError, match=r"\['lr'\]"):
         plot_learning_curve({"lr": [1e-3]}, tmp_path / "curve.png")
+
+
+def test_a_line_stands_between_two_stages(tmp_path):
+    history = {"loss": [0.2] * 20, "cpu_seconds": np.arange(20.0).tolist()}
+    counts = []
+    for second in ("first", "second"):
+        history["stage"] = ["first"] * 8 + [second] * 12
+        plot_learning_curve(history, tmp_path / "curve.png")
+        counts.append(pixels(tmp_path / "curve.png", INK))
+    assert counts[1] > counts[0] + 200
 
 
 def test_block_errors(tmp_path):

@@ -14,7 +14,7 @@ import keras_hamiltonian as kh
 LIVES = pathlib.Path(__file__).with_name("lives.py")
 # Four steps are an epoch: 15 steps of the first stage, 9 of the second, 6 of
 # both. Within an epoch, while writing, and between the stages.
-POINTS = "step:6,write:1,begin:2,step:6,begin:2,step:2,save"
+POINTS = "step:6,write:1,begin:2,step:6,step:10,save"
 
 pytestmark = pytest.mark.skipif(
     os.environ["KERAS_BACKEND"] != "torch" or not hasattr(os, "fork"),
