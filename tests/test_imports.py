@@ -19,7 +19,7 @@ ROOMS = {
     "losses": {"conventions", "irreps", "orbitals"},
     "metrics": {"conventions", "irreps", "orbitals"},
     "physics": {"conventions", "irreps", "orbitals", "structures"},
-    "testing": {"conventions", "irreps", "orbitals"},
+    "testing": {"conventions", "irreps", "orbitals", "structures"},
     "callbacks": set(),
     "training": {
         "callbacks",

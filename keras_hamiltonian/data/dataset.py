@@ -7,6 +7,7 @@ from keras_hamiltonian.orbitals.table_blocks import table_mask
 from keras_hamiltonian.orbitals.table_blocks import to_table
 from keras_hamiltonian.structures.neighbors import neighbor_table
 from keras_hamiltonian.structures.neighbors import pairs_within
+from keras_hamiltonian.structures.triangles import common_neighbors
 
 
 class HamiltonianDataset(keras.utils.PyDataset):
@@ -47,6 +48,8 @@ class HamiltonianDataset(keras.utils.PyDataset):
     - `edge_vectors` `(N, M, 3)` Å; `neighbors`, `reverse_edge` `(N, M)`
       int32; `edge_mask` `(N, M)` float: see `NeighborTable`.
     - `structure` `(N,)` int32: which structure of the batch.
+    - `common_neighbors` `(N, M + 1, M + 1)` int32: which bonds end at the same
+      atom, see `structures.common_neighbors`.
 
     Targets: `onsite` `(N, rows, rows)` and `hopping` `(N, M, rows, rows)` in
     eV; with spin `(…, 2, 2, 2, rows, rows)`. Weights have their shapes and are
@@ -253,6 +256,9 @@ def batch_inputs(atoms_list, tables, basis, atom_bucket=1, neighbor_bucket=1):
         row, column = np.divmod(table.reverse_edge, m)
         inputs["reverse_edge"][where] = (row + start) * width + column
         start = stop
+    inputs["common_neighbors"] = common_neighbors(
+        inputs["edge_vectors"], inputs["neighbors"], inputs["edge_mask"]
+    )
     return inputs
 
 

@@ -38,6 +38,7 @@ __getattr__, __dir__ = lazy_names(
         "OnsiteReadout": "onsite_readout",
         "PackBonds": "pack_bonds",
         "PackWigner": "pack_wigner",
+        "ProjectorSum": "projector_sum",
         "RadialFeatures": "radial_features",
         "RandomRotation": "random_rotation",
         "RollNetwork": "roll_network",

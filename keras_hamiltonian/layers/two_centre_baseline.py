@@ -1,6 +1,7 @@
 """What two atoms alone explain, and how large the rest is."""
 
 import keras
+import numpy as np
 
 from keras_hamiltonian.layers.species_pairs import pair_index
 from keras_hamiltonian.layers.species_pairs import select_by_index
@@ -101,6 +102,22 @@ class TwoCentreBaseline(keras.layers.Layer):
         for name, parts in found.items():
             for part, value in parts.items():
                 getattr(self, name)[part].assign(value)
+
+    def shell_sizes(self):
+        """What hopping leaves to learn for each shell of the first atom.
+
+        Returns:
+            `(shells,)` array in eV: root mean square over distances, pairs of
+            elements and channels of the spinless part.
+        """
+        layout = self.layout.hopping["scalar"]
+        shells = np.concatenate(
+            [s[:, 0] for s in layout.channel_shells.values()]
+        )
+        scales = keras.ops.convert_to_numpy(self.scales["scalar"])
+        squares = (scales.astype(np.float64) ** 2).mean(axis=(0, 1))
+        counts = np.bincount(shells)
+        return np.sqrt(np.bincount(shells, squares) / counts)
 
     def build(
         self,

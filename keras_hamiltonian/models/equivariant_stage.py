@@ -4,8 +4,10 @@ import dataclasses
 
 import keras
 
+from keras_hamiltonian.irreps.bond import bond_channels
 from keras_hamiltonian.irreps.irreps import Irrep
 from keras_hamiltonian.irreps.irreps import Irreps
+from keras_hamiltonian.layers.block_sum import BlockSum
 from keras_hamiltonian.layers.bond_embedding import BondEmbedding
 from keras_hamiltonian.layers.bond_ends import BondEnds
 from keras_hamiltonian.layers.bond_envelope import BondEnvelope
@@ -18,6 +20,7 @@ from keras_hamiltonian.layers.interaction_group import InteractionGroup
 from keras_hamiltonian.layers.onsite_readout import OnsiteReadout
 from keras_hamiltonian.layers.pack_bonds import PackBonds
 from keras_hamiltonian.layers.pack_wigner import PackWigner
+from keras_hamiltonian.layers.projector_sum import ProjectorSum
 from keras_hamiltonian.layers.radial_features import RadialFeatures
 from keras_hamiltonian.layers.species_embedding import SpeciesEmbedding
 from keras_hamiltonian.layers.two_centre_baseline import TwoCentreBaseline
@@ -50,6 +53,8 @@ class EquivariantStage(Stage):
         num_groups: int. Groups of one atom and one bond update.
         num_gaussians: int. Radial functions.
         radial_units: sequence of int. Hidden layers of radial weights.
+        projectors: str. Shells of the projectors on each atom that three-centre
+            blocks are sums over (see `ProjectorSum`); `""` for none.
         two_centre: bool. If false, nothing is fitted in closed form: the
             network learns the whole Hamiltonian.
         channel_scales: bool. If false, all channels of two elements are
@@ -76,6 +81,7 @@ class EquivariantStage(Stage):
         num_groups=3,
         num_gaussians=64,
         radial_units=(64, 64),
+        projectors="2s 2p 1d",
         two_centre=True,
         channel_scales=True,
         hermitian=True,
@@ -170,9 +176,28 @@ class EquivariantStage(Stage):
             known["onsite_scale"],
         )
         outputs = {"onsite": onsite, "hopping": hopping}
+        if projectors:
+            sums = ProjectorSum(
+                table.to_dict(),
+                bond_channels(Irreps(before)),
+                projectors,
+                spin=spin,
+                radial_size=radial_units[-1],
+                name="projector_sum",
+                **own,
+            )(
+                normed,
+                radial,
+                fade["relative"],
+                inputs["edge_mask"],
+                wigner,
+                species,
+                inputs["common_neighbors"],
+            )
+            outputs = BlockSum(name="block_sum", **own)(onsite, hopping, sums)
         if hermitian:
             outputs = HermitianAverage(spin, name="hermitian_average", **own)(
-                onsite, hopping, inputs["reverse_edge"]
+                outputs["onsite"], outputs["hopping"], inputs["reverse_edge"]
             )
         super().__init__(inputs, outputs, name=name)
 
@@ -188,6 +213,7 @@ class EquivariantStage(Stage):
             "num_groups": num_groups,
             "num_gaussians": num_gaussians,
             "radial_units": list(radial_units),
+            "projectors": projectors,
             "two_centre": two_centre,
             "channel_scales": channel_scales,
             "hermitian": hermitian,
@@ -207,7 +233,11 @@ class EquivariantStage(Stage):
             dataset: `HamiltonianDataset` or iterable of its batches.
         """
         self.check_dataset(dataset)
-        self.get_layer("two_centre_baseline").adapt(dataset)
+        baseline = self.get_layer("two_centre_baseline")
+        baseline.adapt(dataset)
+        if self.arguments["projectors"]:
+            sums = self.get_layer("projector_sum")
+            sums.set_sizes(baseline.shell_sizes())
 
     def feature_model(self):
         """A model of all that a second stage takes from this one.

@@ -15,7 +15,7 @@ def graph_inputs(dtype="float32"):
     Returns:
         Dict of `keras.Input`: `species` `(N,)`, `edge_vectors` `(N, M, 3)`
         (Å), `neighbors`, `reverse_edge`, `edge_mask` `(N, M)`, `structure`
-        `(N,)`.
+        `(N,)`, `common_neighbors` `(N, M + 1, M + 1)`.
     """
     return {
         "species": keras.Input((), dtype="int32", name="species"),
@@ -28,6 +28,9 @@ def graph_inputs(dtype="float32"):
         ),
         "edge_mask": keras.Input((None,), dtype=dtype, name="edge_mask"),
         "structure": keras.Input((), dtype="int32", name="structure"),
+        "common_neighbors": keras.Input(
+            (None, None), dtype="int32", name="common_neighbors"
+        ),
     }
 
 

@@ -20,8 +20,8 @@ def frame_blocks(bonds, layout):
         layout: `BondBlockLayout`.
 
     Returns:
-        `(N, M, rows, rows)` tensor in frame order, or `(N, M, 3, rows, rows)`
-        for the vector part.
+        `(N, M, rows, columns)` tensor in frame order, or
+        `(N, M, 3, rows, columns)` for the vector part.
     """
     sizes = {kind: [] for kind in layout.channels}
     for slab in layout.slabs:
@@ -50,7 +50,8 @@ def _slab_block(pieces, slab, layout):
     """One slab: `(N, M, d_spin, d1 · n1, d2 · n2)`."""
     x = pieces[0] if len(pieces) == 1 else backend.concatenate(pieces, axis=2)
     d1, d2 = min(slab.m1, 1) + 1, min(slab.m2, 1) + 1
-    n1, n2 = len(layout.shells_of[slab.m1]), len(layout.shells_of[slab.m2])
+    n1 = len(layout.shells_of[slab.m1])
+    n2 = len(layout.columns.shells_of[slab.m2])
     if not np.array_equal(slab.coupling, np.eye(len(slab.coupling))):
         coupling = backend.constant(slab.coupling, x)
         x = coupling @ x
@@ -111,16 +112,21 @@ def _rotation_index(shells):
     return index
 
 
-def rotate_blocks_out(blocks, rotations):
-    """Turns frame blocks into the crystal's axes: `Uᵀ B U`.
+def rotate_blocks_out(blocks, rotations, column_rotations=None):
+    """Turns frame blocks into the crystal's axes: `Uᵀ B V`.
 
     Args:
-        blocks: `(N, M, rows, rows)` or `(N, M, 3, rows, rows)` tensor.
-        rotations: `(N, M, rows, rows)` tensor from `shell_rotations`.
+        blocks: `(N, M, rows, columns)` or `(N, M, 3, rows, columns)` tensor.
+        rotations: U, `(N, M, rows, rows)` tensor from `shell_rotations`.
+        column_rotations: V, `(N, M, columns, columns)` tensor, where the second
+            atom has other shells. Defaults to U.
 
     Returns:
         Tensor of the shape of `blocks`, rows and columns in table order.
     """
+    if column_rotations is None:
+        column_rotations = rotations
     if len(blocks.shape) == 5:
         rotations = rotations[:, :, None]
-    return backend.swapaxes(rotations, -1, -2) @ (blocks @ rotations)
+        column_rotations = column_rotations[:, :, None]
+    return backend.swapaxes(rotations, -1, -2) @ (blocks @ column_rotations)

@@ -28,11 +28,15 @@ class BondBlockLayout:
         shells: sequence of int. Degrees of the table's shells.
         part: str. `"scalar"` (spinless blocks, and c_0) or `"vector"` (the
             three components of c, frame components 0-, then the pair 1).
+        column_shells: sequence of int. Shells of the second atom, where they
+            are others. Defaults to `shells`.
 
     Attributes:
         channels: dict from kind to number of channels.
         slabs: list of `Slab` records, by m1 outer and m2 inner.
         num_rows: int. Rows of the block.
+        columns: `BondBlockLayout` of the second atom's shells; by default the
+            layout itself.
 
     Example:
 
@@ -40,7 +44,7 @@ class BondBlockLayout:
     {'0+': 35, '0-': 10, '1': 36, '2': 19, '3': 6, '4': 1}
     """
 
-    def __init__(self, shells, part="scalar"):
+    def __init__(self, shells, part="scalar", column_shells=None):
         self.shells = tuple(shells)
         self.part = part
         self.num_parts = 1 if part == "scalar" else 3
@@ -50,11 +54,14 @@ class BondBlockLayout:
             [k for k, l in enumerate(self.shells) if l >= m]
             for m in range(self.mmax + 1)
         ]
+        self.columns = self
+        if column_shells is not None:
+            self.columns = BondBlockLayout(column_shells)
         self.slabs = []
         counts = {}
         spins = ("0+",) if part == "scalar" else ("0-", "1")
         for m1 in range(self.mmax + 1):
-            for m2 in range(self.mmax + 1):
+            for m2 in range(self.columns.mmax + 1):
                 for spin in spins:
                     self.slabs.append(self._slab(m1, m2, spin, counts))
         self.channels = {k: counts[k] for k in bond_kinds(99) if k in counts}
@@ -62,7 +69,7 @@ class BondBlockLayout:
     def _slab(self, m1, m2, spin, counts):
         factors = (spin, *(str(m) if m else "0+" for m in (m1, m2)))
         kinds, coupling = bond_product(*factors)
-        num = len(self.shells_of[m1]) * len(self.shells_of[m2])
+        num = len(self.shells_of[m1]) * len(self.columns.shells_of[m2])
         starts = []
         for kind in kinds:
             starts.append(counts.get(kind, 0))
@@ -100,7 +107,7 @@ class BondBlockLayout:
             pairs = [
                 (p, q)
                 for p in self.shells_of[slab.m1]
-                for q in self.shells_of[slab.m2]
+                for q in self.columns.shells_of[slab.m2]
             ]
             for kind, start in zip(slab.kinds, slab.starts):
                 shells[kind][start : start + slab.num_channels] = pairs
@@ -110,28 +117,28 @@ class BondBlockLayout:
         """Channels of blocks that stand in their bond frame.
 
         Args:
-            frame_blocks: `(E, rows, rows)` array in frame order, or
-                `(E, 3, rows, rows)` for the vector part, components 0-, then
-                the pair 1.
+            frame_blocks: `(E, rows, columns)` array in frame order, or
+                `(E, 3, rows, columns)` for the vector part, components 0-,
+                then the pair 1.
 
         Returns:
             Dict from kind to `(E, bond_dim, channels)` arrays.
         """
         blocks = np.asarray(frame_blocks)
         blocks = blocks.reshape(
-            len(blocks), self.num_parts, self.num_rows, self.num_rows
+            len(blocks), self.num_parts, self.num_rows, self.columns.num_rows
         )
         result = {
             kind: np.zeros((len(blocks), bond_dim(kind), num), blocks.dtype)
             for kind, num in self.channels.items()
         }
-        row_slices = self.row_slices
+        row_slices, column_slices = self.row_slices, self.columns.row_slices
         for slab in self.slabs:
             part = blocks[
                 :,
                 slab.spin_slice if self.part == "vector" else slice(0, 1),
                 row_slices[slab.m1],
-                row_slices[slab.m2],
+                column_slices[slab.m2],
             ]
             d1, d2 = min(slab.m1, 1) + 1, min(slab.m2, 1) + 1
             ds = part.shape[1]

@@ -5,6 +5,7 @@ import numpy as np
 
 from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.irreps.rotation import random_rotations
+from keras_hamiltonian.structures.triangles import common_neighbors
 from keras_hamiltonian.testing.block_rotation import rotate_blocks
 
 # Largest error over the largest number, by float type.
@@ -182,6 +183,9 @@ def assert_permutation_equivariant(model, inputs, tolerance=None, seed=0):
         "neighbors": new_atom[moved(inputs["neighbors"])].astype("int32"),
         "reverse_edge": new_edge[moved(inputs["reverse_edge"])].astype("int32"),
     }
+    renamed["common_neighbors"] = common_neighbors(
+        *(renamed[k] for k in ("edge_vectors", "neighbors", "edge_mask"))
+    )
     dtype, plain = _predict(model, inputs)
     _, found = _predict(model, {**inputs, **renamed})
     _compare(

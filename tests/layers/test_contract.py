@@ -156,6 +156,29 @@ def norm(random):
     return arguments, {"features": random.normal(size=(N, Irreps(MIXED).dim))}
 
 
+def projector_sum(random, spin="none"):
+    irreps = Irreps(MIXED)
+    arguments = {
+        "basis": BASIS,
+        "channels_in": bond_channels(irreps),
+        "projectors": "1s 1p",
+        "spin": spin,
+        "radial_size": 6,
+        "gain": 1.0,
+    }
+    missing = N * (M + 1)
+    inputs = {
+        "bonds": bonds_of(random, bond_channels(irreps)),
+        "radial": random.normal(size=(N, M, 6)),
+        **pick(random, "relative", "edge_mask", "species"),
+        "wigner": wigner_of(random, 1, 2),
+        "common_neighbors": random.integers(
+            0, missing + 1, (N, M + 1, M + 1)
+        ).astype("int32"),
+    }
+    return arguments, inputs
+
+
 def hermitian_average(random, spin="none"):
     inner = (3, 3) if spin == "none" else (2, 2, 2, 3, 3)
     return {"spin": spin}, {
@@ -325,6 +348,10 @@ CASES = {
         lambda r: interaction_group(r, "graph"),
     ],
     "MessageSum": [message_sum],
+    "ProjectorSum": [
+        projector_sum,
+        lambda r: projector_sum(r, "noncollinear"),
+    ],
     "OnsiteReadout": [
         onsite_readout,
         lambda r: onsite_readout(r, "noncollinear"),

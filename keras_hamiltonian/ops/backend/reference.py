@@ -41,6 +41,7 @@ FUNCTIONS = (
     "swapaxes",
     "take",
     "transpose",
+    "used_columns",
     "where",
     "zeros",
     "zeros_like",
@@ -137,6 +138,19 @@ def segment_sum(x, segments, num_segments):
         `(num_segments, ...)` tensor.
     """
     return keras.ops.segment_sum(x, segments, num_segments=num_segments)
+
+
+def used_columns(x):
+    """How many columns hold all that is not zero.
+
+    Args:
+        x: `(N, M)` tensor.
+
+    Returns:
+        int, at least 1; M where shapes are compiled and cannot depend on
+        values.
+    """
+    return shape(x)[1]
 
 
 def rms_normalize(x, epsilon, num_axes):

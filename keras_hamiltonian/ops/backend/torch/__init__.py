@@ -84,6 +84,13 @@ def segment_sum(x, segments, num_segments):
     return x.new_zeros(shape).index_add(0, segments.long(), x)
 
 
+def used_columns(x):
+    if x.is_meta:  # Keras looks for shapes, there are no values
+        return x.shape[1]
+    used = (x != 0).any(dim=0).nonzero()
+    return int(used.max()) + 1 if len(used) else 1
+
+
 def layer_normalize(x, epsilon):
     return torch.nn.functional.layer_norm(x, x.shape[-1:], eps=epsilon)
 

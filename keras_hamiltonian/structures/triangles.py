@@ -1,0 +1,68 @@
+"""Which bonds of two atoms end at the same third one."""
+
+import numpy as np
+
+# Between two atoms there are as many bonds as lattice translations in reach;
+# they differ by at least the shortest of those, and rounding moves a bond by
+# far less than this.
+TOLERANCE_IN_ANGSTROM = 0.05
+
+
+def common_neighbors(edge_vectors, neighbors, edge_mask):
+    """For each bond (i, j) and each neighbour k of i, the bond (j, k).
+
+    An atom's list is taken with one more entry at its end, the atom itself,
+    so that i = j and k = i, k = j are pairs as any other.
+
+    Args:
+        edge_vectors: `(N, M, 3)` array, Å.
+        neighbors: `(N, M)` int array.
+        edge_mask: `(N, M)` array, 0 at padding.
+
+    Returns:
+        `(N, M + 1, M + 1)` int32 array, indices i, j, k. Flat position
+        `j · (M + 1) + m` of k in the list of j; `N · (M + 1)` where j does not
+        reach k, and at padding.
+
+    Example, three atoms in a row, of which the outer two do not meet:
+
+    >>> ahead, back = [0, 0, 1.0], [0, 0, -1.0]
+    >>> found = common_neighbors(
+    ...     np.array([[ahead, ahead], [ahead, back], [back, back]]),
+    ...     np.array([[1, 0], [2, 0], [1, 2]]),
+    ...     np.array([[1, 0], [1, 1], [1, 0]]),
+    ... )
+    >>> found[0].tolist()  # k: atom 1, padding, atom 0 itself
+    [[5, 9, 4], [9, 9, 9], [0, 9, 2]]
+    """
+    num_atoms, width = neighbors.shape
+    own = np.arange(num_atoms)[:, None]
+    ends = np.concatenate([neighbors, own], axis=1)
+    vectors = np.asarray(edge_vectors, dtype=np.float64)
+    vectors = np.concatenate([vectors, np.zeros((num_atoms, 1, 3))], axis=1)
+    real = np.concatenate([np.asarray(edge_mask) > 0, own >= 0], axis=1)
+    # Bonds of each pair of atoms stand together, real ones only.
+    flat = np.flatnonzero(real)
+    pair = (own * num_atoms + ends).ravel()[flat]
+    order = np.argsort(pair, kind="stable")
+    flat, pair = flat[order], pair[order]
+    wanted = ends[:, :, None] * num_atoms + ends[:, None, :]
+    found = np.full(wanted.size, num_atoms * (width + 1), dtype=np.int32)
+    # Only pairs of real bonds are looked for.
+    asked = np.flatnonzero(real[:, :, None] & real[:, None, :])
+    atom, rest = np.divmod(asked, (width + 1) ** 2)
+    target = (
+        vectors[atom, rest % (width + 1)] - vectors[atom, rest // (width + 1)]
+    )
+    first = np.searchsorted(pair, wanted.ravel()[asked])
+    last = np.searchsorted(pair, wanted.ravel()[asked], side="right")
+    all_vectors = vectors.reshape(-1, 3)
+    for number in range(int((last - first).max(initial=0))):
+        left = first + number < last
+        asked, target = asked[left], target[left]
+        first, last = first[left], last[left]
+        candidate = flat[first + number]
+        distance = np.abs(all_vectors[candidate] - target).max(axis=1)
+        same = distance < TOLERANCE_IN_ANGSTROM
+        found[asked[same]] = candidate[same]
+    return found.reshape(wanted.shape)
