@@ -67,6 +67,7 @@ def train_cascade(
     start=None,
     fingerprint=None,
     again=False,
+    stage=None,
 ):
     """Trains the first stage, then the second on what the first has left.
 
@@ -93,13 +94,16 @@ def train_cascade(
         fingerprint: str. Checksum of all that the training depends on.
             Defaults to one of the store's file, split, settings and backend.
         again: bool. Start afresh, whatever checkpoints there are.
+        stage: `EquivariantStage`, trained on these data: the second stage is
+            trained on it, with its own share of the budget. Defaults to one
+            that is trained first.
 
     Returns:
         `TrainedModel`.
 
     Raises:
         ValueError: if `output` has the checkpoints of another training, or
-            the data do not fit the settings.
+            the data do not fit the settings, or there is nothing to train.
 
     Example:
 
@@ -127,8 +131,14 @@ def train_cascade(
     curve = LearningCurve(output / "learning_curve.json", start)
     fit = _Fit(store, split, settings, checkpoints, fingerprint, curve)
 
-    stage = _first_stage(store, split, settings)
-    fit.first(stage, start)
+    if stage is None:
+        stage = _first_stage(store, split, settings)
+        fit.first(stage, start)
+    elif settings.second_stage == "none":
+        raise ValueError(
+            "The first stage is given, and the settings have no second one: "
+            'there is nothing to train. Set second_stage="equivariant".'
+        )
     model = stage
     if settings.second_stage != "none":
         model = fit.second(stage)
