@@ -239,6 +239,12 @@ class EquivariantStage(Stage):
             sums = self.get_layer("projector_sum")
             sums.set_sizes(baseline.shell_sizes())
 
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        # Files of the time before projectors do not name them.
+        config = {"projectors": "", **config}
+        return super().from_config(config, custom_objects)
+
     def feature_model(self):
         """A model of all that a second stage takes from this one.
 

@@ -1,4 +1,4 @@
-"""Three-centre blocks: against a sum over all triples, and L·S by its levels."""
+"""Three-centre blocks against a sum over all triples; the levels of L·S."""
 
 import ase
 import keras
@@ -20,6 +20,7 @@ def run(layer, inputs, channels, wigner):
     lengths = np.linalg.norm(inputs["edge_vectors"], axis=-1)
     layer.build()
     layer.own.assign(np.full(layer.own.shape, OWN))
+    layer.middle.assign(np.full(layer.middle.shape, MIDDLE))
     for weight in layer.linear.weights:
         weight.assign(np.full(weight.shape, 0.0))
     if channels:
@@ -55,7 +56,6 @@ def test_sum_over_all_common_neighbours():
         "1s",
         PROJECTOR_REACH,
         radial_size=1,
-        gain=MIDDLE,
         dtype="float64",
     )
     found = run(layer, inputs, True, [np.ones((*table.neighbors.shape, 3, 3))])
