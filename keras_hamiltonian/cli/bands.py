@@ -1,0 +1,156 @@
+"""`keras-hamiltonian bands`: band structure along a path."""
+
+import pathlib
+from typing import Annotated
+
+import typer
+
+from keras_hamiltonian.cli import spectrum
+from keras_hamiltonian.cli.files import appearing
+from keras_hamiltonian.cli.files import check_new
+from keras_hamiltonian.cli.files import one_structure
+
+# All bands of larger cells take minutes; then only those near the Fermi level
+# are solved, by sparse matrices.
+MOST_ORBITALS = 1000
+NEAR_BANDS = 40
+
+
+def bands(
+    path: spectrum.Input,
+    model: spectrum.Model = None,
+    name: spectrum.Name = None,
+    k_path: Annotated[
+        str | None,
+        typer.Option(
+            "--path",
+            help="Points of high symmetry, such as GMKG; a comma is a jump. "
+            "Default: the standard path of the lattice.",
+        ),
+    ] = None,
+    points: Annotated[
+        int, typer.Option(min=2, help="Wave vectors on the path, about.")
+    ] = 120,
+    window: Annotated[
+        tuple[float, float],
+        typer.Option(
+            metavar="LOW HIGH",
+            help="Energies of the picture, eV about the Fermi level.",
+        ),
+    ] = (-6.0, 6.0),
+    num_bands: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Only so many bands, those nearest to the Fermi level. "
+            f"Default: all in cells of up to {MOST_ORBITALS} orbitals, else "
+            f"{NEAR_BANDS} by the sparse solver.",
+        ),
+    ] = None,
+    electrons: spectrum.Electrons = None,
+    fermi_level: spectrum.FermiLevel = None,
+    workers: spectrum.Workers = 1,
+    output: Annotated[
+        pathlib.Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Numbers, .json or .npz; the picture lies beside it as .png. "
+            "Default: <name>.bands.json.",
+        ),
+    ] = None,
+    overwrite: spectrum.Overwrite = False,
+):
+    """Band structure of a calculation or of a prediction.
+
+    \b
+      keras-hamiltonian bands graphene.scfout --path GMKG
+      keras-hamiltonian bands new.cif --model model.keras --path GMKG
+      keras-hamiltonian bands my_set.h5 --name 050 --model model.keras
+
+    The last one draws the prediction over the bands of the calculation. Fermi
+    level and gap are printed in eV.
+    """
+    import keras_hamiltonian as kh
+
+    check_window(window)
+    structure = one_structure(path, name)
+    output, picture = targets(output, structure.name, "bands", overwrite)
+    crystal = spectrum.open_crystal(
+        structure, model, electrons, fermi_level, workers
+    )
+    way = kh.physics.k_path(crystal.atoms, k_path, points)
+    matrices, level = crystal.matrices, crystal.fermi_level
+    if num_bands is None and matrices.size > MOST_ORBITALS:
+        num_bands = NEAR_BANDS
+        typer.echo(
+            f"{matrices.size} orbitals: the {NEAR_BANDS} bands nearest to the "
+            "Fermi level are solved (--num-bands asks for more).",
+            err=True,
+        )
+    options = {"workers": workers}
+    if num_bands is not None:
+        options.update(num_bands=min(num_bands, matrices.size), around=level)
+    found = kh.physics.band_structure(matrices, way, level, **options)
+    reference = _reference(crystal, way, options)
+    shown = (found, reference)
+    if crystal.prediction is None:
+        shown = (None, found)
+    with appearing(output, picture) as (numbers, drawing):
+        found.save(numbers)
+        kh.evaluate.plot_bands(*shown, drawing, window, structure.name)
+    typer.echo(f"Fermi level: {level:.4f} eV")
+    try:
+        gap = kh.physics.gap_of_bands(
+            found.k_points, found.energies, fermi_level=level
+        )
+    except ValueError as error:
+        typer.echo(f"Gap along the path: unknown. {error}")
+    else:
+        spectrum.print_gap(gap, "along the path")
+    typer.echo(f"{output}, {picture}")
+
+
+def check_window(window):
+    """Raises a usage error where a window has no width."""
+    if not window[0] < window[1]:
+        raise typer.BadParameter(
+            f"goes from low to high. Received: {window[0]:g} {window[1]:g}.",
+            param_hint="--window",
+        )
+
+
+def targets(output, name, what, overwrite):
+    """Files of numbers and picture, which are not there yet.
+
+    Raises:
+        ValueError: if they are, or numbers cannot be written so.
+    """
+    if output is None:
+        output = pathlib.Path(f"{name}.{what}.json")
+    if output.suffix not in (".json", ".npz"):
+        raise ValueError(f"--output ends in .json or .npz. Received: {output}.")
+    picture = output.with_suffix(".png")
+    for file in (output, picture):
+        check_new(file, overwrite)
+    return output, picture
+
+
+def _reference(crystal, way, options):
+    """Bands of the calculation that a prediction is compared with."""
+    import dataclasses
+
+    from keras_hamiltonian.physics import BlochMatrices
+    from keras_hamiltonian.physics import band_structure
+
+    known = crystal.known
+    if known is None:
+        return None
+    if known.overlap is None:
+        known = dataclasses.replace(known, overlap=crystal.calculation.overlap)
+    level = known.fermi_level
+    level = crystal.fermi_level if level is None else level
+    if "around" in options:
+        options = {**options, "around": level}
+    matrices = BlochMatrices.from_calculation(known)
+    return band_structure(matrices, way, level, **options)

@@ -1,0 +1,46 @@
+"""`keras-hamiltonian check`: the data doctor."""
+
+import pathlib
+from typing import Annotated
+
+import typer
+
+
+def check(
+    paths: Annotated[
+        list[pathlib.Path],
+        typer.Argument(
+            metavar="PATH",
+            help="Containers, calculations, or folders of them.",
+        ),
+    ],
+    split: Annotated[
+        pathlib.Path | None,
+        typer.Option(
+            help="Split (JSON) of all paths, to find structures that train "
+            "and test. Default: <set>.split.json beside each set.",
+        ),
+    ] = None,
+    json: Annotated[
+        pathlib.Path | None,
+        typer.Option(
+            metavar="FILE", help="Write the findings here. Default: nowhere."
+        ),
+    ] = None,
+):
+    """Say what is wrong with data: units, orbital order, spin, duplicates.
+
+    \b
+      keras-hamiltonian check my_set.h5
+      keras-hamiltonian check runs --json findings.json
+
+    Each finding says what to do about it. Exit codes: 0 clean (warnings do
+    not count), 1 errors found, 2 nothing there that can be read.
+    """
+    from data_tools.check.__main__ import main
+
+    words = [str(path) for path in paths]
+    for option, value in (("--split", split), ("--json", json)):
+        if value is not None:
+            words += [option, str(value)]
+    raise typer.Exit(main(words))

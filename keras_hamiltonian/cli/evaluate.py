@@ -1,0 +1,158 @@
+"""`keras-hamiltonian evaluate`: errors of a model."""
+
+import pathlib
+from typing import Annotated
+from typing import Literal
+
+import typer
+
+from keras_hamiltonian.cli.files import check_new
+from keras_hamiltonian.cli.files import find_structures
+
+MEV_PER_EV = 1000.0
+
+
+def evaluate(
+    model: Annotated[
+        pathlib.Path, typer.Argument(help="A .keras file of `train`.")
+    ],
+    data: Annotated[
+        pathlib.Path,
+        typer.Argument(
+            help="Structures with a Hamiltonian: a container, a calculation "
+            "or a folder of them."
+        ),
+    ],
+    part: Annotated[
+        Literal["train", "validate", "test", "all"] | None,
+        typer.Option(
+            help="Part of the split. Default: test where there is a split, "
+            "else all."
+        ),
+    ] = None,
+    split: Annotated[
+        pathlib.Path | None,
+        typer.Option(help="Split (JSON). Default: <data>.split.json."),
+    ] = None,
+    name: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Only the structure of this name; may be repeated. Default: "
+            "the whole part."
+        ),
+    ] = None,
+    path: Annotated[
+        str | None,
+        typer.Option(
+            help="Band path of the picture, such as GMKG. Default: the "
+            "standard path of the lattice."
+        ),
+    ] = None,
+    output: Annotated[
+        pathlib.Path,
+        typer.Option(
+            "--output", "-o", help="New folder of report and pictures."
+        ),
+    ] = pathlib.Path("evaluation"),
+):
+    """Compare a model with calculations: errors, report and pictures.
+
+    \b
+      keras-hamiltonian evaluate model.keras my_set.h5 --part test
+      keras-hamiltonian evaluate model.keras other_set -o evaluation/other
+
+    Errors are mean absolute differences of all matrix elements in meV: MAE_all
+    is the mean over structures, MAE_cha that of the worst one.
+    """
+    import keras_hamiltonian as kh
+
+    if not data.exists():
+        raise ValueError(f"{data} does not exist.")
+    check_new(output)
+    structures = _choose(data, split, part, name)
+    network = kh.load_model(model)
+
+    def calculations():
+        for number, structure in enumerate(structures):
+            typer.echo(
+                f"{number + 1}/{len(structures)} {structure.name}", err=True
+            )
+            yield _calculation(structure)
+
+    errors = kh.evaluate.evaluate_model(network, calculations())
+    shown = _calculation(structures[0])
+    bands = None
+    if shown.overlap is not None or network.overlap is not None:
+        prediction = kh.predict(
+            network, shown.atoms, num_electrons=shown.num_electrons
+        )
+        bands = kh.evaluate.compare_bands(prediction, shown, path)
+    report = kh.evaluate.write_report(
+        output,
+        errors,
+        bands=bands,
+        title=model.stem,
+        model=str(model),
+        data=str(data),
+    )
+    typer.echo(_table(errors.structures))
+    typer.echo(kh.evaluate.summary(report))
+    for title, file in {**report["files"], "report": "report.json"}.items():
+        typer.echo(f"{title:>15}: {output / file}")
+
+
+def _choose(data, split_file, part, names):
+    from keras_hamiltonian.data import Split
+
+    structures = find_structures([data])
+    if split_file is None:
+        split_file = data.with_suffix(".split.json")
+    elif not split_file.is_file():
+        raise ValueError(f"There is no split file {split_file}.")
+    has_split = split_file.is_file()
+    if part is None:
+        part = "test" if has_split and not names else "all"
+    if part != "all":
+        if not has_split:
+            raise ValueError(
+                f"--part {part} needs a split: there is no {split_file}. Give "
+                "--split."
+            )
+        split = Split.read(split_file, [s.name for s in structures])
+        chosen = set(getattr(split, part))
+        structures = [s for s in structures if s.name in chosen]
+        if not structures:
+            raise ValueError(f"The part {part} of {split_file} is empty.")
+    if names:
+        missing = sorted(set(names) - {s.name for s in structures})
+        if missing:
+            raise ValueError(
+                f"There is no structure {', '.join(missing)} in the part "
+                f"{part} of {data}."
+            )
+        structures = [s for s in structures if s.name in names]
+    return structures
+
+
+def _calculation(structure):
+    _, calculation = structure.load()
+    if calculation is None or calculation.hamiltonian is None:
+        raise ValueError(
+            f"The structure {structure.name!r} has no Hamiltonian to compare "
+            "with."
+        )
+    return calculation
+
+
+def _table(structures):
+    """Errors of each structure in meV."""
+    width = max(len("structure"), *(len(s["name"]) for s in structures))
+    lines = [f"{'structure':{width}}      MAE   onsite  hopping  (meV)"]
+    for found in structures:
+        cells = (found[k] for k in ("mae", "onsite_mae", "hopping_mae"))
+        numbers = "".join(
+            f"{MEV_PER_EV * x:9.3f}" if x is not None else "        ?"
+            for x in cells
+        )
+        lines.append(f"{found['name']:{width}}{numbers}")
+    return "\n".join(lines)

@@ -1,0 +1,132 @@
+"""`keras-hamiltonian export`: one structure for another program."""
+
+import dataclasses
+import pathlib
+import warnings
+from typing import Annotated
+
+import typer
+
+from keras_hamiltonian.cli import spectrum
+from keras_hamiltonian.cli.files import check_new
+from keras_hamiltonian.cli.files import one_structure
+from keras_hamiltonian.cli.files import write_structure
+
+
+def export(
+    path: spectrum.Input,
+    target: Annotated[
+        pathlib.Path,
+        typer.Argument(
+            help="File, such as x.HSX, x.npz or x_hr.dat; or a new folder."
+        ),
+    ],
+    format: Annotated[
+        str | None,
+        typer.Option(
+            help="siesta (.HSX, read by sisl too), wannier90 (_hr.dat), npz, "
+            "deeph-legacy, deeph-dock, abacus, abacus-legacy. Default: what "
+            "TARGET ends in."
+        ),
+    ] = None,
+    model: spectrum.Model = None,
+    name: spectrum.Name = None,
+    grid: Annotated[
+        tuple[int, int, int] | None,
+        typer.Option(
+            metavar="N N N",
+            help="wannier90: wave vectors along each direction, 1 along "
+            "vacuum. Bands are exact there. No default.",
+        ),
+    ] = None,
+    cutoff: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            metavar="EV",
+            help="wannier90: leave out cells whose largest number is below "
+            "this, eV.",
+        ),
+    ] = 0.0,
+    electrons: spectrum.Electrons = None,
+    fermi_level: spectrum.FermiLevel = None,
+    overwrite: spectrum.Overwrite = False,
+):
+    """Write one calculation or prediction for another program.
+
+    \b
+      keras-hamiltonian export graphene.scfout graphene.HSX
+      keras-hamiltonian export my_set.h5 050.npz --name 050
+      keras-hamiltonian export graphene.scfout graphene_hr.dat --grid 36 36 1
+      keras-hamiltonian export new.cif new.HSX --model model.keras
+
+    siesta needs sisl (pip install "keras-hamiltonian[siesta]"). wannier90
+    files hold orthogonal orbitals; how far their bands are off between the
+    points of the grid is printed.
+    """
+    format = _format(target, format)
+    if format == "wannier90" and grid is None:
+        raise ValueError(
+            "A wannier90 file is made on a grid of wave vectors; give its "
+            "sizes, for example --grid 12 12 1."
+        )
+    if format != "wannier90" and (grid is not None or cutoff):
+        raise ValueError(
+            "--grid and --cutoff belong to wannier90. Received with the "
+            f"format {format}."
+        )
+    check_new(target, overwrite)
+    crystal = spectrum.open_crystal(
+        one_structure(path, name), model, electrons, fermi_level
+    )
+    calculation = _with_level(crystal)
+    if format == "wannier90":
+        _export_wannier90(calculation, target, grid, cutoff)
+    else:
+        write_structure(target, calculation, format)
+    typer.echo(f"{target} ({format})")
+
+
+def _export_wannier90(calculation, target, grid, cutoff):
+    from data_tools.wannier90 import export_wannier90
+
+    with warnings.catch_warnings(record=True) as complaints:
+        warnings.simplefilter("always")
+        typer.echo(export_wannier90(calculation, target, grid, cutoff))
+    if complaints:
+        typer.echo("Warning: take a denser grid or a smaller cutoff.", err=True)
+
+
+def _format(target, format):
+    """The name of a format that can be written."""
+    from data_tools.formats import FORMATS
+    from data_tools.formats import known_format
+
+    if format is not None:
+        return known_format(format, "write").name
+    for known in FORMATS.values():
+        if (
+            known.write
+            and known.endings
+            and target.name.endswith(known.endings)
+        ):
+            return known.name
+    raise ValueError(
+        f"What {target} shall be is not told by its name. Give --format, or a "
+        "name that ends in .HSX, .npz or _hr.dat."
+    )
+
+
+def _with_level(crystal):
+    """The calculation, with the Fermi level where it can be known."""
+    calculation = crystal.calculation
+    knows = crystal.given_level is not None or (
+        calculation.num_electrons is not None
+        and calculation.hamiltonian is not None
+        and calculation.overlap is not None
+    )
+    if calculation.fermi_level is not None and crystal.given_level is None:
+        return calculation
+    if not knows:
+        return calculation
+    return dataclasses.replace(calculation, fermi_level=crystal.fermi_level)

@@ -1,0 +1,207 @@
+"""`keras-hamiltonian predict`: Hamiltonians of new structures."""
+
+import json
+import pathlib
+from typing import Annotated
+
+import typer
+
+from keras_hamiltonian.cli.files import appearing
+from keras_hamiltonian.cli.files import check_new
+from keras_hamiltonian.cli.files import find_structures
+from keras_hamiltonian.cli.files import formats
+from keras_hamiltonian.cli.files import write_structure
+
+MEV_PER_EV = 1000.0
+PREDICTION = "deeph"
+
+
+def predict(
+    model: Annotated[
+        pathlib.Path, typer.Argument(help="A .keras file of `train`.")
+    ],
+    structures: Annotated[
+        list[pathlib.Path],
+        typer.Argument(
+            metavar="STRUCTURE",
+            help="Files that ASE reads (cif, POSCAR, xyz, ...), or "
+            "calculations and folders of them.",
+        ),
+    ],
+    output: Annotated[
+        pathlib.Path,
+        typer.Option(
+            "--output", "-o", help="Folder; each structure gets its place."
+        ),
+    ] = pathlib.Path("predictions"),
+    format: Annotated[
+        str,
+        typer.Option(
+            help="deeph: folders with hamiltonians_pred.h5 and overlaps.h5. "
+            "Or container, deeph-legacy, deeph-dock, siesta, abacus, "
+            "abacus-legacy, npz.",
+        ),
+    ] = PREDICTION,
+    name: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Take the structure of this name alone; may be repeated. "
+            "Default: all.",
+        ),
+    ] = None,
+    electrons: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            help="Valence electrons per cell, for the Fermi level. Default: "
+            "what the training set tells.",
+        ),
+    ] = None,
+    rotations: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Mean over so many random rotations, with its spread; for "
+            "models that are not exactly symmetric. Default: none.",
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite", help="Replace files and predictions that are there."
+        ),
+    ] = False,
+):
+    """Predict Hamiltonian and overlap of structures.
+
+    \b
+      keras-hamiltonian predict model.keras new.cif
+      keras-hamiltonian predict model.keras my_set.h5 --name 050
+      keras-hamiltonian predict model.keras new.cif --format siesta -o hsx
+
+    Where a structure comes with a Hamiltonian the prediction is compared with
+    it; errors are printed (meV) and written beside it as <name>.errors.json.
+    """
+    import keras_hamiltonian as kh
+
+    if format != PREDICTION:
+        _check_format(format)
+    found = find_structures(structures, name)
+    targets = [output / f"{s.name}{_ending(format)}" for s in found]
+    for target in targets:
+        # `Prediction.write` replaces predictions, and nothing else.
+        if not (overwrite and format == PREDICTION):
+            check_new(target, overwrite)
+    model = kh.load_model(model)
+    for structure, target in zip(found, targets):
+        atoms, known = structure.load()
+        prediction = predict_structure(
+            model, structure.name, atoms, known, electrons, rotations
+        )
+        typer.echo(f"{structure.name}, {atoms.get_chemical_formula()}")
+        if prediction.spread is not None:
+            spread = MEV_PER_EV * abs(prediction.spread.entries).mean()
+            typer.echo(f"  spread over {rotations} rotations: {spread:.3f} meV")
+        errors = compare(model, prediction, known)
+        write_prediction(target, prediction, format)
+        if errors is not None:
+            file = output / f"{structure.name}.errors.json"
+            with appearing(file) as (place,):
+                place.write_text(json.dumps(errors, indent=1) + "\n")
+            words = kh.evaluate.summary(errors).replace("\n", "\n  ")
+            typer.echo(f"  {words}")
+        if (
+            prediction.calculation.num_electrons is not None
+            and prediction.overlap is not None
+        ):
+            typer.echo(f"  Fermi level: {prediction.fermi_level:.3f} eV")
+        typer.echo(f"  written: {target}")
+
+
+def predict_structure(
+    model, name, atoms, known=None, electrons=None, rotations=None
+):
+    """The `Prediction` of a structure, with what is known of it.
+
+    Args:
+        model: `Stage`.
+        name: str.
+        atoms: `ase.Atoms`.
+        known: `Calculation`, whose basis must be the model's and whose overlap
+            and electrons are taken, or `None`.
+        electrons: float. Valence electrons per cell, in place of those known.
+        rotations: int. See `kh.predict`.
+
+    Raises:
+        ValueError: if the model was not made for the structure.
+    """
+    import keras_hamiltonian as kh
+
+    if known is not None:
+        model.check_elements(known.atoms, known.basis)
+        if electrons is None:
+            electrons = known.num_electrons
+    return kh.predict(
+        model,
+        atoms,
+        overlap=known and known.overlap,
+        num_electrons=electrons,
+        name=name,
+        num_rotations=rotations,
+    )
+
+
+def compare(model, prediction, known):
+    """Errors of a prediction, as `kh.evaluate.summary` takes them.
+
+    Returns:
+        Dict, or `None` where no Hamiltonian is known.
+    """
+    import keras_hamiltonian as kh
+
+    if known is None or known.hamiltonian is None:
+        return None
+    errors = kh.metrics.MatrixErrors(model.basis)
+    errors.update(prediction.hamiltonian, known)
+    return {"errors": errors.result()}
+
+
+def write_prediction(target, prediction, format=PREDICTION):
+    """Writes a prediction in a format; `"deeph"` is `Prediction.write`."""
+    import dataclasses
+
+    if format == PREDICTION:
+        prediction.write(target)
+        return
+    calculation = prediction.calculation
+    if calculation.num_electrons is not None and prediction.overlap is not None:
+        calculation = dataclasses.replace(
+            calculation, fermi_level=prediction.fermi_level
+        )
+    write_structure(target, calculation, format)
+
+
+def _check_format(format):
+    from data_tools.formats import known_format
+
+    if format == "wannier90":
+        raise ValueError(
+            "A wannier90 file needs a grid: keras-hamiltonian export STRUCTURE "
+            "TARGET_hr.dat --model MODEL --grid N N N."
+        )
+    try:
+        known_format(format, "write")
+    except ValueError:
+        raise ValueError(
+            f"The format {format!r} is unknown or cannot be written. Formats "
+            f"of predictions: {PREDICTION}, {formats('write', ['wannier90'])}."
+        ) from None
+
+
+def _ending(format):
+    from data_tools.formats import FORMATS
+
+    if format == "container":
+        return ".h5"
+    endings = FORMATS[format].endings if format in FORMATS else ()
+    return endings[0] if endings else ""

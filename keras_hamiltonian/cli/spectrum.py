@@ -1,0 +1,194 @@
+"""What `bands`, `dos` and `export` start from: H and S of one structure."""
+
+import dataclasses
+import functools
+import pathlib
+from typing import Annotated
+from typing import Any
+
+import typer
+
+# Options that several subcommands share.
+Input = Annotated[
+    pathlib.Path,
+    typer.Argument(
+        metavar="INPUT",
+        help="A calculation of any format, a prediction, a container; with "
+        "--model also a structure file (cif, POSCAR, xyz, ...).",
+    ),
+]
+Model = Annotated[
+    pathlib.Path | None,
+    typer.Option(
+        help="Predict with this .keras file. Default: the matrices of INPUT."
+    ),
+]
+Name = Annotated[
+    str | None,
+    typer.Option(
+        help="Which structure, where INPUT holds several. Default: the only "
+        "one."
+    ),
+]
+Electrons = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        help="Valence electrons per cell, for the Fermi level. Default: what "
+        "INPUT or the model's training set tells.",
+    ),
+]
+FermiLevel = Annotated[
+    float | None,
+    typer.Option(
+        metavar="EV",
+        help="Fermi level, eV. Default: that of INPUT, else from the electrons "
+        "on a grid of wave vectors at 300 K.",
+    ),
+]
+Workers = Annotated[
+    int, typer.Option(min=1, help="Processes, one thread each.")
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace files that are there.")
+]
+
+
+@dataclasses.dataclass
+class Crystal:
+    """A structure whose spectrum is asked for.
+
+    Attributes:
+        calculation: `Calculation`, with the prediction if there is a model.
+        known: `Calculation` of the same structure, with the Hamiltonian that
+            the prediction is compared with, or `None`.
+        prediction: `Prediction`, or `None`.
+        given_level: float in eV, or `None`.
+        workers: int. Processes.
+    """
+
+    calculation: Any
+    known: Any = None
+    prediction: Any = None
+    given_level: float | None = None
+    workers: int = 1
+
+    @property
+    def atoms(self):
+        """The `ase.Atoms`."""
+        return self.calculation.atoms
+
+    @functools.cached_property
+    def matrices(self):
+        """The `BlochMatrices`.
+
+        Raises:
+            ValueError: if a matrix is missing.
+        """
+        from keras_hamiltonian.physics import BlochMatrices
+
+        calculation = self.calculation
+        if self.prediction is not None:
+            return self.prediction.matrices
+        for field in ("hamiltonian", "overlap"):
+            if getattr(calculation, field) is None:
+                raise ValueError(
+                    f"The calculation {calculation.name!r} has no {field}, "
+                    "which energies need. Take a structure that has it, or a "
+                    "model that knows it: --model MODEL."
+                )
+        return BlochMatrices.from_calculation(calculation)
+
+    @functools.cached_property
+    def fermi_level(self):
+        """Fermi level in eV.
+
+        Raises:
+            ValueError: if nothing tells it.
+        """
+        if self.given_level is not None:
+            return self.given_level
+        calculation = self.calculation
+        if self.prediction is None and calculation.fermi_level is not None:
+            return calculation.fermi_level
+        if calculation.num_electrons is None:
+            raise ValueError(
+                f"The Fermi level of {calculation.name!r} is not known, and "
+                "neither is the number of electrons. Give --fermi-level (eV) "
+                "or --electrons (valence electrons per cell)."
+            )
+        from keras_hamiltonian.physics import find_fermi_level
+
+        return find_fermi_level(
+            self.matrices,
+            calculation.num_electrons,
+            default_grid(self.atoms),
+            gamma_centered=True,
+            workers=self.workers,
+        )
+
+
+def open_crystal(
+    structure, model=None, electrons=None, fermi_level=None, workers=1
+):
+    """Reads a structure, and predicts its matrices where a model is given.
+
+    Args:
+        structure: `Structure`.
+        model: path of a `.keras` file, or `None`.
+        electrons: float. Valence electrons, in place of those known.
+        fermi_level: float in eV, in place of the one known.
+        workers: int. Processes.
+
+    Returns:
+        `Crystal`.
+
+    Raises:
+        ValueError: if the structure has no matrices and there is no model.
+    """
+    atoms, known = structure.load()
+    if model is None:
+        if known is None:
+            raise ValueError(
+                f"{structure.name} is a structure without matrices. Predict "
+                "them by --model MODEL."
+            )
+        if electrons is not None:
+            known = dataclasses.replace(known, num_electrons=electrons)
+            # Counting electrons anew moves the level.
+            known.fermi_level = None
+        return Crystal(known, given_level=fermi_level, workers=workers)
+    import keras_hamiltonian as kh
+    from keras_hamiltonian.cli.predict import predict_structure
+
+    prediction = predict_structure(
+        kh.load_model(model), structure.name, atoms, known, electrons
+    )
+    if known is not None and known.hamiltonian is None:
+        known = None
+    return Crystal(
+        prediction.calculation, known, prediction, fermi_level, workers
+    )
+
+
+def default_grid(atoms):
+    """Sizes of a grid of wave vectors, see `keras_hamiltonian.prediction`."""
+    from keras_hamiltonian.prediction import k_grid
+
+    return k_grid(atoms)
+
+
+def print_gap(gap, place):
+    """Prints a `BandGap`; `place` says where it was looked for."""
+    if gap.gap == 0:
+        typer.echo(f"Gap {place}: none, bands meet the Fermi level")
+        return
+    typer.echo(
+        f"Gap {place}: {gap.gap:.4f} eV (direct {gap.direct_gap:.4f} eV), "
+        f"from {gap.valence_edge:.4f} eV at {_in_words(gap.valence_k)} to "
+        f"{gap.conduction_edge:.4f} eV at {_in_words(gap.conduction_k)}"
+    )
+
+
+def _in_words(k_point):
+    return f"({', '.join(f'{x:.3f}' for x in k_point)})"
