@@ -142,3 +142,32 @@ def test_all_six_with_published_folders(trained, data_folder):
     assert "structures are written" not in again
     assert "Nothing has changed" in again
     shutil.rmtree(folder / "set" / "twisted")
+
+
+def test_ablations_share_the_first_stage_and_are_kept(trained, data_folder):
+    folder, *_ = trained
+    arguments = (
+        "bismuthene",
+        "--seconds",
+        1,
+        "--data",
+        "runs/bismuthene/data.h5",
+    )
+    arguments += ("--split", "split.json", "--parts", "cascade")
+    output = run("ablate.py", *arguments, folder=folder)
+    table = folder / "runs" / "ablations" / "bismuthene" / "table_cascade.md"
+    rows = [r for r in table.read_text().splitlines() if r.startswith("| ")][1:]
+    assert len(rows) == 6 and rows[0].endswith("+0 % |")
+    assert "A: Transformer, no cascade" in rows[3]
+    assert table.read_text() in output
+    # All cascades have the same first stage, and their own second one.
+    runs = table.parent
+    shared = kh.load_model(runs / "shared_42" / "model.keras")
+    # A frozen model lists its weights in another order.
+    shared.trainable = False
+    for name in ("cascade_transformer_42", "c_transformer_no_attention_42"):
+        model = kh.load_model(runs / name / "model.keras")
+        pairs = zip(model.stage.get_weights(), shared.get_weights())
+        assert all((mine == theirs).all() for mine, theirs in pairs)
+    again = run("ablate.py", *arguments, folder=folder)
+    assert "CPU s:" not in again and table.read_text() in again
