@@ -245,7 +245,9 @@ def _level_near(
     )
 
 
-def infer_electrons(calculation, grid, temperature=300.0):
+def infer_electrons(
+    calculation, grid, temperature=300.0, tolerance=WHOLE_NUMBER_TOLERANCE
+):
     """Valence electrons that a calculation had, from its Fermi level.
 
     For files that keep H, S and the Fermi level but not the electrons, such as
@@ -256,13 +258,15 @@ def infer_electrons(calculation, grid, temperature=300.0):
         grid: three ints. Monkhorst-Pack sizes, those of the calculation where
             they are known; 1 along vacuum.
         temperature: float. Of the Fermi-Dirac occupations, in K.
+        tolerance: float. Largest distance from a whole number. On another
+            grid than that of the calculation a metal's number is less exact.
 
     Returns:
         float, a whole number.
 
     Raises:
         ValueError: if something is missing, or if the level does not give a
-            whole number to 0.05.
+            whole number to the tolerance.
 
     Example:
 
@@ -284,7 +288,7 @@ def infer_electrons(calculation, grid, temperature=300.0):
         temperature,
         degeneracy=1 if matrices.spinful else 2,
     )
-    if abs(count - round(count)) > WHOLE_NUMBER_TOLERANCE:
+    if abs(count - round(count)) > tolerance:
         raise ValueError(
             f"Up to its Fermi level {calculation.fermi_level} eV the bands of "
             f"{calculation.name!r} hold {count:.3f} electrons, which is no "

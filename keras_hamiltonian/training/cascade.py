@@ -1,5 +1,6 @@
 """Residual training of a cascade, which may be stopped and goes on."""
 
+import contextlib
 import dataclasses
 import os
 import pathlib
@@ -21,8 +22,10 @@ from keras_hamiltonian.losses.block_errors import BlockMeanSquaredError
 from keras_hamiltonian.models.hamiltonian_cascade import HamiltonianCascade
 from keras_hamiltonian.models.provenance import training_provenance
 from keras_hamiltonian.models.stage_features import StageFeatures
+from keras_hamiltonian.physics.fermi import infer_electrons
 from keras_hamiltonian.physics.overlap import TwoCentreOverlap
 from keras_hamiltonian.physics.reach import estimate_reaches
+from keras_hamiltonian.prediction import k_grid
 from keras_hamiltonian.training.settings import stage_class
 
 LOSSES = {
@@ -31,6 +34,8 @@ LOSSES = {
 }
 # Overlaps of so many structures tell all that there is to know of them.
 NUM_OVERLAPS = 30
+# The grid of the calculation is not known.
+ELECTRON_TOLERANCE = 0.2
 
 
 @dataclasses.dataclass
@@ -147,7 +152,7 @@ def train_cascade(
 
     cpu_seconds = curve.cpu_seconds
     model.provenance = training_provenance(
-        (store[name] for name in split.train),
+        _with_electrons(store[name] for name in split.train),
         data=store.attributes,
         settings=settings.model_dump(mode="json"),
         steps=fit.steps,
@@ -311,6 +316,28 @@ def _first_stage(store, split, settings):
     if overlaps:
         stage.overlap = TwoCentreOverlap.fit(overlaps, reaches)
     return stage
+
+
+def _with_electrons(calculations):
+    """Calculations, the first with its number of electrons.
+
+    Files such as DeepH's hold the Fermi level alone, and the number follows
+    from it; where it does not, it stays unknown.
+    """
+    for number, calculation in enumerate(calculations):
+        known = (calculation.fermi_level, calculation.overlap)
+        if number == 0 and calculation.num_electrons is None:
+            if all(x is not None for x in known):
+                with contextlib.suppress(ValueError):
+                    electrons = infer_electrons(
+                        calculation,
+                        k_grid(calculation.atoms),
+                        tolerance=ELECTRON_TOLERANCE,
+                    )
+                    calculation = dataclasses.replace(
+                        calculation, num_electrons=electrons
+                    )
+        yield calculation
 
 
 def _listed_pairs(store, names, overlaps):
