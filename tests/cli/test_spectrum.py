@@ -1,0 +1,178 @@
+"""Bands, density of states and exports, of calculations and predictions."""
+
+import json
+import re
+
+import ase.build
+import numpy as np
+import pytest
+
+import keras_hamiltonian as kh
+from data_tools.formats import read_calculation
+from keras_hamiltonian.physics import BandStructure
+from keras_hamiltonian.physics import DensityOfStates
+
+HARTREE = 27.2113845
+
+
+def number_after(text, words):
+    return float(re.search(rf"{words}\s*(-?[\d.]+)", text)[1])
+
+
+def test_gap_is_that_of_openmx(command, folder, data_folder):
+    """Between the bands that OpenMX printed for MoS2."""
+    theirs = np.load(data_folder / "reference_mos2.bands.npz")
+    bands = HARTREE * theirs["eig_hartree"]
+    level = HARTREE * float(theirs["chemp_hartree"])
+    gap = bands[bands > level].min() - bands[bands < level].max()
+    mos2 = data_folder / "reference_mos2.h5"
+    text = command("bands", mos2, "--path", "GMKG", "-o", "a.npz").stdout
+    assert number_after(text, "along the path:") == pytest.approx(gap, abs=2e-3)
+    assert number_after(text, "Fermi level:") == pytest.approx(level, abs=1e-4)
+    found = BandStructure.load(folder / "a.npz")
+    assert [name for _, name in found.labels] == ["G", "M", "K", "G"]
+    assert (folder / "a.png").stat().st_size > 10_000
+
+
+def test_few_bands_are_those_at_the_level(command, folder, data_folder):
+    mos2 = data_folder / "reference_mos2.h5"
+    command("bands", mos2, "--points", 5, "-o", "all.npz")
+    words = ("--points", 5, "-o", "few.npz", "--num-bands", 4)
+    command("bands", mos2, *words)
+    everything = BandStructure.load(folder / "all.npz")
+    few = BandStructure.load(folder / "few.npz").energies
+    for all_here, here in zip(everything.energies, few):
+        distance = np.abs(all_here - everything.fermi_level)
+        expected = np.sort(all_here[np.argsort(distance)[:4]])
+        assert here[~np.isnan(here)] == pytest.approx(expected, abs=1e-8)
+
+
+def test_large_cells_go_through_the_sparse_solver(
+    command, folder, data_folder, monkeypatch
+):
+    from keras_hamiltonian.cli import bands
+    from keras_hamiltonian.physics import states
+
+    solved = []
+    solve = states.factorize
+    monkeypatch.setattr(
+        states, "factorize", lambda *a: solved.append(a) or solve(*a)
+    )
+    monkeypatch.setattr(states, "SMALLEST_SPARSE", 100)
+    monkeypatch.setattr(bands, "MOST_ORBITALS", 100)
+    twisted = data_folder / "bilayer_graphene_twisted.h5"
+    words = ("bands", twisted, "--path", "GM", "--points", 2)
+    result = command(*words, "-o", "a.npz")
+    assert len(solved) == 2
+    assert "364 orbitals: the 40 bands" in result.stderr
+    assert BandStructure.load(folder / "a.npz").energies.shape[1] >= 40
+
+
+def test_dos_holds_the_electrons(command, folder, data_folder):
+    mos2 = data_folder / "reference_mos2.h5"
+    words = ("--grid", 5, 5, 1, "--window", -70, 6, "--broadening", 0.2)
+    text = command("dos", mos2, *words, "-o", "a.json").stdout
+    dos = DensityOfStates.load(folder / "a.json")
+    # In the middle of the gap; 14 of Mo, 6 of each S.
+    middle = dos.integrate(dos.fermi_level)
+    assert middle == pytest.approx(26, abs=0.05)
+    assert set(dos.projections) == {"Mo s", "Mo p", "Mo d", "S s", "S p", "S d"}
+    assert sum(dos.projections.values()) == pytest.approx(dos.total, abs=1e-6)
+    assert number_after(text, "on this grid:") > 1.5
+    command("dos", mos2, "-o", "b.npz", "--grid", 3, 3, 1, "--no-projected")
+    assert not DensityOfStates.load(folder / "b.npz").projections
+
+
+def test_levels_are_found_or_asked_for(command, folder, data_folder):
+    calculation = kh.HamiltonianStore(data_folder / "reference_mos2.h5")[0]
+    known = calculation.fermi_level
+    calculation.fermi_level = calculation.num_electrons = None
+    kh.HamiltonianStore.write(folder / "a.h5", [calculation])
+    words = ("bands", "a.h5", "--points", 4, "--overwrite", "-o", "a.json")
+    assert "--electrons" in command(*words, code=1).stderr
+    text = command(*words, "--fermi-level", -4.5).stdout
+    assert number_after(text, "Fermi level:") == -4.5
+    text = command(*words, "--electrons", 26).stdout
+    # Anywhere in the gap.
+    assert abs(number_after(text, "Fermi level:") - known) < 1
+
+
+def test_prediction_over_calculation(command, folder, data_folder, model):
+    cell = data_folder / "reference_graphene.h5"
+    words = ("--path", "GMKG", "--points", 9)
+    text = command("bands", cell, "--model", model, *words).stdout
+    assert "Gap along the path" in text
+    name = kh.HamiltonianStore(cell).names[0]
+    found = BandStructure.load(folder / f"{name}.bands.json")
+    expected = kh.predict(model, kh.HamiltonianStore(cell).atoms(0))
+    expected = expected.bands("GMKG", 9).energies
+    # An untrained model has ghost states far below, which magnify rounding.
+    assert found.energies == pytest.approx(expected, rel=1e-4, abs=1e-3)
+
+
+def test_bands_of_a_structure_file(command, folder, model):
+    ase.build.graphene(vacuum=7.5).write(folder / "new.xyz")
+    text = command("bands", "new.xyz", "--model", model, "--points", 4).stdout
+    assert "Fermi level" in text
+    assert "without matrices" in command("dos", "new.xyz", code=1).stderr
+    command("dos", "new.xyz", "--model", model, "--grid", 3, 3, 1)
+    assert (folder / "new.dos.png").is_file()
+
+
+def test_exports_say_how_good_they_are(command, folder, data_folder, model):
+    cell = data_folder / "reference_graphene.h5"
+    result = command("export", cell, "a_hr.dat", "--grid", 4, 4, 1)
+    assert "Bands between the points of the grid are off by" in result.stdout
+    assert "denser grid" in result.stderr
+    command("export", cell, "a.npz")
+    command("export", cell, "a", "--format", "deeph-dock")
+    command("export", cell, "b.npz", "--model", model)
+    known = kh.HamiltonianStore(cell)[0]
+    for name in ("a.npz", "a"):
+        again = read_calculation(folder / name)
+        assert again.fermi_level == pytest.approx(known.fermi_level)
+        block = known.hamiltonian.find((0, 0, 0, 0, 1))
+        assert np.array_equal(again.hamiltonian.find((0, 0, 0, 0, 1)), block)
+    predicted = read_calculation(folder / "b.npz")
+    assert predicted.source != known.source
+    assert predicted.fermi_level is not None
+
+
+def test_export_for_sisl(command, folder, data_folder):
+    sisl = pytest.importorskip("sisl")
+    command("export", data_folder / "reference_mos2.h5", "a.HSX")
+    hamiltonian = sisl.get_sile("a.HSX").read_hamiltonian()
+    assert (
+        len(hamiltonian)
+        == kh.HamiltonianStore(data_folder / "reference_mos2.h5")[
+            0
+        ].num_orbitals.sum()
+    )
+
+
+def test_predictions_are_read_as_calculations(
+    command, folder, data_folder, model
+):
+    cell = data_folder / "reference_graphene.h5"
+    name = kh.HamiltonianStore(cell).names[0]
+    text = command("predict", model, cell).stdout
+    assert "MAE_all" in text and "Fermi level" in text
+    errors = json.loads(
+        (folder / "predictions" / f"{name}.errors.json").read_text()
+    )
+    place = f"predictions/{name}"
+    command("bands", place, "--points", 4, "-o", "a.npz")
+    command("bands", cell, "--model", model, "--points", 4, "-o", "b.npz")
+    a, b = (BandStructure.load(folder / f"{n}.npz").energies for n in "ab")
+    assert a[:, :8] == pytest.approx(b[:, :8], abs=1e-4)
+    command("convert", "predictions", "all.h5", "--predictions")
+    assert kh.HamiltonianStore(folder / "all.h5").names == (name,)
+    command("evaluate", model, cell, "-o", "report")
+    report = json.loads((folder / "report" / "report.json").read_text())
+    found = report["errors"]["mae_all"]
+    assert found == pytest.approx(errors["errors"]["mae_all"], rel=1e-3)
+    assert "already" in command("predict", model, cell, code=1).stderr
+    command("predict", model, cell, "--overwrite")
+    words = ("--format", "npz", "-o", "other")
+    command("predict", model, cell, *words)
+    assert (folder / "other" / f"{name}.npz").is_file()
