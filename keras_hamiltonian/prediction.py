@@ -313,18 +313,19 @@ class Prediction:
         return folder
 
 
-def k_grid(atoms):
+def k_grid(atoms, length=GRID_LENGTH_IN_ANGSTROM):
     """Sizes of a grid of wave vectors for the Fermi level.
 
     Args:
         atoms: `ase.Atoms`.
+        length: float. Points times height of the cell, in Å.
 
     Returns:
-        Three ints: 30 Å over the height of the cell, rounded up to an odd
-        number; 1 along vacuum.
+        Three ints: the length over the height of the cell, rounded up to an
+        odd number; 1 along vacuum.
     """
     heights = 1 / np.linalg.norm(atoms.cell.complete().reciprocal(), axis=1)
-    sizes = np.ceil(GRID_LENGTH_IN_ANGSTROM / heights).astype(int)
+    sizes = np.ceil(length / heights).astype(int)
     sizes += 1 - sizes % 2
     return tuple(np.where(periodic_directions(atoms), sizes, 1).tolist())
 

@@ -1,7 +1,8 @@
-"""Pictures of results, written as PNG files."""
+"""Pictures of results, written as PNG files, or SVG by the suffix."""
 
 import numpy as np
 from matplotlib import colormaps
+from matplotlib import rc_context
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
@@ -68,7 +69,7 @@ def plot_bands(
             fontsize=9,
             columnspacing=1.2,
         )
-    _finish(figure, axes, title, path, is_boxed=True)
+    finish_axes(figure, axes, title, path, is_boxed=True)
 
 
 def plot_learning_curve(history, path, title=None):
@@ -118,17 +119,19 @@ def plot_learning_curve(history, path, title=None):
         _mark_best(axes, horizontal, errors)
     _mark_stages(axes, horizontal, history.get("stage", ()))
     axes.set_yscale("log")
-    _plain_log_labels(axes.yaxis)
+    plain_log_labels(axes.yaxis)
     axes.grid(axis="y", color="#e4e7ea", linewidth=0.7)
     axes.set_axisbelow(True)
     axes.margins(x=0.02)
     axes.set_xlabel("epoch" if times is None else "CPU time (s)")
     axes.set_ylabel("mean absolute error (meV)")
     axes.legend(frameon=False)
-    _finish(figure, axes, title, path)
+    finish_axes(figure, axes, title, path)
 
 
-def plot_block_errors(errors, labels, path, title=None):
+def plot_block_errors(
+    errors, labels, path, title=None, quantity="mean absolute error"
+):
     """Draws the mean absolute error of each orbital block.
 
     Args:
@@ -137,6 +140,7 @@ def plot_block_errors(errors, labels, path, title=None):
         labels: list of str. Names of the shells.
         path: str or path. The PNG file.
         title: str.
+        quantity: str. What the numbers are, in meV.
 
     Raises:
         ValueError: if the array is not square or the names do not fit.
@@ -167,11 +171,11 @@ def plot_block_errors(errors, labels, path, title=None):
     axes.set_xlabel("shell of the second atom")
     axes.set_ylabel("shell of the first atom")
     bar = figure.colorbar(image, ax=axes, shrink=0.85, pad=0.02)
-    bar.set_label("mean absolute error (meV)", color=INK)
+    bar.set_label(f"{quantity} (meV)", color=INK)
     bar.outline.set_visible(False)
-    _plain_log_labels(bar.ax.yaxis)
+    plain_log_labels(bar.ax.yaxis)
     axes.spines[:].set_visible(False)
-    _finish(figure, axes, title, path)
+    finish_axes(figure, axes, title, path)
 
 
 def plot_equivariance(curves, path, title=None):
@@ -213,7 +217,7 @@ def plot_equivariance(curves, path, title=None):
     axes.set_xlabel("rotations averaged")
     axes.set_ylabel("equivariance error (meV)")
     axes.legend(frameon=False)
-    _finish(figure, axes, title, path)
+    finish_axes(figure, axes, title, path)
 
 
 def _write_numbers(axes, values, is_dark):
@@ -230,7 +234,7 @@ def _write_numbers(axes, values, is_dark):
             )
 
 
-def _plain_log_labels(axis):
+def plain_log_labels(axis):
     """Labels 1, 2, 5, 10 instead of powers."""
     axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -309,7 +313,16 @@ def _mark_best(axes, horizontal, errors):
     )
 
 
-def _finish(figure, axes, title, path, is_boxed=False):
+def finish_axes(figure, axes, title, path, is_boxed=False):
+    """Gives axes the common look and writes the file."""
+    style_axes(axes, is_boxed)
+    if title:
+        axes.set_title(title, loc="left", fontsize=11, color=INK)
+    save_figure(figure, path)
+
+
+def style_axes(axes, is_boxed=False):
+    """Colours of axes and ticks; no frame unless boxed."""
     axes.xaxis.label.set_color(INK)
     axes.yaxis.label.set_color(INK)
     axes.tick_params(colors=INK)
@@ -317,6 +330,13 @@ def _finish(figure, axes, title, path, is_boxed=False):
         axes.spines[["top", "right"]].set_visible(False)
     axes.spines[:].set_color("#8a9199")
     axes.spines[:].set_linewidth(0.8)
-    if title:
-        axes.set_title(title, loc="left", fontsize=11, color=INK)
-    figure.savefig(path, dpi=DOTS_PER_INCH, format="png")
+
+
+def save_figure(figure, path):
+    """Writes a PNG file, or an SVG one if the path ends so."""
+    if str(path).endswith(".svg"):
+        empty = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        with rc_context({"svg.hashsalt": "keras_hamiltonian"}):
+            figure.savefig(path, format="svg", metadata=empty)
+    else:
+        figure.savefig(path, dpi=DOTS_PER_INCH, format="png")

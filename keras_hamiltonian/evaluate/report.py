@@ -9,6 +9,7 @@ import pathlib
 import numpy as np
 
 from keras_hamiltonian.evaluate.machine import machine_kind
+from keras_hamiltonian.evaluate.page import write_page
 from keras_hamiltonian.evaluate.plots import MEV_PER_EV
 from keras_hamiltonian.evaluate.plots import plot_bands
 from keras_hamiltonian.evaluate.plots import plot_block_errors
@@ -23,6 +24,7 @@ from keras_hamiltonian.prediction import predict_hamiltonian
 
 # Energies about the Fermi level in which bands are compared, in eV.
 WINDOW = (-6.0, 6.0)
+PAGE = "report.html"
 
 
 def evaluate_model(model, calculations):
@@ -42,19 +44,55 @@ def evaluate_model(model, calculations):
     """
     errors = MatrixErrors(model.basis)
     for calculation in calculations:
-        model.check_elements(calculation.atoms, calculation.basis)
-        if calculation.overlap is None and model.overlap is not None:
-            calculation = dataclasses.replace(
-                calculation, overlap=model.overlap(calculation.atoms)
-            )
-        pairs = calculation.hamiltonian.atom_pairs
-        errors.update(
-            predict_hamiltonian(model, calculation.atoms, pairs), calculation
-        )
+        calculation = completed(model, calculation)
+        errors.update(predicted_blocks(model, calculation), calculation)
     return errors
 
 
-def compare_bands(prediction, calculation, path=None, num_points=120):
+def predicted_blocks(model, calculation):
+    """What a model says about the pairs of a calculation.
+
+    Args:
+        model: `Stage`.
+        calculation: `Calculation` with a Hamiltonian.
+
+    Returns:
+        `BlockMatrix` in eV, Hermitian as that of `kh.predict`.
+    """
+    pairs = calculation.hamiltonian.atom_pairs
+    blocks = predict_hamiltonian(model, calculation.atoms, pairs)
+    return blocks if model.is_hermitian else blocks.symmetrized()
+
+
+def completed(model, calculation):
+    """A calculation that fits a model, with its overlap where it has none.
+
+    Args:
+        model: `Stage`.
+        calculation: `Calculation` with a Hamiltonian.
+
+    Returns:
+        `Calculation`.
+
+    Raises:
+        ValueError: if it does not fit the model, or has no Hamiltonian.
+    """
+    model.check_elements(calculation.atoms, calculation.basis)
+    if calculation.hamiltonian is None:
+        raise ValueError(
+            f"The calculation {calculation.name!r} has no Hamiltonian to "
+            "compare with. Read it with its Hamiltonian, or predict alone "
+            "with `kh.predict`."
+        )
+    if calculation.overlap is None and model.overlap is not None:
+        overlap = model.overlap(calculation.atoms)
+        calculation = dataclasses.replace(calculation, overlap=overlap)
+    return calculation
+
+
+def compare_bands(
+    prediction, calculation, path=None, num_points=120, window=WINDOW
+):
     """Predicted bands beside those of the calculation's own matrices.
 
     Args:
@@ -63,12 +101,13 @@ def compare_bands(prediction, calculation, path=None, num_points=120):
             Without an overlap that of the prediction is taken.
         path: str or list, see `k_path`.
         num_points: int. Number of wave vectors, about.
+        window: two floats. Energies about the Fermi level, in eV.
 
     Returns:
         Predicted and reference `BandStructure` on one path, both with the
         calculation's Fermi level where it has one, and the error: a dict with
-        `structure`, `band_mae` in eV of the reference's bands within 6 eV of
-        the Fermi level (`None` without a level), and `window`.
+        `structure`, `band_mae` in eV of the reference's bands in the window
+        (`None` without a level), and `window`.
 
     Raises:
         ValueError: if there is no Hamiltonian, or no overlap at all.
@@ -86,7 +125,7 @@ def compare_bands(prediction, calculation, path=None, num_points=120):
     error = None
     if level is not None:
         energies = reference.energies - level
-        near = (energies > WINDOW[0]) & (energies < WINDOW[1])
+        near = (energies > window[0]) & (energies < window[1])
         differences = np.abs(predicted.energies - reference.energies)
         error = float(differences[near].mean())
     return (
@@ -95,7 +134,7 @@ def compare_bands(prediction, calculation, path=None, num_points=120):
         {
             "structure": calculation.name,
             "band_mae": error,
-            "window": list(WINDOW),
+            "window": list(window),
         },
     )
 
@@ -107,9 +146,12 @@ def write_report(
     bands=None,
     title="",
     first_stage=None,
+    first_bands=None,
     **details,
 ):
-    """Writes `report.json` and the pictures.
+    """Writes `report.json`, `report.html` and the pictures.
+
+    `full_report` measures all that the page can show; here it is given.
 
     Args:
         folder: str or path. Made if it is not there.
@@ -118,38 +160,44 @@ def write_report(
         bands: what `compare_bands` returned, or `None`.
         title: str. For the pictures.
         first_stage: `MatrixErrors` of the first stage alone, for a cascade.
+        first_bands: what `compare_bands` returned for it, or `None`.
         **details: JSON values for the report. A dict `files` of further files
             of the run, relative to the folder, is joined with the pictures.
 
     Returns:
-        The report, a dict: `errors`, `first_stage_errors` (`None` if there is
-        one stage), `bands`, `machine`, `versions`, `date`, `files` (name to
-        file in the folder) and the details.
+        The report, a dict: `title`, `errors`, `first_stage_errors` (`None` if
+        there is one stage), `bands`, `first_stage_bands`, `machine`,
+        `versions`, `date`, `files` (name to file in the folder) and the
+        details.
     """
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     files = {**details.pop("files", {}), "block_errors": "block_errors.png"}
     values, names = errors.block_errors()
     plot_block_errors(values, names, folder / files["block_errors"], title)
-    if history:
+    curve = _in_ev(history) if history else None
+    if curve:
         files["learning_curve"] = "learning_curve.png"
-        plot_learning_curve(
-            _in_ev(history), folder / files["learning_curve"], title
-        )
+        plot_learning_curve(curve, folder / files["learning_curve"], title)
     if bands and bands[1].fermi_level is not None:
         files["bands"] = "bands.png"
         shown = f"{title}, structure {bands[2]['structure']}".lstrip(", ")
-        plot_bands(*bands[:2], folder / files["bands"], WINDOW, shown)
+        window = bands[2]["window"]
+        plot_bands(*bands[:2], folder / files["bands"], window, shown)
+    files["page"] = PAGE
     report = {
+        "title": title,
         **details,
         "errors": errors.result(),
         "first_stage_errors": first_stage and first_stage.result(),
         "bands": bands[2] if bands else None,
+        "first_stage_bands": first_bands[2] if first_bands else None,
         "machine": machine_kind(),
         "versions": installed_versions(),
         "date": datetime.date.today().isoformat(),
         "files": files,
     }
+    write_page(folder / PAGE, report, bands, first_bands, curve)
     # Last, so that a report says that all is there.
     temporary = folder / f".{REPORT}.partial"
     temporary.write_text(json.dumps(report, indent=1) + "\n")
@@ -168,10 +216,11 @@ def summary(report):
     """
     errors, first = report["errors"], report.get("first_stage_errors")
 
-    def line(text, key, ending=""):
-        value = f"{text} {_mev(errors[key])} meV"
-        if first:
-            value += f" (first stage {_mev(first[key])})"
+    def line(text, key, ending="", pair=None):
+        found, before = pair or (errors, first)
+        value = f"{text} {_mev(found[key])} meV"
+        if before:
+            value += f" (first stage {_mev(before[key])})"
         return value + ending
 
     lines = [
@@ -185,6 +234,12 @@ def summary(report):
         line("hopping", "hopping_mae"),
         line("without energy zero", "gauge_free_mae"),
     ]
+    levels = report.get("levels"), report.get("first_stage_levels")
+    if levels[0] and levels[0]["occupied_mae"] is not None:
+        lines.append(line("occupied levels", "occupied_mae", pair=levels))
+        lines.append(
+            f"similarity of their wave functions {levels[0]['similarity']:.5f}"
+        )
     bands = report.get("bands")
     if bands and bands["band_mae"] is not None:
         lines.append(

@@ -5,11 +5,21 @@ spin the elements are complex and the modulus counts. Compared are the pairs
 that the reference lists.
 """
 
+import collections
+
 import numpy as np
-from ase.data import chemical_symbols
 from scipy.optimize import bisect
 
-from keras_hamiltonian.conventions import SHELL_LETTERS
+from keras_hamiltonian.metrics.labels import BIN_IN_ANGSTROM
+from keras_hamiltonian.metrics.labels import ElementLabels
+from keras_hamiltonian.metrics.labels import PooledMeans
+from keras_hamiltonian.metrics.labels import element_pairs
+from keras_hamiltonian.metrics.labels import rows_and_columns
+from keras_hamiltonian.metrics.labels import shell_names
+from keras_hamiltonian.metrics.labels import shell_pairs
+
+# So many orbital blocks with the largest errors are named.
+NUM_WORST = 5
 
 
 def mean_absolute_error(predicted, reference):
@@ -84,8 +94,8 @@ def block_mean_absolute_errors(predicted, reference, basis, numbers):
         `(num_shells, num_shells)` array; NaN where no pair has the block.
     """
     error = np.abs(matrix_difference(predicted, reference))
-    sums, counts = _block_sums(error, reference, basis, numbers)
-    return _means(sums, counts)
+    shells = shell_pairs(reference, basis, numbers)
+    return _means(*_shell_sums(error, shells, basis))
 
 
 class MatrixErrors:
@@ -95,9 +105,10 @@ class MatrixErrors:
         basis: `OrbitalBasis`. Its common table names the orbital blocks.
 
     Attributes:
-        structures: list of dicts, one per structure: `name`, `mae`,
-            `gauge_free_mae` and `energy_shift` (`None` without an overlap),
-            `onsite_mae`, `hopping_mae`, and the number of `elements`.
+        structures: list of dicts, one per structure: `name`, `num_atoms`,
+            `mae`, `gauge_free_mae` and `energy_shift` (`None` without an
+            overlap), `onsite_mae`, `hopping_mae`, and the number of
+            `elements`.
 
     Example:
 
@@ -112,8 +123,13 @@ class MatrixErrors:
         self.basis = basis
         self.structures = []
         size = len(basis.table_shells)
-        self._block_sums = np.zeros((2, size, size))
-        self._pair_sums = {}
+        self._shell_sums = np.zeros((2, size, size))
+        self._groups = {
+            "element_pair": PooledMeans("mae"),
+            "distance": PooledMeans("mae"),
+        }
+        self._bin_blocks = collections.Counter()
+        self._worst = []
 
     def update(self, predicted, calculation):
         """Adds a structure.
@@ -124,14 +140,15 @@ class MatrixErrors:
                 the gauge-free error is wanted.
         """
         reference = calculation.hamiltonian
-        numbers = calculation.atoms.numbers
         difference = matrix_difference(predicted, reference)
         error = np.abs(difference)
-        is_onsite = _is_onsite(reference)[_element_pairs(reference)]
+        labels = ElementLabels(reference, self.basis, calculation)
+        is_onsite = labels.is_onsite[labels.pair]
         entry = {
             "name": calculation.name,
+            "num_atoms": len(calculation.atoms),
             "mae": float(error.mean()),
-            "onsite_mae": float(error[is_onsite].mean()),
+            "onsite_mae": _mean(error[is_onsite]),
             "hopping_mae": _mean(error[~is_onsite]),
             "gauge_free_mae": None,
             "energy_shift": None,
@@ -144,8 +161,15 @@ class MatrixErrors:
             entry["energy_shift"] = shift
             entry["gauge_free_mae"] = float(shifted.mean())
         self.structures.append(entry)
-        self._block_sums += _block_sums(error, reference, self.basis, numbers)
-        self._add_pair_sums(error, reference, numbers)
+        self._shell_sums += _shell_sums(error, labels.shells, self.basis)
+        groups = labels.groups()
+        for name, pooled in self._groups.items():
+            names, positions = groups[name]
+            pooled.add(names, positions[labels.pair], error)
+        names, positions = groups["distance"]
+        counts = np.bincount(positions[positions >= 0], minlength=len(names))
+        self._bin_blocks.update(dict(zip(names, counts.tolist())))
+        self._add_worst(labels, error, calculation.name)
 
     def block_errors(self):
         """Mean absolute error of each orbital block, pooled.
@@ -154,16 +178,30 @@ class MatrixErrors:
             `(num_shells, num_shells)` array in eV, and the list of the names
             of the shells, `["s1", "s2", "p1"]`, counted within each degree.
         """
-        return _means(*self._block_sums), shell_names(self.basis)
+        return _means(*self._shell_sums), shell_names(self.basis)
 
     def result(self):
         """All errors, in eV: dicts, lists, strings and floats only.
 
-        `mae_all` is the mean over structures of each structure's mean absolute
-        error; `mae_cha` the largest of them, that of the structure
-        `worst_structure`. `onsite_mae`, `hopping_mae` and `gauge_free_mae` are
-        means over structures too; `element_pair_mae` and `block_mae` (rows of
-        `block_names`) pool the matrix elements.
+        Returns:
+            Dict of
+
+            - `unit`: `"eV"`, of all errors.
+            - `mae_all`: mean over structures of each structure's mean absolute
+              error; `mae_cha`: the largest of them, that of the structure
+              `worst_structure`.
+            - `onsite_mae`, `hopping_mae`, `gauge_free_mae` and
+              `gauge_free_mae_cha`: means over structures, and the largest.
+            - `element_pair_mae`: dict from pair to error; matrix elements are
+              pooled, as in all that follows.
+            - `block_mae`: rows of pairs of shells, named by `block_names`;
+              `worst_block`: the largest, a dict of `shells` and `mae`.
+            - `worst_places`: the orbital blocks with the largest mean error,
+              dicts of `structure`, `atoms`, `cell`, `shells`, `distance` (Å)
+              and `mae`.
+            - `distance_bins`: dicts of `from` and `to` (Å), `mae`, `blocks`
+              (atom pairs) and `elements`; hoppings only.
+            - `structures`: see the attribute.
 
         Raises:
             ValueError: if no structure was added.
@@ -176,20 +214,38 @@ class MatrixErrors:
             name: self._over_structures(name)
             for name in ("onsite_mae", "hopping_mae", "gauge_free_mae")
         }
+        pairs = self._groups["element_pair"].result()
+        pairs = {pair: values["mae"] for pair, values in pairs.items()}
+        free = [entry["gauge_free_mae"] for entry in self.structures]
+        free = [value for value in free if value is not None]
+        row, column = np.unravel_index(np.nanargmax(blocks), blocks.shape)
         return {
             "unit": "eV",
             "mae_all": self._over_structures("mae"),
             "mae_cha": worst["mae"],
             "worst_structure": worst["name"],
             **means,
-            "element_pair_mae": {
-                pair: total / count
-                for pair, (total, count) in sorted(self._pair_sums.items())
-            },
+            "gauge_free_mae_cha": max(free, default=None),
+            "element_pair_mae": pairs,
             "block_names": names,
             "block_mae": [
                 [None if np.isnan(x) else x for x in row]
                 for row in blocks.tolist()
+            ],
+            "worst_block": {
+                "shells": f"{names[row]}-{names[column]}",
+                "mae": float(blocks[row, column]),
+            },
+            "worst_places": self._worst,
+            "distance_bins": [
+                {
+                    "from": number * BIN_IN_ANGSTROM,
+                    "to": (number + 1) * BIN_IN_ANGSTROM,
+                    "mae": values["mae"],
+                    "blocks": self._bin_blocks[number],
+                    "elements": values["count"],
+                }
+                for number, values in self._groups["distance"].result().items()
             ],
             "structures": self.structures,
         }
@@ -199,26 +255,15 @@ class MatrixErrors:
         values = [value for value in values if value is not None]
         return float(np.mean(values)) if values else None
 
-    def _add_pair_sums(self, error, reference, numbers):
-        pairs = reference.atom_pairs
-        ordered = np.sort(numbers[pairs[:, 3:]], axis=1)
-        kinds, kind = np.unique(ordered, axis=0, return_inverse=True)
-        kind = kind.reshape(-1)[_element_pairs(reference)]
-        sums = np.bincount(kind, error, minlength=len(kinds))
-        counts = np.bincount(kind, minlength=len(kinds))
-        for (a, b), total, count in zip(kinds, sums, counts):
-            name = f"{chemical_symbols[a]}-{chemical_symbols[b]}"
-            old = self._pair_sums.get(name, (0.0, 0))
-            self._pair_sums[name] = (old[0] + float(total), old[1] + int(count))
-
-
-def shell_names(basis):
-    """Names of the shells of a basis' common table: `["s1", "s2", "p1"]`."""
-    degrees = basis.table_shells
-    return [
-        f"{SHELL_LETTERS[l]}{degrees[: k + 1].count(l)}"
-        for k, l in enumerate(degrees)
-    ]
+    def _add_worst(self, labels, error, structure):
+        means = labels.block_means(error)
+        ranked = np.where(labels.one_of_two(), means, -1.0)
+        for block in np.argsort(-ranked, kind="stable")[:NUM_WORST]:
+            place = labels.describe(block, self.basis)
+            place = {"structure": structure, **place}
+            self._worst.append({**place, "mae": float(means[block])})
+        self._worst.sort(key=lambda place: -place["mae"])
+        del self._worst[NUM_WORST:]
 
 
 def matrix_difference(predicted, reference):
@@ -250,8 +295,8 @@ def overlap_of_elements(reference, overlap):
     position = np.array(
         [overlap.index.get(p, -1) for p in reference.index], dtype=np.int64
     )
-    pair = _element_pairs(reference)
-    rows, columns = _rows_and_columns(reference)
+    pair = element_pairs(reference)
+    rows, columns = rows_and_columns(reference)
     partner = position[pair]
     known = partner >= 0
     sizes = overlap.shapes[partner[known]]
@@ -309,44 +354,12 @@ def _entries_at(predicted, reference):
     return entries
 
 
-def _element_pairs(matrix):
-    """Position of the pair that each element belongs to."""
-    return np.repeat(np.arange(len(matrix)), np.diff(matrix.boundaries))
-
-
-def _rows_and_columns(matrix):
-    pair = _element_pairs(matrix)
-    inside = np.arange(len(pair)) - matrix.boundaries[pair]
-    return np.divmod(inside, matrix.shapes[pair, 1])
-
-
-def _is_onsite(matrix):
-    pairs = matrix.atom_pairs
-    return ~pairs[:, :3].any(axis=1) & (pairs[:, 3] == pairs[:, 4])
-
-
-def _block_sums(error, reference, basis, numbers):
-    """Sum and count of the errors of each orbital block: `(2, n, n)`."""
-    numbers = np.asarray(numbers)
-    table = basis.table_shells
-    shell_of_row = np.repeat(np.arange(len(table)), [2 * l + 1 for l in table])
-    shells = np.zeros((numbers.max() + 1, basis.num_rows), dtype=np.int64)
-    sizes = np.ones(numbers.max() + 1, dtype=np.int64)
-    for number in set(numbers.tolist()):
-        rows = basis.table_rows(number)
-        shells[number, : len(rows)] = shell_of_row[rows]
-        sizes[number] = len(rows)
-    pair = _element_pairs(reference)
-    blocks = np.zeros_like(pair)
-    ends = numbers[reference.atom_pairs[:, 3:]]
-    for end, index in enumerate(_rows_and_columns(reference)):
-        element = ends[pair, end]
-        shell = shells[element, index % sizes[element]]
-        blocks = blocks * len(table) + shell
-    shape = (len(table), len(table))
-    sums = np.bincount(blocks, error, minlength=len(table) ** 2)
-    counts = np.bincount(blocks, minlength=len(table) ** 2)
-    return np.stack([sums.reshape(shape), counts.reshape(shape)])
+def _shell_sums(error, shells, basis):
+    """Sum and count of the errors of each pair of shells: `(2, n, n)`."""
+    size = len(basis.table_shells)
+    sums = np.bincount(shells, error, minlength=size**2)
+    counts = np.bincount(shells, minlength=size**2)
+    return np.stack([sums.reshape(size, size), counts.reshape(size, size)])
 
 
 def _means(sums, counts):

@@ -55,7 +55,8 @@ def test_report_and_pictures(evaluated, tmp_path):
     assert written == report
     assert report["seed"] == 3
     assert report["machine"]["cores"] >= 1
-    assert set(report["files"]) == {"bands", "block_errors", "learning_curve"}
+    pictures = {"bands", "block_errors", "learning_curve"}
+    assert set(report["files"]) == {*pictures, "page"}
     for name in report["files"].values():
         assert (tmp_path / "run" / name).stat().st_size > 10_000
     text = kh.evaluate.summary(report)

@@ -1,0 +1,230 @@
+"""Errors of energies and wave functions, on a grid of wave vectors."""
+
+import numpy as np
+
+from keras_hamiltonian.metrics.levels import DEGENERACY_IN_EV
+from keras_hamiltonian.metrics.levels import level_similarities
+from keras_hamiltonian.metrics.levels import near_degenerate_groups
+from keras_hamiltonian.physics.fermi import fermi_level_of_bands
+from keras_hamiltonian.physics.fermi import k_grid_points
+from keras_hamiltonian.physics.hamiltonian import BlochMatrices
+from keras_hamiltonian.physics.states import solve_states
+from keras_hamiltonian.prediction import k_grid
+
+# Points of the grid times height of the cell.
+GRID_LENGTH_IN_ANGSTROM = 15.0
+# Energies below the Fermi level are pooled in bins of this width.
+BIN_IN_EV = 1.0
+# All states of larger matrices take minutes for each wave vector.
+LARGEST_SIZE = 2000
+
+
+class SpectrumErrors:
+    """Errors of levels, one structure at a time.
+
+    `H c = E S c` is solved with the overlap of the calculation, for its
+    Hamiltonian and for each prediction, so that nothing but H is judged. Level
+    n is compared with level n. Occupied are the levels of the reference below
+    its Fermi level.
+
+    The cost is that of all eigenstates of every matrix at each wave vector:
+    with 234 orbitals 0.1 CPU s, growing with the third power.
+
+    Args:
+        names: sequence of str. Of the predictions.
+        window: float. Energies about the Fermi level, in eV.
+        tolerance: float. Levels this near count as degenerate, in eV; see
+            `kh.metrics.level_similarities`.
+        grid: three ints. Sizes of the Γ-centered grid. Defaults to 15 Å over
+            the height of each cell, rounded up to an odd number, 1 along
+            vacuum.
+
+    Attributes:
+        skipped: dict from name of a structure to the reason.
+    """
+
+    def __init__(
+        self,
+        names=("model",),
+        window=3.0,
+        tolerance=DEGENERACY_IN_EV,
+        grid=None,
+    ):
+        self.names = tuple(names)
+        self.window = float(window)
+        self.tolerance = tolerance
+        self.grid = grid
+        self.skipped = {}
+        self._structures = {name: [] for name in self.names}
+        self._bins = {name: {} for name in self.names}
+
+    def update(self, predicted, calculation):
+        """Adds a structure.
+
+        Args:
+            predicted: dict from each of `names` to a Hermitian `BlockMatrix`.
+            calculation: `Calculation` with Hamiltonian, overlap, and Fermi
+                level or number of electrons. A structure without them, or with
+                more than 2000 orbitals, is skipped and listed in `skipped`.
+        """
+        reason = _obstacle(calculation)
+        if reason is not None:
+            self.skipped[calculation.name] = reason
+            return
+        reference = BlochMatrices.from_calculation(calculation)
+        grid = self.grid or k_grid(calculation.atoms, GRID_LENGTH_IN_ANGSTROM)
+        k_points, weights = k_grid_points(reference, grid, gamma_centered=True)
+        exact = [solve_states(reference, k) for k in k_points]
+        level = _fermi_level(calculation, exact, weights, reference.spinful)
+        common = {
+            "name": calculation.name,
+            "grid": [int(n) for n in grid],
+            "num_k_points": len(k_points),
+            "fermi_level": level,
+        }
+        for name in self.names:
+            matrices = BlochMatrices(
+                predicted[name], calculation.overlap, calculation.num_orbitals
+            )
+            table = [
+                self._levels(states, matrices, level, weight)
+                for states, weight in zip(exact, weights)
+            ]
+            table = np.concatenate(table, axis=1)
+            self._structures[name].append({**common, **self._entry(table)})
+            self._add_bins(name, table)
+
+    def result(self, name="model"):
+        """Errors of one prediction, in eV: dicts, lists and numbers only.
+
+        Args:
+            name: str. One of `names`.
+
+        Returns:
+            `None` if every structure was skipped, else a dict of
+
+            - `unit`: `"eV"`; `window` about the Fermi level;
+              `degeneracy_tolerance`.
+            - `occupied_mae`, `window_mae`: means over structures of the mean
+              absolute error of the occupied levels, and of all levels in the
+              window; every wave vector counts with its weight.
+            - `similarity`: the same mean of the wave functions' similarity
+              over occupied levels, between 0 and 1.
+            - `lowest_similarity` of any occupied level.
+            - `shared`: fraction of the occupied levels that have a
+              near-degenerate one beside them.
+            - `structures`: the same for each, with `name`, `grid`,
+              `num_k_points`, `fermi_level`, `occupied_shift` (mean signed
+              error) and `occupied_largest`.
+            - `energy_bins`: dicts of `from` and `to` (eV from the Fermi
+              level), `mae`, `similarity` and `levels` (a weighted number).
+            - `skipped`: dict from structure to reason.
+        """
+        structures = self._structures[name]
+        if not structures:
+            return None
+
+        def over_structures(key, reduce=np.mean):
+            values = [entry[key] for entry in structures]
+            values = [value for value in values if value is not None]
+            return float(reduce(values)) if values else None
+
+        keys = ("occupied_mae", "window_mae", "similarity", "shared")
+        return {
+            "unit": "eV",
+            "window": [-self.window, self.window],
+            "degeneracy_tolerance": self.tolerance,
+            **{key: over_structures(key) for key in keys},
+            "lowest_similarity": over_structures("lowest_similarity", np.min),
+            "structures": structures,
+            "energy_bins": [
+                {
+                    "from": number * BIN_IN_EV,
+                    "to": (number + 1) * BIN_IN_EV,
+                    "mae": float(error / weight),
+                    "similarity": float(similarity / weight),
+                    "levels": float(weight),
+                }
+                for number, (weight, error, similarity) in sorted(
+                    self._bins[name].items()
+                )
+            ],
+            "skipped": dict(self.skipped),
+        }
+
+    def _levels(self, exact, matrices, level, weight):
+        """Weight, energy, error, similarity, shared of each level there."""
+        found = solve_states(matrices, exact.k_point)
+        groups = near_degenerate_groups(exact.energies, self.tolerance)
+        return np.stack(
+            [
+                np.full(len(groups), weight),
+                exact.energies - level,
+                found.energies - exact.energies,
+                level_similarities(
+                    found.coefficients,
+                    exact.coefficients,
+                    matrices.overlap_at(exact.k_point),
+                    exact.energies,
+                    self.tolerance,
+                ),
+                np.bincount(groups)[groups] > 1,
+            ]
+        )
+
+    def _entry(self, table):
+        weight, energy, error, similarity, shared = table
+        occupied, near = energy <= 0, np.abs(energy) <= self.window
+
+        def mean(values, chosen):
+            if not chosen.any():
+                return None
+            return float(np.average(values[chosen], weights=weight[chosen]))
+
+        has = occupied.any()
+        return {
+            "occupied_mae": mean(np.abs(error), occupied),
+            "occupied_shift": mean(error, occupied),
+            "occupied_largest": (
+                float(np.abs(error[occupied]).max()) if has else None
+            ),
+            "window_mae": mean(np.abs(error), near),
+            "similarity": mean(similarity, occupied),
+            "lowest_similarity": (
+                float(similarity[occupied].min()) if has else None
+            ),
+            "shared": mean(shared, occupied),
+        }
+
+    def _add_bins(self, name, table):
+        weight, energy, error, similarity, _ = table
+        shown = (energy <= self.window).nonzero()[0]
+        numbers = np.floor(energy / BIN_IN_EV).astype(int)
+        for n in shown:
+            sums = self._bins[name].setdefault(int(numbers[n]), np.zeros(3))
+            sums += weight[n] * np.array([1.0, abs(error[n]), similarity[n]])
+
+
+def _obstacle(calculation):
+    if calculation.overlap is None:
+        return "no overlap: neither the calculation nor the model has one"
+    if calculation.fermi_level is None and calculation.num_electrons is None:
+        return "neither Fermi level nor number of electrons is known"
+    doubling = 2 if calculation.is_spinful else 1
+    size = doubling * int(calculation.num_orbitals.sum())
+    if size > LARGEST_SIZE:
+        return f"{size} orbitals; up to {LARGEST_SIZE} are solved"
+    return None
+
+
+def _fermi_level(calculation, exact, weights, is_spinful):
+    if calculation.fermi_level is not None:
+        return float(calculation.fermi_level)
+    return float(
+        fermi_level_of_bands(
+            np.stack([states.energies for states in exact]),
+            calculation.num_electrons,
+            weights=weights,
+            degeneracy=1 if is_spinful else 2,
+        )
+    )

@@ -1,0 +1,130 @@
+"""What a second stage changed, and whether that was for the better."""
+
+import numpy as np
+
+from keras_hamiltonian.metrics.labels import BIN_IN_ANGSTROM
+from keras_hamiltonian.metrics.labels import ElementLabels
+from keras_hamiltonian.metrics.labels import PooledMeans
+from keras_hamiltonian.metrics.labels import shell_names
+from keras_hamiltonian.metrics.matrix import matrix_difference
+
+# So many orbital blocks that the second stage harmed most are named.
+NUM_HARMED = 10
+
+
+class StageComparison:
+    """Baseline and cascade side by side, one structure at a time.
+
+    What counts is the orbital block: the part of an atom pair's block between
+    one shell of each atom. It is improved if its mean absolute error fell.
+
+    Args:
+        basis: `OrbitalBasis`. Its common table names the orbital blocks.
+
+    Example:
+
+    >>> comparison = StageComparison(cascade.basis)      # doctest: +SKIP
+    >>> comparison.update(baseline, refined, calculation)  # doctest: +SKIP
+    >>> comparison.result()["all"]["improved"]           # doctest: +SKIP
+    0.82
+    """
+
+    def __init__(self, basis):
+        self.basis = basis
+        fields = ("correction", "baseline_mae", "refined_mae", "improved")
+        names = ("all", "kind", "element_pair", "distance", "shells")
+        self._groups = {name: PooledMeans(*fields) for name in names}
+        self._harmed = []
+
+    def update(self, baseline, refined, calculation):
+        """Adds a structure.
+
+        Args:
+            baseline: `BlockMatrix` of the first stage.
+            refined: `BlockMatrix` of both stages.
+            calculation: `Calculation` with the Hamiltonian.
+        """
+        reference = calculation.hamiltonian
+        labels = ElementLabels(reference, self.basis, calculation)
+        first = matrix_difference(baseline, reference)
+        second = matrix_difference(refined, reference)
+        values = [
+            labels.block_means(np.abs(value))
+            for value in (second - first, first, second)
+        ]
+        gain = values[1] - values[2]
+        values.append((gain > 0).astype(float))
+        pair, shells = labels.block_keys.T
+        for name, (names, positions) in labels.groups().items():
+            self._groups[name].add(names, positions[pair], *values)
+        everything = np.zeros(len(pair), dtype=int)
+        self._groups["all"].add(["all"], everything, *values)
+        names = range(len(self.basis.table_shells) ** 2)
+        self._groups["shells"].add(names, shells, *values)
+        self._add_harmed(labels, values, gain, calculation.name)
+
+    def result(self):
+        """What changed, in eV: dicts, lists, strings and floats only.
+
+        Each group has the means over its orbital blocks of `correction` (mean
+        absolute element of what the second stage adds), `baseline_mae`,
+        `refined_mae` and `improved` (fraction of the blocks whose error
+        fell), and their `count`. Blocks count equally here, in
+        `MatrixErrors` elements do.
+
+        Returns:
+            Dict of the groups `all`, `onsite`, `hopping`, `element_pairs`
+            (dict), `distance_bins` (list, with `from` and `to` in Å; hoppings
+            only), and of `block_names` with `block_improved` and
+            `block_correction`, arrays over pairs of shells; `harmed`, the
+            orbital blocks whose error grew most: `structure`, `atoms`,
+            `cell`, `shells`, `distance` (Å), `baseline_mae`, `refined_mae`.
+
+        Raises:
+            ValueError: if no structure was added.
+        """
+        groups = {name: g.result() for name, g in self._groups.items()}
+        if not groups["all"]:
+            raise ValueError("No structure was added; call `update` first.")
+        return {
+            "unit": "eV",
+            "all": groups["all"]["all"],
+            "onsite": groups["kind"].get("onsite"),
+            "hopping": groups["kind"].get("hopping"),
+            "element_pairs": groups["element_pair"],
+            "distance_bins": [
+                {
+                    "from": number * BIN_IN_ANGSTROM,
+                    "to": (number + 1) * BIN_IN_ANGSTROM,
+                    **values,
+                }
+                for number, values in groups["distance"].items()
+            ],
+            "block_names": shell_names(self.basis),
+            "block_improved": self._table(groups["shells"], "improved"),
+            "block_correction": self._table(groups["shells"], "correction"),
+            "harmed": self._harmed,
+        }
+
+    def _table(self, groups, field):
+        size = len(self.basis.table_shells)
+        return [
+            [groups.get(row * size + k, {}).get(field) for k in range(size)]
+            for row in range(size)
+        ]
+
+    def _add_harmed(self, labels, values, gain, structure):
+        ranked = np.where(labels.one_of_two(), gain, np.inf)
+        for block in np.argsort(ranked, kind="stable")[:NUM_HARMED]:
+            if not gain[block] < 0:
+                break
+            self._harmed.append(
+                {
+                    "structure": structure,
+                    **labels.describe(block, self.basis),
+                    "baseline_mae": float(values[1][block]),
+                    "refined_mae": float(values[2][block]),
+                }
+            )
+        self._harmed.sort(key=lambda b: b["baseline_mae"] - b["refined_mae"])
+        del self._harmed[NUM_HARMED:]
