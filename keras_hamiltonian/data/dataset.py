@@ -101,6 +101,10 @@ class HamiltonianDataset(keras.utils.PyDataset):
     def __getitem__(self, position):
         start = position * self.batch_size
         members = tuple(self._order[start : start + self.batch_size].tolist())
+        if position == 1 and keras.config.backend() == "tensorflow":
+            # From the first two batches TensorFlow concludes which sizes vary.
+            others = self[0][0]["neighbors"].shape
+            return self._batch(members, others)
         if self._cache is None:
             return self._batch(members)
         if members not in self._cache:
@@ -133,7 +137,7 @@ class HamiltonianDataset(keras.utils.PyDataset):
         members = self._order[start : start + self.batch_size]
         return [str(self.keys[k]) for k in members]
 
-    def _batch(self, members):
+    def _batch(self, members, other_shape=None):
         calculations = [self.calculations[self.keys[k]] for k in members]
         for calculation in calculations:
             self._check(calculation)
@@ -144,6 +148,7 @@ class HamiltonianDataset(keras.utils.PyDataset):
             self.basis,
             self.atom_bucket,
             self.neighbor_bucket,
+            other_shape,
         )
         if not self.has_targets:
             return (inputs,)
@@ -208,7 +213,14 @@ class HamiltonianDataset(keras.utils.PyDataset):
             )
 
 
-def batch_inputs(atoms_list, tables, basis, atom_bucket=1, neighbor_bucket=1):
+def batch_inputs(
+    atoms_list,
+    tables,
+    basis,
+    atom_bucket=1,
+    neighbor_bucket=1,
+    other_shape=None,
+):
     """Joins structures into the inputs of a model.
 
     Args:
@@ -216,6 +228,8 @@ def batch_inputs(atoms_list, tables, basis, atom_bucket=1, neighbor_bucket=1):
         tables: list of `NeighborTable`, one for each.
         basis: `OrbitalBasis`.
         atom_bucket, neighbor_bucket: int. Pad to multiples of these.
+        other_shape: two ints. Pad to other numbers of atoms and of neighbours
+            than these.
 
     Returns:
         Dict of arrays, as `HamiltonianDataset` describes them.
@@ -227,6 +241,9 @@ def batch_inputs(atoms_list, tables, basis, atom_bucket=1, neighbor_bucket=1):
     width = _round_up(
         max(t.neighbors.shape[1] for t in tables), neighbor_bucket
     )
+    if other_shape is not None:
+        size += atom_bucket * (size == other_shape[0])
+        width += neighbor_bucket * (width == other_shape[1])
     inputs = {
         "species": np.full(size, -1, "int32"),
         "edge_vectors": np.tile(

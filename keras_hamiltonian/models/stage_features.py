@@ -80,7 +80,8 @@ class StageFeatures(keras.utils.PyDataset):
 
     def _features(self, position, inputs):
         names = self.dataset.structure_names(position)
-        key = tuple(names)
+        # One structure may come with more padding.
+        key = (*names, inputs["neighbors"].shape)
         if self._cache is not None and key in self._cache:
             return self._cache[key]
         found = None

@@ -95,3 +95,22 @@ def test_compilations_of_an_epoch(data_folder, caplog, capsys):
         stage.fit(dataset, verbose=0)
     assert stage.num_traces - before == traces
     assert not steps
+
+
+@pytest.mark.skipif(
+    keras.config.backend() != "tensorflow", reason="TensorFlow infers shapes"
+)
+def test_first_two_batches_differ_in_size(data_folder):
+    """Or else `fit` takes the sizes of the first ones for those of all."""
+    store = HamiltonianStore(data_folder / "graphene.h5")
+    dataset = HamiltonianDataset(
+        store, names=store.names[:3], neighbor_bucket=16
+    )
+    first, second, third = (dataset[k][0]["neighbors"].shape for k in range(3))
+    assert first == third
+    assert first[0] != second[0] and first[1] != second[1]
+    _, targets, weights = dataset[1]
+    assert targets["hopping"].shape[:2] == second
+    assert weights["onsite"].sum() + weights["hopping"].sum() == pytest.approx(
+        1.0
+    )
