@@ -95,7 +95,7 @@ def evaluate(
         model=str(model),
         data=str(data),
     )
-    typer.echo(_table(errors.structures))
+    typer.echo(_table(report["errors"]["structures"]))
     typer.echo(kh.evaluate.summary(report))
     for title, file in {**report["files"], "report": "report.json"}.items():
         typer.echo(f"{title:>15}: {output / file}")
