@@ -1,5 +1,6 @@
 """Time and memory of a prediction."""
 
+import ctypes
 import pathlib
 import time
 
@@ -25,9 +26,8 @@ def prediction_costs(model, structures, num_repeats=2):
         List of dicts, by size: `num_atoms`, `num_blocks` (atom pairs),
         `seconds` of wall time, `cpu_seconds` of all threads, and
         `peak_megabytes`: what resident memory of the process peaks at in the
-        first run, over that before it. Memory that the process kept from
-        before and used again is not in it, nor is that of a GPU; `None` where
-        the system does not tell.
+        first run, over that before it; that of a GPU is not in it. `None`
+        where the system does not tell, which is anywhere but on Linux.
     """
     found = []
     for atoms in sorted(structures, key=len):
@@ -75,6 +75,11 @@ def growing_cells(atoms, largest=200):
 
 def _clear_peak():
     """Lets the peak start anew and returns the memory now, in MB."""
+    try:
+        # Freed memory that the process keeps would be used without a trace.
+        ctypes.CDLL(None).malloc_trim(0)
+    except (AttributeError, OSError, TypeError):
+        pass  # another C library
     try:
         CLEAR.write_text("5")
         return _memory("VmRSS")

@@ -159,7 +159,7 @@ def plot_improved_blocks(fractions, labels, path):
                 ha="center",
                 va="center",
                 fontsize=8,
-                color="white" if abs(value - 0.5) > 0.35 else INK,
+                color="white" if abs(value - 0.5) > 0.27 else INK,
             )
     axes.set_xticks(range(len(labels)), labels)
     axes.set_yticks(range(len(labels)), labels)

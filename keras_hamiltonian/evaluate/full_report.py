@@ -6,6 +6,7 @@ from keras_hamiltonian.evaluate.cost import growing_cells
 from keras_hamiltonian.evaluate.cost import prediction_costs
 from keras_hamiltonian.evaluate.equivariance import averaged_equivariance_error
 from keras_hamiltonian.evaluate.equivariance import equivariance_error
+from keras_hamiltonian.evaluate.report import WINDOW
 from keras_hamiltonian.evaluate.report import compare_bands
 from keras_hamiltonian.evaluate.report import completed
 from keras_hamiltonian.evaluate.report import predicted_blocks
@@ -16,6 +17,7 @@ from keras_hamiltonian.metrics.matrix import mean_absolute_error
 from keras_hamiltonian.metrics.stage_comparison import StageComparison
 from keras_hamiltonian.models.hamiltonian_cascade import HamiltonianCascade
 from keras_hamiltonian.models.provenance import count_electrons
+from keras_hamiltonian.physics.k_points import periodic_directions
 from keras_hamiltonian.prediction import predict
 
 # A larger relative equivariance error is more than rounding in float32.
@@ -27,7 +29,7 @@ def full_report(
     model,
     calculations,
     output,
-    window=3.0,
+    window=WINDOW[1],
     num_spectra=None,
     num_rotations=2,
     largest_cell=200,
@@ -55,6 +57,7 @@ def full_report(
             is, the electrons of the model's training set.
         output: str or path. The folder, made if it is not there.
         window: float. Bands are compared so far about the Fermi level, in eV.
+            Defaults to 3.
         num_spectra: int. Levels and wave functions are solved for the first
             structures alone. Defaults to all; see `SpectrumErrors`.
         num_rotations: int. Random rotations of the first structure for the
@@ -101,7 +104,7 @@ def full_report(
     first = worst = None
     sizes = {}
     for number, calculation in enumerate(calculations):
-        calculation = completed(model, calculation)
+        calculation = _with_electrons(model, completed(model, calculation))
         found = {
             name: predicted_blocks(stage, calculation)
             for name, stage in stages.items()
@@ -111,7 +114,7 @@ def full_report(
         if "first" in stages:
             comparison.update(found["first"], found["model"], calculation)
         if num_spectra is None or number < num_spectra:
-            spectra.update(found, _with_electrons(model, calculation))
+            spectra.update(found, calculation)
         error = mean_absolute_error(found["model"], calculation.hamiltonian)
         if worst is None or error > worst[0]:
             worst = error, calculation
@@ -156,7 +159,9 @@ def _with_electrons(model, calculation):
 
 
 def _bands(model, calculation, window, num_k_points):
-    if calculation.overlap is None or not calculation.atoms.pbc.any():
+    known = calculation.fermi_level, calculation.num_electrons
+    is_crystal = periodic_directions(calculation.atoms).any()
+    if calculation.overlap is None or known == (None, None) or not is_crystal:
         return None
     prediction = predict(
         model,

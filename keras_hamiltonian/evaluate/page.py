@@ -52,7 +52,7 @@ section { background: var(--card); border: 1px solid var(--line);
 .row { display: flex; flex-wrap: wrap; gap: 16px 28px;
   align-items: flex-start; }
 .row > * { flex: 0 1 auto; min-width: 0; }
-.row > figure { flex: 1 1 380px; max-width: 440px; margin: 6px 0; }
+.row > figure { flex: 1 1 420px; max-width: 520px; margin: 6px 0; }
 figure img { display: block; width: 100%; height: auto;
   background: #ffffff; border-radius: 6px; }
 figcaption { margin-top: 4px; }
@@ -178,6 +178,10 @@ class _Page:
         rows = [
             ("wave functions, occupied", *map(_similarity, self.levels)),
             *self._rows("worst structure, gauge-free", "gauge_free_mae_cha"),
+            (
+                f"worst pair of shells, {errors['worst_block']['shells']}",
+                *(_mev(self._worst_shells(e)) for e in self.errors),
+            ),
             *self._rows("onsite", "onsite_mae"),
             *self._rows("hopping", "hopping_mae"),
         ]
@@ -247,7 +251,8 @@ class _Page:
         tables = _table(
             ["elements", *self.stage_names], pairs, "By pair of elements, meV."
         )
-        tables += _table(
+        tables += _places(errors["worst_places"], ["mae"], ["error"])
+        distances = _table(
             ["from (Å)", "to (Å)", "pairs", *self.stage_names],
             [
                 (
@@ -260,8 +265,8 @@ class _Page:
             ],
             "By distance, meV.",
         )
-        tables += _places(errors["worst_places"], ["mae"], ["error"])
-        return f'<div class="row">{body}{tables}</div>\n'
+        body += f"<div>{tables}</div>{distances}"
+        return f'<div class="row">{body}</div>\n'
 
     def states(self):
         found = self.levels[0]
@@ -458,8 +463,7 @@ class _Page:
                 )
                 for c in costs
             ],
-            "Fastest of two runs, after one that warms up. Memory that the "
-            "process kept from before and used again does not count.",
+            "Time: the fastest of two runs, after one that warms up.",
         )
         return f'<div class="row">{figure}{table}</div>\n'
 
@@ -483,6 +487,13 @@ class _Page:
 
     def _rows(self, text, key):
         yield text, *(_mev(errors.get(key)) for errors in self.errors)
+
+    def _worst_shells(self, errors):
+        """Error of the pair of shells that is the model's worst."""
+        names = errors["block_names"]
+        pair = self.errors[0]["worst_block"]["shells"].split("-")
+        row, column = (names.index(name) for name in pair)
+        return errors["block_mae"][row][column]
 
     def _window_text(self):
         levels = self.levels[0]

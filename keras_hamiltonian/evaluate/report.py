@@ -23,7 +23,7 @@ from keras_hamiltonian.physics.k_points import k_path
 from keras_hamiltonian.prediction import predict_hamiltonian
 
 # Energies about the Fermi level in which bands are compared, in eV.
-WINDOW = (-6.0, 6.0)
+WINDOW = (-3.0, 3.0)
 PAGE = "report.html"
 
 

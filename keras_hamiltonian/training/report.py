@@ -3,11 +3,15 @@
 import pathlib
 import shutil
 
-from keras_hamiltonian.evaluate.report import compare_bands
+from keras_hamiltonian.evaluate.full_report import full_report
 from keras_hamiltonian.evaluate.report import evaluate_model
-from keras_hamiltonian.evaluate.report import write_report
 from keras_hamiltonian.models.hamiltonian_cascade import HamiltonianCascade
 from keras_hamiltonian.prediction import predict
+
+# Levels of so many test structures, and time and memory of predictions up to
+# so many atoms, take a few CPU seconds; `kh.evaluate.full_report` takes all.
+NUM_SPECTRA = 5
+LARGEST_CELL = 80
 
 
 def report_training(
@@ -21,8 +25,8 @@ def report_training(
 ):
     """Tests a trained model and writes everything into the model's folder.
 
-    Pictures and `report.json` of `kh.evaluate.write_report`, with the errors
-    of the first stage beside those of the cascade; and for the test structures
+    Pictures and `report.json` of `kh.evaluate.full_report`, which tells
+    both stages of a cascade apart; and for the test structures
     DeepH folders in `predictions/`. Then the checkpoints of the training are
     no longer needed and are removed.
 
@@ -56,19 +60,16 @@ def report_training(
         folder = pathlib.Path("predictions") / name
         prediction.write(output / folder)
         files[name] = str(folder / "hamiltonians_pred.h5")
-    shown, bands = store[split.test[0]], None
-    if shown.overlap is not None or model.overlap is not None:
-        bands = compare_bands(predict(model, shown.atoms), shown)
     settings = model.provenance["settings"]
     is_in_mev = settings["loss"] == "mean_absolute"
-    report = write_report(
+    report = full_report(
+        model,
+        (store[name] for name in split.test),
         output,
-        evaluate_model(model, (store[name] for name in split.test)),
-        trained.history if is_in_mev else None,
-        bands,
+        num_spectra=NUM_SPECTRA,
+        largest_cell=LARGEST_CELL,
+        history=trained.history if is_in_mev else None,
         title=title,
-        first_stage=first
-        and evaluate_model(first, (store[name] for name in split.test)),
         test_sets={
             name: _errors(model, first, other)
             for name, other in (test_sets or {}).items()

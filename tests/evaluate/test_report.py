@@ -40,7 +40,7 @@ def test_report_and_pictures(evaluated, tmp_path):
     prediction = kh.predict(stage, calculation.atoms)
     bands = kh.evaluate.compare_bands(prediction, calculation, num_points=10)
     energies = bands[1].energies - calculation.fermi_level
-    near = np.abs(energies) < 6
+    near = np.abs(energies) < 3
     expected = np.abs(bands[0].energies - bands[1].energies)[near].mean()
     assert bands[2]["band_mae"] == pytest.approx(expected)
     history = {
