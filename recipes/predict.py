@@ -3,83 +3,49 @@
     python recipes/predict.py runs/graphene/graphene.keras structure.cif
     python recipes/predict.py model.keras my_set/050 my_set/051 --rotations 8
 
-A structure is a file that ASE reads, or the folder of a calculation (DeepH in
-both layouts, OpenMX). From a folder the overlap is taken where it is there, and
+A structure is a file that ASE reads, or a calculation of any format (see
+data_tools). From a calculation the overlap is taken where it is there, and
 where the Hamiltonian is there the prediction is compared with it. Writes for
 each structure a DeepH folder with Hamiltonian and overlap, the bands and, after
 a comparison, errors.json.
 """
 
 import argparse
-import dataclasses
 import json
 import pathlib
 import sys
-import typing
 
 import keras_hamiltonian as kh  # before Keras, to choose the backend
 
-import ase
-import ase.io
-from published_sets import read_atoms
-from published_sets import read_calculation
+from keras_hamiltonian.cli.files import find_structures
+from keras_hamiltonian.cli.predict import predict_structure
 
 MEV_PER_EV = 1000.0
 
 
-@dataclasses.dataclass
-class Task:
-    """One structure to predict, with its calculation where there is one."""
-
-    name: str
-    atoms: ase.Atoms
-    calculation: typing.Any = None
-
-
 def main(options):
     """Reads, predicts, writes."""
-    tasks = [task for path in options.structures for task in read(path)]
-    names = [task.name for task in tasks]
-    if len(set(names)) != len(names):
-        raise ValueError(
-            "Two structures have one name, and results would be mixed: "
-            f"{', '.join(names)}. Predict them by two commands."
-        )
+    structures = find_structures(options.structures)
     model = kh.load_model(options.model)
     root = options.output or pathlib.Path("runs")
-    for task in tasks:
-        is_only = options.output is not None and len(tasks) == 1
-        predict(model, task, root if is_only else root / task.name, options)
+    for structure in structures:
+        is_only = options.output is not None and len(structures) == 1
+        output = root if is_only else root / structure.name
+        predict(model, structure, output, options)
 
 
-def read(path):
-    """The structures of a file or a folder."""
-    if not path.is_dir():
-        frames = ase.io.read(path, index=":")
-        if len(frames) == 1:
-            return [Task(path.stem, frames[0])]
-        return [Task(f"{path.stem}_{k}", a) for k, a in enumerate(frames)]
-    name = path.resolve().name
-    if any(path.glob("*.scfout")) or any(path.glob("*.h5")):
-        calculation = read_calculation(path)
-        return [Task(name, calculation.atoms, calculation)]
-    return [Task(name, read_atoms(path))]
-
-
-def predict(model, task, output, options):
+def predict(model, structure, output, options):
     """Predicts one structure, and compares it with what is known of it."""
-    known = task.calculation
-    if known is not None:
-        model.check_elements(known.atoms, known.basis)
-    prediction = kh.predict(
+    atoms, known = structure.load()
+    prediction = predict_structure(
         model,
-        task.atoms,
-        overlap=known and known.overlap,
-        num_electrons=options.electrons or (known and known.num_electrons),
-        name=task.name,
-        num_rotations=options.rotations,
+        structure.name,
+        atoms,
+        known,
+        options.electrons,
+        options.rotations,
     )
-    print(f"{task.name}, {task.atoms.get_chemical_formula()}")
+    print(f"{structure.name}, {atoms.get_chemical_formula()}")
     print(f"  Hamiltonian and overlap: {prediction.write(output / 'deeph')}")
     if prediction.spread is not None:
         spread = MEV_PER_EV * abs(prediction.spread.entries).mean()

@@ -176,3 +176,13 @@ def test_predictions_are_read_as_calculations(
     words = ("--format", "npz", "-o", "other")
     command("predict", model, cell, *words)
     assert (folder / "other" / f"{name}.npz").is_file()
+
+
+def test_full_report(command, folder, data_folder, model):
+    cell = data_folder / "reference_graphene.h5"
+    text = command("evaluate", model, cell, "--full", "-o", "all").stdout
+    assert "report.html" in text
+    report = json.loads((folder / "all" / "report.json").read_text())
+    assert report["equivariance"]["relative"] < 1e-4
+    words = ("evaluate", model, cell, "--full", "--path", "GMKG")
+    assert "--path" in command(*words, code=1).stderr
