@@ -77,6 +77,8 @@ $sections
 </html>
 """)
 
+# A larger error of a level is a spurious one rather than a shift.
+SPURIOUS_IN_EV = 1.0
 # Longer tables are folded.
 LONG_TABLE = 20
 NAMES = {"model": "model", "first": "first stage", "cascade": "both stages"}
@@ -322,6 +324,14 @@ class _Page:
             "ones) the spaces are compared, by the mean cosine of the angles "
             "between them.</p>\n"
         )
+        largest = [e["occupied_largest"] or 0.0 for e in found["structures"]]
+        if max(largest) > SPURIOUS_IN_EV:
+            text += (
+                "<p>Level n is compared with level n. Some occupied levels "
+                f"are off by more than {SPURIOUS_IN_EV:g} eV: where orbitals "
+                "are nearly dependent, errors of a few blocks make spurious "
+                "levels, and each moves the number of all above it.</p>\n"
+            )
         for name, reason in found["skipped"].items():
             text += f"<p>{_text(name)} was left out: {_text(reason)}.</p>\n"
         table = _table(header, rows, f"Errors in meV; {self._window_text()}.")

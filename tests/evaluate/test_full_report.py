@@ -148,6 +148,9 @@ def test_page_of_a_cascade(cascade_report):
     for image in page.images:
         assert image["src"].startswith("data:image/svg+xml;base64,")
         assert len(image["alt"]) > 30
+    # Not trained: spurious levels.
+    assert report["levels"]["structures"][0]["occupied_largest"] > 1
+    assert "spurious" in page.sections["states"]
     overview = page.sections["overview"]
     for value in (
         report["errors"]["mae_all"],
