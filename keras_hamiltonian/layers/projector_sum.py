@@ -14,6 +14,9 @@ from keras_hamiltonian.orbitals.basis import OrbitalBasis
 from keras_hamiltonian.orbitals.block_layout import BlockLayout
 from keras_hamiltonian.orbitals.bond_blocks import BondBlockLayout
 
+# Numbers in the products of the atoms that are looked at together.
+LARGEST_PRODUCT = 2**23
+
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
 class ProjectorSum(keras.layers.Layer):
@@ -183,17 +186,18 @@ class ProjectorSum(keras.layers.Layer):
         own = self._own_blocks(elements)
         x = backend.concatenate([blocks, own], axis=1)
         x = x * self.row_sizes.value[:, None]
-        # === X W Xᵀ on each atom, all pairs of its neighbours ===
+        # === X W Xᵀ on each atom, summed over the atoms ===
         x = backend.reshape(x, (num_atoms, (near + 1) * rows, -1))
-        parts = self._through_middle(x, elements)
-        products = [part @ backend.swapaxes(x, 1, 2) for part in parts]
-        # === Sum over the atoms ===
         bond = _without(common_neighbors, near, width)
+        found = None
+        for some in _pieces(num_atoms, ((near + 1) * rows) ** 2):
+            sums = self._sums(
+                x[some], elements[some], bond[some], num_atoms, width, near
+            )
+            if found is not None:
+                sums = [a + b for a, b in zip(found, sums)]
+            found = sums
         fade = self._fade(relative, edge_mask)
-        found = [
-            self._sum(product, bond, num_atoms, width, near)
-            for product in products
-        ]
         return {
             "onsite": self._join([f[:, width] for f in found]),
             "hopping": self._join([f[:, :width] * fade for f in found]),
@@ -280,27 +284,40 @@ class ProjectorSum(keras.layers.Layer):
         inside = backend.relu(1 - relative**8)
         return (inside * inside * edge_mask)[..., None, None]
 
-    def _sum(self, product, bond, num_atoms, width, near):
-        """Products of pairs of neighbours, summed into `(N, M + 1, rows,
-        rows)`."""
+    def _sums(self, x, elements, bond, num_atoms, width, near):
+        """X W Xᵀ of some atoms, added to the pairs of their neighbours: a
+        `(N, M + 1, rows, rows)` tensor for each part."""
         rows = self.layout.basis.num_rows
-        shape = (num_atoms, near + 1, rows, near + 1, rows)
-        pairs = backend.transpose(
-            backend.reshape(product, shape), (0, 1, 3, 2, 4)
-        )
-        # The last segment takes what belongs to no bond.
-        total = backend.segment_sum(
-            backend.reshape(pairs, (-1, rows * rows)),
-            backend.reshape(bond, (-1,)),
-            num_atoms * (width + 1) + 1,
-        )
-        return backend.reshape(total[:-1], (num_atoms, width + 1, rows, rows))
+        found = []
+        for part in self._through_middle(x, elements):
+            product = part @ backend.swapaxes(x, 1, 2)
+            pairs = backend.transpose(
+                backend.reshape(product, (-1, near + 1, rows, near + 1, rows)),
+                (0, 1, 3, 2, 4),
+            )
+            # The last segment takes what belongs to no bond.
+            total = backend.segment_sum(
+                backend.reshape(pairs, (-1, rows * rows)),
+                backend.reshape(bond, (-1,)),
+                num_atoms * (width + 1) + 1,
+            )
+            shape = (num_atoms, width + 1, rows, rows)
+            found.append(backend.reshape(total[:-1], shape))
+        return found
 
     def _join(self, found):
         parts = {"scalar": found[0]}
         if "vector" in self.layout.parts:
             parts["vector"] = backend.stack(found[1:], axis=-3)
         return join_parts(parts, self.layout)
+
+
+def _pieces(num_atoms, size):
+    """Slices of the atoms, so that not too much is in memory at a time."""
+    if not isinstance(num_atoms, int):  # not known while compiling
+        return [slice(None)]
+    step = max(1, LARGEST_PRODUCT // size)
+    return [slice(k, k + step) for k in range(0, num_atoms, step)]
 
 
 def _without(common_neighbors, near, width):

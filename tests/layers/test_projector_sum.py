@@ -3,9 +3,11 @@
 import ase
 import keras
 import numpy as np
+import pytest
 
 from keras_hamiltonian.data.dataset import batch_inputs
 from keras_hamiltonian.layers import ProjectorSum
+from keras_hamiltonian.layers import projector_sum
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
 from keras_hamiltonian.structures.neighbors import neighbor_table
 from keras_hamiltonian.structures.neighbors import pairs_within
@@ -39,8 +41,11 @@ def run(layer, inputs, channels, wigner):
     return {k: keras.ops.convert_to_numpy(x) for k, x in outputs.items()}
 
 
-def test_sum_over_all_common_neighbours():
-    """Orbitals and projectors without direction, in a crowded small cell."""
+@pytest.mark.parametrize("largest", [projector_sum.LARGEST_PRODUCT, 1])
+def test_sum_over_all_common_neighbours(monkeypatch, largest):
+    """Orbitals and projectors without direction, in a crowded small cell; all
+    atoms together and one after the other."""
+    monkeypatch.setattr(projector_sum, "LARGEST_PRODUCT", largest)
     random = np.random.default_rng(0)
     atoms = ase.Atoms(
         "H3", random.uniform(0, 2.5, (3, 3)), cell=np.eye(3) * 2.5, pbc=True
