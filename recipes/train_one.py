@@ -98,7 +98,7 @@ if __name__ == "__main__":
     parser.add_argument(
         "--first-share",
         type=float,
-        default=0.5,
+        default=0.75,
         help="fraction of the budget for the first stage",
     )
     parser.add_argument("--data", type=pathlib.Path)

@@ -55,7 +55,7 @@ class TrainingSettings(pydantic.BaseModel):
     Example:
 
     >>> TrainingSettings(steps=100).stage_budgets()
-    {'first': 50.0, 'second': 50.0}
+    {'first': 75.0, 'second': 25.0}
     """
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
@@ -70,7 +70,7 @@ class TrainingSettings(pydantic.BaseModel):
         None, ge=1, description="Budget of all stages in optimizer steps."
     )
     first_share: float = pydantic.Field(
-        0.5,
+        0.75,
         gt=0,
         lt=1,
         description="Fraction of the budget for the first stage. Without a "
