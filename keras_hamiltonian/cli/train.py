@@ -55,7 +55,7 @@ def train(
     first_share: Annotated[
         float | None,
         typer.Option(
-            help="Fraction of the budget for the first stage. Default: 0.5."
+            help="Fraction of the budget for the first stage. Default: 0.75."
         ),
     ] = None,
     batch_size: Annotated[
