@@ -3,9 +3,9 @@
     python recipes/ablate.py graphene --seconds 120
     python recipes/ablate.py graphene --seconds 120 --parts first
 
-Every row of the table has the same budget of CPU seconds. A cascade spends three
-quarters on the first stage, which all cascades of a seed share. What is done is
-in runs/ablations/<material>/ and is not repeated.
+Every row of the table has the same budget of CPU seconds. A cascade spends
+three quarters of it on the first stage, which all cascades of a seed share.
+What is done is in runs/ablations/<material>/ and is not repeated.
 
 Rows of the cascade: the first stage alone; both second stages; and the
 ablations of Yin et al. (arXiv 2401.00744): A, no cascade; B, no covariant

@@ -61,13 +61,9 @@ def plot_bands(
     axes.set_ylim(*window)
     axes.set_ylabel(r"$E - E_\mathrm{F}$ (eV)")
     if len(given) == 2:
-        axes.legend(
-            loc="lower right",
-            bbox_to_anchor=(1.02, 0.985),
-            ncols=2,
-            frameon=False,
-            fontsize=9,
-            columnspacing=1.2,
+        # Below the axes, where no title is.
+        figure.legend(
+            loc="outside lower center", ncols=2, frameon=False, fontsize=9
         )
     finish_axes(figure, axes, title, path, is_boxed=True)
 
