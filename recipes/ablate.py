@@ -19,6 +19,7 @@ import json
 import pathlib
 import random
 import shutil
+import time
 
 import keras_hamiltonian as kh  # before Keras, to choose the backend
 
@@ -122,10 +123,12 @@ def shared_stage(store, split, seed, output, options):
         split=split.checksum,
         seconds=options.seconds,
         seed=seed,
+        backend=keras.config.backend(),
     )
     mark = folder / "fingerprint.txt"
     if mark.is_file() and mark.read_text() == inputs:
         return kh.load_model(folder / "model.keras")
+    mark.unlink(missing_ok=True)
     settings = kh.training.TrainingSettings(
         seconds=FIRST_SHARE * options.seconds, seed=seed, second_stage="none"
     )
@@ -154,6 +157,7 @@ def first_stage(name, store, split, seed, output, options):
 
 def transformer_alone(store, split, seed, options):
     """Ablation A: the second stage predicts the Hamiltonian itself."""
+    start = time.process_time()
     random.seed(seed)
     known = [store[name] for name in split.train]
     model = kh.models.TransformerStage(
@@ -172,10 +176,14 @@ def transformer_alone(store, split, seed, options):
         jit_compile=keras.config.backend() == "jax",
     )
     budget = kh.callbacks.CosineBudget(
-        PEAK_LEARNING_RATE["transformer"], seconds=options.seconds
+        PEAK_LEARNING_RATE["transformer"],
+        seconds=options.seconds,
+        start=start,
     )
     model.fit(
         training,
+        validation_data=kh.HamiltonianDataset(store, split.validate),
+        validation_freq=10,
         epochs=10**9,
         callbacks=[budget, kh.callbacks.RevertOnSpike()],
         shuffle=False,

@@ -78,3 +78,40 @@ def o3():
     torch.set_default_dtype(torch.float64)
     yield pytest.importorskip("e3nn.o3")
     torch.set_default_dtype(default)
+
+
+# === The command line, in an empty folder ===
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def command(folder):
+    from typer.testing import CliRunner
+
+    from keras_hamiltonian.cli import app
+
+    def run(*words, code=0):
+        result = CliRunner().invoke(app, [str(word) for word in words])
+        assert result.exit_code == code, result.output
+        assert "Traceback" not in result.output
+        return result
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def untrained_file(data_folder, tmp_path_factory):
+    """Baseline and overlap of graphene's primitive cell."""
+    from small_stages import small_stage
+
+    import keras_hamiltonian as kh
+
+    store = kh.HamiltonianStore(data_folder / "reference_graphene.h5")
+    path = tmp_path_factory.mktemp("model") / "model.keras"
+    small_stage(store, 1).save(path)
+    return path

@@ -32,7 +32,10 @@ def evaluate(
     ] = None,
     split: Annotated[
         pathlib.Path | None,
-        typer.Option(help="Split (JSON). Default: <data>.split.json."),
+        typer.Option(
+            help="Split (JSON). Default: the one that lies beside the data, "
+            "<data>.split.json, or that `train` drew beside the model."
+        ),
     ] = None,
     name: Annotated[
         list[str] | None,
@@ -82,6 +85,8 @@ def evaluate(
             "--full draws bands along the standard path; leave --path away."
         )
     check_new(output)
+    if split is None:
+        split = _known_split(data, model)
     structures = _choose(data, split, part, name)
     network = kh.load_model(model)
 
@@ -109,22 +114,26 @@ def evaluate(
         typer.echo(f"{title:>15}: {output / file}")
 
 
+def _known_split(data, model):
+    """The split of the data, or that of the model's training; or `None`."""
+    beside = (data.with_suffix(".split.json"), model.parent / "split.json")
+    return next((path for path in beside if path.is_file()), None)
+
+
 def _choose(data, split_file, part, names):
     from keras_hamiltonian.data import Split
 
     structures = find_structures([data])
-    if split_file is None:
-        split_file = data.with_suffix(".split.json")
-    elif not split_file.is_file():
+    has_split = split_file is not None
+    if has_split and not split_file.is_file():
         raise ValueError(f"There is no split file {split_file}.")
-    has_split = split_file.is_file()
     if part is None:
         part = "test" if has_split and not names else "all"
     if part != "all":
         if not has_split:
             raise ValueError(
-                f"--part {part} needs a split: there is no {split_file}. Give "
-                "--split."
+                f"--part {part} needs a split, and none lies beside the data "
+                "or the model. Give --split."
             )
         split = Split.read(split_file, [s.name for s in structures])
         chosen = set(getattr(split, part))

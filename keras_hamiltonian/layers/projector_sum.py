@@ -314,7 +314,8 @@ class ProjectorSum(keras.layers.Layer):
 
 def _pieces(num_atoms, size):
     """Slices of the atoms, so that not too much is in memory at a time."""
-    if not isinstance(num_atoms, int):  # not known while compiling
+    known = isinstance(num_atoms, int) and isinstance(size, int)
+    if not known:  # while compiling
         return [slice(None)]
     step = max(1, LARGEST_PRODUCT // size)
     return [slice(k, k + step) for k in range(0, num_atoms, step)]

@@ -3,11 +3,11 @@
 import numpy as np
 
 # Vectors that are multiplied at once. A solution for twelve costs about as
-# much as two, and levels that twelve states share are found whole.
+# much as two.
 BLOCK = 12
-# Relative error of the eigenvectors of the inverse, and steps after which it
-# must hold still with random vectors thrown in.
-TOLERANCE = 1e-8
+# Relative error of the eigenvectors of the inverse, and the fewest steps of
+# fresh random vectors in which nothing may be added.
+TOLERANCE = 1e-9
 NUM_CHECKS = 2
 # Directions shorter than this after orthogonalization are noise.
 DEPENDENT = 1e-6
@@ -25,9 +25,11 @@ def nearest_vectors(solve, overlap, num_states):
     """Eigenvectors of `(H - E S)^-1 S` with the largest eigenvalues.
 
     Block Lanczos steps with full orthogonalization in the inner product of S:
-    unlike a single vector's, they see levels that many states share, as in
-    perfect supercells. Once all has converged, random vectors join, and the
-    result counts only if it holds still.
+    unlike a single vector's, they see levels that several states share, as in
+    perfect supercells. A level of more states than the block has vectors shows
+    only a part of them. So once all has converged, random vectors orthogonal to
+    what is known start anew, and the result counts only if in as many steps as
+    it took to converge they add nothing.
 
     Args:
         solve: function. `(H - E S)^-1` times an `(n, m)` array.
@@ -51,8 +53,10 @@ def nearest_vectors(solve, overlap, num_states):
     basis = np.zeros((size, 0), dtype)
     dual = np.zeros((size, 0), dtype)
     projected = np.zeros((0, 0), dtype)
-    block, known, checks = random(min(BLOCK, size)), None, 0
+    block, known = random(min(BLOCK, size)), None
+    steps = checks = needed = 0
     while True:
+        steps += 1
         block, product = _orthonormal(block, basis, dual, overlap)
         width = min(block.shape[1], size - basis.shape[1])
         basis = np.concatenate([basis, block[:, :width]], axis=1)
@@ -73,11 +77,15 @@ def nearest_vectors(solve, overlap, num_states):
                 change = np.inf
                 if known is not None:
                     change = np.abs(np.sort(values) / np.sort(known) - 1).max()
-                checks = checks + 1 if change < 1e-6 else 0
-                if checks >= NUM_CHECKS:
+                if change < 1e-6:
+                    checks += 1
+                else:
+                    checks, needed = 0, max(NUM_CHECKS, needed, steps)
+                    basis, dual = basis @ vectors, dual @ vectors
+                    projected = np.diag(values).astype(dtype)
+                    block, steps = random(BLOCK), 0
+                if checks and checks >= needed:
                     break
-                if checks == 0:
-                    block = np.concatenate([block, random(BLOCK)], axis=1)
                 known = values
         if basis.shape[1] >= limit:
             raise ValueError(

@@ -7,6 +7,7 @@ import scipy.linalg
 
 from keras_hamiltonian.physics.factorization import SOLVERS
 from keras_hamiltonian.physics.factorization import factorize
+from keras_hamiltonian.physics.shift_invert import NotPositive
 from keras_hamiltonian.physics.shift_invert import nearest_vectors
 
 # Below this many orbitals dense matrices are as fast.
@@ -314,6 +315,11 @@ def _solve_near(hamiltonian, overlap, inverse, energy, k_point, num_states):
     try:
         found = nearest_vectors(inverse, overlap, num_states)
     except ValueError as error:
+        if not isinstance(error, NotPositive):
+            raise ValueError(
+                f"{error} Ask for more states, or for a window elsewhere: many "
+                "states may share a level at the edge."
+            ) from error
         raise ValueError(_no_states(k_point, str(error))) from error
     energies, rotation = np.linalg.eigh(found.conj().T @ (hamiltonian @ found))
     found = found @ rotation
@@ -347,20 +353,21 @@ def _solve_window(matrices, k_point, window, solver):
     low, high = window
     factors = _factors(matrices, k_point, (low + high) / 2, solver)
     half = (high - low) / 2
-    num_states = min(FIRST_NUMBER, matrices.size // 4)
+    largest = max(1, matrices.size // 4)
+    num_states = min(FIRST_NUMBER, largest)
     while True:
         states = _solve_near(*factors, k_point, num_states)
         if np.abs(states.energies - factors[3]).max() > half + abs(
             factors[3] - (low + high) / 2
         ):
             break
-        if num_states == matrices.size // 4:
+        if num_states == largest:
             raise ValueError(
                 f"The window {window} eV holds more than a quarter of the "
                 f'{matrices.size} states; take solver="dense" or a narrower '
                 "window."
             )
-        num_states = min(2 * num_states, matrices.size // 4)
+        num_states = min(2 * num_states, largest)
     inside = (low <= states.energies) & (states.energies <= high)
     first = states.first
     if first is not None:

@@ -6,6 +6,8 @@ import numpy as np
 # they differ by at least the shortest of those, and rounding moves a bond by
 # far less than this.
 TOLERANCE_IN_ANGSTROM = 0.05
+# Memory: some 200 kB for each.
+NUM_ATOMS_AT_ONCE = 256
 
 
 def common_neighbors(edge_vectors, neighbors, edge_mask):
@@ -46,23 +48,30 @@ def common_neighbors(edge_vectors, neighbors, edge_mask):
     pair = (own * num_atoms + ends).ravel()[flat]
     order = np.argsort(pair, kind="stable")
     flat, pair = flat[order], pair[order]
-    wanted = ends[:, :, None] * num_atoms + ends[:, None, :]
-    found = np.full(wanted.size, num_atoms * (width + 1), dtype=np.int32)
-    # Only pairs of real bonds are looked for.
-    asked = np.flatnonzero(real[:, :, None] & real[:, None, :])
-    atom, rest = np.divmod(asked, (width + 1) ** 2)
-    target = (
-        vectors[atom, rest % (width + 1)] - vectors[atom, rest // (width + 1)]
-    )
-    first = np.searchsorted(pair, wanted.ravel()[asked])
-    last = np.searchsorted(pair, wanted.ravel()[asked], side="right")
-    all_vectors = vectors.reshape(-1, 3)
+    shape = (num_atoms, width + 1, width + 1)
+    found = np.full(shape, num_atoms * (width + 1), dtype=np.int32)
+    for start in range(0, num_atoms, NUM_ATOMS_AT_ONCE):
+        some = slice(start, start + NUM_ATOMS_AT_ONCE)
+        # Only pairs of real bonds are looked for.
+        atom, a, m = np.nonzero(real[some, :, None] & real[some, None, :])
+        atom += start
+        target = vectors[atom, m] - vectors[atom, a]
+        wanted = ends[atom, a] * num_atoms + ends[atom, m]
+        first = np.searchsorted(pair, wanted)
+        last = np.searchsorted(pair, wanted, side="right")
+        asked = np.ravel_multi_index((atom, a, m), shape)
+        _fill(found, asked, target, first, last, flat, vectors)
+    return found
+
+
+def _fill(found, asked, target, first, last, flat, vectors):
+    """Of the bonds `flat[first:last]` the one that is the target."""
+    found, vectors = found.reshape(-1), vectors.reshape(-1, 3)
     for number in range(int((last - first).max(initial=0))):
         left = first + number < last
         asked, target = asked[left], target[left]
         first, last = first[left], last[left]
         candidate = flat[first + number]
-        distance = np.abs(all_vectors[candidate] - target).max(axis=1)
+        distance = np.abs(vectors[candidate] - target).max(axis=1)
         same = distance < TOLERANCE_IN_ANGSTROM
         found[asked[same]] = candidate[same]
-    return found.reshape(wanted.shape)

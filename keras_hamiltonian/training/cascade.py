@@ -19,6 +19,7 @@ from keras_hamiltonian.data.dataset import HamiltonianDataset
 from keras_hamiltonian.evaluate.runs import fingerprint as fingerprint_of
 from keras_hamiltonian.losses.block_errors import BlockMeanAbsoluteError
 from keras_hamiltonian.losses.block_errors import BlockMeanSquaredError
+from keras_hamiltonian.models.feature_file import stage_checksum
 from keras_hamiltonian.models.hamiltonian_cascade import HamiltonianCascade
 from keras_hamiltonian.models.provenance import training_provenance
 from keras_hamiltonian.models.stage_features import StageFeatures
@@ -130,6 +131,8 @@ def train_cascade(
             settings=settings.model_dump(mode="json"),
             backend=keras.config.backend(),
         )
+    if stage is not None:
+        fingerprint = f"{fingerprint} {stage_checksum(stage)}"
     checkpoints = output / "checkpoint"
     if again:
         shutil.rmtree(checkpoints, ignore_errors=True)

@@ -102,11 +102,11 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_bad_input(case, command, folder, model):
+def test_bad_input(case, command, folder, untrained_file):
     if "HSX" in case or "HSX" in CASES[case][0]:
         pytest.importorskip("sisl")
     words, code, message = CASES[case]
-    words = words.replace("MODEL", str(model)).split(" ")
+    words = words.replace("MODEL", str(untrained_file)).split(" ")
     result = command(*words, code=code)
     assert message in result.stderr
     if code == 1:
@@ -145,11 +145,11 @@ def test_files_are_replaced_on_demand_alone(words, command, folder):
         f"evaluate MODEL {CELL} -o there",
     ],
 )
-def test_folders_are_never_mixed(words, command, folder, model):
+def test_folders_are_never_mixed(words, command, folder, untrained_file):
     for name in ("there", "000"):
         (folder / name).mkdir()
         (folder / name / "mine").write_text("mine")
-    words = words.replace("MODEL", str(model)).split(" ")
+    words = words.replace("MODEL", str(untrained_file)).split(" ")
     assert "mine" not in command(*words, code=1).stdout
     assert sorted(p.name for p in folder.rglob("*")) == [
         "000",

@@ -7,12 +7,14 @@ import sys
 import numpy as np
 import pytest
 import scipy.linalg
+import scipy.sparse
 from sheets import graphene
 from sheets import sheet
 
 from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
 from keras_hamiltonian.physics import hamiltonian as hamiltonian_module
 from keras_hamiltonian.physics.hamiltonian import BlochMatrices
+from keras_hamiltonian.physics.shift_invert import nearest_vectors
 from keras_hamiltonian.physics.states import check_overlap
 from keras_hamiltonian.physics.states import count_states
 from keras_hamiltonian.physics.states import solve_states
@@ -211,3 +213,29 @@ def test_workers_from_a_script_without_a_guard(tmp_path):
     )
     assert done.stdout.count("\n") == 1
     assert float(done.stdout) == pytest.approx(7.0)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_levels_that_many_states_share(seed):
+    """More than are multiplied at once: perfect supercells have them."""
+    random = np.random.default_rng(seed)
+    copies = int(random.integers(13, 30))
+    levels = np.repeat(random.uniform(-5, 5, 40), copies)
+    random.shuffle(levels)
+    energy, wanted = random.uniform(-4, 4), int(random.integers(10, 60))
+
+    class Inverse:
+        dtype = np.dtype(float)
+
+        def __call__(self, right):
+            return right / (levels - energy)[:, None]
+
+    vectors = nearest_vectors(
+        Inverse(), scipy.sparse.identity(len(levels), format="csr"), wanted
+    )
+    found = np.einsum("nk,n,nk->k", vectors, levels, vectors)
+    np.testing.assert_allclose(
+        np.sort(np.abs(found - energy)),
+        np.sort(np.abs(levels - energy))[:wanted],
+        atol=1e-7,
+    )

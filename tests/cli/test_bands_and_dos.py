@@ -97,36 +97,42 @@ def test_levels_are_found_or_asked_for(command, folder, data_folder):
     assert abs(number_after(text, "Fermi level:") - known) < 1
 
 
-def test_prediction_over_calculation(command, folder, data_folder, model):
+def test_prediction_over_calculation(
+    command, folder, data_folder, untrained_file
+):
     cell = data_folder / "reference_graphene.h5"
     words = ("--path", "GMKG", "--points", 9)
-    text = command("bands", cell, "--model", model, *words).stdout
+    text = command("bands", cell, "--model", untrained_file, *words).stdout
     assert "Gap along the path" in text
     name = kh.HamiltonianStore(cell).names[0]
     found = BandStructure.load(folder / f"{name}.bands.json")
-    expected = kh.predict(model, kh.HamiltonianStore(cell).atoms(0))
+    expected = kh.predict(untrained_file, kh.HamiltonianStore(cell).atoms(0))
     expected = expected.bands("GMKG", 9).energies
-    # An untrained model has ghost states far below, which magnify rounding.
+    # Without training there are ghost states far below, which magnify rounding.
     assert found.energies == pytest.approx(expected, rel=1e-4, abs=1e-3)
 
 
-def test_bands_of_a_structure_file(command, folder, model):
+def test_bands_of_a_structure_file(command, folder, untrained_file):
     ase.build.graphene(vacuum=7.5).write(folder / "new.xyz")
-    text = command("bands", "new.xyz", "--model", model, "--points", 4).stdout
+    text = command(
+        "bands", "new.xyz", "--model", untrained_file, "--points", 4
+    ).stdout
     assert "Fermi level" in text
     assert "without matrices" in command("dos", "new.xyz", code=1).stderr
-    command("dos", "new.xyz", "--model", model, "--grid", 3, 3, 1)
+    command("dos", "new.xyz", "--model", untrained_file, "--grid", 3, 3, 1)
     assert (folder / "new.dos.png").is_file()
 
 
-def test_exports_say_how_good_they_are(command, folder, data_folder, model):
+def test_exports_say_how_good_they_are(
+    command, folder, data_folder, untrained_file
+):
     cell = data_folder / "reference_graphene.h5"
     result = command("export", cell, "a_hr.dat", "--grid", 4, 4, 1)
     assert "Bands between the points of the grid are off by" in result.stdout
     assert "denser grid" in result.stderr
     command("export", cell, "a.npz")
     command("export", cell, "a", "--format", "deeph-dock")
-    command("export", cell, "b.npz", "--model", model)
+    command("export", cell, "b.npz", "--model", untrained_file)
     known = kh.HamiltonianStore(cell)[0]
     for name in ("a.npz", "a"):
         again = read_calculation(folder / name)
@@ -178,11 +184,13 @@ def test_predictions_are_read_as_calculations(
     assert (folder / "other" / f"{name}.npz").is_file()
 
 
-def test_full_report(command, folder, data_folder, model):
+def test_full_report(command, folder, data_folder, untrained_file):
     cell = data_folder / "reference_graphene.h5"
-    text = command("evaluate", model, cell, "--full", "-o", "all").stdout
+    text = command(
+        "evaluate", untrained_file, cell, "--full", "-o", "all"
+    ).stdout
     assert "report.html" in text
     report = json.loads((folder / "all" / "report.json").read_text())
     assert report["equivariance"]["relative"] < 1e-4
-    words = ("evaluate", model, cell, "--full", "--path", "GMKG")
+    words = ("evaluate", untrained_file, cell, "--full", "--path", "GMKG")
     assert "--path" in command(*words, code=1).stderr
