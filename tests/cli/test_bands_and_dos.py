@@ -157,30 +157,32 @@ def test_export_for_sisl(command, folder, data_folder):
 
 
 def test_predictions_are_read_as_calculations(
-    command, folder, data_folder, model
+    command, folder, data_folder, untrained_file
 ):
     cell = data_folder / "reference_graphene.h5"
     name = kh.HamiltonianStore(cell).names[0]
-    text = command("predict", model, cell).stdout
+    text = command("predict", untrained_file, cell).stdout
     assert "MAE_all" in text and "Fermi level" in text
     errors = json.loads(
         (folder / "predictions" / f"{name}.errors.json").read_text()
     )
     place = f"predictions/{name}"
     command("bands", place, "--points", 4, "-o", "a.npz")
-    command("bands", cell, "--model", model, "--points", 4, "-o", "b.npz")
+    command(
+        "bands", cell, "--model", untrained_file, "--points", 4, "-o", "b.npz"
+    )
     a, b = (BandStructure.load(folder / f"{n}.npz").energies for n in "ab")
     assert a[:, :8] == pytest.approx(b[:, :8], abs=1e-4)
     command("convert", "predictions", "all.h5", "--predictions")
     assert kh.HamiltonianStore(folder / "all.h5").names == (name,)
-    command("evaluate", model, cell, "-o", "report")
+    command("evaluate", untrained_file, cell, "-o", "report")
     report = json.loads((folder / "report" / "report.json").read_text())
     found = report["errors"]["mae_all"]
     assert found == pytest.approx(errors["errors"]["mae_all"], rel=1e-3)
-    assert "already" in command("predict", model, cell, code=1).stderr
-    command("predict", model, cell, "--overwrite")
+    assert "already" in command("predict", untrained_file, cell, code=1).stderr
+    command("predict", untrained_file, cell, "--overwrite")
     words = ("--format", "npz", "-o", "other")
-    command("predict", model, cell, *words)
+    command("predict", untrained_file, cell, *words)
     assert (folder / "other" / f"{name}.npz").is_file()
 
 
