@@ -128,6 +128,12 @@ def _train(data, settings, split_file, output, again):
         raise ValueError(f"{data} does not exist.")
     name = data.stem if data.is_file() else data.resolve().name
     output = output or pathlib.Path("runs") / name
+    if data.is_dir() and output.resolve().is_relative_to(data.resolve()):
+        raise ValueError(
+            f"The output {output} lies in the data folder {data}, where its "
+            "predictions would be taken for calculations. Choose another "
+            "--output."
+        )
     if split_file is None:
         split_file = data.with_suffix(".split.json")
     elif not split_file.is_file():

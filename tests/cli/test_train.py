@@ -76,3 +76,10 @@ def test_a_run_that_was_stopped_goes_on(
     new = json.loads((folder / "new" / "report.json").read_text())
     expected = found["errors"]["mae_all"]
     assert new["errors"]["mae_all"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_output_among_the_data_is_refused(command, folder):
+    (folder / "runs").mkdir()
+    result = command("train", "runs", "--steps", 2, code=1)
+    assert "lies in the data folder" in result.stderr
+    assert not list((folder / "runs").iterdir())
