@@ -15,6 +15,8 @@ DEPENDENT = 1e-6
 NEGATIVE = 1e-8
 # The basis may grow to so many times the states, or to a smallest limit.
 LARGEST_FACTOR, SMALLEST_LIMIT = 20, 400
+# With all fresh starts so many times that.
+LARGEST_TOTAL = 4
 
 
 class NotPositive(ValueError):
@@ -54,9 +56,10 @@ def nearest_vectors(solve, overlap, num_states):
     dual = np.zeros((size, 0), dtype)
     projected = np.zeros((0, 0), dtype)
     block, known = random(min(BLOCK, size)), None
-    steps = checks = needed = 0
+    steps = checks = needed = total = 0
     while True:
         steps += 1
+        total += BLOCK
         block, product = _orthonormal(block, basis, dual, overlap)
         width = min(block.shape[1], size - basis.shape[1])
         basis = np.concatenate([basis, block[:, :width]], axis=1)
@@ -87,9 +90,9 @@ def nearest_vectors(solve, overlap, num_states):
                 if checks and checks >= needed:
                     break
                 known = values
-        if basis.shape[1] >= limit:
+        if basis.shape[1] >= limit or total >= LARGEST_TOTAL * limit:
             raise ValueError(
-                f"{num_states} states did not converge within {limit} vectors."
+                f"{num_states} states did not converge within {total} vectors."
             )
     return basis @ vectors
 
