@@ -1,6 +1,7 @@
 """Reading a trained model."""
 
 import pathlib
+import zipfile
 
 import keras
 
@@ -33,6 +34,11 @@ def load_model(path):
     path = pathlib.Path(path)
     if not path.is_file():
         raise ValueError(f"There is no model file {path}.")
+    if not zipfile.is_zipfile(path):
+        raise ValueError(
+            f"{path} is no model: models are .keras files, as `train` and "
+            "`model.save` write them."
+        )
     try:
         model = keras.saving.load_model(path, compile=False)
     except (TypeError, ValueError) as error:
