@@ -198,7 +198,7 @@ def test_other_files_are_no_models(tmp_path):
     with pytest.raises(ValueError, match="no model of matrix blocks"):
         kh.load_model(tmp_path / "other.keras")
     (tmp_path / "broken.keras").write_text("broken")
-    with pytest.raises(ValueError, match="cannot|can read"):
+    with pytest.raises(ValueError, match="models are .keras files"):
         kh.load_model(tmp_path / "broken.keras")
 
 
