@@ -19,6 +19,7 @@ import keras_hamiltonian as kh
 DATA = pathlib.Path(__file__).parents[2] / "recipes" / "data"
 SETTINGS = {
     "steps": 30,
+    "first_share": 0.5,
     "joint_share": 0.2,
     "warmup_steps": 2,
     "validation_freq": 2,
