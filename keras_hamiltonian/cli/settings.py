@@ -7,6 +7,7 @@ import pydantic
 import yaml
 
 from keras_hamiltonian.training import TrainingSettings
+from keras_hamiltonian.training.settings import in_words
 
 WIDTH = 78
 BUDGETS = {"seconds": "steps", "steps": "seconds"}
@@ -51,7 +52,7 @@ def read_settings(path, options, changes=()):
     try:
         return TrainingSettings(**{**values, **changed})
     except pydantic.ValidationError as error:
-        raise ValueError(_in_words(error)) from error
+        raise ValueError(in_words(error)) from error
 
 
 def template(settings):
@@ -88,14 +89,3 @@ def _allowed(field):
             value = getattr(bound, type(bound).__name__.lower())
             words.append(f"{word} {value:g}")
     return f"Allowed: {', '.join(words)}. " if words else ""
-
-
-def _in_words(error):
-    lines = []
-    for found in error.errors():
-        text = found["msg"].removeprefix("Value error, ")
-        if found["loc"]:
-            name = ".".join(map(str, found["loc"]))
-            text = f"`{name}`: {text}. Received: {found['input']!r}."
-        lines.append(text)
-    return "\n".join(lines)

@@ -2,12 +2,13 @@
 
 import dataclasses
 import json
-import pathlib
 
 import numpy as np
 
 from keras_hamiltonian.physics.gap import gap_of_bands
 from keras_hamiltonian.physics.k_points import KPath
+from keras_hamiltonian.physics.number_files import read_fields
+from keras_hamiltonian.physics.number_files import write_fields
 from keras_hamiltonian.physics.workers import solve_k_points
 
 
@@ -59,7 +60,6 @@ class BandStructure:
 
     def save(self, path):
         """Writes the bands to a file: JSON text, or `.npz` by its suffix."""
-        path = pathlib.Path(path)
         fields = {
             "k_points": self.k_points,
             "distances": self.distances,
@@ -68,24 +68,12 @@ class BandStructure:
             "fermi_level": json.dumps(self.fermi_level),
             "units": "energies eV, distances 1/Å, k_points fractional",
         }
-        if path.suffix == ".npz":
-            np.savez_compressed(path, **fields)
-            return
-        lists = {
-            key: value.tolist() if isinstance(value, np.ndarray) else value
-            for key, value in fields.items()
-        }
-        path.write_text(json.dumps(lists))
+        write_fields(path, fields)
 
     @classmethod
     def load(cls, path):
         """Reads what `save` wrote."""
-        path = pathlib.Path(path)
-        if path.suffix == ".npz":
-            with np.load(path) as archive:
-                fields = {key: archive[key] for key in archive}
-        else:
-            fields = json.loads(path.read_text())
+        fields = read_fields(path)
         labels = [(n, name) for n, name in json.loads(str(fields["labels"]))]
         return cls(
             KPath(

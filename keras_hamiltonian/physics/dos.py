@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import itertools
 import json
-import pathlib
 
 import numpy as np
 from scipy.special import ndtr
@@ -12,6 +11,8 @@ from scipy.special import ndtr
 from keras_hamiltonian.physics.fermi import k_grid_points
 from keras_hamiltonian.physics.hamiltonian import LARGEST_DENSE
 from keras_hamiltonian.physics.k_points import monkhorst_pack
+from keras_hamiltonian.physics.number_files import read_fields
+from keras_hamiltonian.physics.number_files import write_fields
 from keras_hamiltonian.physics.populations import mulliken_populations
 from keras_hamiltonian.physics.workers import solve_k_points
 
@@ -70,7 +71,6 @@ class DensityOfStates:
 
     def save(self, path):
         """Writes the density to a file: JSON text, or `.npz` by its suffix."""
-        path = pathlib.Path(path)
         fields = {
             "energies": self.energies,
             "total": self.total,
@@ -82,24 +82,12 @@ class DensityOfStates:
             "fermi_level": json.dumps(self.fermi_level),
             "units": "energies eV, densities electrons per eV and cell",
         }
-        if path.suffix == ".npz":
-            np.savez_compressed(path, **fields)
-            return
-        lists = {
-            key: value.tolist() if isinstance(value, np.ndarray) else value
-            for key, value in fields.items()
-        }
-        path.write_text(json.dumps(lists))
+        write_fields(path, fields)
 
     @classmethod
     def load(cls, path):
         """Reads what `save` wrote."""
-        path = pathlib.Path(path)
-        if path.suffix == ".npz":
-            with np.load(path) as archive:
-                fields = {key: archive[key] for key in archive}
-        else:
-            fields = json.loads(path.read_text())
+        fields = read_fields(path)
         names = json.loads(str(fields["names"]))
         return cls(
             np.array(fields["energies"]),

@@ -196,7 +196,7 @@ class TrainingSettings(pydantic.BaseModel):
         try:
             return cls(**(values or {}))
         except pydantic.ValidationError as error:
-            raise ValueError(f"{path}: {_in_words(error)}") from error
+            raise ValueError(f"{path}: {in_words(error)}") from error
 
     def stage_budgets(self):
         """Seconds or steps of each stage that is trained, in order.
@@ -269,8 +269,9 @@ def _check_options(name, options):
             raise ValueError(_unknown(unknown, what, known))
 
 
-def _in_words(error):
-    """The complaints of pydantic, without its addresses and types."""
+def in_words(error):
+    """The complaints of a `pydantic.ValidationError`, a line each, without
+    its addresses and types."""
     lines = []
     for found in error.errors():
         text = found["msg"].removeprefix("Value error, ")
