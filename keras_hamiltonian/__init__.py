@@ -24,6 +24,7 @@ _find, __dir__ = lazy_names(
         "conventions",
         "data",
         "evaluate",
+        "explain",
         "irreps",
         "layers",
         "losses",

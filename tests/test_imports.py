@@ -30,6 +30,19 @@ ROOMS = {
         "physics",
         "prediction",
     },
+    "explain": {
+        "conventions",
+        "data",
+        "evaluate",
+        "irreps",
+        "layers",
+        "models",
+        "ops",
+        "orbitals",
+        "physics",
+        "prediction",
+        "structures",
+    },
 }
 # What users call: may also import the readers and writers.
 ROOFS = {"prediction", "cli"}
@@ -62,6 +75,8 @@ def test_module(path):
         top, *rest = name.split(".")
         assert top != "e3nn", "e3nn belongs to the tests"
         assert top != "data_tools" or room in ROOFS, "imports a tool"
+        if name.startswith("keras_hamiltonian.explain"):
+            assert room in {"explain", "cli"}, f"{room} imports {name}"
         if top in BACKENDS or name.startswith("keras.src"):
             assert behind_the_door, f"{name} outside ops/backend"
         if top == "keras_hamiltonian" and room in ROOMS:
