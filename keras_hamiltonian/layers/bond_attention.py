@@ -81,7 +81,7 @@ class BondAttention(keras.layers.Layer):
         )
 
     def call(self, bonds, envelope, wigner):
-        weights = self._weights(bonds["0+"][:, :, 0], envelope)
+        weights = self.attention_weights(bonds, envelope)
         weighted = {}
         for kind, x in bonds.items():
             *leading, size = backend.shape(x)
@@ -93,6 +93,20 @@ class BondAttention(keras.layers.Layer):
             self.linear.call([weighted]), [one, *wigner]
         )
 
+    def attention_weights(self, bonds, envelope):
+        """Weights of all bonds, with the arguments of the call.
+
+        Returns:
+            `(N, M, num_heads)`: zero at padding and where a bond ends, with a
+            sum below one over the bonds of an atom.
+        """
+        scalars = backend.layer_normalize(bonds["0+"][:, :, 0], 0.1)
+        scores = backend.dense(scalars, self.kernel.value)
+        # 2 sigmoid(2x) - 1 is tanh(x).
+        scores = LIMIT * (2 * backend.sigmoid(scores * (2 / LIMIT)) - 1)
+        weights = backend.exp(scores) * envelope[..., None]
+        return weights / (1 + backend.sum(weights, axis=1, keepdims=True))
+
     def compute_output_shape(self, bonds_shape, envelope_shape, wigner_shape):
         return (envelope_shape[0], self.irreps_out.dim)
 
@@ -103,12 +117,3 @@ class BondAttention(keras.layers.Layer):
             "irreps_out": str(self.irreps_out),
             "num_heads": self.num_heads,
         }
-
-    def _weights(self, scalars, envelope):
-        """Weights of all bonds, `(N, M, heads)`."""
-        scalars = backend.layer_normalize(scalars, 0.1)
-        scores = backend.dense(scalars, self.kernel.value)
-        # 2 sigmoid(2x) - 1 is tanh(x).
-        scores = LIMIT * (2 * backend.sigmoid(scores * (2 / LIMIT)) - 1)
-        weights = backend.exp(scores) * envelope[..., None]
-        return weights / (1 + backend.sum(weights, axis=1, keepdims=True))

@@ -80,22 +80,48 @@ class NeighborAttention(keras.layers.Layer):
         self.heads.build((atoms_shape[0], 1, size), said, said)
 
     def call(self, atoms, bonds, neighbors, fade, edge_mask):
-        neighbor = backend.take(atoms, neighbors, axis=0)
-        said = join_channels([bonds, neighbor])
+        said = self._said(atoms, bonds, neighbors)
         faded = said * fade[..., None]
         if not self.attention:
             total = backend.sum(fade, axis=1, keepdims=True) + 1e-6
             return backend.dense(
                 backend.sum(faded, axis=1) / total, self.kernel.value
             )
-        count = backend.sum(edge_mask, axis=1, keepdims=True)
-        alone = backend.cast(backend.equal(count, 0), edge_mask.dtype)
-        # Where all is masked the softmax is not defined.
-        heard = keras.ops.greater(edge_mask + alone, 0)[:, None]
+        heard, alone = _heard(edge_mask)
         answer = self.heads.call(
             atoms[:, None], faded, said, attention_mask=heard
         )
         return answer[:, 0] * (1 - alone)
+
+    def attention_weights(self, atoms, bonds, neighbors, fade, edge_mask):
+        """Weights of the neighbours, with the arguments of the call.
+
+        Values are faded besides: an atom hears `weights * fade`.
+
+        Returns:
+            `(N, M, num_heads)`: zero at padding, with sum one over the
+            neighbours of an atom that has any.
+
+        Raises:
+            ValueError: without attention.
+        """
+        if not self.attention:
+            raise ValueError(
+                "There are no attention weights: the layer was made with "
+                "attention=False and mixes neighbours by `fade` alone."
+            )
+        said = self._said(atoms, bonds, neighbors)
+        heard, alone = _heard(edge_mask)
+        _, scores = self.heads.call(
+            atoms[:, None],
+            said * fade[..., None],
+            said,
+            attention_mask=heard,
+            return_attention_scores=True,
+        )
+        return keras.ops.transpose(scores[:, :, 0], (0, 2, 1)) * (
+            1 - alone[..., None]
+        )
 
     def compute_output_shape(
         self,
@@ -113,3 +139,14 @@ class NeighborAttention(keras.layers.Layer):
             "num_heads": self.num_heads,
             "attention": self.attention,
         }
+
+    def _said(self, atoms, bonds, neighbors):
+        return join_channels([bonds, backend.take(atoms, neighbors, axis=0)])
+
+
+def _heard(edge_mask):
+    """The mask `(N, 1, M)` of the softmax, and which atoms are alone."""
+    count = backend.sum(edge_mask, axis=1, keepdims=True)
+    alone = backend.cast(backend.equal(count, 0), edge_mask.dtype)
+    # Where all is masked the softmax is not defined.
+    return keras.ops.greater(edge_mask + alone, 0)[:, None], alone

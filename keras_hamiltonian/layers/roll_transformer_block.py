@@ -121,13 +121,7 @@ class RollTransformerBlock(keras.layers.Layer):
 
     def call(self, features, geometry, state=None):
         wigner, species = geometry["wigner"], geometry["species"]
-        inputs = list(features)
-        if not self.is_first:
-            names = ("normed_bonds", "center", "neighbor")
-            inputs += [state[name] for name in names]
-        bonds = self.network.call(inputs, geometry["radial"])
-        if not self.is_first:
-            bonds = {k: x + state["bonds"][k] for k, x in bonds.items()}
+        bonds = self._bonds(features, geometry, state)
         normed_bonds = self.bond_norm.call(bonds)
         envelope = geometry["envelope"][:, :, 0, 0]
         sums = self.attention.call(normed_bonds, envelope, wigner)
@@ -145,6 +139,18 @@ class RollTransformerBlock(keras.layers.Layer):
             "normed_bonds": normed_bonds,
             **ends,
         }
+
+    def attention_weights(self, features, geometry, state=None):
+        """Weights of the neighbours, with the arguments of the call.
+
+        Returns:
+            `(N, M, num_heads)`, see `BondAttention`.
+        """
+        bonds = self._bonds(features, geometry, state)
+        envelope = geometry["envelope"][:, :, 0, 0]
+        return self.attention.attention_weights(
+            self.bond_norm.call(bonds), envelope
+        )
 
     def compute_output_shape(
         self, features_shape, geometry_shape, state_shape=None
@@ -181,3 +187,13 @@ class RollTransformerBlock(keras.layers.Layer):
             "is_first": self.is_first,
             "radial_size": self.radial_size,
         }
+
+    def _bonds(self, features, geometry, state):
+        inputs = list(features)
+        if not self.is_first:
+            names = ("normed_bonds", "center", "neighbor")
+            inputs += [state[name] for name in names]
+        bonds = self.network.call(inputs, geometry["radial"])
+        if not self.is_first:
+            bonds = {k: x + state["bonds"][k] for k, x in bonds.items()}
+        return bonds

@@ -92,17 +92,20 @@ class TransformerBlock(keras.layers.Layer):
     def call(self, atoms, bonds, known, graph):
         # `call` instead of `__call__`: the checks of Keras take as long as
         # the products, and this layer has been through them.
-        atoms = self._joined(atoms, known, "atoms", self.alpha)
-        bonds = self._joined(bonds, known, "bonds", self.beta)
-        if self.gamma and "angles" in known:
-            atoms = atoms + self.gamma * known["angles"]
-        neighbors = graph["neighbors"]
-        heard = self.heard.call(
-            atoms, bonds, neighbors, graph["fade"], graph["edge_mask"]
-        )
+        atoms, bonds = self._taken_in(atoms, bonds, known)
+        heard = self.heard.call(atoms, bonds, **graph)
         atoms = self.dense.call(atoms + heard)
-        bonds = self.transition.call(atoms, bonds, neighbors)
+        bonds = self.transition.call(atoms, bonds, graph["neighbors"])
         return {"atoms": atoms, "bonds": bonds}
+
+    def attention_weights(self, atoms, bonds, known, graph):
+        """Weights of the neighbours, with the arguments of the call.
+
+        Returns:
+            `(N, M, num_heads)`, see `NeighborAttention`.
+        """
+        atoms, bonds = self._taken_in(atoms, bonds, known)
+        return self.heard.attention_weights(atoms, bonds, **graph)
 
     def compute_output_shape(
         self, atoms_shape, bonds_shape, known_shape=None, graph_shape=None
@@ -118,6 +121,13 @@ class TransformerBlock(keras.layers.Layer):
             "num_heads": self.num_heads,
             "attention": self.attention,
         }
+
+    def _taken_in(self, atoms, bonds, known):
+        atoms = self._joined(atoms, known, "atoms", self.alpha)
+        bonds = self._joined(bonds, known, "bonds", self.beta)
+        if self.gamma and "angles" in known:
+            atoms = atoms + self.gamma * known["angles"]
+        return atoms, bonds
 
     def _joined(self, x, known, name, weight):
         kernel = self.kernels.get(name)

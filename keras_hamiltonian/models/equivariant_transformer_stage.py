@@ -13,6 +13,7 @@ from keras_hamiltonian.layers.feature_frames import FeatureFrames
 from keras_hamiltonian.layers.radial_features import RadialFeatures
 from keras_hamiltonian.layers.roll_transformer_block import RollTransformerBlock
 from keras_hamiltonian.layers.two_centre_baseline import TwoCentreBaseline
+from keras_hamiltonian.models.refinement_stage import BlockInputs
 from keras_hamiltonian.models.refinement_stage import RefinementStage
 from keras_hamiltonian.models.refinement_stage import refinement_inputs
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
@@ -121,9 +122,9 @@ class EquivariantTransformerStage(RefinementStage):
             "species": species,
             "reverse_edge": reverse_edge,
         }
-        state = None
+        state, blocks = None, {}
         for k in range(1, num_blocks + 1):
-            state = RollTransformerBlock(
+            block = RollTransformerBlock(
                 entering,
                 channels,
                 irreps,
@@ -134,7 +135,11 @@ class EquivariantTransformerStage(RefinementStage):
                 is_first=k == 1,
                 name=f"block_{k}",
                 **own,
-            )(features, geometry, state)
+            )
+            blocks[block.name] = {"features": features, "geometry": geometry}
+            if state is not None:
+                blocks[block.name]["state"] = state
+            state = block(**blocks[block.name])
 
         # === Blocks ===
         known = TwoCentreBaseline(
@@ -169,6 +174,7 @@ class EquivariantTransformerStage(RefinementStage):
             inputs["baseline_onsite"], inputs["baseline_hopping"], corrections
         )
         super().__init__(inputs, outputs, name=name)
+        self._attended = BlockInputs(blocks, inputs["edge_mask"])
 
         # === Config ===
         self.arguments = {

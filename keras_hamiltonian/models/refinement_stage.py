@@ -1,5 +1,7 @@
 """What all second stages share: their inputs and how they fit their scales."""
 
+import dataclasses
+
 import keras
 
 from keras_hamiltonian.data.dataset import HamiltonianDataset
@@ -42,11 +44,30 @@ def refinement_inputs(feature_irreps, lmax, layout, dtype="float32"):
     }
 
 
+@dataclasses.dataclass
+class BlockInputs:
+    """What enters each block, out of Keras' sight: it would track dicts.
+
+    Attributes:
+        tensors: dict from the name of a block to a dict of the symbolic
+            arguments of its call.
+        fade: `(N, M)`, symbolic. What multiplies the weights of its attention
+            when values are summed.
+        model: `keras.Model` of both, made when first needed: compiled
+            backends compile it once.
+    """
+
+    tensors: dict
+    fade: object
+    model: keras.Model | None = None
+
+
 class RefinementStage(Stage):
     """A second stage: corrects the blocks of a first one.
 
-    A subclass names its scales' layer `two_centre_baseline` and takes the
-    arguments `basis`, `reaches`, `spin`, `feature_irreps` and `feature_lmax`.
+    A subclass names its scales' layer `two_centre_baseline`, takes the
+    arguments `basis`, `reaches`, `spin`, `feature_irreps` and `feature_lmax`,
+    and sets `self._attended` to the `BlockInputs` of its blocks.
     """
 
     @classmethod
@@ -76,6 +97,36 @@ class RefinementStage(Stage):
         if isinstance(dataset, HamiltonianDataset):
             self._check_features(dataset)
         super().check_dataset(dataset)
+
+    def attention_weights(self, inputs):
+        """How each head of each block weighs the bonds of every atom.
+
+        Args:
+            inputs: dict of arrays, the inputs of the model.
+
+        Returns:
+            Dict from the name of a block to its `(N, M, num_heads)` array,
+            see `attention_weights` of the blocks; and the `(N, M)` array that
+            multiplies them all in the sums over neighbours.
+
+        Raises:
+            ValueError: if the model was made without attention.
+        """
+        attended = self._attended
+        if attended.model is None:
+            attended.model = keras.Model(
+                self.input, {"blocks": attended.tensors, "fade": attended.fade}
+            )
+        found = keras.tree.map_structure(
+            keras.ops.convert_to_tensor, attended.model.predict_on_batch(inputs)
+        )
+        weights = {
+            name: keras.ops.convert_to_numpy(
+                self.get_layer(name).attention_weights(**arguments)
+            )
+            for name, arguments in found["blocks"].items()
+        }
+        return weights, keras.ops.convert_to_numpy(found["fade"])
 
     def _check_features(self, received):
         if self.arguments["feature_irreps"]:

@@ -20,6 +20,7 @@ from keras_hamiltonian.layers.turned_frames import TurnedFrames
 from keras_hamiltonian.layers.two_centre_baseline import TwoCentreBaseline
 from keras_hamiltonian.layers.unpack_wigner import UnpackWigner
 from keras_hamiltonian.layers.vector_head import VectorHead
+from keras_hamiltonian.models.refinement_stage import BlockInputs
 from keras_hamiltonian.models.refinement_stage import RefinementStage
 from keras_hamiltonian.models.refinement_stage import refinement_inputs
 from keras_hamiltonian.models.stage import graph_inputs
@@ -147,6 +148,7 @@ class TransformerStage(RefinementStage):
             "edge_mask": inputs["edge_mask"],
         }
         groups = feature_irreps or [None] * NUM_GROUPS_ALONE
+        blocks = {}
         for k, irreps in enumerate(groups, start=1):
             known = dict(invariant)
             if irreps and (alpha or beta):
@@ -157,7 +159,7 @@ class TransformerStage(RefinementStage):
                     if not weight:
                         del known[name]
             for b in range(1, num_blocks + 1):
-                updated = TransformerBlock(
+                block = TransformerBlock(
                     alpha,
                     beta,
                     gamma,
@@ -165,7 +167,14 @@ class TransformerStage(RefinementStage):
                     attention,
                     name=f"block_{k}_{b}",
                     **mixed,
-                )(atoms, bonds, known, graph)
+                )
+                blocks[block.name] = {
+                    "atoms": atoms,
+                    "bonds": bonds,
+                    "known": known,
+                    "graph": graph,
+                }
+                updated = block(**blocks[block.name])
                 atoms, bonds = updated["atoms"], updated["bonds"]
 
         # === Blocks ===
@@ -212,6 +221,7 @@ class TransformerStage(RefinementStage):
                 inputs["baseline_onsite"], inputs["baseline_hopping"], outputs
             )
         super().__init__(inputs, outputs, name=name)
+        self._attended = BlockInputs(blocks, fade)
 
         # === Config ===
         self.arguments = {

@@ -1,0 +1,246 @@
+"""Where the second stage looks: its attention, bond by bond."""
+
+import dataclasses
+
+import ase
+import numpy as np
+
+from keras_hamiltonian.data.calculation import Calculation
+from keras_hamiltonian.data.dataset import HamiltonianDataset
+from keras_hamiltonian.models.hamiltonian_cascade import HamiltonianCascade
+from keras_hamiltonian.models.refinement_stage import RefinementStage
+
+# An atom's own bonds are those up to so many times its shortest one.
+BONDED = 1.25
+
+
+@dataclasses.dataclass
+class AttentionMaps:
+    """Attention weights of a structure with the geometry of its bonds.
+
+    A row is what one atom, the first of a bond, hears of all others. Weights
+    of `TransformerStage` sum to one, and what an atom hears fades out besides
+    where orbitals end; those of `EquivariantTransformerStage` contain this
+    fading and sum to less than one. `heard` is the same of both.
+
+    Attributes:
+        atoms: `ase.Atoms`.
+        blocks: list of str. Names of the blocks, in the order of the model.
+        weights: `(num_blocks, num_heads, N, M)`. Zero at padding.
+        fade: `(N, M)`. What multiplies the weights in the sum.
+        neighbors: `(N, M)` ints. The second atom; at padding the atom itself.
+        edge_vectors: `(N, M, 3)`, in Å, from the first atom to the second.
+        edge_mask: `(N, M)` bools. False at padding.
+    """
+
+    atoms: ase.Atoms
+    blocks: list
+    weights: np.ndarray
+    fade: np.ndarray
+    neighbors: np.ndarray
+    edge_vectors: np.ndarray
+    edge_mask: np.ndarray
+
+    @property
+    def heard(self):
+        """Weights times `fade`: `(num_blocks, num_heads, N, M)`."""
+        return self.weights * self.fade
+
+    @property
+    def lengths(self):
+        """Lengths of the bonds in Å: `(N, M)`, infinite at padding."""
+        lengths = np.linalg.norm(self.edge_vectors, axis=-1)
+        return np.where(self.edge_mask, lengths, np.inf)
+
+    @property
+    def angles(self):
+        """Angle of each bond to the next of the atom's own ones, in degrees.
+
+        The atom's own bonds are those up to 1.25 times its shortest one, and
+        the angle is the smallest between the bond and any of them. So no
+        axis is singled out, neighbours that symmetry makes equal have one
+        angle, and it moves smoothly with the atoms. In graphene the nearest
+        neighbours are at 0°, the second ones at 30°, the third ones at 60°.
+
+        Returns:
+            `(N, M)`; NaN at padding.
+        """
+        lengths = self.lengths
+        shortest = lengths.min(axis=1, keepdims=True)
+        is_own = self.edge_mask & (lengths <= BONDED * shortest)
+        units = (
+            self.edge_vectors
+            / np.where(self.edge_mask, lengths, 1.0)[..., None]
+        )
+        cosines = np.einsum("nmx,nkx->nmk", units, units)
+        cosines = np.where(is_own[:, None], cosines, -1.0).max(axis=2)
+        angles = np.degrees(np.arccos(np.clip(cosines, -1.0, 1.0)))
+        return np.where(self.edge_mask, angles, np.nan)
+
+    def against_distance(self, width=0.25):
+        """What is heard of a bond of each length.
+
+        Args:
+            width: float. Width of a bin in Å.
+
+        Returns:
+            Dict of arrays: `from` and `to` (Å) of the bins that hold bonds,
+            `count` of bonds; `mean` `(num_blocks, num_heads, bins)` of one
+            bond and `share` of all bonds of the bin in what is heard at all.
+        """
+        return self._binned(self.lengths, width)
+
+    def against_angle(self, width=10.0):
+        """What is heard of a bond at each of `angles`.
+
+        Args:
+            width: float. Width of a bin in degrees.
+
+        Returns:
+            Dict as of `against_distance`, `from` and `to` in degrees, and
+            `relative` `(num_blocks, num_heads, bins)`: the mean of
+            `relative_to_distance`, one where a head minds lengths and
+            elements alone.
+        """
+        return self._binned(
+            self.angles, width, relative=self.relative_to_distance()
+        )
+
+    def relative_to_distance(self, width=0.25):
+        """What is heard of a bond over the mean of the bonds like it.
+
+        Args:
+            width: float. Bonds between the same elements whose lengths are
+                in one bin of this width, in Å, are alike.
+
+        Returns:
+            `(num_blocks, num_heads, N, M)`; zero at padding.
+        """
+        numbers = self.atoms.numbers
+        first, second = np.broadcast_arrays(
+            numbers[:, None], numbers[self.neighbors]
+        )
+        bins = _bins(self.lengths[self.edge_mask], width)
+        kinds = np.stack(
+            [first[self.edge_mask], second[self.edge_mask], bins], axis=1
+        )
+        _, place = np.unique(kinds, axis=0, return_inverse=True)
+        place = place.reshape(-1)
+        heard = self.heard[:, :, self.edge_mask]
+        mean = (_sums(heard, place) / np.bincount(place))[..., place]
+        relative = np.zeros_like(self.weights)
+        relative[:, :, self.edge_mask] = np.divide(
+            heard, mean, out=np.ones_like(mean), where=mean > 0
+        )
+        return relative
+
+    def num_attended(self):
+        """To how many neighbours each head of each atom listens.
+
+        It is the exponential of the entropy of what is heard: one if it is of
+        a single neighbour, all of them if it is of all alike.
+
+        Returns:
+            `(num_blocks, num_heads, N)`; zero where nothing is heard.
+        """
+        heard = self.heard
+        total = heard.sum(axis=-1, keepdims=True)
+        share = np.divide(
+            heard, total, out=np.zeros_like(heard), where=total > 0
+        )
+        log = np.log(share, out=np.zeros_like(share), where=share > 0)
+        count = np.exp(-(share * log).sum(axis=-1))
+        return np.where(total[..., 0] > 0, count, 0.0)
+
+    def _binned(self, values, width, **others):
+        bins = _bins(values[self.edge_mask], width)
+        found, place = np.unique(bins, return_inverse=True)
+        place = place.reshape(-1)
+        count = np.bincount(place)
+        sums = _sums(self.heard[:, :, self.edge_mask], place)
+        total = sums.sum(axis=-1, keepdims=True)
+        return {
+            "from": found * width,
+            "to": (found + 1) * width,
+            "count": count,
+            "mean": sums / count,
+            "share": np.divide(
+                sums, total, out=np.zeros_like(sums), where=total > 0
+            ),
+            **{
+                name: _sums(x[:, :, self.edge_mask], place) / count
+                for name, x in others.items()
+            },
+        }
+
+
+def attention_maps(model, atoms):
+    """Attention of the second stage in a structure.
+
+    Args:
+        model: `HamiltonianCascade` with either second stage, or a
+            `TransformerStage` that works without a first one.
+        atoms: `ase.Atoms`, or a `Calculation`, whose own pairs are taken.
+
+    Returns:
+        `AttentionMaps`.
+
+    Raises:
+        ValueError: if the model has no attention, or does not know an
+            element.
+
+    Example:
+
+    >>> model = kh.load_model("graphene.keras")           # doctest: +SKIP
+    >>> maps = kh.explain.attention_maps(model, atoms)    # doctest: +SKIP
+    >>> maps.num_attended().mean(axis=-1)                 # doctest: +SKIP
+    array([[14.2,  9.7,  6.1, 11.4], [...]])
+    """
+    calculation = atoms
+    if isinstance(atoms, ase.Atoms):
+        calculation = Calculation(atoms, model.basis, spin=model.spin)
+    model.check_elements(calculation.atoms, calculation.basis)
+    inputs = HamiltonianDataset(
+        [calculation], basis=model.basis, reaches=model.reaches
+    )[0][0]
+    # Where the backend compiles there are atoms of padding.
+    atom = inputs["species"] >= 0
+    mask = inputs["edge_mask"][atom] > 0
+    found, fade = _second_stage(model, inputs)
+    weights = np.stack([w[atom].transpose(2, 0, 1) for w in found.values()])
+    return AttentionMaps(
+        calculation.atoms,
+        list(found),
+        np.where(mask, weights, 0.0).astype(np.float64),
+        np.where(mask, fade[atom], 0.0).astype(np.float64),
+        inputs["neighbors"][atom],
+        inputs["edge_vectors"][atom].astype(np.float64),
+        mask,
+    )
+
+
+def _second_stage(model, inputs):
+    """What `attention_weights` of a second stage says."""
+    if isinstance(model, HamiltonianCascade):
+        features = model.feature_model.predict_on_batch(inputs)
+        features = {name: np.asarray(x) for name, x in features.items()}
+        return model.refinement.attention_weights({**inputs, **features})
+    if isinstance(model, RefinementStage):
+        return model.attention_weights(inputs)
+    raise ValueError(
+        f"A {type(model).__name__} has no attention, the second stage has. "
+        "Give a `HamiltonianCascade`, or a `TransformerStage` that works "
+        "alone."
+    )
+
+
+def _bins(values, width):
+    # The last digits must not decide about a bin.
+    return np.floor((values + 1e-6) / width).astype(int)
+
+
+def _sums(values, place):
+    """Sums over the last axis by `place`."""
+    sums = np.zeros((place.max() + 1, *values.shape[:-1]))
+    np.add.at(sums, place, np.moveaxis(values, -1, 0))
+    return np.moveaxis(sums, 0, -1)
