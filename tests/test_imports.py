@@ -36,6 +36,7 @@ ROOMS = {
         "evaluate",
         "irreps",
         "layers",
+        "metrics",
         "models",
         "ops",
         "orbitals",

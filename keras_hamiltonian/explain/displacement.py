@@ -1,0 +1,147 @@
+"""Which displacement of the atoms changes a block most."""
+
+import dataclasses
+
+import ase
+import keras
+import numpy as np
+
+from keras_hamiltonian.explain.fixed_graph import FixedGraph
+from keras_hamiltonian.explain.requirements import find_visualizer
+from keras_hamiltonian.models.loading import load_model
+
+# Atoms, over all copies of a structure, that are computed together: memory.
+ATOMS_AT_ONCE = 128
+
+
+def block_jacobian(model, atoms, target):
+    """Derivatives of a target's numbers by the positions of all atoms.
+
+    Args:
+        model: `Stage`, or the path of its `.keras` file, of any backend.
+        atoms: `ase.Atoms`. An atom moves together with its images.
+        target: `BlockTarget` or `KindTarget`.
+
+    Returns:
+        `(E, N, 3)` array, eV/Å. Numbers of a block row by row; with spin the
+        parts real and imaginary, spin of the row, spin of the column are
+        outermost. A uniform displacement changes nothing: sums over N are
+        zero.
+
+    Raises:
+        ImportError: if tf-keras-vis or TensorFlow is not installed.
+        ValueError: if Keras runs on another backend, or there is no such
+            target.
+    """
+    visualizer = find_visualizer("saliency", "Saliency")
+    if not isinstance(model, keras.Model):
+        model = load_model(model)
+    graph = FixedGraph(model, atoms)
+    graph.check(target)
+    count = len(target.entries(graph)[1])
+    copies = max(1, min(count, ATOMS_AT_ONCE // len(atoms)))
+    # One number for each copy of the structure: one backward pass for many.
+    differentiate = visualizer(graph.functional(["positions"], target, copies))
+    positions = np.repeat(graph.zeros["positions"][None], copies, axis=0)
+    found = np.zeros((count, len(atoms), 3))
+    for start in range(0, count, copies):
+        chosen = np.zeros((copies, count), graph.dtype)
+        stop = min(start + copies, count)
+        chosen[np.arange(stop - start), np.arange(start, stop)] = 1
+
+        def pick(entries, chosen=chosen):
+            return keras.ops.sum(entries * chosen, axis=-1)
+
+        gradients = differentiate(
+            pick,
+            [positions],
+            keepdims=True,
+            normalize_map=False,
+            gradient_modifier=None,
+            unconnected_gradients="zero",
+        )
+        found[start:stop] = np.asarray(gradients[0])[: stop - start]
+    return found
+
+
+def largest_change(model, atoms, target):
+    """The displacement of unit length that changes a target most.
+
+    It is the leading right singular vector of the Jacobian; to first order a
+    change of the block by ε takes no displacement shorter than ε over the
+    leading singular value. Up to its sign it is unique, unless the two
+    leading values are equal.
+
+    Args:
+        model: `Stage`, or the path of its `.keras` file, of any backend.
+        atoms: `ase.Atoms`. An atom moves together with its images.
+        target: `BlockTarget` or `KindTarget`.
+
+    Returns:
+        `Displacement`.
+
+    Raises:
+        ImportError, ValueError: as `block_jacobian`.
+    """
+    jacobian = block_jacobian(model, atoms, target)
+    flat = jacobian.reshape(len(jacobian), -1)
+    _, values, vectors = np.linalg.svd(flat, full_matrices=False)
+    vector = vectors[0]
+    # One sign: the largest component is positive.
+    vector = vector * np.sign(vector[np.abs(vector).argmax()])
+    return Displacement(
+        atoms.copy(), target, vector.reshape(-1, 3), values, flat @ vector
+    )
+
+
+@dataclasses.dataclass
+class Displacement:
+    """What `largest_change` found.
+
+    Attributes:
+        atoms: `ase.Atoms`.
+        target: `BlockTarget` or `KindTarget`.
+        vectors: `(N, 3)` array of norm one: the displacement.
+        singular_values: array, eV/Å, descending: how much displacements of
+            unit length change the target, in orthogonal directions.
+        change: `(E,)` array, eV/Å: how each number changes along `vectors`.
+    """
+
+    atoms: ase.Atoms
+    target: object
+    vectors: np.ndarray
+    singular_values: np.ndarray
+    change: np.ndarray
+
+    @property
+    def shares(self):
+        """Squared length of each atom's displacement, `(N,)`; sum one."""
+        return (self.vectors**2).sum(axis=1)
+
+    def smallest(self, change):
+        """The shortest displacement that changes the target so much.
+
+        Args:
+            change: float. Frobenius norm of the change, eV.
+
+        Returns:
+            `(N, 3)` array, Å, to first order.
+
+        Raises:
+            ValueError: if no displacement changes the target.
+        """
+        largest = self.singular_values[0]
+        if not largest > 0:
+            raise ValueError(
+                f"No displacement of the atoms changes {self.target.label}."
+            )
+        return self.vectors * (change / largest)
+
+    def to_dict(self):
+        """Everything as JSON values, units in the names."""
+        return {
+            "target": self.target.label,
+            "displacement": self.vectors.tolist(),
+            "shares": self.shares.tolist(),
+            "singular_values_ev_per_angstrom": self.singular_values.tolist(),
+        }

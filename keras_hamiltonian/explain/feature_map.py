@@ -1,0 +1,78 @@
+"""Which atoms' features speak for a block and which against it."""
+
+import keras
+import numpy as np
+
+from keras_hamiltonian.explain.fixed_graph import FixedGraph
+from keras_hamiltonian.explain.influence import block_norm
+from keras_hamiltonian.explain.requirements import find_visualizer
+from keras_hamiltonian.models.loading import load_model
+
+
+def activation_map(model, atoms, target, group=None, repeat=(1, 1, 1)):
+    """Gradient times feature of each atom: a map as Grad-CAM draws it.
+
+    The features after a group of updates take the place of the last
+    convolution of an image network, and atoms that of its pixels. Each atom's
+    features are weighted by its own gradient (HiResCAM). Grad-CAM itself
+    averages the gradient over the pixels first, but the atoms of a crystal are
+    all alike: the average says what is there, not where.
+
+    Features and gradient turn with the crystal, so the map stays as it is.
+    Those of bonds turn with it too, see `Influence.bond_orders`.
+
+    Args:
+        model: `Stage` with a first stage, or the path of its `.keras` file.
+        atoms: `ase.Atoms`.
+        target: `BlockTarget` or `KindTarget`.
+        group: int. Group of the first stage, from 1. Defaults to the last
+            one whose atoms act on the target: hoppings of a first stage
+            alone are read from bonds.
+        repeat: three ints. Cells of a supercell, see `saliency`.
+
+    Returns:
+        `(N,)` array, eV: positive where more of the same features would
+        enlarge the target.
+
+    Raises:
+        ImportError: if tf-keras-vis or TensorFlow is not installed.
+        ValueError: if Keras runs on another backend, or the model has no such
+            group, or its atoms do not act on the target.
+
+    Reference: Selvaraju et al., arXiv 1610.02391 (Grad-CAM); Draelos & Carin,
+    arXiv 2011.08891 (HiResCAM).
+    """
+    # LayerCAM without its cut of negative gradients is HiResCAM; the cut, one
+    # component at a time, would not turn with the crystal.
+    visualizer = find_visualizer("layercam", "Layercam")
+    if not isinstance(model, keras.Model):
+        model = load_model(model)
+    FixedGraph(model, atoms).check(target)
+    target = target.repeated(atoms, repeat)
+    graph = FixedGraph(model, atoms.repeat(repeat))
+    count = len(graph.irreps)
+    if count == 0 or (group is not None and not 1 <= group <= count):
+        raise ValueError(
+            f"The model {model.name!r} has {count} groups of a first stage. "
+            f"Received: group={group}."
+        )
+    for k in [group] if group else range(count, 0, -1):
+        name = f"atoms_{k}"
+        found = visualizer(graph.functional_through(name, target))(
+            block_norm,
+            [graph.zeros["positions"][None]],
+            penultimate_layer=name,
+            seek_penultimate_conv_layer=False,
+            expand_cam=False,
+            normalize_cam=False,
+            gradient_modifier=None,
+            activation_modifier=None,
+            unconnected_gradients="zero",
+        )
+        found = np.asarray(found, dtype=np.float64)[0]
+        if found.any():
+            return found
+    raise ValueError(
+        f"The atoms after group {k} do not act on {target.label}, which is "
+        "read from the bonds. Take an earlier group, or leave out `group`."
+    )

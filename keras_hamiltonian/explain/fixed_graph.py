@@ -1,0 +1,324 @@
+"""Predicted blocks as a function of positions and features alone."""
+
+import keras
+import numpy as np
+
+from keras_hamiltonian.data.dataset import batch_inputs
+from keras_hamiltonian.irreps.bond import bond_channels
+from keras_hamiltonian.irreps.irreps import Irreps
+from keras_hamiltonian.layers.bond_embedding import BondEmbedding
+from keras_hamiltonian.layers.bond_ends import BondEnds
+from keras_hamiltonian.layers.bond_envelope import BondEnvelope
+from keras_hamiltonian.layers.bond_geometry import BondGeometry
+from keras_hamiltonian.layers.radial_features import RadialFeatures
+from keras_hamiltonian.layers.species_embedding import SpeciesEmbedding
+from keras_hamiltonian.models.equivariant_stage import EquivariantStage
+from keras_hamiltonian.models.hamiltonian_cascade import HamiltonianCascade
+from keras_hamiltonian.ops import backend
+from keras_hamiltonian.ops.packing import pack_bonds
+from keras_hamiltonian.ops.packing import pack_wigner
+from keras_hamiltonian.ops.packing import unpack_bonds
+from keras_hamiltonian.structures.neighbors import neighbor_table
+from keras_hamiltonian.structures.neighbors import pairs_within
+
+
+class FixedGraph:
+    """One structure seen by one model, its neighbours and elements fixed.
+
+    What may vary are real numbers, each an input of the function, `(B, …)`
+    for B copies of the structure:
+
+    - `positions` `(N, 3)` Å.
+    - `bonds` `(N, M, 3)` Å, added to the bond vectors; here each bond moves on
+      its own, as no displacement of atoms could do it.
+    - `elements` `(N, channels)`, added to the embedding of each atom's element.
+    - `atoms_k` `(N, dim)` and `bonds_k` `(N, M, dim)`, added to the features
+      after the k-th group of the first stage.
+
+    A model without first stage has the first two alone.
+
+    Args:
+        model: `Stage`.
+        atoms: `ase.Atoms`.
+
+    Attributes:
+        pairs: `(P, 5)` int array, see `pairs_within`.
+        table: `NeighborTable`.
+        species: `(N,)` int array.
+        zeros: dict from input to its array for the structure as it is.
+
+    Raises:
+        ValueError: for an element the model was not made for.
+    """
+
+    def __init__(self, model, atoms):
+        model.check_elements(atoms)
+        self.model = model
+        self.atoms = atoms
+        self.pairs = pairs_within(atoms, model.reaches)
+        self.table = neighbor_table(atoms, self.pairs)
+        self.dtype = keras.backend.standardize_dtype(
+            model.input["edge_vectors"].dtype
+        )
+        self._inputs = {}
+        self.species = self._batch(1)["species"]
+        rows = model.basis.num_rows
+        spin = 1 if model.spin == "none" else 8
+        self.block_size = spin * rows * rows
+        self.stage = model
+        if isinstance(model, HamiltonianCascade):
+            self.stage = model.stage
+        num_atoms, width = self.table.neighbors.shape
+        shapes = {"positions": (num_atoms, 3), "bonds": (num_atoms, width, 3)}
+        self.irreps = []
+        if isinstance(self.stage, EquivariantStage):
+            self._head = _head(self.stage)
+            self.irreps = [Irreps(i) for i in self.stage.feature_irreps]
+            channels = _only(self.stage, SpeciesEmbedding).channels
+            shapes["elements"] = (num_atoms, channels)
+            for k, irreps in enumerate(self.irreps, start=1):
+                shapes[f"atoms_{k}"] = (num_atoms, irreps.dim)
+                shapes[f"bonds_{k}"] = (num_atoms, width, irreps.dim)
+        self.zeros = {k: np.zeros(s, self.dtype) for k, s in shapes.items()}
+        # Where all atoms stand does not matter, and rounding less near zero;
+        # the extent must not vanish: noise is measured by it.
+        shift = atoms.positions.min(axis=0) - [0.0, 0.0, 1.0]
+        self.zeros["positions"] += (atoms.positions - shift).astype(self.dtype)
+
+    def evaluate(self, copies=1, replaced=(), **changes):
+        """Blocks and what they were made from.
+
+        Args:
+            copies: int. The B of the shapes.
+            replaced: names among `atoms_k` whose tensor is taken instead of
+                the computed features, not added to them.
+            **changes: tensors by the names of `zeros`, `(B, …)`.
+
+        Returns:
+            Dict of tensors: `onsite`, `hopping` `(B, -1)`, `elements`,
+            `atoms_k`, `bonds_k`; of a cascade also what the first stage found,
+            `baseline_onsite` and `baseline_hopping`.
+        """
+        inputs = self._tensors(copies)
+        inputs["edge_vectors"] = self._edge_vectors(inputs, changes)
+        found = {}
+        if not self.irreps:
+            blocks = self.model(inputs, training=False)
+        else:
+            blocks = self._through_groups(inputs, changes, replaced, found)
+        # Of a cascade, so far of the first stage.
+        if self.stage is not self.model:
+            known = {
+                name: found[name]
+                for k in range(1, len(self.irreps) + 1)
+                for name in (f"atoms_{k}", f"bonds_{k}")
+            }
+            known |= {f"baseline_{name}": x for name, x in blocks.items()}
+            known["wigner"] = found["wigner"]
+            found |= {f"baseline_{name}": x for name, x in blocks.items()}
+            blocks = self.model.refinement({**inputs, **known}, training=False)
+        found |= blocks
+        found.pop("wigner", None)
+        return {
+            name: backend.reshape(
+                x,
+                (copies, *self.zeros[name].shape)
+                if name in self.zeros
+                else (copies, -1),
+            )
+            for name, x in found.items()
+        }
+
+    def check(self, target):
+        """Raises what `entries` would, computing nothing."""
+        target.entries(self)
+        if target.correction and self.stage is self.model:
+            raise ValueError(
+                "A correction is what a second stage adds. Received: "
+                f"{target.label} of the model {self.model.name!r}, which has "
+                "one stage. Leave out `correction`, or train a second stage."
+            )
+
+    def entries(self, target, evaluated, where=None):
+        """The numbers of a target, `(B, E)` eV.
+
+        Args:
+            target: `BlockTarget` or `KindTarget`.
+            evaluated: dict, as `evaluate` returns it.
+            where: what `target.entries(self)` returned, if known.
+        """
+        what, positions = where or target.entries(self)
+        found = backend.take(evaluated[what], positions, axis=1)
+        if target.correction:
+            before = evaluated[f"baseline_{what}"]
+            found = found - backend.take(before, positions, axis=1)
+        return found
+
+    def functional(self, names, target, copies=1):
+        """A Keras model from a list of inputs to the numbers of a target.
+
+        Args:
+            names: list of str. Inputs that may vary, see the class.
+            target: `BlockTarget` or `KindTarget`.
+            copies: int. Batch size it is called with.
+
+        Returns:
+            `keras.Model` with output `(B, E)`, eV.
+        """
+        where = target.entries(self)
+
+        def compute(values):
+            changes = dict(zip(names, values))
+            found = self.evaluate(copies, **changes)
+            return self.entries(target, found, where)
+
+        inputs = [self._input(name) for name in names]
+        layer = FrozenFunction(compute, (len(where[1]),), dtype=self.dtype)
+        return keras.Model(inputs, layer(inputs))
+
+    def functional_through(self, name, target):
+        """As `functional`, of the positions, by way of the features `name`.
+
+        The features are the output of a layer of this name.
+        """
+        where = target.entries(self)
+
+        def before(values):
+            return self.evaluate(positions=values[0])[name]
+
+        def after(values):
+            changes = {"positions": values[0], name: values[1]}
+            found = self.evaluate(replaced=[name], **changes)
+            return self.entries(target, found, where)
+
+        own = {"dtype": self.dtype}
+        positions = self._input("positions")
+        shape = self.zeros[name].shape
+        features = FrozenFunction(before, shape, name=name, **own)([positions])
+        found = FrozenFunction(after, (len(where[1]),), **own)(
+            [positions, features]
+        )
+        return keras.Model([positions], found)
+
+    def _input(self, name):
+        return keras.Input(self.zeros[name].shape, dtype=self.dtype, name=name)
+
+    def _batch(self, copies):
+        if copies not in self._inputs:
+            found = batch_inputs(
+                [self.atoms] * copies, [self.table] * copies, self.model.basis
+            )
+            for name in ("edge_vectors", "edge_mask"):
+                found[name] = found[name].astype(self.dtype)
+            self._inputs = {copies: found}
+        return self._inputs[copies]
+
+    def _tensors(self, copies):
+        return {
+            name: keras.ops.convert_to_tensor(x)
+            for name, x in self._batch(copies).items()
+        }
+
+    def _edge_vectors(self, inputs, changes):
+        """Bond vectors; exactly those of the structure where nothing changed,
+        and of a bond and its reverse the negative."""
+        vectors = inputs["edge_vectors"]
+        if "positions" in changes:
+            moved = changes["positions"] - self.zeros["positions"]
+            moved = backend.reshape(moved, (-1, 3))
+            ends = backend.take(moved, inputs["neighbors"], axis=0)
+            mask = inputs["edge_mask"][..., None]
+            vectors = vectors + (ends - moved[:, None]) * mask
+        if "bonds" in changes:
+            width = vectors.shape[1]
+            vectors = vectors + backend.reshape(
+                changes["bonds"], (-1, width, 3)
+            )
+        return vectors
+
+    def _through_groups(self, inputs, changes, replaced, found):
+        """The first stage, group by group; fills `found` with features."""
+
+        def changed(name, x):
+            found[name] = x
+            if name in changes:
+                change = backend.reshape(changes[name], x.shape)
+                found[name] = change if name in replaced else x + change
+            return found[name]
+
+        def layer(kind):
+            return _only(self.stage, kind).call
+
+        species, neighbors = inputs["species"], inputs["neighbors"]
+        geometry = layer(BondGeometry)(inputs["edge_vectors"])
+        lengths, wigner = geometry["lengths"], geometry["wigner"]
+        fade = layer(BondEnvelope)(
+            lengths, species, neighbors, inputs["edge_mask"], wigner
+        )
+        radial = layer(RadialFeatures)(lengths, species, neighbors)
+        whole = ("species", "reverse_edge", "structure", "edge_mask")
+        shared = {
+            "wigner": wigner,
+            "weighted_wigner": fade["weighted_wigner"],
+            "radial": radial,
+            **{name: inputs[name] for name in whole},
+        }
+        atoms = changed("elements", layer(SpeciesEmbedding)(species))
+        bonds = layer(BondEmbedding)(radial)
+        neighbor = layer(BondEnds)(atoms, wigner, inputs["reverse_edge"])
+        neighbor = neighbor["neighbor"]
+        for k, irreps in enumerate(self.irreps, start=1):
+            group = self.stage.get_layer(f"group_{k}")
+            updated = group.call(atoms, bonds, neighbor, shared)
+            channels = bond_channels(irreps)
+            atoms = changed(f"atoms_{k}", updated["atoms"])
+            packed = pack_bonds(updated["bonds"], channels)
+            bonds = unpack_bonds(changed(f"bonds_{k}", packed), channels)
+            neighbor = updated["neighbor"]
+            if f"atoms_{k}" in changes:
+                # The next group hears neighbours by what the atoms are now.
+                graph = ()
+                if group.norm == "graph":
+                    graph = (inputs["structure"],)
+                normed = group.atom_norm.call(atoms, *graph)
+                neighbor = group.bond_ends.call(
+                    normed, wigner, inputs["reverse_edge"]
+                )["neighbor"]
+        found["wigner"] = pack_wigner(wigner)
+        return self._head([inputs, {"atoms": atoms, "bonds": bonds}])
+
+
+class FrozenFunction(keras.layers.Layer):
+    """A function of tensors as a layer, its weights out of Keras' sight.
+
+    Args:
+        function: takes a list of tensors.
+        shape: tuple. Shape of what it returns, without the batch axis.
+    """
+
+    def __init__(self, function, shape, **kwargs):
+        super().__init__(**kwargs)
+        self.function = function
+        self.shape = tuple(shape)
+
+    def call(self, values):  # noqa: D102
+        return self.function(values)
+
+    def compute_output_shape(self, values_shape):  # noqa: D102
+        return (values_shape[0][0], *self.shape)
+
+
+def _head(stage):
+    """Blocks from the graph and the features of the last group."""
+    irreps = stage.feature_irreps
+    kinds = dict.fromkeys(bond_channels(irreps[-1]), 0)
+    last = keras.tree.pack_sequence_as(
+        {"atoms": 0, "bonds": kinds, "neighbor": kinds},
+        stage.get_layer(f"group_{len(irreps)}").output,
+    )
+    taken = {"atoms": last["atoms"], "bonds": last["bonds"]}
+    return keras.Model([stage.input, taken], stage.output)
+
+
+def _only(stage, kind):
+    return next(layer for layer in stage.layers if isinstance(layer, kind))

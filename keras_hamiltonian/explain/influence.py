@@ -1,0 +1,338 @@
+"""How much each atom, bond, element and feature moves a predicted block."""
+
+import dataclasses
+import json
+import pathlib
+
+import ase
+import keras
+import numpy as np
+from ase.geometry import find_mic
+
+from keras_hamiltonian.explain.fixed_graph import FixedGraph
+from keras_hamiltonian.explain.requirements import find_visualizer
+from keras_hamiltonian.irreps.bond import bond_channels
+from keras_hamiltonian.irreps.bond import bond_dim
+from keras_hamiltonian.models.loading import load_model
+from keras_hamiltonian.physics.k_points import periodic_directions
+
+# Under the root of a norm, so that a block of zeros has a gradient: zero.
+TINY = 1e-20
+BOND_ORDERS = "σπδφγ"
+
+
+def saliency(
+    model, atoms, target, repeat=(1, 1, 1), samples=0, noise=0.02, seed=0
+):
+    """Gradients of a block's size by all that the model sees.
+
+    With `samples`, SmoothGrad: the mean over structures whose atoms are
+    displaced at random. Atoms are, not bonds one by one, which would fit no
+    crystal.
+
+    Args:
+        model: `Stage`, or the path of its `.keras` file, of any backend.
+        atoms: `ase.Atoms`.
+        target: `BlockTarget` or `KindTarget`.
+        repeat: three ints. Cells of a supercell, in whose middle the pair is
+            then: in a small cell an atom acts through all its images at once.
+            `repeats_for` finds them.
+        samples: int. Displaced structures of SmoothGrad; 0 for the gradient
+            at the structure itself.
+        noise: float. Standard deviation of the displacements, in Å.
+        seed: int. Seed of the displacements.
+
+    Returns:
+        `Influence`.
+
+    Raises:
+        ImportError: if tf-keras-vis or TensorFlow is not installed.
+        ValueError: if Keras runs on another backend, or there is no such
+            target.
+
+    Example:
+
+    >>> target = BlockTarget(0, 1)
+    >>> repeat = repeats_for(atoms, 30.0)              # doctest: +SKIP
+    >>> found = saliency("graphene.keras", atoms, target, repeat)
+    ...                                                # doctest: +SKIP
+    >>> found.atom_influence                           # doctest: +SKIP
+
+    Reference: Simonyan et al., arXiv 1312.6034; Smilkov et al., arXiv
+    1706.03825 (SmoothGrad).
+    """
+    visualizer = find_visualizer("saliency", "Saliency")
+    if not isinstance(model, keras.Model):
+        model = load_model(model)
+    if samples < 0 or noise < 0:
+        raise ValueError(
+            "`samples` and `noise` are not negative. Received: "
+            f"samples={samples}, noise={noise}."
+        )
+    FixedGraph(model, atoms).check(target)
+    target = target.repeated(atoms, repeat)
+    atoms = atoms.repeat(repeat)
+    graph = FixedGraph(model, atoms)
+    names = list(graph.zeros)
+    gradients = _gradients(
+        visualizer(graph.functional(names, target)),
+        [graph.zeros[name][None] for name in names],
+        samples,
+        noise,
+        seed,
+    )
+    gradients = {name: g[0] for name, g in zip(names, gradients)}
+    evaluated = graph.evaluate()
+    size = block_norm(graph.entries(target, evaluated))
+    features = {
+        name: np.asarray(evaluated[name])[0]
+        for name in names
+        if name in evaluated
+    }
+    bonds, bond_gradients = _undirected(graph, gradients["bonds"])
+    return Influence(
+        atoms,
+        target,
+        float(np.asarray(size)[0]),
+        gradients["positions"],
+        bonds,
+        bond_gradients,
+        _elements(gradients, features),
+        _by_degree(graph, gradients, features),
+        _by_bond_order(graph, gradients, features),
+        {"samples": samples, "noise": noise if samples else 0.0, "seed": seed},
+    )
+
+
+def block_norm(entries):
+    """Frobenius norm of each row of `(B, E)` entries: the score explained."""
+    return keras.ops.sqrt(keras.ops.sum(entries * entries, axis=-1) + TINY)
+
+
+@dataclasses.dataclass
+class Influence:
+    """Gradients of the size of a target at one structure.
+
+    Attributes:
+        atoms: `ase.Atoms`, the supercell if there is one.
+        target: `BlockTarget` or `KindTarget`, in this cell.
+        size: float. Frobenius norm of the target, eV.
+        atom_gradients: `(N, 3)` array, eV/Å: what moving an atom, and its
+            images, changes.
+        bonds: `(P, 5)` int array of `(R1, R2, R3, i, j)`, each pair within
+            reach once.
+        bond_gradients: `(P, 3)` array, eV/Å: what changing the vector from i
+            to j changes while all others stay. Summed over the bonds of an
+            atom they give its gradient.
+        elements: `(N,)` array, eV: gradient times embedding of an atom's
+            element; `None` without a first stage.
+        degrees: `(groups, lmax + 1)` array, eV: gradient times feature of the
+            atoms after each group of the first stage, by degree l; the sum
+            over atoms of absolute values. Gradients alone would depend on how
+            large the features of a degree happen to be.
+        bond_orders: the same of the bonds by |m| about the bond: σ, π, δ...
+            Degrees mix there, orders do not.
+        settings: dict of the SmoothGrad settings.
+    """
+
+    atoms: ase.Atoms
+    target: object
+    size: float
+    atom_gradients: np.ndarray
+    bonds: np.ndarray
+    bond_gradients: np.ndarray
+    elements: np.ndarray | None
+    degrees: np.ndarray
+    bond_orders: np.ndarray
+    settings: dict
+
+    @property
+    def atom_influence(self):
+        """Norms of `atom_gradients`, `(N,)` eV/Å."""
+        return np.linalg.norm(self.atom_gradients, axis=1)
+
+    @property
+    def bond_influence(self):
+        """Norms of `bond_gradients`, `(P,)` eV/Å."""
+        return np.linalg.norm(self.bond_gradients, axis=1)
+
+    @property
+    def atom_distances(self):
+        """From the middle of the pair to the nearest image, `(N,)` Å.
+
+        Raises:
+            ValueError: if the target has no place in the cell.
+        """
+        return self._distances(self.atoms.positions)
+
+    @property
+    def bond_distances(self):
+        """From the middle of the pair to the nearest image of the middle of
+        each bond, `(P,)` Å. Raises as `atom_distances`."""
+        shifts, (i, j) = self.bonds[:, :3], self.bonds[:, 3:].T
+        positions = self.atoms.positions
+        ends = positions[j] + shifts @ np.asarray(self.atoms.cell)
+        return self._distances((positions[i] + ends) / 2)
+
+    @property
+    def image_distance(self):
+        """Beyond it images of an atom are told apart no more, Å: half of the
+        least height of the cell, infinite for a molecule."""
+        periodic = periodic_directions(self.atoms)
+        if not periodic.any():
+            return np.inf
+        reciprocal = self.atoms.cell.complete().reciprocal()
+        return float((0.5 / np.linalg.norm(reciprocal, axis=1))[periodic].min())
+
+    def against_distance(self, width=0.5):
+        """How near-sighted the prediction is.
+
+        Args:
+            width: float. Width of the shells of distance, in Å.
+
+        Returns:
+            List of dicts: `from`, `to` (Å), `atoms` (how many), `largest` and
+            `mean` influence of one of them (eV/Å), `beyond`: the root of the
+            sum of squares of all influences from here on, over that of all.
+
+        Raises:
+            ValueError: if the target has no place in the cell.
+        """
+        if not width > 0:
+            raise ValueError(f"`width` is positive. Received: {width}.")
+        distances, influence = self.atom_distances, self.atom_influence
+        shell = np.floor((distances + 1e-6) / width).astype(int)
+        total = np.linalg.norm(influence) or 1.0
+        found = []
+        for k in np.unique(shell):
+            inside = influence[shell == k]
+            found.append(
+                {
+                    "from": float(k * width),
+                    "to": float((k + 1) * width),
+                    "atoms": len(inside),
+                    "largest": float(inside.max()),
+                    "mean": float(inside.mean()),
+                    "beyond": float(
+                        np.linalg.norm(influence[shell >= k]) / total
+                    ),
+                }
+            )
+        return found
+
+    def to_dict(self):
+        """Everything as JSON values, units in the names."""
+        found = {
+            "target": self.target.label,
+            "size_ev": self.size,
+            "symbols": self.atoms.get_chemical_symbols(),
+            "positions_angstrom": self.atoms.positions.tolist(),
+            "cell_angstrom": np.asarray(self.atoms.cell).tolist(),
+            "pbc": self.atoms.pbc.tolist(),
+            "atom_gradients_ev_per_angstrom": self.atom_gradients.tolist(),
+            "bonds": self.bonds.tolist(),
+            "bond_influence_ev_per_angstrom": self.bond_influence.tolist(),
+            "elements_ev": None
+            if self.elements is None
+            else self.elements.tolist(),
+            "degrees_ev": self.degrees.tolist(),
+            "bond_orders_ev": self.bond_orders.tolist(),
+            "smooth_grad": self.settings,
+        }
+        if self.target.center(self.atoms) is not None:
+            found["against_distance"] = self.against_distance()
+        return found
+
+    def write(self, path):
+        """Writes a JSON file.
+
+        Args:
+            path: str or path.
+        """
+        text = json.dumps(self.to_dict())
+        pathlib.Path(path).write_text(text + "\n")
+
+    def _distances(self, positions):
+        center = self.target.center(self.atoms)
+        if center is None:
+            raise ValueError(
+                f"{self.target.label} lies all over the crystal: nothing has "
+                "a distance from it. Explain a `BlockTarget`."
+            )
+        steps = positions - center
+        return find_mic(steps, self.atoms.cell, self.atoms.pbc)[1]
+
+
+def _gradients(visualizer, inputs, samples, noise, seed):
+    """Mean gradients of the norm by each input, NumPy arrays."""
+    # tf-keras-vis measures noise by the extent of each input. That of the
+    # positions is that of the crystal; changes start at zero and get none.
+    extent = float(np.ptp(inputs[0]))
+    state = np.random.get_state()
+    np.random.seed(seed)
+    try:
+        found = visualizer(
+            block_norm,
+            inputs,
+            smooth_samples=samples,
+            smooth_noise=noise / extent,
+            keepdims=True,
+            normalize_map=False,
+            gradient_modifier=None,
+            unconnected_gradients="zero",
+        )
+    finally:
+        np.random.set_state(state)
+    return [np.asarray(gradient, dtype=np.float64) for gradient in found]
+
+
+def _undirected(graph, gradients):
+    """Bonds, and gradients by their vectors, a bond and its reverse as one.
+
+    The list of neighbours holds the vector of the reverse on its own; it turns
+    round with the bond, so its gradient counts negative.
+    """
+    table = graph.table
+    reverse = table.reverse_edge.ravel()
+    flat = np.flatnonzero(table.edge_mask.ravel())
+    flat = flat[flat < reverse[flat]]
+    gradients = gradients.reshape(-1, 3)
+    bonds = graph.pairs[table.pair_positions.ravel()[flat]]
+    return bonds, gradients[flat] - gradients[reverse[flat]]
+
+
+def _elements(gradients, features):
+    if "elements" not in features:
+        return None
+    return (gradients["elements"] * features["elements"]).sum(axis=-1)
+
+
+def _by_degree(graph, gradients, features):
+    lmax = max((irreps.lmax for irreps in graph.irreps), default=0)
+    found = np.zeros((len(graph.irreps), lmax + 1))
+    for k, irreps in enumerate(graph.irreps):
+        name = f"atoms_{k + 1}"
+        product = gradients[name] * features[name]
+        shares = np.zeros((len(product), lmax + 1))
+        for (_, irrep), where in zip(irreps, irreps.slices()):
+            shares[:, irrep.l] += product[:, where].sum(axis=1)
+        found[k] = np.abs(shares).sum(axis=0)
+    return found
+
+
+def _by_bond_order(graph, gradients, features):
+    mmax = max((irreps.lmax for irreps in graph.irreps), default=0)
+    found = np.zeros((len(graph.irreps), mmax + 1))
+    real = graph.table.edge_mask
+    for k, irreps in enumerate(graph.irreps):
+        name = f"bonds_{k + 1}"
+        product = (gradients[name] * features[name])[real]
+        shares = np.zeros((len(product), mmax + 1))
+        start = 0
+        for kind, channels in bond_channels(irreps).items():
+            stop = start + bond_dim(kind) * channels
+            order = int(kind.rstrip("+-"))
+            shares[:, order] += product[:, start:stop].sum(axis=1)
+            start = stop
+        found[k] = np.abs(shares).sum(axis=0)
+    return found
