@@ -5,14 +5,18 @@ from keras_hamiltonian.lazy import lazy_names
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
+        "activation_map": "feature_map",
+        "attention_maps": "attention",
+        "AttentionMaps": "attention",
+        "block_jacobian": "displacement",
         "BlockTarget": "targets",
+        "Corrections": "corrections",
         "Displacement": "displacement",
         "Influence": "influence",
         "KindTarget": "targets",
-        "block_jacobian": "displacement",
-        "activation_map": "feature_map",
         "largest_change": "displacement",
         "repeats_for": "targets",
         "saliency": "influence",
+        "stage_corrections": "corrections",
     },
 )

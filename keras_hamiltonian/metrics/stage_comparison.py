@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from keras_hamiltonian.conventions import SHELL_LETTERS
 from keras_hamiltonian.metrics.labels import BIN_IN_ANGSTROM
 from keras_hamiltonian.metrics.labels import ElementLabels
 from keras_hamiltonian.metrics.labels import PooledMeans
@@ -33,8 +34,10 @@ class StageComparison:
         self.basis = basis
         fields = ("correction", "baseline_mae", "refined_mae", "improved")
         names = ("all", "kind", "element_pair", "distance", "shells")
+        names += ("block_type", "structure")
         self._groups = {name: PooledMeans(*fields) for name in names}
         self._harmed = []
+        self._is_known = None
 
     def update(self, baseline, refined, calculation):
         """Adds a structure.
@@ -42,26 +45,49 @@ class StageComparison:
         Args:
             baseline: `BlockMatrix` of the first stage.
             refined: `BlockMatrix` of both stages.
-            calculation: `Calculation` with the Hamiltonian.
+            calculation: `Calculation`. Without a Hamiltonian the correction
+                alone is measured.
+
+        Raises:
+            ValueError: if it has a Hamiltonian and others have none.
         """
         reference = calculation.hamiltonian
-        labels = ElementLabels(reference, self.basis, calculation)
-        first = matrix_difference(baseline, reference)
-        second = matrix_difference(refined, reference)
-        values = [
-            labels.block_means(np.abs(value))
-            for value in (second - first, first, second)
-        ]
-        gain = values[1] - values[2]
-        values.append((gain > 0).astype(float))
+        is_known = reference is not None
+        if self._is_known not in (None, is_known):
+            raise ValueError(
+                "Structures with and without a Hamiltonian are compared "
+                f"apart. Received: {calculation.name!r} "
+                f"{'with' if is_known else 'without'} one, others "
+                f"{'without' if is_known else 'with'}."
+            )
+        self._is_known = is_known
+        labels = ElementLabels(
+            reference if is_known else baseline, self.basis, calculation
+        )
+        if is_known:
+            first = matrix_difference(baseline, reference)
+            second = matrix_difference(refined, reference)
+            values = [
+                labels.block_means(np.abs(value))
+                for value in (second - first, first, second)
+            ]
+            gain = values[1] - values[2]
+            values.append((gain > 0).astype(float))
+            self._add_harmed(labels, values, gain, calculation.name)
+        else:
+            correction = np.abs(matrix_difference(refined, baseline))
+            values = [labels.block_means(correction)]
+            values += 3 * [np.full_like(values[0], np.nan)]
         pair, shells = labels.block_keys.T
         for name, (names, positions) in labels.groups().items():
             self._groups[name].add(names, positions[pair], *values)
         everything = np.zeros(len(pair), dtype=int)
         self._groups["all"].add(["all"], everything, *values)
+        self._groups["structure"].add([calculation.name], everything, *values)
         names = range(len(self.basis.table_shells) ** 2)
         self._groups["shells"].add(names, shells, *values)
-        self._add_harmed(labels, values, gain, calculation.name)
+        names, positions = self._block_types(labels)
+        self._groups["block_type"].add(names, positions, *values)
 
     def result(self):
         """What changed, in eV: dicts, lists, strings and floats only.
@@ -73,12 +99,14 @@ class StageComparison:
         `MatrixErrors` elements do.
 
         Returns:
-            Dict of the groups `all`, `onsite`, `hopping`, `element_pairs`
-            (dict), `distance_bins` (list, with `from` and `to` in Å; hoppings
+            Dict of the groups `all`, `onsite`, `hopping`, `element_pairs`,
+            `block_types` (`"onsite s-p"`) and `structures` (dicts),
+            `distance_bins` (list, with `from` and `to` in Å; hoppings
             only), and of `block_names` with `block_improved` and
             `block_correction`, arrays over pairs of shells; `harmed`, the
             orbital blocks whose error grew most: `structure`, `atoms`,
             `cell`, `shells`, `distance` (Å), `baseline_mae`, `refined_mae`.
+            Where no Hamiltonian is known the errors are `None`.
 
         Raises:
             ValueError: if no structure was added.
@@ -86,12 +114,18 @@ class StageComparison:
         groups = {name: g.result() for name, g in self._groups.items()}
         if not groups["all"]:
             raise ValueError("No structure was added; call `update` first.")
+        if not self._is_known:
+            for values in (v for g in groups.values() for v in g.values()):
+                unknown = ("baseline_mae", "refined_mae", "improved")
+                values.update(dict.fromkeys(unknown))
         return {
             "unit": "eV",
             "all": groups["all"]["all"],
             "onsite": groups["kind"].get("onsite"),
             "hopping": groups["kind"].get("hopping"),
             "element_pairs": groups["element_pair"],
+            "block_types": groups["block_type"],
+            "structures": groups["structure"],
             "distance_bins": [
                 {
                     "from": number * BIN_IN_ANGSTROM,
@@ -105,6 +139,22 @@ class StageComparison:
             "block_correction": self._table(groups["shells"], "correction"),
             "harmed": self._harmed,
         }
+
+    def _block_types(self, labels):
+        """Names, and the position of each orbital block: kind and degrees."""
+        degrees = np.array(self.basis.table_shells)
+        pair, shells = labels.block_keys.T
+        ends = np.stack(np.divmod(shells, len(degrees)))
+        low, high = np.sort(degrees[ends], axis=0)
+        kind = np.where(labels.is_onsite[pair], 0, 1)
+        size = degrees.max() + 1
+        names = [
+            f"{name} {SHELL_LETTERS[first]}-{SHELL_LETTERS[second]}"
+            for name in ("onsite", "hopping")
+            for first in range(size)
+            for second in range(size)
+        ]
+        return names, (kind * size + low) * size + high
 
     def _table(self, groups, field):
         size = len(self.basis.table_shells)
