@@ -33,35 +33,7 @@ def block_jacobian(model, atoms, target):
         ValueError: if Keras runs on another backend, or there is no such
             target.
     """
-    visualizer = find_visualizer("saliency", "Saliency")
-    if not isinstance(model, keras.Model):
-        model = load_model(model)
-    graph = FixedGraph(model, atoms)
-    graph.check(target)
-    count = len(target.entries(graph)[1])
-    copies = max(1, min(count, ATOMS_AT_ONCE // len(atoms)))
-    # One number for each copy of the structure: one backward pass for many.
-    differentiate = visualizer(graph.functional(["positions"], target, copies))
-    positions = np.repeat(graph.zeros["positions"][None], copies, axis=0)
-    found = np.zeros((count, len(atoms), 3))
-    for start in range(0, count, copies):
-        chosen = np.zeros((copies, count), graph.dtype)
-        stop = min(start + copies, count)
-        chosen[np.arange(stop - start), np.arange(start, stop)] = 1
-
-        def pick(entries, chosen=chosen):
-            return keras.ops.sum(entries * chosen, axis=-1)
-
-        gradients = differentiate(
-            pick,
-            [positions],
-            keepdims=True,
-            normalize_map=False,
-            gradient_modifier=None,
-            unconnected_gradients="zero",
-        )
-        found[start:stop] = np.asarray(gradients[0])[: stop - start]
-    return found
+    return _jacobian(_graph(model, atoms, target), target)
 
 
 def largest_change(model, atoms, target):
@@ -83,14 +55,20 @@ def largest_change(model, atoms, target):
     Raises:
         ImportError, ValueError: as `block_jacobian`.
     """
-    jacobian = block_jacobian(model, atoms, target)
+    graph = _graph(model, atoms, target)
+    jacobian = _jacobian(graph, target)
     flat = jacobian.reshape(len(jacobian), -1)
     _, values, vectors = np.linalg.svd(flat, full_matrices=False)
     vector = vectors[0]
     # One sign: the largest component is positive.
     vector = vector * np.sign(vector[np.abs(vector).argmax()])
     return Displacement(
-        atoms.copy(), target, vector.reshape(-1, 3), values, flat @ vector
+        atoms,
+        target,
+        vector.reshape(-1, 3),
+        values,
+        flat @ vector,
+        graph.pairs[graph.bonds()[0]],
     )
 
 
@@ -105,6 +83,8 @@ class Displacement:
         singular_values: array, eV/Å, descending: how much displacements of
             unit length change the target, in orthogonal directions.
         change: `(E,)` array, eV/Å: how each number changes along `vectors`.
+        bonds: `(P, 5)` int array of `(R1, R2, R3, i, j)`, each pair within
+            reach once.
     """
 
     atoms: ase.Atoms
@@ -112,6 +92,7 @@ class Displacement:
     vectors: np.ndarray
     singular_values: np.ndarray
     change: np.ndarray
+    bonds: np.ndarray
 
     @property
     def shares(self):
@@ -145,3 +126,41 @@ class Displacement:
             "shares": self.shares.tolist(),
             "singular_values_ev_per_angstrom": self.singular_values.tolist(),
         }
+
+
+def _graph(model, atoms, target):
+    find_visualizer("saliency", "Saliency")
+    if not isinstance(model, keras.Model):
+        model = load_model(model)
+    graph = FixedGraph(model, atoms)
+    graph.check(target)
+    return graph
+
+
+def _jacobian(graph, target):
+    visualizer = find_visualizer("saliency", "Saliency")
+    num_atoms = len(graph.atoms)
+    count = len(target.entries(graph)[1])
+    copies = max(1, min(count, ATOMS_AT_ONCE // num_atoms))
+    # One number for each copy of the structure: one backward pass for many.
+    differentiate = visualizer(graph.functional(["positions"], target, copies))
+    positions = np.repeat(graph.zeros["positions"][None], copies, axis=0)
+    found = np.zeros((count, num_atoms, 3))
+    for start in range(0, count, copies):
+        chosen = np.zeros((copies, count), graph.dtype)
+        stop = min(start + copies, count)
+        chosen[np.arange(stop - start), np.arange(start, stop)] = 1
+
+        def pick(entries, chosen=chosen):
+            return keras.ops.sum(entries * chosen, axis=-1)
+
+        gradients = differentiate(
+            pick,
+            [positions],
+            keepdims=True,
+            normalize_map=False,
+            gradient_modifier=None,
+            unconnected_gradients="zero",
+        )
+        found[start:stop] = np.asarray(gradients[0])[: stop - start]
+    return found

@@ -25,9 +25,9 @@ def activation_map(model, atoms, target, group=None, repeat=(1, 1, 1)):
         model: `Stage` with a first stage, or the path of its `.keras` file.
         atoms: `ase.Atoms`.
         target: `BlockTarget` or `KindTarget`.
-        group: int. Group of the first stage, from 1. Defaults to the last
-            one whose atoms act on the target: hoppings of a first stage
-            alone are read from bonds.
+        group: int. Group of the first stage, from 1 to the last but one,
+            which is the default. Features after the last group are normalised
+            at once, and then gradient times feature is zero (Euler's theorem).
         repeat: three ints. Cells of a supercell, see `saliency`.
 
     Returns:
@@ -37,7 +37,7 @@ def activation_map(model, atoms, target, group=None, repeat=(1, 1, 1)):
     Raises:
         ImportError: if tf-keras-vis or TensorFlow is not installed.
         ValueError: if Keras runs on another backend, or the model has no such
-            group, or its atoms do not act on the target.
+            group or target.
 
     Reference: Selvaraju et al., arXiv 1610.02391 (Grad-CAM); Draelos & Carin,
     arXiv 2011.08891 (HiResCAM).
@@ -51,28 +51,22 @@ def activation_map(model, atoms, target, group=None, repeat=(1, 1, 1)):
     target = target.repeated(atoms, repeat)
     graph = FixedGraph(model, atoms.repeat(repeat))
     count = len(graph.irreps)
-    if count == 0 or (group is not None and not 1 <= group <= count):
+    group = count - 1 if group is None else group
+    if not 1 <= group < count:
         raise ValueError(
-            f"The model {model.name!r} has {count} groups of a first stage. "
-            f"Received: group={group}."
+            f"The first stage of {model.name!r} has {count} groups, and a map "
+            f"takes the features after one that another follows. Received: "
+            f"group={group}."
         )
-    for k in [group] if group else range(count, 0, -1):
-        name = f"atoms_{k}"
-        found = visualizer(graph.functional_through(name, target))(
-            block_norm,
-            [graph.zeros["positions"][None]],
-            penultimate_layer=name,
-            seek_penultimate_conv_layer=False,
-            expand_cam=False,
-            normalize_cam=False,
-            gradient_modifier=None,
-            activation_modifier=None,
-            unconnected_gradients="zero",
-        )
-        found = np.asarray(found, dtype=np.float64)[0]
-        if found.any():
-            return found
-    raise ValueError(
-        f"The atoms after group {k} do not act on {target.label}, which is "
-        "read from the bonds. Take an earlier group, or leave out `group`."
+    found = visualizer(graph.functional_through(f"atoms_{group}", target))(
+        block_norm,
+        [graph.zeros["positions"][None]],
+        penultimate_layer=f"atoms_{group}",
+        seek_penultimate_conv_layer=False,
+        expand_cam=False,
+        normalize_cam=False,
+        gradient_modifier=None,
+        activation_modifier=None,
+        unconnected_gradients="zero",
     )
+    return np.asarray(found, dtype=np.float64)[0]

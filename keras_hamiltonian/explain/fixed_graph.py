@@ -85,6 +85,19 @@ class FixedGraph:
         shift = atoms.positions.min(axis=0) - [0.0, 0.0, 1.0]
         self.zeros["positions"] += (atoms.positions - shift).astype(self.dtype)
 
+    def bonds(self):
+        """Each bond once.
+
+        Returns:
+            Three `(P,)` int arrays: positions in `pairs`, and in the flat
+            list of neighbours those of the bond and of its reverse.
+        """
+        reverse = self.table.reverse_edge.ravel()
+        forth = np.flatnonzero(self.table.edge_mask.ravel())
+        forth = forth[forth < reverse[forth]]
+        pairs = self.table.pair_positions.ravel()[forth]
+        return pairs, forth, reverse[forth]
+
     def evaluate(self, copies=1, replaced=(), **changes):
         """Blocks and what they were made from.
 

@@ -70,7 +70,7 @@ def saliency(
             f"samples={samples}, noise={noise}."
         )
     FixedGraph(model, atoms).check(target)
-    target = target.repeated(atoms, repeat)
+    origin, target = target, target.repeated(atoms, repeat)
     atoms = atoms.repeat(repeat)
     graph = FixedGraph(model, atoms)
     names = list(graph.zeros)
@@ -93,6 +93,7 @@ def saliency(
     return Influence(
         atoms,
         target,
+        origin,
         float(np.asarray(size)[0]),
         gradients["positions"],
         bonds,
@@ -116,6 +117,7 @@ class Influence:
     Attributes:
         atoms: `ase.Atoms`, the supercell if there is one.
         target: `BlockTarget` or `KindTarget`, in this cell.
+        origin: the target as it was asked for, in the given cell.
         size: float. Frobenius norm of the target, eV.
         atom_gradients: `(N, 3)` array, eV/Å: what moving an atom, and its
             images, changes.
@@ -126,10 +128,11 @@ class Influence:
             atom they give its gradient.
         elements: `(N,)` array, eV: gradient times embedding of an atom's
             element; `None` without a first stage.
-        degrees: `(groups, lmax + 1)` array, eV: gradient times feature of the
-            atoms after each group of the first stage, by degree l; the sum
-            over atoms of absolute values. Gradients alone would depend on how
-            large the features of a degree happen to be.
+        degrees: `(groups, lmax + 1)` array, eV: gradient times feature after
+            each group of the first stage, by degree l; absolute values of all
+            channels of all atoms, added. Gradients alone would depend on how
+            large features happen to be; without absolute values what is
+            normalised next would cancel.
         bond_orders: the same of the bonds by |m| about the bond: σ, π, δ...
             Degrees mix there, orders do not.
         settings: dict of the SmoothGrad settings.
@@ -137,6 +140,7 @@ class Influence:
 
     atoms: ase.Atoms
     target: object
+    origin: object
     size: float
     atom_gradients: np.ndarray
     bonds: np.ndarray
@@ -223,7 +227,7 @@ class Influence:
     def to_dict(self):
         """Everything as JSON values, units in the names."""
         found = {
-            "target": self.target.label,
+            "target": self.origin.label,
             "size_ev": self.size,
             "symbols": self.atoms.get_chemical_symbols(),
             "positions_angstrom": self.atoms.positions.tolist(),
@@ -292,13 +296,9 @@ def _undirected(graph, gradients):
     The list of neighbours holds the vector of the reverse on its own; it turns
     round with the bond, so its gradient counts negative.
     """
-    table = graph.table
-    reverse = table.reverse_edge.ravel()
-    flat = np.flatnonzero(table.edge_mask.ravel())
-    flat = flat[flat < reverse[flat]]
+    pairs, forth, back = graph.bonds()
     gradients = gradients.reshape(-1, 3)
-    bonds = graph.pairs[table.pair_positions.ravel()[flat]]
-    return bonds, gradients[flat] - gradients[reverse[flat]]
+    return graph.pairs[pairs], gradients[forth] - gradients[back]
 
 
 def _elements(gradients, features):
@@ -313,10 +313,8 @@ def _by_degree(graph, gradients, features):
     for k, irreps in enumerate(graph.irreps):
         name = f"atoms_{k + 1}"
         product = gradients[name] * features[name]
-        shares = np.zeros((len(product), lmax + 1))
         for (_, irrep), where in zip(irreps, irreps.slices()):
-            shares[:, irrep.l] += product[:, where].sum(axis=1)
-        found[k] = np.abs(shares).sum(axis=0)
+            found[k, irrep.l] += _of_channels(product[:, where], irrep.dim)
     return found
 
 
@@ -327,12 +325,17 @@ def _by_bond_order(graph, gradients, features):
     for k, irreps in enumerate(graph.irreps):
         name = f"bonds_{k + 1}"
         product = (gradients[name] * features[name])[real]
-        shares = np.zeros((len(product), mmax + 1))
         start = 0
         for kind, channels in bond_channels(irreps).items():
             stop = start + bond_dim(kind) * channels
-            order = int(kind.rstrip("+-"))
-            shares[:, order] += product[:, start:stop].sum(axis=1)
+            found[k, int(kind.rstrip("+-"))] += _of_channels(
+                product[:, start:stop], bond_dim(kind)
+            )
             start = stop
-        found[k] = np.abs(shares).sum(axis=0)
     return found
+
+
+def _of_channels(product, dim):
+    """Each channel's components added, then all absolute values."""
+    components = product.reshape(len(product), dim, -1)
+    return np.abs(components.sum(axis=1)).sum()

@@ -1,0 +1,402 @@
+"""Pictures of influence: on the crystal, against distance, by degree."""
+
+import ase.data
+import numpy as np
+from ase.geometry import find_mic
+from matplotlib import colormaps
+from matplotlib.cm import ScalarMappable
+from matplotlib.collections import LineCollection
+from matplotlib.colors import LogNorm
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+
+from keras_hamiltonian.conventions import SHELL_LETTERS
+from keras_hamiltonian.evaluate.plots import INK
+from keras_hamiltonian.evaluate.plots import PREDICTED_COLOR
+from keras_hamiltonian.evaluate.plots import REFERENCE_COLOR
+from keras_hamiltonian.evaluate.plots import TRAINING_COLOR
+from keras_hamiltonian.evaluate.plots import finish_axes
+from keras_hamiltonian.evaluate.plots import style_axes
+from keras_hamiltonian.explain.influence import BOND_ORDERS
+from keras_hamiltonian.physics.k_points import periodic_directions
+
+# Influence below this share of the largest has the lowest colour.
+DECADES = 5
+COLORS = "YlOrRd"
+# A chemical bond is at most this much longer than the shortest of both atoms.
+BOND_STRETCH = 1.2
+# A circle's area in points² for the covalent radius of carbon.
+ATOM_SIZE = 90.0
+RADIUS_IN_ANGSTROM = 12.0
+# Pairs that are no chemical bonds are drawn from this share of the largest.
+LEAST_SHARE = 0.01
+
+
+def plot_influence_map(
+    influence, path, title=None, radius=RADIUS_IN_ANGSTROM, values=None
+):
+    """Draws the crystal, atoms and bonds coloured by their influence.
+
+    Layers are seen from above. Each atom is drawn once, at its image nearest
+    to the pair, which has dark rings. Chemical bonds are thick lines; other
+    pairs within reach are thin ones, if they matter.
+
+    Args:
+        influence: `Influence`.
+        path: str or path. PNG, or SVG by its suffix.
+        title: str.
+        radius: float. Atoms this far from the pair, in the picture, Å.
+        values: `(N,)` array in eV, such as an `activation_map`, to colour the
+            atoms by, blue below zero and red above; bonds are then grey.
+
+    Raises:
+        ValueError: if nothing has any influence.
+    """
+    atoms, target = influence.atoms, influence.target
+    scene = Scene(atoms, target, influence.origin, radius)
+    figure, axes = _crystal_axes()
+    if values is None:
+        largest = max(
+            influence.atom_influence.max(),
+            influence.bond_influence.max(initial=0.0),
+        )
+        if not largest > 0:
+            raise ValueError(f"Nothing has an influence on {target.label}.")
+        norm = LogNorm(largest * 10.0**-DECADES, largest, clip=True)
+        colors = colormaps[COLORS]
+        shown = colors(norm(np.maximum(influence.atom_influence, norm.vmin)))
+        strong = influence.bond_influence >= LEAST_SHARE * largest
+        lines = colors(norm(np.maximum(influence.bond_influence, norm.vmin)))
+        scene.draw_bonds(axes, influence.bonds, lines, strong)
+        label = "influence (eV/Å)"
+    else:
+        largest = np.abs(values).max()
+        if not largest > 0:
+            raise ValueError(f"Nothing has an influence on {target.label}.")
+        norm = Normalize(-largest, largest)
+        colors = colormaps["RdBu_r"]
+        shown = colors(norm(np.asarray(values)))
+        scene.draw_bonds(axes, influence.bonds)
+        label = "gradient times features (eV)"
+    scene.draw_atoms(axes, shown)
+    bar = figure.colorbar(
+        ScalarMappable(norm, colors), ax=axes, shrink=0.8, pad=0.02
+    )
+    bar.set_label(label, color=INK)
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(colors=INK)
+    title = influence.origin.label if title is None else title
+    finish_axes(figure, axes, title, path)
+
+
+def plot_influence_by_distance(influences, path, title=None):
+    """Draws the influence of each atom against its distance from the pair.
+
+    The line follows the largest of each half ångström. Beyond the dashed line
+    the images of an atom in the cell overlap.
+
+    Args:
+        influences: dict from name to `Influence`, three at most.
+        path: str or path. PNG, or SVG by its suffix.
+        title: str.
+
+    Raises:
+        ValueError: if there is nothing to draw, or a target has no place in
+            the cell.
+    """
+    if not 1 <= len(influences) <= 3:
+        raise ValueError(
+            f"One to three influences fit. Received: {len(influences)}."
+        )
+    figure = Figure(figsize=(5.4, 3.6), layout="constrained")
+    axes = figure.add_subplot()
+    colors = (PREDICTED_COLOR, TRAINING_COLOR, INK)
+    ends = [x.image_distance for x in influences.values()]
+    for color, (name, influence) in zip(colors, influences.items()):
+        values = influence.atom_influence
+        seen = values > 0
+        axes.plot(
+            influence.atom_distances[seen],
+            values[seen],
+            "o",
+            ms=3.5,
+            alpha=0.45,
+            color=color,
+            mew=0,
+        )
+        shells = influence.against_distance(0.5)
+        shells = [shell for shell in shells if shell["largest"] > 0]
+        axes.plot(
+            [(shell["from"] + shell["to"]) / 2 for shell in shells],
+            [shell["largest"] for shell in shells],
+            color=color,
+            lw=1.5,
+            label=name,
+        )
+    end = min(ends)
+    if np.isfinite(end):
+        axes.axvline(end, color=INK, lw=0.8, ls=(0, (4, 3)))
+        axes.annotate(
+            "images overlap",
+            (end, 0.98),
+            xycoords=("data", "axes fraction"),
+            xytext=(-4, 0),
+            textcoords="offset points",
+            rotation=90,
+            ha="right",
+            va="top",
+            fontsize=8,
+            color=INK,
+        )
+    axes.set_yscale("log")
+    axes.set_xlim(left=0)
+    axes.grid(axis="y", color="#e4e7ea", linewidth=0.7)
+    axes.set_axisbelow(True)
+    axes.set_xlabel("distance from the middle of the pair (Å)")
+    axes.set_ylabel("influence of an atom (eV/Å)")
+    if len(influences) > 1:
+        axes.legend(frameon=False, fontsize=9)
+    finish_axes(figure, axes, title, path)
+
+
+def plot_degree_shares(influence, path, title=None):
+    """Draws which degrees the target rests on, group by group.
+
+    On the left the features of atoms by degree l, on the right those of bonds
+    by |m| about the bond. Bars of one panel add up to 100 %.
+
+    Args:
+        influence: `Influence` of a model with a first stage.
+        path: str or path. PNG, or SVG by its suffix.
+        title: str.
+
+    Raises:
+        ValueError: if there is no first stage, or it does not act on the
+            target.
+    """
+    panels = (
+        ("atoms", influence.degrees, SHELL_LETTERS, "degree l of features"),
+        ("bonds", influence.bond_orders, BOND_ORDERS, "|m| about the bond"),
+    )
+    if not any(values.sum() > 0 for _, values, _, _ in panels):
+        raise ValueError(
+            "There are no features of a first stage that act on "
+            f"{influence.target.label}."
+        )
+    figure = Figure(figsize=(6.6, 3.3), layout="constrained")
+    all_axes = figure.subplots(1, 2, sharey=True)
+    for axes, (name, values, letters, label) in zip(all_axes, panels):
+        shares = 100 * values / (values.sum() or 1.0)
+        groups, count = shares.shape
+        width = 0.8 / groups
+        tints = colormaps["Blues"](np.linspace(0.35, 0.9, groups))
+        for k in range(groups):
+            places = np.arange(count) + (k - (groups - 1) / 2) * width
+            axes.bar(
+                places,
+                shares[k],
+                0.92 * width,
+                color=tints[k],
+                label=f"after group {k + 1}",
+            )
+        ticks = [f"{k} ({letters[k]})" for k in range(count)]
+        axes.set_xticks(range(count), ticks)
+        axes.set_xlabel(label)
+        axes.set_title(name, fontsize=10, color=INK)
+        axes.grid(axis="y", color="#e4e7ea", linewidth=0.7)
+        axes.set_axisbelow(True)
+        style_axes(axes)
+    all_axes[0].set_ylabel("share of the influence (%)", color=INK)
+    all_axes[1].legend(frameon=False, fontsize=8)
+    if title:
+        figure.suptitle(title, x=0.02, ha="left", fontsize=11, color=INK)
+    finish_axes(figure, all_axes[0], None, path)
+
+
+def plot_displacement(
+    displacement, path, title=None, radius=RADIUS_IN_ANGSTROM
+):
+    """Draws the displacement that changes a target most, as arrows.
+
+    Args:
+        displacement: `Displacement`.
+        path: str or path. PNG, or SVG by its suffix.
+        title: str.
+        radius: float. Atoms this far from the pair, in the picture, Å.
+    """
+    atoms, target = displacement.atoms, displacement.target
+    scene = Scene(atoms, target, target, radius)
+    figure, axes = _crystal_axes()
+    shares = displacement.shares
+    norm = LogNorm(1e-4, 1.0, clip=True)
+    colors = colormaps[COLORS]
+    scene.draw_bonds(axes, displacement.bonds)
+    scene.draw_atoms(axes, colors(norm(np.maximum(shares, 1e-4))))
+    scene.draw_arrows(axes, displacement.vectors)
+    bar = figure.colorbar(
+        ScalarMappable(norm, colors), ax=axes, shrink=0.8, pad=0.02
+    )
+    bar.set_label("share of an atom in the squared length", color=INK)
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(colors=INK)
+    if title is None:
+        largest = displacement.singular_values[0]
+        title = f"{target.label}: {largest:.3g} eV/Å along the arrows"
+    finish_axes(figure, axes, title, path)
+
+
+class Scene:
+    """Atoms about a target, seen along the direction that shows most.
+
+    Args:
+        atoms: `ase.Atoms`.
+        target: `BlockTarget` or `KindTarget`.
+        origin: the same in the cell that gives the pair its numbers.
+        radius: float. What is farther away in the picture is left out, Å.
+    """
+
+    def __init__(self, atoms, target, origin, radius):
+        self.atoms = atoms
+        self.center = target.center(atoms)
+        if self.center is None:
+            self.center = atoms.positions.mean(axis=0)
+        self.axes = _view(atoms)
+        self.places = self._project(atoms.positions)
+        self.is_near = np.linalg.norm(self.places[:, :2], axis=1) < radius
+        self.names = {}
+        for end in ("i", "j"):
+            atom = getattr(target, end, None)
+            if atom is not None:
+                number = getattr(origin, end)
+                self.names[atom] = f"{atoms[atom].symbol}{number}"
+
+    def draw_atoms(self, axes, colors):
+        """Circles in the order of their height; rings about the pair."""
+        radii = ase.data.covalent_radii[self.atoms.numbers]
+        size = ATOM_SIZE * (radii / ase.data.covalent_radii[6]) ** 2
+        near = np.flatnonzero(self.is_near)
+        order = near[np.argsort(self.places[near, 2])]
+        is_pair = np.isin(order, list(self.names))
+        axes.scatter(
+            *self.places[order, :2].T,
+            s=size[order],
+            c=colors[order],
+            edgecolors=np.where(is_pair, INK, "#8a9199"),
+            linewidths=np.where(is_pair, 2.2, 0.6),
+            zorder=3,
+        )
+        for atom, name in self.names.items():
+            place = self.places[atom, :2]
+            out = place / max(np.linalg.norm(place), 0.1)
+            axes.annotate(
+                name,
+                place,
+                xytext=16 * out,
+                textcoords="offset points",
+                ha="center",
+                va="center",
+                fontsize=8,
+                color=INK,
+                zorder=6,
+                bbox={"fc": "white", "ec": "none", "alpha": 0.8, "pad": 0.8},
+            )
+        limit = np.abs(self.places[near, :2]).max(initial=1.0) + 1.0
+        axes.set_xlim(-limit, limit)
+        axes.set_ylim(-limit, limit)
+
+    def draw_bonds(self, axes, bonds, colors=None, is_strong=None):
+        """Lines between atoms of the picture.
+
+        Args:
+            axes: matplotlib axes.
+            bonds: `(P, 5)` int array of `(R1, R2, R3, i, j)`.
+            colors: `(P, 4)` array; grey if not given.
+            is_strong: `(P,)` bools, which to draw though they are no chemical
+                bonds.
+        """
+        i, j = bonds[:, 3:].T
+        positions = self.atoms.positions
+        steps = (
+            positions[j] + bonds[:, :3] @ np.asarray(self.atoms.cell)
+        ) - positions[i]
+        half = steps @ self.axes.T / 2
+        middle = self._project(positions[i] + steps / 2)
+        ends = np.stack([middle - half, middle + half], axis=1)
+        # Of a bond to another image of an atom than the drawn one, nothing.
+        seen = self.is_near[i] & self.is_near[j]
+        for atom, end in ((i, 0), (j, 1)):
+            gap = np.abs(self.places[atom] - ends[:, end]).max(axis=1)
+            seen &= gap < 1e-3
+        is_chemical = _are_chemical(bonds, np.linalg.norm(steps, axis=1))
+        if colors is None:
+            colors = np.full((len(bonds), 1), REFERENCE_COLOR)[:, 0]
+            is_strong = np.zeros(len(bonds), dtype=bool)
+        for chosen, width, zorder in (
+            (seen & is_strong & ~is_chemical, 1.2, 1),
+            (seen & is_chemical, 4.0, 2),
+        ):
+            axes.add_collection(
+                LineCollection(
+                    ends[chosen][..., :2],
+                    colors=colors[chosen],
+                    linewidths=width,
+                    zorder=zorder,
+                )
+            )
+
+    def draw_arrows(self, axes, vectors):
+        """Arrows along displacements, the longest drawn 0.8 Å long."""
+        flat = vectors @ self.axes.T
+        longest = np.linalg.norm(vectors, axis=1).max() or 1.0
+        seen = np.linalg.norm(flat[:, :2], axis=1) > 0.02 * longest
+        chosen = np.flatnonzero(seen & self.is_near)
+        axes.quiver(
+            *self.places[chosen, :2].T,
+            *(0.8 / longest * flat[chosen, :2]).T,
+            angles="xy",
+            scale_units="xy",
+            scale=1,
+            width=0.008,
+            color=INK,
+            zorder=5,
+        )
+
+    def _project(self, positions):
+        steps = positions - self.center
+        nearest, _ = find_mic(steps, self.atoms.cell, self.atoms.pbc)
+        return nearest @ self.axes.T
+
+
+def _are_chemical(bonds, lengths):
+    """Which bonds join nearest neighbours."""
+    shortest = np.full(bonds[:, 3:].max(initial=0) + 1, np.inf)
+    for end in bonds[:, 3:].T:
+        np.minimum.at(shortest, end, lengths)
+    return lengths < BOND_STRETCH * shortest[bonds[:, 3:]].min(axis=1)
+
+
+def _view(atoms):
+    """Rows: to the right, up, towards the eye. A layer is seen from above."""
+    periodic = periodic_directions(atoms)
+    cell = np.asarray(atoms.cell.complete())
+    if periodic.sum() >= 2:
+        first, second = cell[np.flatnonzero(periodic)[:2]]
+        depth = np.cross(first, second)
+    else:
+        steps = atoms.positions - atoms.positions.mean(axis=0)
+        first, second, depth = np.linalg.svd(steps, full_matrices=True)[2]
+        if periodic.any():
+            first = cell[np.flatnonzero(periodic)[0]]
+            depth = depth - first * (depth @ first) / (first @ first)
+    right = first / np.linalg.norm(first)
+    depth = depth / np.linalg.norm(depth)
+    return np.stack([right, np.cross(depth, right), depth])
+
+
+def _crystal_axes():
+    figure = Figure(figsize=(5.6, 4.8), layout="constrained")
+    axes = figure.add_subplot()
+    axes.set_aspect("equal")
+    axes.set_xlabel("Å")
+    axes.set_ylabel("Å")
+    return figure, axes
