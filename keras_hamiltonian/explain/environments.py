@@ -1,0 +1,315 @@
+"""A map of local environments: which are alike, and which are new."""
+
+import dataclasses
+
+import numpy as np
+from scipy.spatial.distance import cdist
+from scipy.stats import spearmanr
+
+from keras_hamiltonian.data.calculation import Calculation
+from keras_hamiltonian.data.dataset import HamiltonianDataset
+from keras_hamiltonian.evaluate.report import predicted_blocks
+from keras_hamiltonian.irreps.irreps import Irreps
+from keras_hamiltonian.metrics.labels import element_pairs
+from keras_hamiltonian.metrics.matrix import matrix_difference
+from keras_hamiltonian.models.equivariant_stage import EquivariantStage
+from keras_hamiltonian.models.hamiltonian_cascade import HamiltonianCascade
+
+# Variation below this fraction of the features is rounding.
+ROUNDING = 1e-4
+
+
+@dataclasses.dataclass
+class Environments:
+    """Atoms of some structures on an `EnvironmentMap`.
+
+    Attributes:
+        structures: list of str. Structure of each atom, by name.
+        atoms: `(N,)` ints. Number of the atom in its structure.
+        symbols: `(N,)` array of str. Its element.
+        points: `(N, 2)`. Where it is on the map of its element.
+        novelty: `(N,)`. Distance from the nearest atom that the map was made
+            of, in units of the median distance of these from each other's
+            nearest: far above one, the model has seen nothing like it.
+        errors: `(N,)`. Mean absolute error of the blocks that start at the
+            atom, in eV; NaN without a Hamiltonian.
+    """
+
+    structures: list
+    atoms: np.ndarray
+    symbols: np.ndarray
+    points: np.ndarray
+    novelty: np.ndarray
+    errors: np.ndarray
+
+    def __len__(self):
+        return len(self.atoms)
+
+    def worst(self, count=5):
+        """The atoms with the largest errors.
+
+        Args:
+            count: int.
+
+        Returns:
+            List of dicts: `structure`, `atom` (`"C3"`), `error` (eV) and
+            `novelty`; the largest error first. Empty without Hamiltonians.
+        """
+        known = np.flatnonzero(np.isfinite(self.errors))
+        order = known[np.argsort(-self.errors[known], kind="stable")]
+        return [
+            {
+                "structure": self.structures[k],
+                "atom": f"{self.symbols[k]}{self.atoms[k]}",
+                "error": float(self.errors[k]),
+                "novelty": float(self.novelty[k]),
+            }
+            for k in order[:count]
+        ]
+
+    def rank_correlation(self):
+        """Spearman's correlation of novelty and error, -1 to 1.
+
+        Returns:
+            float; NaN without Hamiltonians, or where all are equal.
+        """
+        known = np.isfinite(self.errors)
+        values = self.novelty[known], self.errors[known]
+        if known.sum() < 2 or any(np.ptp(v) == 0 for v in values):
+            return float("nan")
+        return float(spearmanr(*values).statistic)
+
+
+class EnvironmentMap:
+    """Principal axes of the environments that a model was trained on.
+
+    An environment is what the first stage has gathered about an atom: its
+    scalars, and the length of each feature that turns with the crystal, so
+    that turned crystals fall on the same point. Every element has a map of
+    its own.
+
+    Args:
+        model: `EquivariantStage`, or `HamiltonianCascade`, whose first stage
+            is taken.
+        structures: iterable of `Calculation` or `ase.Atoms`: the training
+            set.
+
+    Attributes:
+        explained: dict from element to the fractions of the variance along
+            the axes, two floats.
+
+    Raises:
+        ValueError: if the model has no first stage, or all environments of an
+            element are the same.
+
+    Example:
+
+    >>> known = (store[name] for name in split.train)      # doctest: +SKIP
+    >>> environments = kh.explain.EnvironmentMap(model, known)
+    ... # doctest: +SKIP
+    >>> found = environments.place(store[name] for name in split.test)
+    ... # doctest: +SKIP
+    >>> found.worst(1)                                     # doctest: +SKIP
+    [{'structure': '051', 'atom': 'C2', 'error': 0.0012, 'novelty': 2.3}]
+    """
+
+    def __init__(self, model, structures):
+        self.model = model
+        self._features = _feature_model(model)
+        self._axes = {}
+        gathered = {}
+        for calculation in self._calculations(structures):
+            symbols = np.array(calculation.atoms.get_chemical_symbols())
+            features = self._environments(calculation)
+            for symbol in np.unique(symbols):
+                chosen = features[symbols == symbol]
+                gathered.setdefault(str(symbol), []).append(chosen)
+        if not gathered:
+            raise ValueError("A map needs at least one structure.")
+        for symbol, pieces in sorted(gathered.items()):
+            self._axes[symbol] = _Axes(np.concatenate(pieces), symbol)
+
+    @property
+    def symbols(self):
+        """Elements that have a map: list of str."""
+        return list(self._axes)
+
+    @property
+    def explained(self):
+        """Dict from element to the variance's fractions along both axes."""
+        return {symbol: axes.explained for symbol, axes in self._axes.items()}
+
+    def known(self, symbol):
+        """Points of the atoms that the map was made of: `(N, 2)`."""
+        axes = self._axes[symbol]
+        return axes.project(axes.features)
+
+    def place(self, structures):
+        """Puts atoms on the map.
+
+        Args:
+            structures: iterable of `Calculation` or `ase.Atoms`. Errors are
+                those of the model where a Hamiltonian is known.
+
+        Returns:
+            `Environments`.
+
+        Raises:
+            ValueError: for an element without a map, or without structures.
+        """
+        found = []
+        for calculation in self._calculations(structures):
+            symbols = np.array(calculation.atoms.get_chemical_symbols())
+            missing = sorted(set(symbols) - set(self._axes))
+            if missing:
+                raise ValueError(
+                    f"The map is of {', '.join(self._axes)}. Received: "
+                    f"{', '.join(missing)} in {calculation.name!r}. Make the "
+                    "map of structures with these elements."
+                )
+            features = self._environments(calculation)
+            points = np.empty((len(symbols), 2))
+            novelty = np.empty(len(symbols))
+            for symbol, axes in self._axes.items():
+                chosen = symbols == symbol
+                points[chosen] = axes.project(features[chosen])
+                novelty[chosen] = axes.novelty(features[chosen])
+            errors = np.full(len(symbols), np.nan)
+            if calculation.hamiltonian is not None:
+                errors = atom_errors(self.model, calculation)
+            names = [calculation.name] * len(symbols)
+            numbers = np.arange(len(symbols))
+            found.append((names, numbers, symbols, points, novelty, errors))
+        if not found:
+            raise ValueError("There is no structure to place on the map.")
+        names, *arrays = zip(*found)
+        return Environments(
+            [name for group in names for name in group],
+            *map(np.concatenate, arrays),
+        )
+
+    def _calculations(self, structures):
+        for number, structure in enumerate(structures):
+            if not isinstance(structure, Calculation):
+                structure = Calculation(
+                    structure,
+                    self.model.basis,
+                    spin=self.model.spin,
+                    name=str(number),
+                )
+            self.model.check_elements(structure.atoms, structure.basis)
+            yield structure
+
+    def _environments(self, calculation):
+        inputs = HamiltonianDataset(
+            [calculation], basis=self.model.basis, reaches=self.model.reaches
+        )[0][0]
+        stage, features = self._features
+        name = f"atoms_{len(stage.feature_irreps)}"
+        found = np.asarray(features.predict_on_batch(inputs)[name])
+        found = found[inputs["species"] >= 0].astype(np.float64)
+        return invariants(found, stage.feature_irreps[-1])
+
+
+def invariants(features, irreps):
+    """What does not turn: scalars, and lengths of all other features.
+
+    Args:
+        features: `(N, irreps.dim)`, `ir_mul` layout.
+        irreps: `Irreps` or str.
+
+    Returns:
+        `(N, irreps.num_irreps)`.
+
+    Example:
+
+    >>> invariants(np.array([[-2.0, 3.0, 0.0, 4.0]]), "1x0e + 1x1o").tolist()
+    [[-2.0, 5.0]]
+    """
+    irreps = Irreps(irreps)
+    found = []
+    for (mul, irrep), where in zip(irreps, irreps.slices()):
+        x = features[:, where]
+        if str(irrep) != "0e":
+            x = x.reshape(len(x), irrep.dim, mul)
+            x = np.sqrt((x * x).sum(axis=1))
+        found.append(x)
+    return np.concatenate(found, axis=1)
+
+
+def atom_errors(model, calculation):
+    """Mean absolute error of the blocks of each atom.
+
+    Args:
+        model: `Stage`.
+        calculation: `Calculation` with a Hamiltonian.
+
+    Returns:
+        `(num_atoms,)` in eV: the mean over all elements of the blocks that
+        start at the atom, its own one included.
+    """
+    reference = calculation.hamiltonian
+    predicted = predicted_blocks(model, calculation)
+    errors = np.abs(matrix_difference(predicted, reference))
+    atom = reference.atom_pairs[:, 3][element_pairs(reference)]
+    size = len(calculation.atoms)
+    counts = np.bincount(atom, minlength=size)
+    return np.bincount(atom, errors, size) / np.maximum(counts, 1)
+
+
+class _Axes:
+    """Principal axes of one element's environments, `(N, features)`."""
+
+    def __init__(self, features, symbol):
+        self.features = features
+        self.mean = features.mean(axis=0)
+        centered = features - self.mean
+        spread = np.sqrt((centered**2).sum(axis=1).mean())
+        if spread <= ROUNDING * np.linalg.norm(self.mean):
+            raise ValueError(
+                f"All {len(features)} environments of {symbol} are the same; "
+                "there are no axes along which they differ. Make the map of "
+                "structures whose atoms are displaced."
+            )
+        _, sizes, axes = np.linalg.svd(centered, full_matrices=False)
+        self.explained = tuple((sizes**2 / (sizes**2).sum())[:2].tolist())
+        # A sign is free: the largest number of each axis is positive.
+        largest = np.abs(axes).argmax(axis=1)
+        signs = np.sign(axes[np.arange(len(axes)), largest])
+        self.axes = (axes * signs[:, None])[:2]
+        self.unit = np.median(_nearest(features, features, is_same=True))
+        if self.unit <= ROUNDING * spread:
+            # Atoms that symmetry makes equal are no measure.
+            self.unit = spread
+
+    def project(self, features):
+        return (features - self.mean) @ self.axes.T
+
+    def novelty(self, features):
+        return _nearest(features, self.features) / self.unit
+
+
+def _nearest(features, others, is_same=False):
+    """Distance of each row to the nearest of the others."""
+    found = np.empty(len(features))
+    for start in range(0, len(features), 256):
+        rows = slice(start, start + 256)
+        distances = cdist(features[rows], others)
+        if is_same:
+            k = np.arange(len(distances))
+            distances[k, start + k] = np.inf
+        found[rows] = distances.min(axis=1)
+    return found
+
+
+def _feature_model(model):
+    """The first stage and the model of its features."""
+    if isinstance(model, HamiltonianCascade):
+        return model.stage, model.feature_model
+    if isinstance(model, EquivariantStage):
+        return model, model.feature_model()
+    raise ValueError(
+        "Environments are features of a first stage. Received: a "
+        f"{type(model).__name__}. Give an `EquivariantStage` or a "
+        "`HamiltonianCascade`."
+    )
