@@ -288,10 +288,11 @@ class Scene:
         for atom, name in self.names.items():
             place = self.places[atom, :2]
             out = place / max(np.linalg.norm(place), 0.1)
+            gap = 8 + 0.75 * size[atom] ** 0.5
             axes.annotate(
                 name,
                 place,
-                xytext=16 * out,
+                xytext=gap * out,
                 textcoords="offset points",
                 ha="center",
                 va="center",

@@ -1,10 +1,54 @@
 """What the maps of gradients need: TensorFlow and tf-keras-vis."""
 
 import importlib
+import importlib.util
+import os
+import sys
 
-import keras
-
+PACKAGES = {"tensorflow": "TensorFlow", "tf_keras_vis": "tf-keras-vis"}
 INSTALL = 'pip install "keras-hamiltonian[explain]"'
+
+
+def use_tensorflow():
+    """Makes Keras run on TensorFlow, as the maps of gradients need it.
+
+    To be called before Keras is imported. A model file is the same for all
+    backends.
+
+    Raises:
+        ImportError: if TensorFlow or tf-keras-vis is not installed.
+        ValueError: if Keras runs on another backend already.
+
+    Example:
+
+    >>> import keras_hamiltonian as kh                 # doctest: +SKIP
+    >>> kh.explain.use_tensorflow()                    # doctest: +SKIP
+    >>> model = kh.load_model("graphene.keras")        # doctest: +SKIP
+    """
+    missing = [
+        name
+        for package, name in PACKAGES.items()
+        if importlib.util.find_spec(package) is None
+    ]
+    if missing:
+        raise ImportError(
+            "Maps of gradients are made by tf-keras-vis on TensorFlow. "
+            f"Missing here: {' and '.join(missing)}. Install both: {INSTALL}"
+        )
+    if "keras" not in sys.modules:
+        os.environ["KERAS_BACKEND"] = "tensorflow"
+        return
+    import keras
+
+    if keras.config.backend() != "tensorflow":
+        raise ValueError(
+            "Maps of gradients are made on TensorFlow. Received: Keras that "
+            f"runs on {keras.config.backend()} already. Call "
+            "`keras_hamiltonian.explain.use_tensorflow()` before anything "
+            "that imports Keras, or set the environment variable "
+            "KERAS_BACKEND=tensorflow; a model file is the same for all "
+            "backends."
+        )
 
 
 def find_visualizer(module, name):
@@ -18,21 +62,7 @@ def find_visualizer(module, name):
         The class.
 
     Raises:
-        ImportError: if tf-keras-vis or TensorFlow is not installed.
-        ValueError: if Keras runs on another backend.
+        ImportError, ValueError: as `use_tensorflow`.
     """
-    try:
-        found = importlib.import_module(f"tf_keras_vis.{module}")
-    except ImportError as error:
-        raise ImportError(
-            "Maps of gradients are made by tf-keras-vis, which needs "
-            f"TensorFlow. Missing here: {error.name}. Install both: {INSTALL}"
-        ) from error
-    if keras.config.backend() != "tensorflow":
-        raise ValueError(
-            "tf-keras-vis works on TensorFlow alone. Received: the Keras "
-            f"backend {keras.config.backend()!r}. Set the environment variable "
-            "KERAS_BACKEND=tensorflow before Python starts; a model file is "
-            "the same for all backends."
-        )
-    return getattr(found, name)
+    use_tensorflow()
+    return getattr(importlib.import_module(f"tf_keras_vis.{module}"), name)

@@ -1,0 +1,90 @@
+"""All about one block: pictures and numbers in a folder."""
+
+import dataclasses
+import json
+import pathlib
+
+import keras
+
+from keras_hamiltonian.explain.displacement import largest_change
+from keras_hamiltonian.explain.feature_map import activation_map
+from keras_hamiltonian.explain.influence import saliency
+from keras_hamiltonian.explain.influence_plots import plot_degree_shares
+from keras_hamiltonian.explain.influence_plots import plot_displacement
+from keras_hamiltonian.explain.influence_plots import plot_influence_by_distance
+from keras_hamiltonian.explain.influence_plots import plot_influence_map
+from keras_hamiltonian.explain.targets import repeats_for
+from keras_hamiltonian.models.hamiltonian_cascade import HamiltonianCascade
+from keras_hamiltonian.models.loading import load_model
+
+
+def explain_block(
+    model, atoms, target, folder, width=18.0, samples=0, noise=0.02, seed=0
+):
+    """Explains one block of a prediction with pictures.
+
+    Args:
+        model: `Stage`, or the path of its `.keras` file, of any backend.
+        atoms: `ase.Atoms`.
+        target: `BlockTarget`.
+        folder: str or path. Where pictures and numbers go; files of the same
+            names are replaced.
+        width: float. Least width of the supercell in which images of an atom
+            are told apart, Å; memory grows with its area: some 30 MB for each
+            atom of a cascade of default size.
+        samples, noise, seed: SmoothGrad, see `saliency`.
+
+    Returns:
+        Dict: `influence`, the `Influence`; `displacement`, the
+        `Displacement`; `files`, a dict from name to path.
+
+        - `map`: the crystal, atoms and bonds coloured by influence.
+        - `distance`: influence against distance; of a cascade also that on
+          what the second stage adds.
+        - `degrees`, `features`: which degrees and which atoms' features
+          count, if there is a first stage.
+        - `displacement`: the displacement that changes the block most.
+        - `numbers`: all of it as JSON.
+
+    Raises:
+        ImportError: if tf-keras-vis or TensorFlow is not installed.
+        ValueError: if Keras runs on another backend, or there is no such
+            block.
+    """
+    if not isinstance(model, keras.Model):
+        model = load_model(model)
+    repeat = repeats_for(atoms, width)
+    smooth = {"samples": samples, "noise": noise, "seed": seed}
+    found = saliency(model, atoms, target, repeat, **smooth)
+    curves = {found.origin.label: found}
+    if isinstance(model, HamiltonianCascade) and not target.correction:
+        added = dataclasses.replace(target, correction=True)
+        name = "what the second stage adds"
+        curves[name] = saliency(model, atoms, added, repeat, **smooth)
+    weights = None
+    if len(found.degrees) > 1:
+        weights = activation_map(model, atoms, target, repeat=repeat)
+    displacement = largest_change(model, atoms, target)
+
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {"map": folder / "map.png"}
+    plot_influence_map(found, files["map"])
+    files["distance"] = folder / "distance.png"
+    plot_influence_by_distance(curves, files["distance"])
+    if found.degrees.sum() > 0:
+        files["degrees"] = folder / "degrees.png"
+        plot_degree_shares(found, files["degrees"], found.origin.label)
+    numbers = {
+        "influence": found.to_dict(),
+        "displacement": displacement.to_dict(),
+    }
+    if weights is not None and weights.any():
+        files["features"] = folder / "features.png"
+        plot_influence_map(found, files["features"], values=weights)
+        numbers["features_ev"] = weights.tolist()
+    files["displacement"] = folder / "displacement.png"
+    plot_displacement(displacement, files["displacement"])
+    files["numbers"] = folder / "numbers.json"
+    files["numbers"].write_text(json.dumps(numbers) + "\n")
+    return {"influence": found, "displacement": displacement, "files": files}

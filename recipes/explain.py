@@ -1,0 +1,139 @@
+"""Explain one predicted block: which atoms, bonds and features it rests on.
+
+    python recipes/explain.py graphene --pair 0 1
+    python recipes/explain.py mos2 --pair 0 1 --rows d1 --columns p1
+
+Takes the model that `make train` left (or `--model`), and the first test
+structure of recipes/data/<material>.split.json (or `--structure`: a name in
+the set, or any file that ASE reads). Everything lands in
+runs/explain/<material>/. It needs TensorFlow and tf-keras-vis:
+pip install -e ".[explain]".
+"""
+
+import argparse
+import pathlib
+import sys
+
+import keras_hamiltonian as kh
+
+import ase.io
+
+HERE = pathlib.Path(__file__).parent
+
+
+def main(options):
+    """Reads, explains, prints."""
+    path = options.model
+    if path is None:
+        material = options.material
+        path = pathlib.Path("runs") / material / f"{material}.keras"
+    if not path.is_file():
+        sys.exit(
+            f"There is no model {path}. Train one: make train "
+            f"MATERIAL={options.material}, or name one with --model."
+        )
+    kh.explain.use_tensorflow()  # before Keras is imported
+    model = kh.load_model(path)
+    atoms = read_structure(options)
+    output = options.output or pathlib.Path("runs/explain") / options.material
+    target = kh.explain.BlockTarget(
+        *options.pair,
+        shift=tuple(options.shift),
+        rows=options.rows,
+        columns=options.columns,
+        correction=options.correction,
+    )
+    found = kh.explain.explain_block(
+        model,
+        atoms,
+        target,
+        output,
+        options.width,
+        options.samples,
+        options.noise,
+    )
+    print_table(found)
+    for name, file in found["files"].items():
+        print(f"{name:>13}: {file}")
+
+
+def read_structure(options):
+    """The `ase.Atoms` that is asked for."""
+    data = HERE / "data" / f"{options.material}.h5"
+    name = options.structure
+    if name is not None and pathlib.Path(name).is_file():
+        return ase.io.read(name)
+    store = kh.HamiltonianStore(data)
+    if name is None:
+        split = kh.data.Split.read(data.with_suffix(".split.json"), store.names)
+        name = split.test[0]
+    if name not in store.names:
+        sys.exit(
+            f"{name} is no file, and {data.name} has the structures "
+            f"{', '.join(store.names)}."
+        )
+    return store[name].atoms
+
+
+def print_table(found):
+    """Near-sightedness, shares of the degrees, the largest change."""
+    influence, displacement = found["influence"], found["displacement"]
+    print(f"{influence.origin.label}: {influence.size:.4g} eV")
+    print("   distance   atoms  largest influence    all from here on")
+    for shell in influence.against_distance(1.0):
+        print(
+            f"  {shell['from']:4.0f} -{shell['to']:3.0f} Å {shell['atoms']:6d}"
+            f"  {shell['largest']:12.3g} eV/Å  {100 * shell['beyond']:12.3g} %"
+        )
+    print(
+        f"Beyond {influence.image_distance:.1f} Å images of an atom overlap "
+        "(--width)."
+    )
+    for name, values in (
+        ("degree l of atoms", influence.degrees),
+        ("|m| of bonds", influence.bond_orders),
+    ):
+        if values.sum() > 0:
+            shares = 100 * values.sum(axis=0) / values.sum()
+            shares = "  ".join(f"{k}: {x:.0f} %" for k, x in enumerate(shares))
+            print(f"Share of each {name}:  {shares}")
+    first, second = displacement.shares.argsort()[-2:][::-1]
+    print(
+        "Largest change by a displacement: "
+        f"{displacement.singular_values[0]:.3g} eV/Å; atom {first} has "
+        f"{100 * displacement.shares[first]:.0f} % of it, atom {second} "
+        f"{100 * displacement.shares[second]:.0f} %."
+    )
+
+
+def orbital(text):
+    """A shell's name, or an orbital's number."""
+    return int(text) if text.isdigit() else text
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("material", nargs="?", default="graphene")
+    parser.add_argument("--pair", type=int, nargs=2, default=[0, 1])
+    parser.add_argument("--shift", type=int, nargs=3, default=[0, 0, 0])
+    parser.add_argument("--rows", type=orbital, help="a shell such as p1")
+    parser.add_argument("--columns", type=orbital)
+    parser.add_argument(
+        "--correction", action="store_true", help="what the second stage adds"
+    )
+    parser.add_argument("--model", type=pathlib.Path)
+    parser.add_argument("--structure")
+    parser.add_argument(
+        "--width", type=float, default=18.0, help="of the supercell, Å"
+    )
+    parser.add_argument(
+        "--samples", type=int, default=0, help="of SmoothGrad; 0: none"
+    )
+    parser.add_argument(
+        "--noise", type=float, default=0.02, help="of SmoothGrad, Å"
+    )
+    parser.add_argument("--output", type=pathlib.Path)
+    try:
+        main(parser.parse_args())
+    except (ImportError, ValueError) as error:
+        sys.exit(str(error))
