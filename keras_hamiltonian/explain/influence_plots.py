@@ -260,7 +260,7 @@ class Scene:
         self.center = target.center(atoms)
         if self.center is None:
             self.center = atoms.positions.mean(axis=0)
-        self.axes = _view(atoms)
+        self.axes = view_axes(atoms)
         self.places = self._project(atoms.positions)
         self.is_near = np.linalg.norm(self.places[:, :2], axis=1) < radius
         self.names = {}
@@ -376,7 +376,7 @@ def _are_chemical(bonds, lengths):
     return lengths < BOND_STRETCH * shortest[bonds[:, 3:]].min(axis=1)
 
 
-def _view(atoms):
+def view_axes(atoms):
     """Rows: to the right, up, towards the eye. A layer is seen from above."""
     periodic = periodic_directions(atoms)
     cell = np.asarray(atoms.cell.complete())
