@@ -98,16 +98,21 @@ class AttentionMaps:
 
         Returns:
             Dict as of `against_distance`, `from` and `to` in degrees, and
-            `relative` `(num_blocks, num_heads, bins)`: the mean of
-            `relative_to_distance`, one where a head minds lengths and
-            elements alone.
+            `relative` `(num_blocks, num_heads, bins)`: what is heard of the
+            bonds of a bin over what it were if their lengths and elements
+            alone counted, see `heard_by_length`.
         """
-        return self._binned(
-            self.angles, width, relative=self.relative_to_distance()
+        found = self._binned(self.angles, width)
+        place = _places(_bins(self.angles[self.edge_mask], width))
+        expected = _sums(self.heard_by_length()[:, :, self.edge_mask], place)
+        total = found["mean"] * found["count"]
+        found["relative"] = np.divide(
+            total, expected, out=np.ones_like(total), where=expected > 0
         )
+        return found
 
-    def relative_to_distance(self, width=0.25):
-        """What is heard of a bond over the mean of the bonds like it.
+    def heard_by_length(self, width=0.25):
+        """The mean of what is heard of all bonds like a bond.
 
         Args:
             width: float. Bonds between the same elements whose lengths are
@@ -120,19 +125,13 @@ class AttentionMaps:
         first, second = np.broadcast_arrays(
             numbers[:, None], numbers[self.neighbors]
         )
-        bins = _bins(self.lengths[self.edge_mask], width)
-        kinds = np.stack(
-            [first[self.edge_mask], second[self.edge_mask], bins], axis=1
-        )
-        _, place = np.unique(kinds, axis=0, return_inverse=True)
-        place = place.reshape(-1)
-        heard = self.heard[:, :, self.edge_mask]
-        mean = (_sums(heard, place) / np.bincount(place))[..., place]
-        relative = np.zeros_like(self.weights)
-        relative[:, :, self.edge_mask] = np.divide(
-            heard, mean, out=np.ones_like(mean), where=mean > 0
-        )
-        return relative
+        mask = self.edge_mask
+        bins = _bins(self.lengths[mask], width)
+        place = _places(np.stack([first[mask], second[mask], bins], axis=1))
+        mean = _sums(self.heard[:, :, mask], place) / np.bincount(place)
+        found = np.zeros_like(self.weights)
+        found[:, :, mask] = mean[..., place]
+        return found
 
     def num_attended(self):
         """To how many neighbours each head of each atom listens.
@@ -152,11 +151,10 @@ class AttentionMaps:
         count = np.exp(-(share * log).sum(axis=-1))
         return np.where(total[..., 0] > 0, count, 0.0)
 
-    def _binned(self, values, width, **others):
+    def _binned(self, values, width):
         bins = _bins(values[self.edge_mask], width)
-        found, place = np.unique(bins, return_inverse=True)
-        place = place.reshape(-1)
-        count = np.bincount(place)
+        place = _places(bins)
+        found, count = np.unique(bins), np.bincount(place)
         sums = _sums(self.heard[:, :, self.edge_mask], place)
         total = sums.sum(axis=-1, keepdims=True)
         return {
@@ -167,10 +165,6 @@ class AttentionMaps:
             "share": np.divide(
                 sums, total, out=np.zeros_like(sums), where=total > 0
             ),
-            **{
-                name: _sums(x[:, :, self.edge_mask], place) / count
-                for name, x in others.items()
-            },
         }
 
 
@@ -237,6 +231,11 @@ def _second_stage(model, inputs):
 def _bins(values, width):
     # The last digits must not decide about a bin.
     return np.floor((values + 1e-6) / width).astype(int)
+
+
+def _places(kinds):
+    """Place of each row among the different ones, in order."""
+    return np.unique(kinds, axis=0, return_inverse=True)[1].reshape(-1)
 
 
 def _sums(values, place):

@@ -56,7 +56,9 @@ class Corrections:
         found = self.result[KINDS[kind]]
         if kind == "distance":
             found = {f"{b['from']:g} to {b['to']:g} Å": b for b in found}
-        return {name: self._with_gain(group) for name, group in found.items()}
+        # Onsite blocks before hoppings; else the order stays.
+        names = sorted(found, key=lambda name: name.startswith("hopping"))
+        return {name: self._with_gain(found[name]) for name in names}
 
     def ranked(self, kind, count=None):
         """Groups of one kind, first those that are helped least.

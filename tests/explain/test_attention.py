@@ -274,13 +274,14 @@ def test_a_head_that_minds_directions(planted):
     np.testing.assert_allclose(found["relative"], 1, atol=1e-12)
     np.testing.assert_allclose(found["mean"][0, 0, along], 2)
     np.testing.assert_allclose(found["mean"][0, 0, found["from"] >= 20], 1)
-    # Second neighbours alike but for one side of the crystal.
-    side = maps.edge_vectors[..., 0] > 0
-    weights = np.where(side, 3.0, 1.0) * planted.edge_mask
+    # Second neighbours are at 30°, give or take the displacements.
+    weights = np.where(planted.angles > 30, 3.0, 1.0) * planted.edge_mask
     maps = dataclasses.replace(planted, weights=weights[None, None])
-    relative = maps.relative_to_distance()[0, 0]
-    assert relative[side & maps.edge_mask].min() > 1.2
-    assert relative[~side & maps.edge_mask].max() < 0.8
+    found = maps.against_angle()
+    relative = dict(zip(found["from"].tolist(), found["relative"][0, 0]))
+    assert relative[0.0] == pytest.approx(1)
+    assert relative[20.0] < 0.7 and relative[30.0] > 1.3
+    assert maps.heard_by_length().sum() == pytest.approx(weights.sum())
 
 
 def test_to_how_many_a_head_listens(planted):

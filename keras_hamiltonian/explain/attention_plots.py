@@ -1,0 +1,300 @@
+"""Pictures of attention: on the crystal, against distance and angle."""
+
+import ase.data
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
+
+from keras_hamiltonian.evaluate.plots import INK
+from keras_hamiltonian.evaluate.plots import PREDICTED_COLOR
+from keras_hamiltonian.evaluate.plots import REFERENCE_COLOR
+from keras_hamiltonian.evaluate.plots import TRAINING_COLOR
+from keras_hamiltonian.evaluate.plots import save_figure
+from keras_hamiltonian.evaluate.plots import style_axes
+from keras_hamiltonian.explain.influence_plots import view_axes
+
+PAIR_COLORS = (PREDICTED_COLOR, TRAINING_COLOR, "#2e8b57", "#b8860b")
+PAIR_COLORS += ("#7a4fa0", INK, REFERENCE_COLOR)
+COLORS = "YlOrRd"
+# Less of what an atom hears is drawn at the lower edge.
+LEAST_SHARE = 1e-5
+LEAST_OF_LINE = 0.01
+# Layers thicker than this are seen a little from the side, in Å.
+THICKNESS = 1.0
+TILT_IN_DEGREES = 14.0
+
+
+def plot_attention_map(maps, path, atom=0, blocks=None, title=None):
+    """Draws whom one atom listens to, for every head.
+
+    The atom is the ring in the middle; circles are its neighbours, drawn
+    where they are, with the share each has in what the head hears. Layers
+    are seen from above, thick ones a little from the side.
+
+    Args:
+        maps: `AttentionMaps`.
+        path: str or path. PNG, or SVG by its suffix.
+        atom: int.
+        blocks: list of str. Rows of the picture. Defaults to the first and
+            the last block.
+        title: str.
+
+    Raises:
+        ValueError: if there is no such atom or block.
+    """
+    if not 0 <= atom < len(maps.atoms):
+        raise ValueError(
+            f"The structure has the atoms 0 to {len(maps.atoms) - 1}. "
+            f"Received: atom={atom}."
+        )
+    rows = _rows(maps, blocks)
+    shares = _shares(maps)[:, :, atom]
+    mask = maps.edge_mask[atom]
+    view = _tilted(maps.atoms)
+    places = maps.edge_vectors[atom, mask] @ view.T
+    numbers = maps.atoms.numbers[maps.neighbors[atom, mask]]
+    sizes = 46 * (ase.data.covalent_radii[numbers] / 0.76) ** 1.5
+    largest = max(shares[rows][..., mask].max(initial=0.0), 1e-12)
+    norm, colors = PowerNorm(0.5, 0, 100 * largest), colormaps[COLORS]
+    figure, grid = _grid(maps, rows, 2.15, 2.05)
+    for axes, (block, head) in _panels(grid, rows):
+        share = 100 * shares[block, head, mask]
+        shade = colors(norm(share))
+        for k in np.argsort(share, kind="stable"):
+            axes.plot(
+                *np.stack([np.zeros(2), places[k, :2]], axis=1),
+                color=shade[k],
+                lw=0.3 + 4.0 * (share[k] / (100 * largest)) ** 0.5,
+                zorder=1,
+                solid_capstyle="round",
+            )
+        # The nearer to the eye, the later.
+        order = np.argsort(places[:, 2], kind="stable")
+        axes.scatter(
+            *places[order, :2].T,
+            s=sizes[order],
+            c=shade[order],
+            edgecolors="#8a9199",
+            linewidths=0.5,
+            zorder=2,
+        )
+        own = 46 * (ase.data.covalent_radii[maps.atoms.numbers[atom]] / 0.76)
+        axes.scatter(
+            [0], [0], s=own, c="white", edgecolors=INK, lw=1.8, zorder=3
+        )
+        axes.set_aspect("equal")
+        axes.margins(0.06)
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.spines[:].set_visible(False)
+    bar = figure.colorbar(
+        ScalarMappable(norm, colors),
+        ax=grid.ravel().tolist(),
+        shrink=0.8,
+        pad=0.01,
+        aspect=30,
+    )
+    name = f"{maps.atoms[atom].symbol}{atom}"
+    bar.set_label(f"share in what {name} hears (%)", color=INK)
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(colors=INK)
+    _name_panels(figure, grid, maps, rows, title)
+    save_figure(figure, path)
+
+
+def plot_attention_by_distance(maps, path, blocks=None, title=None):
+    """Draws what each head hears of every bond against its length.
+
+    Args:
+        maps: `AttentionMaps`.
+        path: str or path. PNG, or SVG by its suffix.
+        blocks: list of str. See `plot_attention_map`.
+        title: str.
+
+    Raises:
+        ValueError: if there is no such block.
+    """
+    rows = _rows(maps, blocks)
+    shares = _shares(maps)
+    lengths, names = maps.lengths, _pair_names(maps)
+    figure, grid = _grid(maps, rows, 2.2, 2.0)
+    for axes, (block, head) in _panels(grid, rows):
+        share = np.maximum(100 * shares[block, head], 100 * LEAST_SHARE)
+        for color, name in zip(PAIR_COLORS, np.unique(names[maps.edge_mask])):
+            chosen = maps.edge_mask & (names == name)
+            style = {"ms": 3, "mew": 0, "alpha": 0.5, "color": color}
+            axes.plot(lengths[chosen], share[chosen], "o", label=name, **style)
+        axes.set_yscale("log")
+        axes.set_ylim(80 * LEAST_SHARE, 130)
+        ticks = [0.001, 0.01, 0.1, 1, 10, 100]
+        axes.set_yticks(ticks, ["<0.001", *(f"{t:g}" for t in ticks[1:])])
+        axes.minorticks_off()
+        _finish_panel(axes)
+    _label(figure, "length of the bond (Å)", "share of what an atom hears (%)")
+    _legend(figure, grid)
+    _name_panels(figure, grid, maps, rows, title, with_counts=True)
+    save_figure(figure, path)
+
+
+def plot_attention_by_angle(maps, path, blocks=None, title=None):
+    """Draws whether a head minds directions, besides lengths and elements.
+
+    Each dot is a bond: what is heard of it over the mean of all bonds like it
+    in length and elements, against the angle to the next of the atom's own
+    bonds; its size says how much is heard of such bonds. The line is the
+    same for all bonds of ten degrees together, where they matter.
+
+    Args:
+        maps: `AttentionMaps`.
+        path: str or path. PNG, or SVG by its suffix.
+        blocks: list of str. See `plot_attention_map`.
+        title: str.
+
+    Raises:
+        ValueError: if there is no such block.
+    """
+    rows = _rows(maps, blocks)
+    expected, heard = maps.heard_by_length(), maps.heard
+    angles, names = maps.angles, _pair_names(maps)
+    found = maps.against_angle()
+    middles = (found["from"] + found["to"]) / 2
+    lines = found["relative"]
+    # Bins of bonds of which hardly anything would be heard say nothing.
+    lines = np.where(found["share"] < LEAST_OF_LINE * lines, np.nan, lines)
+    figure, grid = _grid(maps, rows, 2.2, 2.0)
+    for axes, (block, head) in _panels(grid, rows):
+        mean = expected[block, head]
+        size = 60 * mean / max(mean.max(initial=0.0), 1e-30)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            ratio = np.clip(heard[block, head] / mean, 0.1, 10)
+        for color, name in zip(PAIR_COLORS, np.unique(names[maps.edge_mask])):
+            chosen = maps.edge_mask & (names == name) & (mean > 0)
+            axes.scatter(
+                angles[chosen],
+                ratio[chosen],
+                s=size[chosen],
+                color=color,
+                alpha=0.35,
+                linewidths=0,
+                label=name,
+            )
+        axes.axhline(1.0, color=INK, lw=0.7, ls=(0, (1, 2)))
+        axes.plot(
+            middles,
+            np.clip(lines[block, head], 0.1, 10),
+            color=INK,
+            lw=1.3,
+        )
+        axes.set_yscale("log")
+        axes.set_ylim(0.09, 11)
+        axes.set_yticks([0.1, 1, 10], ["0.1", "1", "10"])
+        axes.minorticks_off()
+        _finish_panel(axes)
+    _label(
+        figure,
+        "angle to the next of the atom's own bonds (degrees)",
+        "heard, over like bonds",
+    )
+    _legend(figure, grid)
+    _name_panels(figure, grid, maps, rows, title)
+    save_figure(figure, path)
+
+
+def _rows(maps, blocks):
+    """Positions of the blocks that are drawn."""
+    if blocks is None:
+        return sorted({0, len(maps.blocks) - 1})
+    missing = [name for name in blocks if name not in maps.blocks]
+    if missing or not blocks:
+        raise ValueError(
+            f"The model has the blocks {', '.join(maps.blocks)}. Received: "
+            f"blocks={blocks!r}."
+        )
+    return [maps.blocks.index(name) for name in blocks]
+
+
+def _shares(maps):
+    heard = maps.heard
+    total = heard.sum(axis=-1, keepdims=True)
+    return np.divide(heard, total, out=np.zeros_like(heard), where=total > 0)
+
+
+def _pair_names(maps):
+    """Who hears whom: `(N, M)` array of strings."""
+    symbols = np.array(maps.atoms.get_chemical_symbols())
+    first, second = np.broadcast_arrays(
+        symbols[:, None], symbols[maps.neighbors]
+    )
+    names = np.char.add(np.char.add(first, " hears "), second)
+    return names
+
+
+def _tilted(atoms):
+    """Axes of the picture; thick layers are turned about the horizontal."""
+    view = view_axes(atoms)
+    if np.ptp(atoms.positions @ view[2]) < THICKNESS:
+        return view
+    angle = np.radians(TILT_IN_DEGREES)
+    right, up, depth = view
+    return np.stack(
+        [
+            right,
+            np.cos(angle) * up + np.sin(angle) * depth,
+            np.cos(angle) * depth - np.sin(angle) * up,
+        ]
+    )
+
+
+def _grid(maps, rows, width, height):
+    num_heads = maps.weights.shape[1]
+    size = (0.9 + width * num_heads, 0.7 + height * len(rows))
+    figure = Figure(figsize=size, layout="constrained")
+    shape = {"sharex": True, "sharey": True, "squeeze": False}
+    return figure, figure.subplots(len(rows), num_heads, **shape)
+
+
+def _panels(grid, rows):
+    for axes_of_row, block in zip(grid, rows):
+        for head, axes in enumerate(axes_of_row):
+            yield axes, (block, head)
+
+
+def _finish_panel(axes):
+    axes.grid(axis="y", color="#e4e7ea", linewidth=0.7)
+    axes.set_axisbelow(True)
+    style_axes(axes)
+
+
+def _name_panels(figure, grid, maps, rows, title, with_counts=False):
+    counts = maps.num_attended().mean(axis=-1)
+    for axes, (block, head) in _panels(grid, rows):
+        text = f"{maps.blocks[block]}, head {head + 1}"
+        if with_counts:
+            text += f": {counts[block, head]:.1f} neighbors"
+        axes.set_title(text, fontsize=8.5, color=INK, loc="left", pad=3)
+    if title:
+        figure.suptitle(title, x=0.01, ha="left", fontsize=11, color=INK)
+
+
+def _label(figure, horizontal, vertical):
+    figure.supxlabel(horizontal, fontsize=9.5, color=INK)
+    figure.supylabel(vertical, fontsize=9.5, color=INK)
+
+
+def _legend(figure, grid):
+    handles, names = grid[0, 0].get_legend_handles_labels()
+    if len(names) > 1:
+        legend = figure.legend(
+            handles,
+            names,
+            loc="outside upper right",
+            ncols=len(names),
+            frameon=False,
+            fontsize=8.5,
+        )
+        for handle in legend.legend_handles:
+            handle.set_alpha(1)
+            if hasattr(handle, "set_sizes"):
+                handle.set_sizes([24])
