@@ -13,6 +13,7 @@ ROOMS = [
     "callbacks",
     "data",
     "evaluate",
+    "explain",
     "irreps",
     "layers",
     "losses",

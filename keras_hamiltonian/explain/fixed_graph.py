@@ -221,8 +221,10 @@ class FixedGraph:
             found = batch_inputs(
                 [self.atoms] * copies, [self.table] * copies, self.model.basis
             )
-            for name in ("edge_vectors", "edge_mask"):
-                found[name] = found[name].astype(self.dtype)
+            # Not rounded to the default float type in between.
+            vectors = np.tile(self.table.edge_vectors, (copies, 1, 1))
+            found["edge_vectors"] = vectors.astype(self.dtype)
+            found["edge_mask"] = found["edge_mask"].astype(self.dtype)
             self._inputs = {copies: found}
         return self._inputs[copies]
 

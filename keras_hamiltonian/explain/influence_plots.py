@@ -28,6 +28,7 @@ BOND_STRETCH = 1.2
 # A circle's area in points² for the covalent radius of carbon.
 ATOM_SIZE = 90.0
 RADIUS_IN_ANGSTROM = 12.0
+ARROW_IN_ANGSTROM = 0.55
 # Pairs that are no chemical bonds are drawn from this share of the largest.
 LEAST_SHARE = 0.01
 
@@ -346,14 +347,14 @@ class Scene:
             )
 
     def draw_arrows(self, axes, vectors):
-        """Arrows along displacements, the longest drawn 0.8 Å long."""
+        """Arrows along displacements, the longest of a fixed length."""
         flat = vectors @ self.axes.T
         longest = np.linalg.norm(vectors, axis=1).max() or 1.0
         seen = np.linalg.norm(flat[:, :2], axis=1) > 0.02 * longest
         chosen = np.flatnonzero(seen & self.is_near)
         axes.quiver(
             *self.places[chosen, :2].T,
-            *(0.8 / longest * flat[chosen, :2]).T,
+            *(ARROW_IN_ANGSTROM / longest * flat[chosen, :2]).T,
             angles="xy",
             scale_units="xy",
             scale=1,

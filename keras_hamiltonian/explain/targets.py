@@ -121,7 +121,7 @@ class BlockTarget:
                 f"Atom {self.j} in the cell {tuple(self.shift)} is out of the "
                 f"reach of atom {self.i}: their block is zero. Within reach "
                 f"are {len(others)}, as (atom, cell): "
-                f"{', '.join(others[:8])} ..."
+                f"{', '.join(others[:8])}{' ...' * (len(others) > 8)}"
             )
         return "hopping", int(
             np.flatnonzero(graph.table.pair_positions == found[0])[0]

@@ -1,0 +1,89 @@
+"""The recipe and what it writes, from a file of another backend."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import ase.build
+import keras
+import pytest
+from explained_models import cluster
+from explained_models import small_cascade
+
+import keras_hamiltonian as kh
+from keras_hamiltonian.explain.targets import BlockTarget
+
+pytest.importorskip("tf_keras_vis")
+on_tensorflow = pytest.mark.skipif(
+    keras.config.backend() != "tensorflow",
+    reason="tf-keras-vis works on TensorFlow alone",
+)
+RECIPE = pathlib.Path(__file__).parents[2] / "recipes" / "explain.py"
+
+
+def run(folder, *words):
+    return subprocess.run(
+        [sys.executable, RECIPE, *map(str, words)],
+        cwd=folder,
+        env={**os.environ, "KERAS_BACKEND": "torch"},
+        capture_output=True,
+        text=True,
+    )
+
+
+@on_tensorflow
+def test_pictures_of_a_block(tmp_path):
+    folder = tmp_path / "pictures"
+    model = small_cascade()
+    with pytest.raises(ValueError, match="out of the reach"):
+        kh.explain.explain_block(
+            model, cluster(), BlockTarget(0, 3), folder, 5.0
+        )
+    assert not folder.exists()
+    found = kh.explain.explain_block(
+        model, cluster(), BlockTarget(0, 1), folder, 5.0
+    )
+    assert sorted(found["files"].values()) == sorted(folder.iterdir())
+    assert {path.stem for path in folder.iterdir()} == {
+        "map",
+        "distance",
+        "degrees",
+        "features",
+        "displacement",
+        "numbers",
+    }
+    numbers = json.loads(found["files"]["numbers"].read_text())
+    assert numbers["influence"]["size_ev"] == found["influence"].size
+    assert len(numbers["features_ev"]) == len(cluster())
+
+
+@on_tensorflow
+def test_recipe(untrained_file, tmp_path):
+    ase.build.graphene(vacuum=7.5).write(tmp_path / "sheet.xyz")
+    done = run(
+        tmp_path,
+        "graphene",
+        "--model",
+        untrained_file,
+        "--structure",
+        "sheet.xyz",
+        "--rows",
+        "s1",
+        "--columns",
+        "s1",
+        "--width",
+        "3",
+    )
+    assert done.returncode == 0, done.stderr
+    assert "H(0, 1) s1-s1" in done.stdout
+    folder = tmp_path / "runs" / "explain" / "graphene"
+    assert (folder / "map.png").is_file()
+
+
+def test_missing_model(tmp_path):
+    done = run(tmp_path, "mos2")
+    assert done.returncode == 1
+    assert "make train MATERIAL=mos2" in done.stderr
+    assert "Traceback" not in done.stderr
