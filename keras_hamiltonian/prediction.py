@@ -94,6 +94,7 @@ def predict(
             source={"code": "keras_hamiltonian", "model": model.name},
         ),
         spread,
+        model.overlap_threshold,
     )
 
 
@@ -163,10 +164,13 @@ class Prediction:
         calculation: `Calculation`, whose Hamiltonian is the prediction.
         spread: `BlockMatrix` of standard deviations over rotations in eV, or
             `None`; with spin, those of real and imaginary parts.
+        overlap_threshold: float, or `None`. What `matrices`, and so bands,
+            leave out; see `BlochMatrices`.
     """
 
     calculation: Calculation
     spread: BlockMatrix | None = None
+    overlap_threshold: float | None = None
 
     @property
     def atoms(self):
@@ -196,7 +200,9 @@ class Prediction:
                 "`overlap` to `predict`, or set `model.overlap` to a "
                 "`TwoCentreOverlap` of the training set before saving."
             )
-        return BlochMatrices.from_calculation(self.calculation)
+        return BlochMatrices.from_calculation(
+            self.calculation, self.overlap_threshold
+        )
 
     @functools.cached_property
     def fermi_level(self):

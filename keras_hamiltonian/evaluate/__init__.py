@@ -6,6 +6,7 @@ __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "averaged_equivariance_error": "equivariance",
+        "choose_overlap_threshold": "overlap_threshold",
         "compare_bands": "report",
         "equivariance_error": "equivariance",
         "evaluate_model": "report",

@@ -75,6 +75,8 @@ def full_report(
     Returns:
         The report, the dict of `report.json`: what `write_report` says, and
 
+        - `overlap_threshold` of the model: its bands and levels leave
+          combinations of orbitals below it out; or `None`;
         - `levels`, `first_stage_levels`: `SpectrumErrors.result`, or `None`;
           `levels_skipped`: dict from structure to reason.
         - `second_stage`: `StageComparison.result`, or `None`.
@@ -99,7 +101,9 @@ def full_report(
     if isinstance(model, HamiltonianCascade):
         stages["first"] = model.stage
     errors = {name: MatrixErrors(model.basis) for name in stages}
-    spectra = SpectrumErrors(tuple(stages), window)
+    spectra = SpectrumErrors(
+        tuple(stages), window, overlap_threshold=model.overlap_threshold
+    )
     comparison = StageComparison(model.basis)
     first = worst = None
     sizes = {}
@@ -137,6 +141,7 @@ def full_report(
         title,
         errors.get("first"),
         bands.get("first"),
+        overlap_threshold=model.overlap_threshold,
         levels=spectra.result("model"),
         first_stage_levels=(
             spectra.result("first") if "first" in stages else None

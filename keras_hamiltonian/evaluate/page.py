@@ -324,6 +324,13 @@ class _Page:
             "ones) the spaces are compared, by the mean cosine of the angles "
             "between them.</p>\n"
         )
+        threshold = self.report.get("overlap_threshold")
+        if threshold is not None:
+            text += (
+                "<p>Predicted levels leave out combinations of orbitals whose "
+                f"norm, an eigenvalue of S(k), is below {threshold:g}: errors "
+                f"of H count more than {1 / threshold:.0f} times there.</p>\n"
+            )
         largest = [e["occupied_largest"] or 0.0 for e in found["structures"]]
         if max(largest) > SPURIOUS_IN_EV:
             text += (

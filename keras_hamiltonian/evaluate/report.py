@@ -246,6 +246,12 @@ def summary(report):
             f"bands of structure {bands['structure']} within "
             f"{bands['window'][1]:g} eV: {_mev(bands['band_mae'])} meV"
         )
+    threshold = report.get("overlap_threshold")
+    if threshold is not None:
+        lines.append(
+            "predicted bands leave out combinations of orbitals of norms "
+            f"below {threshold:g}"
+        )
     for name, other in (report.get("test_sets") or {}).items():
         errors, first = other["errors"], other.get("first_stage_errors")
         lines.append(line(f"{name}: MAE_all", "mae_all"))

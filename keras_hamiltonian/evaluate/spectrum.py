@@ -1,5 +1,7 @@
 """Errors of energies and wave functions, on a grid of wave vectors."""
 
+import dataclasses
+
 import numpy as np
 
 from keras_hamiltonian.metrics.levels import DEGENERACY_IN_EV
@@ -35,6 +37,7 @@ class SpectrumErrors:
         window: float. Energies about the Fermi level, in eV.
         tolerance: float. Levels this near count as degenerate, in eV; see
             `kh.metrics.level_similarities`.
+        overlap_threshold: float. For the predictions, see `BlochMatrices`.
         grid: three ints. Sizes of the Γ-centered grid. Defaults to 15 Å over
             the height of each cell, rounded up to an odd number, 1 along
             vacuum.
@@ -49,11 +52,13 @@ class SpectrumErrors:
         window=3.0,
         tolerance=DEGENERACY_IN_EV,
         grid=None,
+        overlap_threshold=None,
     ):
         self.names = tuple(names)
         self.window = float(window)
         self.tolerance = tolerance
         self.grid = grid
+        self.overlap_threshold = overlap_threshold
         self.skipped = {}
         self._structures = {name: [] for name in self.names}
         self._bins = {name: {} for name in self.names}
@@ -67,7 +72,7 @@ class SpectrumErrors:
                 level or number of electrons. A structure without them, or with
                 more than 2000 orbitals, is skipped and listed in `skipped`.
         """
-        reason = _obstacle(calculation)
+        reason = obstacle(calculation)
         if reason is not None:
             self.skipped[calculation.name] = reason
             return
@@ -75,7 +80,12 @@ class SpectrumErrors:
         grid = self.grid or k_grid(calculation.atoms, GRID_LENGTH_IN_ANGSTROM)
         k_points, weights = k_grid_points(reference, grid, gamma_centered=True)
         exact = [solve_states(reference, k) for k in k_points]
-        level = _fermi_level(calculation, exact, weights, reference.spinful)
+        level = reference_level(
+            calculation,
+            np.stack([states.energies for states in exact]),
+            weights,
+            reference.spinful,
+        )
         common = {
             "name": calculation.name,
             "grid": [int(n) for n in grid],
@@ -84,7 +94,10 @@ class SpectrumErrors:
         }
         for name in self.names:
             matrices = BlochMatrices(
-                predicted[name], calculation.overlap, calculation.num_orbitals
+                predicted[name],
+                calculation.overlap,
+                calculation.num_orbitals,
+                self.overlap_threshold,
             )
             table = [
                 self._levels(states, matrices, level, weight)
@@ -154,7 +167,9 @@ class SpectrumErrors:
 
     def _levels(self, exact, matrices, level, weight):
         """Weight, energy, error, similarity, shared of each level there."""
-        found = solve_states(matrices, exact.k_point)
+        found = _padded(
+            solve_states(matrices, exact.k_point), len(exact.energies)
+        )
         groups = near_degenerate_groups(exact.energies, self.tolerance)
         return np.stack(
             [
@@ -205,7 +220,18 @@ class SpectrumErrors:
             sums += weight[n] * np.array([1.0, abs(error[n]), similarity[n]])
 
 
-def _obstacle(calculation):
+def _padded(states, number):
+    """States with empty ones above, for combinations that were left out."""
+    missing = number - len(states.energies)
+    return dataclasses.replace(
+        states,
+        energies=np.pad(states.energies, (0, missing), constant_values=np.inf),
+        coefficients=np.pad(states.coefficients, [(0, 0), (0, missing)]),
+    )
+
+
+def obstacle(calculation):
+    """Why the levels of a `Calculation` cannot be judged, or `None`."""
     if calculation.overlap is None:
         return "no overlap: neither the calculation nor the model has one"
     if calculation.fermi_level is None and calculation.num_electrons is None:
@@ -217,12 +243,13 @@ def _obstacle(calculation):
     return None
 
 
-def _fermi_level(calculation, exact, weights, is_spinful):
+def reference_level(calculation, energies, weights, is_spinful):
+    """Fermi level of a `Calculation`, of its own or of its bands, in eV."""
     if calculation.fermi_level is not None:
         return float(calculation.fermi_level)
     return float(
         fermi_level_of_bands(
-            np.stack([states.energies for states in exact]),
+            energies,
             calculation.num_electrons,
             weights=weights,
             degeneracy=1 if is_spinful else 2,

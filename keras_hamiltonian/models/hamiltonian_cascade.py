@@ -87,6 +87,15 @@ class HamiltonianCascade(Stage):
         self.stage.overlap = value
 
     @property
+    def overlap_threshold(self):
+        """float of the first stage, or `None`; see `Stage`."""
+        return self.stage.overlap_threshold
+
+    @overlap_threshold.setter
+    def overlap_threshold(self, value):
+        self.stage.overlap_threshold = value
+
+    @property
     def provenance(self):
         """Where the cascade comes from; unless set, that of the first stage."""
         return self._own_provenance or self.stage.provenance
@@ -118,6 +127,7 @@ class HamiltonianCascade(Stage):
             "refinement": serialize(self.refinement),
             "overlap": None,
             "provenance": config["provenance"],
+            "overlap_threshold": None,
         }
 
     @classmethod

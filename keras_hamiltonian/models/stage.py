@@ -46,12 +46,16 @@ class Stage(keras.Model):
             structures.
         provenance: dict, JSON values only. Where the model comes from:
             `training_provenance` makes it.
+        overlap_threshold: float, or `None`. Combinations of orbitals that
+            bands of its predictions leave out; see `BlochMatrices` and
+            `kh.evaluate.choose_overlap_threshold`.
 
-    Both are set after construction and stand in the `.keras` file.
+    They are set after construction and stand in the `.keras` file.
     """
 
     overlap = None
     provenance = None
+    overlap_threshold = None
 
     @property
     def basis(self):
@@ -160,6 +164,7 @@ class Stage(keras.Model):
             **self.arguments,
             "overlap": None if self.overlap is None else self.overlap.to_dict(),
             "provenance": _plain(self.provenance),
+            "overlap_threshold": self.overlap_threshold,
         }
 
     @classmethod
@@ -167,10 +172,13 @@ class Stage(keras.Model):
         config = dict(config)
         overlap = config.pop("overlap", None)
         provenance = config.pop("provenance", None)
+        threshold = config.pop("overlap_threshold", None)
         stage = cls(**config)
         if overlap is not None:
             stage.overlap = TwoCentreOverlap.from_dict(overlap)
         stage.provenance = provenance
+        if threshold is not None:
+            stage.overlap_threshold = threshold
         return stage
 
 

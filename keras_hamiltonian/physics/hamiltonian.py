@@ -27,6 +27,11 @@ class BlochMatrices:
         overlap: `BlockMatrix`, spinless. `None` for orthogonal orbitals.
         num_orbitals: `(num_atoms,)` ints. Orbitals of each atom, without spin.
 
+        overlap_threshold: float. Combinations of orbitals whose norm
+            (eigenvalue of S(k)) is smaller are left out wherever all states
+            are solved (see `solve_states`). For predicted Hamiltonians: their
+            error is divided by that norm. Defaults to none.
+
     Attributes:
         spinful: bool. Whether the Hamiltonian carries spin.
         size: int. Rows of H(k), spin included.
@@ -47,7 +52,10 @@ class BlochMatrices:
     array([[3.]])
     """
 
-    def __init__(self, hamiltonian, overlap, num_orbitals):
+    def __init__(
+        self, hamiltonian, overlap, num_orbitals, overlap_threshold=None
+    ):
+        self.overlap_threshold = overlap_threshold
         num_orbitals = np.asarray(num_orbitals, dtype=np.int64)
         self.spinful = _is_spinful(hamiltonian, num_orbitals)
         factor = 2 if self.spinful else 1
@@ -63,8 +71,12 @@ class BlochMatrices:
             )
 
     @classmethod
-    def from_calculation(cls, calculation):
+    def from_calculation(cls, calculation, overlap_threshold=None):
         """From a `Calculation` that holds a Hamiltonian.
+
+        Args:
+            calculation: `Calculation`.
+            overlap_threshold: float. See above.
 
         Raises:
             ValueError: if the calculation has no Hamiltonian or no overlap.
@@ -80,6 +92,7 @@ class BlochMatrices:
             calculation.hamiltonian,
             calculation.overlap,
             calculation.num_orbitals,
+            overlap_threshold,
         )
 
     @property

@@ -1,6 +1,7 @@
 """Eigenstates of H(k) and S(k): all of a small cell, a few of a large one."""
 
 import dataclasses
+import warnings
 
 import numpy as np
 import scipy.linalg
@@ -76,7 +77,8 @@ def solve_states(
             matrices for up to 500 orbitals, else the first of the sparse ones.
         overlap_threshold: float. Canonical orthogonalization: combinations of
             orbitals whose norm (eigenvalue of S(k)) is smaller are left out.
-            Dense only. Defaults to none.
+            Dense matrices only: sparse solvers warn that they leave out none.
+            Defaults to that of the matrices.
         coefficients: bool. Whether to return the coefficients.
 
     Returns:
@@ -103,11 +105,20 @@ def solve_states(
     num_states = _check(
         matrices, num_states, around, window, solver, overlap_threshold
     )
+    if overlap_threshold is None:
+        overlap_threshold = matrices.overlap_threshold
     is_part = window is not None or around is not None
     if solver == "auto":
         few = num_states is None or num_states <= matrices.size // 4
         is_sparse = is_part and few and matrices.size > SMALLEST_SPARSE
         solver = "multifrontal" if is_sparse else "dense"
+    if solver != "dense" and overlap_threshold is not None:
+        warnings.warn(
+            f"The {solver} solver leaves out no combinations of orbitals; with "
+            f"norms below {overlap_threshold:g} they can bring spurious levels "
+            'of a predicted Hamiltonian. solver="dense" leaves them out.',
+            stacklevel=2,
+        )
     if solver == "dense":
         states = _solve_dense(
             matrices,
@@ -215,10 +226,12 @@ def _solve_dense(matrices, k_point, num_states, is_part, threshold, vectors):
         norms, combinations = np.linalg.eigh(overlap)
         kept = norms > threshold
         combinations = combinations[:, kept] / np.sqrt(norms[kept])
-        energies, found = np.linalg.eigh(
-            combinations.conj().T @ hamiltonian @ combinations
-        )
-        found = combinations @ found
+        kept_part = combinations.conj().T @ hamiltonian @ combinations
+        if vectors:
+            energies, found = np.linalg.eigh(kept_part)
+            found = combinations @ found
+        else:
+            energies, found = np.linalg.eigvalsh(kept_part), None
     residual = None
     if vectors:
         error = hamiltonian @ found - overlap @ found * energies

@@ -16,6 +16,9 @@ from keras_hamiltonian.callbacks.learning_curve import LearningCurve
 from keras_hamiltonian.callbacks.revert_on_spike import RevertOnSpike
 from keras_hamiltonian.callbacks.training_checkpoint import TrainingCheckpoint
 from keras_hamiltonian.data.dataset import HamiltonianDataset
+from keras_hamiltonian.evaluate.overlap_threshold import (
+    choose_overlap_threshold,
+)
 from keras_hamiltonian.evaluate.runs import fingerprint as fingerprint_of
 from keras_hamiltonian.losses.block_errors import BlockMeanAbsoluteError
 from keras_hamiltonian.losses.block_errors import BlockMeanSquaredError
@@ -80,7 +83,10 @@ def train_cascade(
     Reach of the orbitals and overlap are read off the data, the two-centre
     baseline is fitted, and the first stage is trained with its share of the
     budget. Its features are computed once, and the second stage is trained on
-    them. The model is saved with overlap and origin.
+    them. Bands of a few structures that validate say which nearly dependent
+    combinations of orbitals predictions should leave out (see
+    `kh.evaluate.choose_overlap_threshold`). The model is saved with overlap
+    and origin.
 
     What a killed process has done is in `output/checkpoint`; started again
     with the same arguments, the training goes on there. With a budget of
@@ -154,12 +160,16 @@ def train_cascade(
         fit.joint(model)
 
     cpu_seconds = curve.cpu_seconds
+    model.overlap_threshold, band_errors = choose_overlap_threshold(
+        model, (store[name] for name in split.validate)
+    )
     model.provenance = training_provenance(
         _with_electrons(store[name] for name in split.train),
         data=store.attributes,
         settings=settings.model_dump(mode="json"),
         steps=fit.steps,
         cpu_seconds=round(cpu_seconds, 1),
+        band_errors=band_errors,
     )
     file = output / f"{name}.keras"
     temporary = output / f".{name}.partial.keras"

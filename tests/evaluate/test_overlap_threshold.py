@@ -1,0 +1,128 @@
+"""Wrong bands of small errors, and what leaving combinations out does."""
+
+import types
+
+import numpy as np
+import pytest
+
+import keras_hamiltonian as kh
+from keras_hamiltonian.evaluate import overlap_threshold as module
+from keras_hamiltonian.evaluate.overlap_threshold import (
+    choose_overlap_threshold,
+)
+from keras_hamiltonian.evaluate.spectrum import SpectrumErrors
+from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
+from keras_hamiltonian.physics.dos import density_of_states
+from keras_hamiltonian.physics.fermi import find_fermi_level
+from keras_hamiltonian.physics.hamiltonian import BlochMatrices
+from keras_hamiltonian.physics.states import solve_states
+
+# In eV; brings levels of the wrong place.
+NOISE = 0.02
+
+
+@pytest.fixture(scope="module")
+def calculation(data_folder):
+    """Bismuthene; the eigenvalues of S(k) go down to 0.003."""
+    return kh.HamiltonianStore(data_folder / "bismuthene.h5")["008"]
+
+
+def noisy(calculation, size):
+    matrix = calculation.hamiltonian
+    noise = np.random.default_rng(3).normal(size=matrix.entries.shape)
+    entries = matrix.entries + size * noise
+    changed = BlockMatrix(matrix.atom_pairs, matrix.shapes, entries)
+    return changed.symmetrized()
+
+
+def choose(calculation, size, monkeypatch):
+    """Of a model whose blocks are those of DFT and noise of a size in eV."""
+    model = types.SimpleNamespace(
+        check_elements=lambda *_: None, overlap=None, provenance=None
+    )
+    monkeypatch.setattr(
+        module, "predicted_blocks", lambda _, known: noisy(known, size)
+    )
+    return choose_overlap_threshold(model, [calculation])
+
+
+def test_noise_that_ruins_bands_and_noise_that_does_not(
+    calculation, monkeypatch
+):
+    threshold, errors = choose(calculation, NOISE, monkeypatch)
+    assert threshold in (5e-3, 1e-2, 2e-2)
+    assert errors["none"] > 0.2
+    assert errors[str(threshold)] < errors["none"] / 4
+    # Combinations that are left out are missed where H is exact.
+    threshold, errors = choose(calculation, 0.0, monkeypatch)
+    assert threshold is None
+    assert errors["none"] < 1e-9 < max(errors.values())
+
+
+def test_nothing_to_compare_with(calculation):
+    assert choose_overlap_threshold(None, []) == (None, {})
+
+
+def test_matrices_pass_their_threshold_on(calculation):
+    threshold = 0.01
+    matrices = BlochMatrices.from_calculation(calculation, threshold)
+    whole = BlochMatrices.from_calculation(calculation)
+    k_point = [0.2, 0.1, 0]
+    norms = np.linalg.eigvalsh(whole.dense_at(k_point)[1])
+    kept = int((norms > threshold).sum())
+    assert kept < matrices.size
+    states = solve_states(matrices, k_point)
+    asked = solve_states(whole, k_point, overlap_threshold=threshold)
+    assert len(states.energies) == kept
+    np.testing.assert_allclose(states.energies, asked.energies, atol=1e-9)
+    # A smaller basis: no level sinks (Hylleraas and Undheim).
+    all_levels = solve_states(whole, k_point).energies
+    assert (states.energies >= all_levels[:kept] - 1e-9).all()
+    # What is built on states takes fewer of them.
+    grid, electrons = (2, 1, 1), calculation.num_electrons
+    level = find_fermi_level(matrices, electrons, grid)
+    below = find_fermi_level(whole, electrons, grid)
+    assert abs(level - below) < 0.2
+    energies = np.linspace(level - 1, level + 1, 41)
+    for method in ("gaussian", "tetrahedron"):
+        dos = density_of_states(matrices, grid, energies, method=method)
+        assert np.isfinite(dos.total).all()
+        assert dos.integrate(level) == pytest.approx(electrons, abs=2.0)
+    with pytest.warns(UserWarning, match="spurious"):
+        solve_states(matrices, k_point, 4, around=level, solver="multifrontal")
+
+
+def test_level_errors_with_a_threshold(calculation):
+    errors = {}
+    for threshold in (None, 0.02):
+        found = SpectrumErrors(grid=(1, 1, 1), overlap_threshold=threshold)
+        found.update({"model": noisy(calculation, NOISE)}, calculation)
+        errors[threshold] = found.result()["window_mae"]
+    assert errors[0.02] < errors[None] / 4
+
+
+def test_a_model_keeps_it(tmp_path, calculation):
+    stage = kh.models.EquivariantStage(
+        calculation.basis.to_dict(),
+        {"Bi": 4.0},
+        spin="noncollinear",
+        irreps="4x0e + 2x1o",
+        num_groups=1,
+        projectors="",
+    )
+    cascade = kh.models.HamiltonianCascade(
+        stage, kh.models.EquivariantTransformerStage.for_stage(stage)
+    )
+    for model in (stage, cascade):
+        assert model.overlap_threshold is None
+        model.overlap_threshold = 0.01
+        file = tmp_path / f"{model.name}.keras"
+        model.save(file)
+        loaded = kh.load_model(file)
+        assert loaded.overlap_threshold == 0.01
+        model.overlap_threshold = None
+    stage.overlap_threshold = 0.01
+    prediction = kh.predict(
+        stage, calculation.atoms, overlap=calculation.overlap
+    )
+    assert prediction.matrices.overlap_threshold == 0.01
