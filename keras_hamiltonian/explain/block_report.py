@@ -21,12 +21,12 @@ from keras_hamiltonian.models.loading import load_model
 def explain_block(
     model, atoms, target, folder, width=18.0, samples=0, noise=0.02, seed=0
 ):
-    """Explains one block of a prediction with pictures.
+    """Explains one block of a prediction, or a kind of blocks, with pictures.
 
     Args:
         model: `Stage`, or the path of its `.keras` file, of any backend.
         atoms: `ase.Atoms`.
-        target: `BlockTarget`.
+        target: `BlockTarget`, or `KindTarget`, which has no distances.
         folder: str or path. Where pictures and numbers go; files of the same
             names are replaced.
         width: float. Least width of the supercell in which images of an atom
@@ -53,11 +53,13 @@ def explain_block(
     """
     if not isinstance(model, keras.Model):
         model = load_model(model)
-    repeat = repeats_for(atoms, width)
+    has_place = target.center(atoms) is not None
+    repeat = repeats_for(atoms, width) if has_place else (1, 1, 1)
     smooth = {"samples": samples, "noise": noise, "seed": seed}
     found = saliency(model, atoms, target, repeat, **smooth)
     curves = {found.origin.label: found}
-    if isinstance(model, HamiltonianCascade) and not target.correction:
+    is_whole = isinstance(model, HamiltonianCascade) and not target.correction
+    if is_whole and has_place:
         added = dataclasses.replace(target, correction=True)
         name = "what the second stage adds"
         curves[name] = saliency(model, atoms, added, repeat, **smooth)
@@ -70,8 +72,9 @@ def explain_block(
     folder.mkdir(parents=True, exist_ok=True)
     files = {"map": folder / "map.png"}
     plot_influence_map(found, files["map"])
-    files["distance"] = folder / "distance.png"
-    plot_influence_by_distance(curves, files["distance"])
+    if has_place:
+        files["distance"] = folder / "distance.png"
+        plot_influence_by_distance(curves, files["distance"])
     if found.degrees.sum() > 0:
         files["degrees"] = folder / "degrees.png"
         plot_degree_shares(found, files["degrees"], found.origin.label)

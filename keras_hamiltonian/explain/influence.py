@@ -52,11 +52,10 @@ def saliency(
 
     Example:
 
-    >>> target = BlockTarget(0, 1)
-    >>> repeat = repeats_for(atoms, 30.0)              # doctest: +SKIP
-    >>> found = saliency("graphene.keras", atoms, target, repeat)
-    ...                                                # doctest: +SKIP
-    >>> found.atom_influence                           # doctest: +SKIP
+    >>> target = BlockTarget(0, 1)                      # doctest: +SKIP
+    >>> repeat = repeats_for(atoms, 18.0)               # doctest: +SKIP
+    >>> found = saliency(model, atoms, target, repeat)  # doctest: +SKIP
+    >>> found.against_distance()                        # doctest: +SKIP
 
     Reference: Simonyan et al., arXiv 1312.6034; Smilkov et al., arXiv
     1706.03825 (SmoothGrad).

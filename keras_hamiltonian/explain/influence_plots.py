@@ -200,7 +200,10 @@ def plot_degree_shares(influence, path, title=None):
                 color=tints[k],
                 label=f"after group {k + 1}",
             )
-        ticks = [f"{k} ({letters[k]})" for k in range(count)]
+        ticks = [
+            f"{k} ({letters[k]})" if k < len(letters) else str(k)
+            for k in range(count)
+        ]
         axes.set_xticks(range(count), ticks)
         axes.set_xlabel(label)
         axes.set_title(name, fontsize=10, color=INK)

@@ -14,6 +14,7 @@ from explained_models import small_cascade
 
 import keras_hamiltonian as kh
 from keras_hamiltonian.explain.targets import BlockTarget
+from keras_hamiltonian.explain.targets import KindTarget
 
 pytest.importorskip("tf_keras_vis")
 on_tensorflow = pytest.mark.skipif(
@@ -57,6 +58,12 @@ def test_pictures_of_a_block(tmp_path):
     numbers = json.loads(found["files"]["numbers"].read_text())
     assert numbers["influence"]["size_ev"] == found["influence"].size
     assert len(numbers["features_ev"]) == len(cluster())
+    kind = KindTarget("C", onsite=True)
+    found = kh.explain.explain_block(
+        model, cluster(), kind, tmp_path / "kind", 5.0
+    )
+    assert "distance" not in found["files"]
+    assert found["files"]["map"].is_file()
 
 
 @on_tensorflow

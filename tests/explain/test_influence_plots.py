@@ -139,6 +139,14 @@ def test_shares_add_up(influence, figures, tmp_path):
         assert heights[0] == pytest.approx(first)
 
 
+def test_degrees_beyond_the_known_letters(influence, figures, tmp_path):
+    influence.degrees = influence.bond_orders = np.ones((1, 9))
+    influence_plots.plot_degree_shares(influence, tmp_path / "degrees.png")
+    for axes in figures[0].axes:
+        names = [label.get_text() for label in axes.get_xticklabels()]
+        assert [name[0] for name in names] == list("012345678")
+
+
 def test_arrows(influence, figures, tmp_path):
     vectors = np.zeros((18, 3))
     vectors[:2] = influence.atoms.positions[:2] - influence.target.center(
