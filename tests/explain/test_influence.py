@@ -221,6 +221,14 @@ def test_zero_outside_the_receptive_field(target, num_groups, projectors):
     assert (found.bond_influence[~leads_out] > 0).all()
 
 
+def test_graph_norm_hears_every_atom():
+    """The control: statistics of the whole structure have no field."""
+    model = small_stage(num_groups=1, projectors="", norm="graph")
+    found = influence(model, chain(9), BlockTarget(1, 2))
+    assert (found.atom_influence > 0).all()
+    assert (found.elements != 0).all()
+
+
 def test_features_outside_have_no_weight(cascade):
     atoms = chain(12)
     weights = kh.explain.activation_map(cascade, atoms, BlockTarget(1, 2), 1)
