@@ -1,11 +1,13 @@
-"""Explain one predicted block: which atoms, bonds and features it rests on.
+"""Explain one predicted block, and what the stages of its model do.
 
     python recipes/explain.py graphene --pair 0 1
     python recipes/explain.py mos2 --pair 0 1 --rows d1 --columns p1
 
 Takes the model that `make train` left (or `--model`), and the first test
 structure of recipes/data/<material>.split.json (or `--structure`: a name in
-the set, or any file that ASE reads). Everything lands in
+the set, or any file that ASE reads). Which atoms, bonds and features the
+block rests on; where the second stage looks, what it changes and whether that
+helps; which atoms of the test set are new to the model. Everything lands in
 runs/explain/<material>/. It needs TensorFlow and tf-keras-vis:
 pip install -e ".[explain]".
 """
@@ -53,26 +55,49 @@ def main(options):
         options.noise,
     )
     print_table(found)
-    for name, file in found["files"].items():
-        print(f"{name:>13}: {file}")
+    stages = kh.explain.explain_stages(
+        model, atoms, output, *read_data(options), atom=options.pair[0]
+    )
+    print(f"\n{stages['text']}\n")
+    for name, file in {**found["files"], **stages["files"]}.items():
+        print(f"{name:>18}: {file}")
 
 
 def read_structure(options):
     """The `ase.Atoms` that is asked for."""
-    data = HERE / "data" / f"{options.material}.h5"
     name = options.structure
-    if name is not None and pathlib.Path(name).is_file():
+    if is_file(name):
         return ase.io.read(name)
-    store = kh.HamiltonianStore(data)
+    store, split = open_data(options)
     if name is None:
-        split = kh.data.Split.read(data.with_suffix(".split.json"), store.names)
         name = split.test[0]
     if name not in store.names:
         sys.exit(
-            f"{name} is no file, and {data.name} has the structures "
+            f"{name} is no file, and {options.material}.h5 has the structures "
             f"{', '.join(store.names)}."
         )
     return store[name].atoms
+
+
+def read_data(options):
+    """What the model was trained on and what not; nothing of a user's own."""
+    if is_file(options.structure):
+        return [], []
+    store, split = open_data(options)
+    return [[store[n] for n in names] for names in (split.train, split.test)]
+
+
+def open_data(options):
+    """`HamiltonianStore` and `Split` of the material."""
+    path = HERE / "data" / f"{options.material}.h5"
+    store = kh.HamiltonianStore(path)
+    split = kh.data.Split.read(path.with_suffix(".split.json"), store.names)
+    return store, split
+
+
+def is_file(name):
+    """Whether `--structure` is a file, not a name in the set."""
+    return name is not None and pathlib.Path(name).is_file()
 
 
 def print_table(found):

@@ -15,6 +15,7 @@ __getattr__, __dir__ = lazy_names(
         "EnvironmentMap": "environments",
         "Environments": "environments",
         "explain_block": "block_report",
+        "explain_stages": "stage_report",
         "Influence": "influence",
         "KindTarget": "targets",
         "largest_change": "displacement",
