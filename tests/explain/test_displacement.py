@@ -12,11 +12,12 @@ import keras_hamiltonian as kh
 from keras_hamiltonian.explain import displacement
 from keras_hamiltonian.explain.targets import BlockTarget
 
+if keras.config.backend() != "tensorflow":
+    # Before anything imports TensorFlow beside another backend.
+    pytest.skip(
+        "tf-keras-vis works on TensorFlow alone", allow_module_level=True
+    )
 pytest.importorskip("tf_keras_vis")
-pytestmark = pytest.mark.skipif(
-    keras.config.backend() != "tensorflow",
-    reason="tf-keras-vis works on TensorFlow alone",
-)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -1,5 +1,6 @@
 """The recipe and what it writes, from a file of another backend."""
 
+import importlib.util
 import json
 import os
 import pathlib
@@ -16,9 +17,10 @@ import keras_hamiltonian as kh
 from keras_hamiltonian.explain.targets import BlockTarget
 from keras_hamiltonian.explain.targets import KindTarget
 
-pytest.importorskip("tf_keras_vis")
+# Without importing it: TensorFlow stands no other backend's company.
 on_tensorflow = pytest.mark.skipif(
-    keras.config.backend() != "tensorflow",
+    keras.config.backend() != "tensorflow"
+    or importlib.util.find_spec("tf_keras_vis") is None,
     reason="tf-keras-vis works on TensorFlow alone",
 )
 RECIPE = pathlib.Path(__file__).parents[2] / "recipes" / "explain.py"

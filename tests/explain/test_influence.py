@@ -19,11 +19,12 @@ from keras_hamiltonian.explain.targets import repeats_for
 from keras_hamiltonian.irreps.rotation import random_rotations
 from keras_hamiltonian.structures.neighbors import pairs_within
 
+if keras.config.backend() != "tensorflow":
+    # Before anything imports TensorFlow beside another backend.
+    pytest.skip(
+        "tf-keras-vis works on TensorFlow alone", allow_module_level=True
+    )
 pytest.importorskip("tf_keras_vis")
-pytestmark = pytest.mark.skipif(
-    keras.config.backend() != "tensorflow",
-    reason="tf-keras-vis works on TensorFlow alone",
-)
 
 
 @pytest.fixture(scope="module", autouse=True)
