@@ -14,6 +14,8 @@ from keras_hamiltonian.evaluate.plots import save_figure
 from keras_hamiltonian.evaluate.plots import style_axes
 
 MOST_STRUCTURES = 8
+# By the sign of the gain.
+EFFECT_COLORS = {1: TRAINING_COLOR, 0: INK, -1: PREDICTED_COLOR}
 
 
 def plot_corrections(corrections, path, title=None):
@@ -70,7 +72,7 @@ def _draw(axes, groups, is_compared):
                 MEV_PER_EV * group[key]
                 for key in ("baseline_mae", "refined_mae")
             )
-            color = PREDICTED_COLOR if group["gain"] < 0 else TRAINING_COLOR
+            color = EFFECT_COLORS[int(np.sign(group["gain"]))]
             axes.plot([before, after], [place, place], color=color, lw=1.6)
             style = {"ms": 5.5, "mec": color, "mew": 1.3}
             axes.plot(before, place, "o", mfc="white", **style)
