@@ -21,14 +21,12 @@ from keras_hamiltonian.physics.bands import band_structure
 from keras_hamiltonian.physics.dos import density_of_states
 from keras_hamiltonian.physics.fermi import find_fermi_level
 from keras_hamiltonian.physics.hamiltonian import BlochMatrices
+from keras_hamiltonian.physics.k_points import k_grid
 from keras_hamiltonian.physics.k_points import k_path
-from keras_hamiltonian.physics.k_points import periodic_directions
 from keras_hamiltonian.physics.populations import orbital_groups
 from keras_hamiltonian.structures.neighbors import neighbor_table
 from keras_hamiltonian.structures.neighbors import pairs_within
 
-# Points times lattice vector of the default grid of the Fermi level.
-GRID_LENGTH_IN_ANGSTROM = 30.0
 PREDICTION_FILE = "hamiltonians_pred.h5"
 
 
@@ -317,23 +315,6 @@ class Prediction:
                 shutil.rmtree(folder)
             written.rename(folder)
         return folder
-
-
-def k_grid(atoms, length=GRID_LENGTH_IN_ANGSTROM):
-    """Sizes of a grid of wave vectors for the Fermi level.
-
-    Args:
-        atoms: `ase.Atoms`.
-        length: float. Points times height of the cell, in Å.
-
-    Returns:
-        Three ints: the length over the height of the cell, rounded up to an
-        odd number; 1 along vacuum.
-    """
-    heights = 1 / np.linalg.norm(atoms.cell.complete().reciprocal(), axis=1)
-    sizes = np.ceil(length / heights).astype(int)
-    sizes += 1 - sizes % 2
-    return tuple(np.where(periodic_directions(atoms), sizes, 1).tolist())
 
 
 def _check_target(folder):

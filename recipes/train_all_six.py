@@ -30,6 +30,7 @@ from published_sets import published_split
 
 HERE = pathlib.Path(__file__).parent
 MEV_PER_EV = 1000.0
+CODES = list(kh.models.PRESETS)
 
 
 def main(options):
@@ -40,7 +41,7 @@ def main(options):
         sets, others = find_sets(options.data, presets)
         if others:
             print(f"Of none of the materials: {len(others)}, {others[0]} ...")
-    rows, failed = [], False
+    rows, failed = rows_of_others(options), False
     for preset in presets:
         print(f"\n=== {preset.code}, {preset.material} ===", flush=True)
         if options.data and preset.code not in sets:
@@ -58,10 +59,18 @@ def main(options):
             continue
         print(kh.evaluate.summary(report))
         rows += table_rows(preset, report, bool(options.data))
+        rows.sort(key=lambda row: CODES.index(row["set"].split()[0]))
         write_table(rows, options)
     if rows:
         print(f"\n{format_table(rows, bool(options.data))}")
     return int(failed)
+
+
+def rows_of_others(options):
+    """Rows of an earlier table whose materials are not trained now."""
+    file = options.output / "table.json"
+    rows = json.loads(file.read_text()) if file.is_file() else []
+    return [r for r in rows if r["set"].split()[0] not in options.materials]
 
 
 def run(preset, found, options):
@@ -227,13 +236,12 @@ def write_table(rows, options):
 
 
 if __name__ == "__main__":
-    codes = list(kh.models.PRESETS)
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument(
         "--data", type=pathlib.Path, help="folder of published sets"
     )
     parser.add_argument(
-        "--materials", nargs="+", choices=codes, default=codes, metavar="CODE"
+        "--materials", nargs="+", choices=CODES, default=CODES, metavar="CODE"
     )
     parser.add_argument(
         "--scale", type=float, default=1.0, help="factor of the steps"

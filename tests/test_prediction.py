@@ -13,7 +13,7 @@ from small_stages import small_stage
 
 import keras_hamiltonian as kh
 from data_tools.deeph import read_deeph
-from keras_hamiltonian.prediction import k_grid
+from keras_hamiltonian.physics.k_points import k_grid
 from keras_hamiltonian.prediction import predict_hamiltonian
 
 SETS = ("reference_graphene", "reference_mos2", "reference_bismuthene")

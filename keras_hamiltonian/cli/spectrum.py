@@ -172,8 +172,8 @@ def open_crystal(
 
 
 def default_grid(atoms):
-    """Sizes of a grid of wave vectors, see `keras_hamiltonian.prediction`."""
-    from keras_hamiltonian.prediction import k_grid
+    """Sizes of a grid of wave vectors, see `k_grid`."""
+    from keras_hamiltonian.physics.k_points import k_grid
 
     return k_grid(atoms)
 

@@ -11,8 +11,8 @@ from keras_hamiltonian.evaluate.spectrum import reference_level
 from keras_hamiltonian.models.provenance import count_electrons
 from keras_hamiltonian.physics.fermi import k_grid_points
 from keras_hamiltonian.physics.hamiltonian import BlochMatrices
+from keras_hamiltonian.physics.k_points import k_grid
 from keras_hamiltonian.physics.states import solve_states
-from keras_hamiltonian.prediction import k_grid
 
 THRESHOLDS = (1e-3, 2e-3, 5e-3, 1e-2, 2e-2)
 NUM_STRUCTURES = 3

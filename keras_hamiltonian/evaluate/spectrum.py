@@ -10,8 +10,8 @@ from keras_hamiltonian.metrics.levels import near_degenerate_groups
 from keras_hamiltonian.physics.fermi import fermi_level_of_bands
 from keras_hamiltonian.physics.fermi import k_grid_points
 from keras_hamiltonian.physics.hamiltonian import BlochMatrices
+from keras_hamiltonian.physics.k_points import k_grid
 from keras_hamiltonian.physics.states import solve_states
-from keras_hamiltonian.prediction import k_grid
 
 # Points of the grid times height of the cell.
 GRID_LENGTH_IN_ANGSTROM = 15.0

@@ -20,6 +20,7 @@ from keras_hamiltonian.physics.gap import gap_of_bands
 from keras_hamiltonian.physics.hamiltonian import BlochMatrices
 from keras_hamiltonian.physics.hermitian_factors import HermitianFactors
 from keras_hamiltonian.physics.k_points import KPath
+from keras_hamiltonian.physics.k_points import k_grid
 from keras_hamiltonian.physics.k_points import k_path
 from keras_hamiltonian.physics.k_points import monkhorst_pack
 from keras_hamiltonian.physics.k_points import periodic_directions
@@ -58,6 +59,7 @@ __all__ = [
     "find_gap",
     "gap_of_bands",
     "infer_electrons",
+    "k_grid",
     "k_grid_points",
     "k_path",
     "monkhorst_pack",

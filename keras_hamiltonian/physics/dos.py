@@ -148,6 +148,11 @@ def density_of_states(
         raise ValueError(
             f"`broadening` is positive, in eV. Received: {broadening}."
         )
+    if energies is not None and method == "tetrahedron" and len(energies) < 2:
+        raise ValueError(
+            'method="tetrahedron" counts states between neighboring energies: '
+            f"give two or more. Received: energies={energies}."
+        )
     is_large = matrices.size > LARGEST_DENSE
     if is_large and (energies is None or method != "gaussian"):
         raise ValueError(

@@ -7,6 +7,8 @@ from ase.dft.kpoints import parse_path_string
 
 # Orbitals reach 4-5 Å: atoms apart by more than this share no matrix element.
 VACUUM_IN_ANGSTROM = 10.0
+# Points times height of the cell of a default grid.
+GRID_LENGTH_IN_ANGSTROM = 30.0
 
 
 @dataclasses.dataclass
@@ -148,6 +150,23 @@ def monkhorst_pack(size, gamma_centered=False):
         for n in size
     ]
     return np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3)
+
+
+def k_grid(atoms, length=GRID_LENGTH_IN_ANGSTROM):
+    """Sizes of a grid of wave vectors, such as that of the Fermi level.
+
+    Args:
+        atoms: `ase.Atoms`.
+        length: float. Points times height of the cell, in Å.
+
+    Returns:
+        Three ints: the length over the height of the cell, rounded up to an
+        odd number; 1 along vacuum.
+    """
+    heights = 1 / np.linalg.norm(atoms.cell.complete().reciprocal(), axis=1)
+    sizes = np.ceil(length / heights).astype(int)
+    sizes += 1 - sizes % 2
+    return tuple(np.where(periodic_directions(atoms), sizes, 1).tolist())
 
 
 def _corners(atoms, path, periodic):

@@ -7,16 +7,25 @@ import numpy as np
 
 
 def write_fields(path, fields):
-    """Writes arrays and texts: `.npz` by the suffix, else JSON text."""
+    """Writes arrays and texts: `.npz` by the suffix, else JSON text.
+
+    JSON has no NaN: it becomes `null`.
+    """
     path = pathlib.Path(path)
     if path.suffix == ".npz":
         np.savez_compressed(path, **fields)
         return
     lists = {
-        key: value.tolist() if isinstance(value, np.ndarray) else value
+        key: _plain(value) if isinstance(value, np.ndarray) else value
         for key, value in fields.items()
     }
-    path.write_text(json.dumps(lists))
+    path.write_text(json.dumps(lists, allow_nan=False))
+
+
+def _plain(array):
+    if array.dtype.kind == "f":
+        array = np.where(np.isnan(array), None, array)
+    return array.tolist()
 
 
 def read_fields(path):

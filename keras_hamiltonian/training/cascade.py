@@ -27,9 +27,9 @@ from keras_hamiltonian.models.hamiltonian_cascade import HamiltonianCascade
 from keras_hamiltonian.models.provenance import training_provenance
 from keras_hamiltonian.models.stage_features import StageFeatures
 from keras_hamiltonian.physics.fermi import infer_electrons
+from keras_hamiltonian.physics.k_points import k_grid
 from keras_hamiltonian.physics.overlap import TwoCentreOverlap
 from keras_hamiltonian.physics.reach import estimate_reaches
-from keras_hamiltonian.prediction import k_grid
 from keras_hamiltonian.training.settings import stage_class
 
 LOSSES = {

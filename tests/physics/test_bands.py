@@ -187,6 +187,8 @@ def test_saving(tmp_path, suffix, fermi_level):
     energies[2, 2] = np.nan
     saved = BandStructure(path, energies, fermi_level)
     saved.save(tmp_path / f"bands.{suffix}")
+    if suffix == "json":
+        assert "NaN" not in (tmp_path / "bands.json").read_text()
     loaded = BandStructure.load(tmp_path / f"bands.{suffix}")
     np.testing.assert_array_equal(loaded.energies, energies)
     np.testing.assert_array_equal(loaded.k_points, ALONG_CHAIN)

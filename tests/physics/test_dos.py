@@ -187,6 +187,8 @@ def test_what_is_refused():
         density_of_states(chain(-1.0), (2, 1, 1), method="histogram")
     with pytest.raises(ValueError, match="positive"):
         density_of_states(chain(-1.0), (2, 1, 1), broadening=0)
+    with pytest.raises(ValueError, match="two or more"):
+        density_of_states(chain(-1.0), (2, 1, 1), [0.0], method="tetrahedron")
     found = density_of_states(chain(-1.0), (2, 1, 1))
     with pytest.raises(ValueError, match="give `energy`"):
         found.integrate()

@@ -116,9 +116,17 @@ def test_predict_folders(trained):
 
 def test_all_six_with_small_sets(tmp_path):
     arguments = ("--materials", "BB", "--scale", 0.002)
+    table = tmp_path / "runs/all_six/table.json"
     output = run("train_all_six.py", *arguments, folder=tmp_path)
-    rows = json.loads((tmp_path / "runs/all_six/table.json").read_text())
+    rows = json.loads(table.read_text())
     assert [row["set"] for row in rows] == ["BB"]
+    # Rows of materials that are not trained this time stay.
+    others = [rows[0] | {"set": "MG"}, rows[0] | {"counts": []}]
+    table.write_text(json.dumps(others))
+    output = run("train_all_six.py", *arguments, folder=tmp_path)
+    new = json.loads(table.read_text())
+    assert [row["set"] for row in new] == ["MG", "BB"]
+    assert new[1]["counts"] == rows[0]["counts"]
     assert rows[0]["published_cascade"] == [0.172, 0.198]
     assert not rows[0]["is_like_published"]
     assert "do not compare" in output
