@@ -28,7 +28,7 @@ train: $(VENV)/.installed
 		--seconds $(SECONDS) $(OPTIONS)
 
 BACKEND_TESTS := $(wildcard tests/ops tests/layers tests/models tests/losses \
-	tests/callbacks)
+	tests/callbacks tests/explain)
 
 # Two backends at a time. What the others say is shown when they are done, so
 # that it does not mix with the tests on torch.
@@ -76,7 +76,7 @@ $(VENV)/.installed: pyproject.toml $(VENV)/.torch
 	@touch $@
 
 $(VENV)/.installed-test: pyproject.toml $(VENV)/.installed
-	$(BIN)/python -m pip install -e ".[test,jax,tensorflow]"
+	$(BIN)/python -m pip install -e ".[test,jax,tensorflow,explain]"
 	@touch $@
 
 clean:
