@@ -139,15 +139,31 @@ def orbital(text):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("material", nargs="?", default="graphene")
-    parser.add_argument("--pair", type=int, nargs=2, default=[0, 1])
-    parser.add_argument("--shift", type=int, nargs=3, default=[0, 0, 0])
-    parser.add_argument("--rows", type=orbital, help="a shell such as p1")
-    parser.add_argument("--columns", type=orbital)
+    parser.add_argument(
+        "--pair",
+        type=int,
+        nargs=2,
+        default=[0, 1],
+        help="atoms of the block, from 0; twice the same: onsite",
+    )
+    parser.add_argument(
+        "--shift",
+        type=int,
+        nargs=3,
+        default=[0, 0, 0],
+        help="cell of the second atom",
+    )
+    parser.add_argument(
+        "--rows", type=orbital, help="only this shell, such as p1, or orbital"
+    )
+    parser.add_argument("--columns", type=orbital, help="the same, columns")
     parser.add_argument(
         "--correction", action="store_true", help="what the second stage adds"
     )
-    parser.add_argument("--model", type=pathlib.Path)
-    parser.add_argument("--structure")
+    parser.add_argument("--model", type=pathlib.Path, help="a .keras file")
+    parser.add_argument(
+        "--structure", help="a name in the set, or a structure file"
+    )
     parser.add_argument(
         "--width", type=float, default=18.0, help="of the supercell, Å"
     )
