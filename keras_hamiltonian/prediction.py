@@ -20,6 +20,7 @@ from keras_hamiltonian.orbitals.table_blocks import from_table
 from keras_hamiltonian.physics.bands import band_structure
 from keras_hamiltonian.physics.dos import density_of_states
 from keras_hamiltonian.physics.fermi import find_fermi_level
+from keras_hamiltonian.physics.fermi import total_electrons
 from keras_hamiltonian.physics.hamiltonian import BlochMatrices
 from keras_hamiltonian.physics.k_points import k_grid
 from keras_hamiltonian.physics.k_points import k_path
@@ -47,7 +48,8 @@ def predict(
             follows from the reach of the model's orbitals.
         overlap: `BlockMatrix`, spinless. Defaults to the model's own
             prediction of it.
-        num_electrons: float. Valence electrons per cell. Defaults to what the
+        num_electrons: float, valence electrons per cell; or a dict from each
+            element to those of one atom, `{"C": 4}`. Defaults to what the
             training set says about this composition.
         name: str. Name of the structure.
         num_rotations: int. Predict the mean over so many random rotations of
@@ -80,6 +82,8 @@ def predict(
         overlap = model.overlap(atoms)
     if num_electrons is None:
         num_electrons = count_electrons(model.provenance, atoms)
+    else:
+        num_electrons = total_electrons(atoms, num_electrons)
     return Prediction(
         Calculation(
             atoms,

@@ -11,6 +11,7 @@ from keras_hamiltonian.cli.files import check_new
 from keras_hamiltonian.cli.files import find_structures
 from keras_hamiltonian.cli.files import formats
 from keras_hamiltonian.cli.files import write_structure
+from keras_hamiltonian.cli.spectrum import Electrons
 
 MEV_PER_EV = 1000.0
 PREDICTION = "deeph"
@@ -49,14 +50,7 @@ def predict(
             "Default: all.",
         ),
     ] = None,
-    electrons: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            help="Valence electrons per cell, for the Fermi level. Default: "
-            "what the training set tells.",
-        ),
-    ] = None,
+    electrons: Electrons = None,
     rotations: Annotated[
         int | None,
         typer.Option(
@@ -129,7 +123,8 @@ def predict_structure(
         atoms: `ase.Atoms`.
         known: `Calculation`, whose basis must be the model's and whose overlap
             and electrons are taken, or `None`.
-        electrons: float. Valence electrons per cell, in place of those known.
+        electrons: float or dict, see `kh.physics.total_electrons`, in place of
+            those known.
         rotations: int. See `kh.predict`.
 
     Raises:

@@ -8,6 +8,21 @@ from typing import Any
 
 import typer
 
+
+def parse_electrons(text):
+    """`26` as a float, `Mo=14,S=6` as a dict."""
+    try:
+        if "=" not in text:
+            return float(text)
+        pairs = (part.split("=") for part in text.split(","))
+        return {symbol.strip(): float(number) for symbol, number in pairs}
+    except ValueError:
+        raise typer.BadParameter(
+            "a number per cell, or numbers of elements such as Mo=14,S=6. "
+            f"Received: {text}."
+        ) from None
+
+
 # Options that several subcommands share.
 Input = Annotated[
     pathlib.Path,
@@ -31,11 +46,13 @@ Name = Annotated[
     ),
 ]
 Electrons = Annotated[
-    float | None,
+    Any,
     typer.Option(
-        min=0,
-        help="Valence electrons per cell, for the Fermi level. Default: what "
-        "INPUT or the model's training set tells.",
+        metavar="N",
+        parser=parse_electrons,
+        help="Valence electrons, for the Fermi level: per cell, or of each "
+        "element, as in Mo=14,S=6. Default: what INPUT or the model's training "
+        "set tells.",
     ),
 ]
 FermiLevel = Annotated[
@@ -115,7 +132,7 @@ class Crystal:
             raise ValueError(
                 f"The Fermi level of {calculation.name!r} is not known, and "
                 "neither is the number of electrons. Give --fermi-level (eV) "
-                "or --electrons (valence electrons per cell)."
+                "or --electrons (valence electrons)."
             )
         from keras_hamiltonian.physics import find_fermi_level
 
@@ -136,7 +153,8 @@ def open_crystal(
     Args:
         structure: `Structure`.
         model: path of a `.keras` file, or `None`.
-        electrons: float. Valence electrons, in place of those known.
+        electrons: float or dict, see `kh.physics.total_electrons`, in place of
+            those known.
         fermi_level: float in eV, in place of the one known.
         workers: int. Processes.
 
@@ -154,6 +172,9 @@ def open_crystal(
                 "them by --model MODEL."
             )
         if electrons is not None:
+            from keras_hamiltonian.physics import total_electrons
+
+            electrons = total_electrons(known.atoms, electrons)
             known = dataclasses.replace(known, num_electrons=electrons)
             # Counting electrons anew moves the level.
             known.fermi_level = None

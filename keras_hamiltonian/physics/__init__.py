@@ -14,6 +14,7 @@ from keras_hamiltonian.physics.fermi import fermi_level_of_bands
 from keras_hamiltonian.physics.fermi import find_fermi_level
 from keras_hamiltonian.physics.fermi import infer_electrons
 from keras_hamiltonian.physics.fermi import k_grid_points
+from keras_hamiltonian.physics.fermi import total_electrons
 from keras_hamiltonian.physics.gap import BandGap
 from keras_hamiltonian.physics.gap import find_gap
 from keras_hamiltonian.physics.gap import gap_of_bands
@@ -70,4 +71,5 @@ __all__ = [
     "solve_bands",
     "solve_k_points",
     "solve_states",
+    "total_electrons",
 ]

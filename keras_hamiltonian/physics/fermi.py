@@ -174,6 +174,44 @@ def count_electrons(
     return float(np.average(per_k, weights=weights))
 
 
+def total_electrons(atoms, electrons):
+    """Valence electrons of a structure.
+
+    Args:
+        atoms: `ase.Atoms`.
+        electrons: float, the number per cell; or a dict from each element to
+            those of one neutral atom, `{"Mo": 14, "S": 6}`, which depend on
+            the pseudopotentials.
+
+    Returns:
+        float.
+
+    Raises:
+        ValueError: if an element is missing, or the number is not positive.
+
+    Example:
+
+    >>> import ase
+    >>> total_electrons(ase.Atoms("MoS2"), {"Mo": 14, "S": 6})
+    26.0
+    """
+    if isinstance(electrons, dict):
+        symbols = atoms.get_chemical_symbols()
+        missing = sorted({*symbols} - {*electrons})
+        if missing:
+            raise ValueError(
+                f"{atoms.get_chemical_formula()} has {', '.join(missing)}, "
+                "whose valence electrons are not given. Received: "
+                f"{electrons}."
+            )
+        electrons = sum(electrons[symbol] for symbol in symbols)
+    if not electrons > 0:
+        raise ValueError(
+            f"The number of electrons is positive. Received: {electrons}."
+        )
+    return float(electrons)
+
+
 def _check_number(num_electrons, capacity):
     if not 0 < num_electrons < capacity:
         raise ValueError(

@@ -93,6 +93,16 @@ def test_levels_are_found_or_asked_for(command, folder, data_folder):
     text = command(*words, "--fermi-level", -4.5).stdout
     assert number_after(text, "Fermi level:") == -4.5
     text = command(*words, "--electrons", 26).stdout
+    options = ("--electrons", "Mo=14,S=6", "--overwrite")
+    assert command(*words, *options).stdout == text
+    assert (
+        "whose valence"
+        in command(*words, *options[2:], "--electrons", "S=6", code=1).stderr
+    )
+    assert (
+        "such as Mo=14"
+        in command(*words, *options[2:], "--electrons", "S", code=2).stderr
+    )
     # Anywhere in the gap.
     assert abs(number_after(text, "Fermi level:") - known) < 1
 
