@@ -67,6 +67,7 @@ def to_sisl(calculation):
                 f"The calculation {calculation.name!r} has no `{field}`; "
                 "sisl's Hamiltonian needs both matrices."
             )
+    calculation.warn_of_threshold("sisl or SIESTA")
     geometry = _geometry(sisl, calculation)
     numbers, widths = calculation.atoms.numbers, calculation.num_orbitals
 

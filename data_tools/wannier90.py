@@ -89,7 +89,9 @@ def export_wannier90(calculation, path, grid, cutoff=0.0):
             eV. Defaults to none.
 
     Returns:
-        `WannierReport`. Warns if occupied bands are off by more than 1 meV.
+        `WannierReport`. Warns if occupied bands are off by more than 1 meV,
+        and if bands of the calculation leave combinations of orbitals out, of
+        which the file has all.
 
     Raises:
         ValueError: if a matrix is missing, S(k) is not positive definite, or
@@ -107,7 +109,9 @@ def export_wannier90(calculation, path, grid, cutoff=0.0):
         raise ValueError(
             f"`cutoff` is an energy in eV, 0 or more. Received: {cutoff}."
         )
+    calculation.warn_of_threshold("wannier90")
     matrices = BlochMatrices.from_calculation(calculation)
+    matrices.overlap_threshold = None
     k_points = monkhorst_pack(grid, gamma_centered=True)
     sizes = np.asarray(grid, dtype=int)
     order = _spin_outside(calculation)

@@ -93,10 +93,9 @@ def predict(
             overlap=overlap,
             num_electrons=num_electrons,
             name=name,
-            source={"code": "keras_hamiltonian", "model": model.name},
+            source=_source(model),
         ),
         spread,
-        model.overlap_threshold,
     )
 
 
@@ -144,6 +143,13 @@ def _predict(model, atoms, atom_pairs, num_rotations, seed):
     return _block_matrix(outputs, model, atoms, atom_pairs, table), spread
 
 
+def _source(model):
+    source = {"code": "keras_hamiltonian", "model": model.name}
+    if model.overlap_threshold is not None:
+        source["overlap_threshold"] = model.overlap_threshold
+    return source
+
+
 def _block_matrix(outputs, model, atoms, atom_pairs, table):
     num_atoms, num_neighbors = table.neighbors.shape
     onsite = outputs["onsite"][:num_atoms]
@@ -166,13 +172,10 @@ class Prediction:
         calculation: `Calculation`, whose Hamiltonian is the prediction.
         spread: `BlockMatrix` of standard deviations over rotations in eV, or
             `None`; with spin, those of real and imaginary parts.
-        overlap_threshold: float, or `None`. What `matrices`, and so bands,
-            leave out; see `BlochMatrices`.
     """
 
     calculation: Calculation
     spread: BlockMatrix | None = None
-    overlap_threshold: float | None = None
 
     @property
     def atoms(self):
@@ -202,9 +205,7 @@ class Prediction:
                 "`overlap` to `predict`, or set `model.overlap` to a "
                 "`TwoCentreOverlap` of the training set before saving."
             )
-        return BlochMatrices.from_calculation(
-            self.calculation, self.overlap_threshold
-        )
+        return BlochMatrices.from_calculation(self.calculation)
 
     @functools.cached_property
     def fermi_level(self):
@@ -280,8 +281,9 @@ class Prediction:
 
         It holds `hamiltonians_pred.h5`, `overlaps.h5` (if there is an
         overlap), the structure and `info.json`, which has the Fermi level and
-        the number of electrons where they are known. All files appear when
-        all are written.
+        the number of electrons where they are known, and the overlap threshold
+        of the model, which other programs pass over. All files appear when all
+        are written.
 
         Args:
             folder: str or path. A prediction that lies there is replaced.

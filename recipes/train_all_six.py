@@ -41,7 +41,7 @@ def main(options):
         sets, others = find_sets(options.data, presets)
         if others:
             print(f"Of none of the materials: {len(others)}, {others[0]} ...")
-    rows, failed = rows_of_others(options), False
+    rows, failed = earlier_rows(options), False
     for preset in presets:
         print(f"\n=== {preset.code}, {preset.material} ===", flush=True)
         if options.data and preset.code not in sets:
@@ -58,19 +58,25 @@ def main(options):
             failed = True
             continue
         print(kh.evaluate.summary(report))
+        rows = [row for row in rows if code_of(row) != preset.code]
         rows += table_rows(preset, report, bool(options.data))
-        rows.sort(key=lambda row: CODES.index(row["set"].split()[0]))
+        rows.sort(key=lambda row: CODES.index(code_of(row)))
         write_table(rows, options)
     if rows:
         print(f"\n{format_table(rows, bool(options.data))}")
     return int(failed)
 
 
-def rows_of_others(options):
-    """Rows of an earlier table whose materials are not trained now."""
+def earlier_rows(options):
+    """Rows of an earlier table."""
     file = options.output / "table.json"
     rows = json.loads(file.read_text()) if file.is_file() else []
-    return [r for r in rows if r["set"].split()[0] not in options.materials]
+    return [row for row in rows if code_of(row) in CODES]
+
+
+def code_of(row):
+    """The material of a row: its set is `BG` or `BG twisted`."""
+    return row["set"].split()[0]
 
 
 def run(preset, found, options):

@@ -88,12 +88,15 @@ def export(
 
 
 def _export_wannier90(calculation, target, grid, cutoff):
+    from data_tools.wannier90 import WARNING_IN_EV
     from data_tools.wannier90 import export_wannier90
 
-    with warnings.catch_warnings(record=True) as complaints:
-        warnings.simplefilter("always")
-        typer.echo(export_wannier90(calculation, target, grid, cutoff))
-    if complaints:
+    with warnings.catch_warnings():
+        # The same, shorter.
+        warnings.filterwarnings("ignore", message=".*Take a denser grid")
+        report = export_wannier90(calculation, target, grid, cutoff)
+    typer.echo(report)
+    if (report.occupied_error or 0.0) > WARNING_IN_EV:
         typer.echo("Warning: take a denser grid or a smaller cutoff.", err=True)
 
 

@@ -1,6 +1,7 @@
 """One DFT calculation, as every reader returns it and every writer takes it."""
 
 import dataclasses
+import warnings
 
 import ase
 import numpy as np
@@ -31,6 +32,8 @@ class Calculation:
         name: str. Name of the structure in its set.
         source: dict. Where the numbers come from: `code`, `version`, `file`
             and whatever else the reader knows; strings and numbers only.
+            `overlap_threshold`, of a prediction, is what its bands leave out
+            (see `BlochMatrices`).
 
     Raises:
         ValueError: if blocks do not fit the atoms' orbitals.
@@ -61,6 +64,26 @@ class Calculation:
             matrix = getattr(self, field)
             if matrix is not None:
                 self._check_shapes(field, matrix, factor)
+
+    @property
+    def overlap_threshold(self):
+        """float of the source, or `None`."""
+        return self.source.get("overlap_threshold")
+
+    def warn_of_threshold(self, format):
+        """Warns if a file cannot say what the bands leave out.
+
+        Args:
+            format: str. Of the file.
+        """
+        if self.overlap_threshold is not None:
+            warnings.warn(
+                f"The bands of {self.name!r} leave out combinations of "
+                f"orbitals of norms below {self.overlap_threshold:g}, and "
+                f"files of the format {format} cannot say so: another program "
+                "may find spurious levels.",
+                stacklevel=3,
+            )
 
     @property
     def is_spinful(self):

@@ -100,6 +100,9 @@ def _errors(model, calculation, candidates, window):
     k_points, _ = k_grid_points(
         reference, k_grid(calculation.atoms), gamma_centered=True
     )
+    if reference.spinful:
+        # The other half has the same levels (k and -k, Kramers).
+        k_points = k_points[: len(k_points) // 2 + 1]
     chosen = np.linspace(0, len(k_points) - 1, NUM_K_POINTS).round()
     k_points = k_points[np.unique(chosen.astype(int))]
     exact = np.stack([_levels(reference, k, None) for k in k_points])

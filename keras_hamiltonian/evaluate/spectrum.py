@@ -188,6 +188,8 @@ class SpectrumErrors:
         )
 
     def _entry(self, table):
+        # Without levels that are not predicted.
+        table = table[:, np.isfinite(table[2])]
         weight, energy, error, similarity, shared = table
         occupied, near = energy <= 0, np.abs(energy) <= self.window
 
@@ -212,6 +214,7 @@ class SpectrumErrors:
         }
 
     def _add_bins(self, name, table):
+        table = table[:, np.isfinite(table[2])]
         weight, energy, error, similarity, _ = table
         shown = (energy <= self.window).nonzero()[0]
         numbers = np.floor(energy / BIN_IN_EV).astype(int)

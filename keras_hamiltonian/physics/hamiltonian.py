@@ -26,11 +26,11 @@ class BlochMatrices:
         hamiltonian: `BlockMatrix` in eV.
         overlap: `BlockMatrix`, spinless. `None` for orthogonal orbitals.
         num_orbitals: `(num_atoms,)` ints. Orbitals of each atom, without spin.
-
         overlap_threshold: float. Combinations of orbitals whose norm
             (eigenvalue of S(k)) is smaller are left out wherever all states
             are solved (see `solve_states`). For predicted Hamiltonians: their
-            error is divided by that norm. Defaults to none.
+            error is divided by that norm. Bands jump where a norm crosses the
+            threshold, by some tens of meV. Defaults to none.
 
     Attributes:
         spinful: bool. Whether the Hamiltonian carries spin.
@@ -71,12 +71,8 @@ class BlochMatrices:
             )
 
     @classmethod
-    def from_calculation(cls, calculation, overlap_threshold=None):
+    def from_calculation(cls, calculation):
         """From a `Calculation` that holds a Hamiltonian.
-
-        Args:
-            calculation: `Calculation`.
-            overlap_threshold: float. See above.
 
         Raises:
             ValueError: if the calculation has no Hamiltonian or no overlap.
@@ -92,7 +88,7 @@ class BlochMatrices:
             calculation.hamiltonian,
             calculation.overlap,
             calculation.num_orbitals,
-            overlap_threshold,
+            calculation.overlap_threshold,
         )
 
     @property

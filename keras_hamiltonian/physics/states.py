@@ -78,6 +78,7 @@ def solve_states(
         overlap_threshold: float. Canonical orthogonalization: combinations of
             orbitals whose norm (eigenvalue of S(k)) is smaller are left out.
             Dense matrices only: sparse solvers warn that they leave out none.
+            0 leaves out none, whatever the matrices say.
             Defaults to that of the matrices.
         coefficients: bool. Whether to return the coefficients.
 
@@ -252,6 +253,11 @@ def _eigh(hamiltonian, overlap, k_point, lowest, vectors):
             check_finite=False,
         )
     except np.linalg.LinAlgError as error:
+        if not np.isfinite(hamiltonian).all():
+            raise ValueError(
+                f"H(k) at k = {np.round(k_point, 4).tolist()} has numbers that "
+                "are not finite. If it was predicted, the training failed."
+            ) from error
         smallest = np.linalg.eigvalsh(overlap)[0]
         raise ValueError(
             f"S(k) at k = {np.round(k_point, 4).tolist()} is not positive "

@@ -7,6 +7,7 @@ import pathlib
 import random
 import shutil
 import time
+import warnings
 
 import keras
 
@@ -160,9 +161,7 @@ def train_cascade(
         fit.joint(model)
 
     cpu_seconds = curve.cpu_seconds
-    model.overlap_threshold, band_errors = choose_overlap_threshold(
-        model, (store[name] for name in split.validate)
-    )
+    model.overlap_threshold, band_errors = _best_threshold(model, store, split)
     model.provenance = training_provenance(
         _with_electrons(store[name] for name in split.train),
         data=store.attributes,
@@ -329,6 +328,21 @@ def _first_stage(store, split, settings):
     if overlaps:
         stage.overlap = TwoCentreOverlap.fit(overlaps, reaches)
     return stage
+
+
+def _best_threshold(model, store, split):
+    """Of `choose_overlap_threshold`; a model is kept whatever its bands."""
+    try:
+        return choose_overlap_threshold(
+            model, (store[name] for name in split.validate)
+        )
+    except ValueError as error:
+        warnings.warn(
+            "Bands of the structures that validate could not be compared, so "
+            f"predictions leave out no combination of orbitals. {error}",
+            stacklevel=3,
+        )
+        return None, {}
 
 
 def _with_electrons(calculations):

@@ -1,11 +1,15 @@
 """Wrong bands of small errors, and what leaving combinations out does."""
 
+import dataclasses
+import json
 import types
 
 import numpy as np
 import pytest
 
 import keras_hamiltonian as kh
+from data_tools.deeph import read_legacy
+from data_tools.wannier90 import export_wannier90
 from keras_hamiltonian.evaluate import overlap_threshold as module
 from keras_hamiltonian.evaluate.overlap_threshold import (
     choose_overlap_threshold,
@@ -13,6 +17,7 @@ from keras_hamiltonian.evaluate.overlap_threshold import (
 from keras_hamiltonian.evaluate.spectrum import SpectrumErrors
 from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
 from keras_hamiltonian.physics.dos import density_of_states
+from keras_hamiltonian.physics.effective_mass import effective_mass
 from keras_hamiltonian.physics.fermi import find_fermi_level
 from keras_hamiltonian.physics.hamiltonian import BlochMatrices
 from keras_hamiltonian.physics.states import solve_states
@@ -65,7 +70,10 @@ def test_nothing_to_compare_with(calculation):
 
 def test_matrices_pass_their_threshold_on(calculation):
     threshold = 0.01
-    matrices = BlochMatrices.from_calculation(calculation, threshold)
+    known = dataclasses.replace(
+        calculation, source={"overlap_threshold": threshold}
+    )
+    matrices = BlochMatrices.from_calculation(known)
     whole = BlochMatrices.from_calculation(calculation)
     k_point = [0.2, 0.1, 0]
     norms = np.linalg.eigvalsh(whole.dense_at(k_point)[1])
@@ -82,7 +90,7 @@ def test_matrices_pass_their_threshold_on(calculation):
     grid, electrons = (2, 1, 1), calculation.num_electrons
     level = find_fermi_level(matrices, electrons, grid)
     below = find_fermi_level(whole, electrons, grid)
-    assert abs(level - below) < 0.2
+    assert abs(level - below) < 0.1
     energies = np.linspace(level - 1, level + 1, 41)
     for method in ("gaussian", "tetrahedron"):
         dos = density_of_states(matrices, grid, energies, method=method)
@@ -126,3 +134,46 @@ def test_a_model_keeps_it(tmp_path, calculation):
         stage, calculation.atoms, overlap=calculation.overlap
     )
     assert prediction.matrices.overlap_threshold == 0.01
+
+
+def test_files_keep_it(tmp_path, calculation):
+    prediction = predicted(calculation)
+    folder = prediction.write(tmp_path / "deeph")
+    files = {"hamiltonian": "hamiltonians_pred.h5"}
+    deeph = read_legacy(folder, files)
+    store = kh.HamiltonianStore.write(tmp_path / "a.h5", [deeph])
+    grid = (1, 1, 1)
+    for known in (deeph, store[0]):
+        matrices = BlochMatrices.from_calculation(known)
+        assert matrices.overlap_threshold == 0.02
+        level = find_fermi_level(matrices, known.num_electrons, grid)
+        given = find_fermi_level(prediction.matrices, known.num_electrons, grid)
+        assert level == pytest.approx(given, abs=1e-6)
+    with pytest.warns(UserWarning, match="cannot say so"):
+        export_wannier90(deeph, tmp_path / "a_hr.dat", grid)
+
+
+def test_bands_beside_those_of_dft(calculation):
+    wide = (-100.0, 100.0)
+    *_, error = kh.evaluate.compare_bands(
+        predicted(calculation), calculation, "GM", num_points=3, window=wide
+    )
+    assert 0 < error["band_mae"] < 100
+    found = SpectrumErrors(window=100, grid=(1, 1, 1), overlap_threshold=0.02)
+    found.update({"model": noisy(calculation, NOISE)}, calculation)
+    json.dumps(found.result(), allow_nan=False)
+
+
+def test_no_mass_where_combinations_are_left_out(calculation):
+    matrices = predicted(calculation).matrices
+    with pytest.raises(ValueError, match="norms below 0.02 are left out"):
+        effective_mass(matrices, calculation.atoms.cell, (0.1, 0.2, 0), 3)
+
+
+def predicted(calculation):
+    known = dataclasses.replace(
+        calculation,
+        hamiltonian=noisy(calculation, NOISE),
+        source={"overlap_threshold": 0.02},
+    )
+    return kh.Prediction(known)

@@ -10,6 +10,7 @@ import pytest
 from lives import train
 
 import keras_hamiltonian as kh
+from keras_hamiltonian.training import cascade
 
 LIVES = pathlib.Path(__file__).with_name("lives.py")
 # Four steps are an epoch: 15 steps of the first stage, 9 of the second, 6 of
@@ -58,3 +59,21 @@ def test_checkpoints_of_another_training_are_refused(tmp_path):
         train(tmp_path, **steps, seed=1)
     trained = train(tmp_path, **steps)
     assert trained.steps == {"first": 4}
+
+
+def test_bands_that_fail_lose_no_model(tmp_path, monkeypatch):
+    steps = {"steps": 2, "second_stage": "none", "second_options": {}}
+    steps["joint_share"] = 0.0
+    trained = train(tmp_path / "good", **steps)
+    errors = trained.model.provenance["band_errors"]
+    assert errors["none"] > 0
+    chosen = trained.model.overlap_threshold
+    assert min(errors.values()) <= errors[str(chosen or "none")]
+
+    def fails(*_):
+        raise ValueError("no bands")
+
+    monkeypatch.setattr(cascade, "choose_overlap_threshold", fails)
+    with pytest.warns(UserWarning, match="no bands"):
+        trained = train(tmp_path / "bad", **steps)
+    assert kh.load_model(trained.file).overlap_threshold is None
