@@ -161,11 +161,15 @@ class FixedGraph:
             where: what `target.entries(self)` returned, if known.
         """
         what, positions = where or target.entries(self)
-        found = backend.take(evaluated[what], positions, axis=1)
+        blocks = evaluated[what]
         if target.correction:
-            before = evaluated[f"baseline_{what}"]
-            found = found - backend.take(before, positions, axis=1)
-        return found
+            blocks = blocks - evaluated[f"baseline_{what}"]
+        found = backend.take(blocks, positions, axis=1)
+        if self.model.is_hermitian:
+            return found
+        # As `predict` does: half of it from the conjugate transpose.
+        partners, signs = self._conjugate_transpose(what, positions)
+        return (found + signs * backend.take(blocks, partners, axis=1)) / 2
 
     def functional(self, names, target, copies=1):
         """A Keras model from a list of inputs to the numbers of a target.
@@ -212,6 +216,20 @@ class FixedGraph:
             [positions, features]
         )
         return keras.Model([positions], found)
+
+    def _conjugate_transpose(self, what, positions):
+        """Where the same numbers of the adjoint stand, and their signs."""
+        rows = self.model.basis.num_rows
+        shape = (1, 1, 1, rows, rows)
+        if self.model.spin != "none":
+            shape = (2, 2, 2, rows, rows)
+        place, inner = np.divmod(positions, self.block_size)
+        if what == "hopping":
+            place = self.table.reverse_edge.ravel()[place]
+        part, *spins, row, column = np.unravel_index(inner, shape)
+        inner = np.ravel_multi_index((part, *spins[::-1], column, row), shape)
+        signs = np.where(part == 1, -1, 1).astype(self.dtype)
+        return place * self.block_size + inner, signs
 
     def _input(self, name):
         return keras.Input(self.zeros[name].shape, dtype=self.dtype, name=name)

@@ -70,9 +70,11 @@ def size_at(model, atoms, target):
 
 
 @pytest.mark.parametrize("target", [BlockTarget(1, 2), BlockTarget(3, 3)])
+@pytest.mark.parametrize("hermitian", [True, False])
 @pytest.mark.parametrize("spin", ["none", "noncollinear"])
-def test_size_is_that_of_the_predicted_block(target, spin):
-    model = small_stage(spin, irreps="4x0e + 3x1o + 2x2e + 2x1e")
+def test_size_is_that_of_the_predicted_block(target, spin, hermitian):
+    irreps = "4x0e + 3x1o + 2x2e + 2x1e"
+    model = small_stage(spin, irreps=irreps, hermitian=hermitian)
     found = influence(model, cluster(), target)
     assert found.size == pytest.approx(
         size_at(model, cluster(), target), rel=1e-10
