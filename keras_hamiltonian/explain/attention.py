@@ -5,8 +5,8 @@ import dataclasses
 import ase
 import numpy as np
 
-from keras_hamiltonian.data.calculation import Calculation
-from keras_hamiltonian.data.dataset import HamiltonianDataset
+from keras_hamiltonian.explain.inputs import as_calculation
+from keras_hamiltonian.explain.inputs import inputs_of
 from keras_hamiltonian.models.hamiltonian_cascade import HamiltonianCascade
 from keras_hamiltonian.models.refinement_stage import RefinementStage
 
@@ -180,8 +180,8 @@ def attention_maps(model, atoms):
         `AttentionMaps`.
 
     Raises:
-        ValueError: if the model has no attention, or does not know an
-            element.
+        ValueError: if the model has no attention or does not know an
+            element, or no atom has a neighbour.
 
     Example:
 
@@ -190,16 +190,17 @@ def attention_maps(model, atoms):
     >>> maps.num_attended().mean(axis=-1)                 # doctest: +SKIP
     array([[14.2,  9.7,  6.1, 11.4], [...]])
     """
-    calculation = atoms
-    if isinstance(atoms, ase.Atoms):
-        calculation = Calculation(atoms, model.basis, spin=model.spin)
-    model.check_elements(calculation.atoms, calculation.basis)
-    inputs = HamiltonianDataset(
-        [calculation], basis=model.basis, reaches=model.reaches
-    )[0][0]
+    calculation = as_calculation(atoms, model)
+    inputs = inputs_of(calculation, model)
     # Where the backend compiles there are atoms of padding.
     atom = inputs["species"] >= 0
     mask = inputs["edge_mask"][atom] > 0
+    if not mask.any():
+        raise ValueError(
+            f"No two atoms of {calculation.atoms.get_chemical_formula()} are "
+            "within reach of each other: there is nobody to listen to. Give "
+            "a structure with bonds."
+        )
     found, fade = _second_stage(model, inputs)
     weights = np.stack([w[atom].transpose(2, 0, 1) for w in found.values()])
     return AttentionMaps(

@@ -3,7 +3,6 @@
 import ase.data
 import numpy as np
 from matplotlib import colormaps
-from matplotlib.cm import ScalarMappable
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
@@ -13,7 +12,8 @@ from keras_hamiltonian.evaluate.plots import REFERENCE_COLOR
 from keras_hamiltonian.evaluate.plots import TRAINING_COLOR
 from keras_hamiltonian.evaluate.plots import save_figure
 from keras_hamiltonian.evaluate.plots import style_axes
-from keras_hamiltonian.explain.influence_plots import view_axes
+from keras_hamiltonian.explain.color_bar import add_color_bar
+from keras_hamiltonian.explain.scene import view_axes
 
 PAIR_COLORS = (PREDICTED_COLOR, TRAINING_COLOR, "#2e8b57", "#b8860b")
 PAIR_COLORS += ("#7a4fa0", INK, REFERENCE_COLOR)
@@ -44,11 +44,7 @@ def plot_attention_map(maps, path, atom=0, blocks=None, title=None):
     Raises:
         ValueError: if there is no such atom or block.
     """
-    if not 0 <= atom < len(maps.atoms):
-        raise ValueError(
-            f"The structure has the atoms 0 to {len(maps.atoms) - 1}. "
-            f"Received: atom={atom}."
-        )
+    check_atom(maps.atoms, atom)
     rows = _rows(maps, blocks)
     shares = _shares(maps)[:, :, atom]
     mask = maps.edge_mask[atom]
@@ -89,17 +85,10 @@ def plot_attention_map(maps, path, atom=0, blocks=None, title=None):
         axes.set_xticks([])
         axes.set_yticks([])
         axes.spines[:].set_visible(False)
-    bar = figure.colorbar(
-        ScalarMappable(norm, colors),
-        ax=grid.ravel().tolist(),
-        shrink=0.8,
-        pad=0.01,
-        aspect=30,
-    )
     name = f"{maps.atoms[atom].symbol}{atom}"
-    bar.set_label(f"share in what {name} hears (%)", color=INK)
-    bar.outline.set_visible(False)
-    bar.ax.tick_params(colors=INK)
+    label = f"share in what {name} hears (%)"
+    every = grid.ravel().tolist()
+    add_color_bar(figure, every, norm, colors, label, pad=0.01, aspect=30)
     _name_panels(figure, grid, maps, rows, title)
     save_figure(figure, path)
 
@@ -200,6 +189,15 @@ def plot_attention_by_angle(maps, path, blocks=None, title=None):
     _legend(figure, grid)
     _name_panels(figure, grid, maps, rows, title)
     save_figure(figure, path)
+
+
+def check_atom(atoms, atom):
+    """Raises `ValueError` if there is no atom of this number."""
+    if not 0 <= atom < len(atoms):
+        raise ValueError(
+            f"The structure has the atoms 0 to {len(atoms) - 1}. "
+            f"Received: atom={atom}."
+        )
 
 
 def _rows(maps, blocks):

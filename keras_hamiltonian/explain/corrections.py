@@ -2,8 +2,8 @@
 
 import dataclasses
 
-from keras_hamiltonian.data.calculation import Calculation
 from keras_hamiltonian.evaluate.plots import MEV_PER_EV
+from keras_hamiltonian.explain.inputs import as_calculation
 from keras_hamiltonian.metrics.stage_comparison import StageComparison
 from keras_hamiltonian.models.hamiltonian_cascade import HamiltonianCascade
 from keras_hamiltonian.prediction import predict_hamiltonian
@@ -148,12 +148,7 @@ def stage_corrections(model, structures):
         )
     comparison = StageComparison(model.basis)
     for number, structure in enumerate(structures):
-        calculation = structure
-        if not isinstance(structure, Calculation):
-            calculation = Calculation(
-                structure, model.basis, spin=model.spin, name=str(number)
-            )
-        model.check_elements(calculation.atoms, calculation.basis)
+        calculation = as_calculation(structure, model, str(number))
         pairs = None
         if calculation.hamiltonian is not None:
             pairs = calculation.hamiltonian.atom_pairs

@@ -2,7 +2,6 @@
 
 import numpy as np
 from matplotlib import colormaps
-from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
@@ -15,6 +14,7 @@ from keras_hamiltonian.evaluate.plots import finish_axes
 from keras_hamiltonian.evaluate.plots import plain_log_labels
 from keras_hamiltonian.evaluate.plots import save_figure
 from keras_hamiltonian.evaluate.plots import style_axes
+from keras_hamiltonian.explain.color_bar import add_color_bar
 
 COLORS = "YlOrRd"
 SET_COLORS = (PREDICTED_COLOR, TRAINING_COLOR, "#2e8b57", INK)
@@ -83,12 +83,9 @@ def plot_environment_map(
         axes.margins(0.08)
         style_axes(axes)
     if norm is not None:
-        bar = figure.colorbar(
-            ScalarMappable(norm, colors), ax=grid.tolist(), pad=0.01
-        )
-        bar.set_label("error of an atom's blocks (meV)", color=INK)
-        bar.outline.set_visible(False)
-        bar.ax.tick_params(colors=INK)
+        label = "error of an atom's blocks (meV)"
+        options = {"pad": 0.01, "shrink": 1.0}
+        add_color_bar(figure, grid.tolist(), norm, colors, label, **options)
     if title:
         figure.suptitle(title, x=0.01, ha="left", fontsize=11, color=INK)
     save_figure(figure, path)

@@ -6,9 +6,9 @@ import numpy as np
 from scipy.spatial.distance import cdist
 from scipy.stats import spearmanr
 
-from keras_hamiltonian.data.calculation import Calculation
-from keras_hamiltonian.data.dataset import HamiltonianDataset
 from keras_hamiltonian.evaluate.report import predicted_blocks
+from keras_hamiltonian.explain.inputs import as_calculation
+from keras_hamiltonian.explain.inputs import inputs_of
 from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.metrics.labels import element_pairs
 from keras_hamiltonian.metrics.matrix import matrix_difference
@@ -190,20 +190,10 @@ class EnvironmentMap:
 
     def _calculations(self, structures):
         for number, structure in enumerate(structures):
-            if not isinstance(structure, Calculation):
-                structure = Calculation(
-                    structure,
-                    self.model.basis,
-                    spin=self.model.spin,
-                    name=str(number),
-                )
-            self.model.check_elements(structure.atoms, structure.basis)
-            yield structure
+            yield as_calculation(structure, self.model, str(number))
 
     def _environments(self, calculation):
-        inputs = HamiltonianDataset(
-            [calculation], basis=self.model.basis, reaches=self.model.reaches
-        )[0][0]
+        inputs = inputs_of(calculation, self.model)
         stage, features = self._features
         name = f"atoms_{len(stage.feature_irreps)}"
         found = np.asarray(features.predict_on_batch(inputs)[name])

@@ -1,11 +1,13 @@
 """All about a model's stages: pictures and a table in a folder."""
 
+import functools
 import pathlib
 
 import numpy as np
 
 from keras_hamiltonian.evaluate.plots import MEV_PER_EV
 from keras_hamiltonian.explain.attention import attention_maps
+from keras_hamiltonian.explain.attention_plots import check_atom
 from keras_hamiltonian.explain.attention_plots import plot_attention_by_angle
 from keras_hamiltonian.explain.attention_plots import plot_attention_by_distance
 from keras_hamiltonian.explain.attention_plots import plot_attention_map
@@ -14,6 +16,7 @@ from keras_hamiltonian.explain.corrections import stage_corrections
 from keras_hamiltonian.explain.environment_plots import plot_environment_map
 from keras_hamiltonian.explain.environment_plots import plot_novelty
 from keras_hamiltonian.explain.environments import EnvironmentMap
+from keras_hamiltonian.explain.inputs import as_calculation
 from keras_hamiltonian.models.equivariant_stage import EquivariantStage
 from keras_hamiltonian.models.hamiltonian_cascade import HamiltonianCascade
 from keras_hamiltonian.models.refinement_stage import RefinementStage
@@ -24,7 +27,10 @@ def explain_stages(model, atoms, folder, training=(), held_out=(), atom=0):
 
     What the model does not have is left out: attention without a second
     stage, or of a second stage made with `attention=False`; corrections
-    without two stages; environments without a first one.
+    without two stages; environments without a first one. So is what the
+    structures do not allow, with the reason: attention without bonds,
+    environments that are all the same or of other elements, corrections if
+    some structures have a Hamiltonian and others not; novelty without any.
 
     Args:
         model: `Stage`.
@@ -39,7 +45,8 @@ def explain_stages(model, atoms, folder, training=(), held_out=(), atom=0):
     Returns:
         Dict: `attention`, `corrections` and `environments`, an
         `AttentionMaps`, `Corrections` and the `Environments` of `held_out`,
-        or `None`; `text`, the table; `files`, a dict from name to path.
+        or `None`; `text`, the table; `left_out`, a dict from name to reason;
+        `files`, a dict from name to path.
 
         - `attention_map`, `attention_distance`, `attention_angle`: pictures
           of every head.
@@ -49,46 +56,73 @@ def explain_stages(model, atoms, folder, training=(), held_out=(), atom=0):
         - `stages`: the table.
 
     Raises:
-        ValueError: if a structure does not fit the model.
+        ValueError: if a structure does not fit the model, or there is no such
+            atom. Nothing is written then.
     """
     training, held_out = list(training), list(held_out)
-    folder = pathlib.Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    found = {"attention": None, "corrections": None, "environments": None}
-    files, pieces = {}, []
-
-    def draw(name, plot, *arguments):
-        files[name] = folder / f"{name}.png"
-        plot(*arguments, files[name])
-
+    check_atom(atoms, atom)
+    for structure in (atoms, *training, *held_out):
+        as_calculation(structure, model)
+    parts = {}
     if _has_attention(model):
-        maps = attention_maps(model, atoms)
-        found["attention"] = maps
-        draw(
-            "attention_map",
-            lambda *given: plot_attention_map(*given, atom=atom),
-            maps,
-        )
-        draw("attention_distance", plot_attention_by_distance, maps)
-        draw("attention_angle", plot_attention_by_angle, maps)
-        pieces.append(_attention_text(maps))
+        parts["attention"] = lambda: _attention(model, atoms, atom)
     if held_out and isinstance(model, HamiltonianCascade):
-        found["corrections"] = stage_corrections(model, held_out)
-        draw("corrections", plot_corrections, found["corrections"])
-        pieces.append(str(found["corrections"]))
+        parts["corrections"] = lambda: _corrections(model, held_out)
     first = getattr(model, "stage", model)
     if training and held_out and isinstance(first, EquivariantStage):
-        environments = EnvironmentMap(model, training)
-        placed = environments.place(held_out)
-        found["environments"] = placed
-        draw("environments", plot_environment_map, environments, placed)
-        draw("novelty", plot_novelty, {"held out": placed})
-        pieces.append(_environment_text(placed))
-    found["text"] = "\n\n".join(pieces)
-    if pieces:
+        parts["environments"] = lambda: _environments(model, training, held_out)
+    found = dict.fromkeys(("attention", "corrections", "environments"))
+    pictures, pieces, left_out = {}, [], {}
+    for name, explain in parts.items():
+        try:
+            found[name], drawn, text = explain()
+        except ValueError as error:
+            left_out[name] = str(error)
+            pieces.append(f"{name.capitalize()}: left out. {error}")
+        else:
+            pictures |= drawn
+            pieces.append(text)
+    text = "\n\n".join(pieces)
+    files = _write(pathlib.Path(folder), pictures, text)
+    return {**found, "text": text, "left_out": left_out, "files": files}
+
+
+def _attention(model, atoms, atom):
+    """What was found, its pictures with their arguments, and the text."""
+    maps = attention_maps(model, atoms)
+    of_atom = functools.partial(plot_attention_map, atom=atom)
+    pictures = {
+        "attention_map": (of_atom, maps),
+        "attention_distance": (plot_attention_by_distance, maps),
+        "attention_angle": (plot_attention_by_angle, maps),
+    }
+    return maps, pictures, _attention_text(maps)
+
+
+def _corrections(model, held_out):
+    found = stage_corrections(model, held_out)
+    return found, {"corrections": (plot_corrections, found)}, str(found)
+
+
+def _environments(model, training, held_out):
+    environments = EnvironmentMap(model, training)
+    placed = environments.place(held_out)
+    pictures = {"environments": (plot_environment_map, environments, placed)}
+    if np.isfinite(placed.errors).any():
+        pictures["novelty"] = plot_novelty, {"held out": placed}
+    return placed, pictures, _environment_text(placed)
+
+
+def _write(folder, pictures, text):
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {}
+    for name, (plot, *arguments) in pictures.items():
+        files[name] = folder / f"{name}.png"
+        plot(*arguments, files[name])
+    if text:
         files["stages"] = folder / "stages.txt"
-        files["stages"].write_text(f"{found['text']}\n")
-    return {**found, "files": files}
+        files["stages"].write_text(f"{text}\n")
+    return files
 
 
 def _has_attention(model):
@@ -115,9 +149,14 @@ def _attention_text(maps):
 
 
 def _environment_text(placed):
-    lines = [
+    text = (
         f"Environments of {len(placed)} held-out atoms: median novelty "
-        f"{np.median(placed.novelty):.2f}, rank correlation with the error "
+        f"{np.median(placed.novelty):.2f}"
+    )
+    if not np.isfinite(placed.errors).any():
+        return f"{text}; no Hamiltonian tells their errors"
+    lines = [
+        f"{text}, rank correlation with the error "
         f"{placed.rank_correlation():.2f}; the worst atoms"
     ]
     lines += [

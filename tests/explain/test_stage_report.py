@@ -1,5 +1,6 @@
 """What is told of a model's stages: all it has, and nothing it has not."""
 
+import ase.build
 import keras
 import pytest
 from small_stages import small_stage
@@ -84,3 +85,53 @@ def test_what_a_model_has_not_is_left_out(stage, store, tmp_path):
     )
     found = explained(alone, store, tmp_path)
     assert names_of(found) == ATTENTION | {"stages"}
+
+
+def calculation(stage, atoms, name="bare"):
+    return kh.Calculation(atoms, stage.basis, spin=stage.spin, name=name)
+
+
+@on_torch
+def test_what_the_structures_do_not_allow_is_left_out(stage, store, tmp_path):
+    known, bare = store[0], calculation(stage, store[1].atoms)
+    # One atom of an element, as an impurity of which there is one structure.
+    lone = calculation(stage, ase.Atoms("C", cell=[9, 9, 9], pbc=True))
+    found = explain_stages(stage, known.atoms, tmp_path, [lone], [known])
+    assert names_of(found) == {"stages"}
+    assert "All 1 environments of C" in found["left_out"]["environments"]
+    text = found["files"]["stages"].read_text()
+    assert text.startswith("Environments: left out. All 1 environments of C")
+    # No Hamiltonian to compare with.
+    folder = tmp_path / "bare"
+    found = explain_stages(stage, known.atoms, folder, [known], [bare])
+    assert names_of(found) == {"environments", "stages"}
+    assert "no Hamiltonian" in found["text"] and "worst" not in found["text"]
+
+
+@on_torch
+def test_atoms_without_neighbours(stage, store, tmp_path):
+    alone = kh.models.TransformerStage(
+        stage.arguments["basis"], stage.reaches, **FREE
+    )
+    lone = ase.Atoms("C", cell=[30, 30, 30], pbc=True)
+    found = explain_stages(alone, lone, tmp_path)
+    assert names_of(found) == {"stages"}
+    assert "No two atoms of C are within reach" in found["text"]
+    # Beside others such an atom hears nobody, and they hear no less.
+    some = ase.Atoms("C4", [[0, 0, 0], [1.3, 0, 0], [0, 1.3, 0], [30, 0, 0]])
+    maps = kh.explain.attention_maps(alone, some)
+    assert not maps.weights[:, :, 3].any()
+    assert not maps.num_attended()[:, :, 3].any()
+    assert maps.weights[:, :, :3].sum(axis=-1).min() > 0.99
+    found = explain_stages(alone, some, tmp_path, atom=3)
+    assert names_of(found) == ATTENTION | {"stages"}
+
+
+def test_a_mistake_leaves_nothing_behind(stage, store, tmp_path):
+    folder = tmp_path / "none"
+    with pytest.raises(ValueError, match="atoms 0 to .*atom=99"):
+        explain_stages(stage, store[0].atoms, folder, atom=99)
+    with pytest.raises(ValueError, match="Si"):
+        silicon = ase.Atoms("Si2", [[0, 0, 0], [0, 0, 2]])
+        explain_stages(stage, silicon, folder)
+    assert not folder.exists()
