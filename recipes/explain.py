@@ -122,6 +122,9 @@ def print_table(found):
             shares = 100 * values.sum(axis=0) / values.sum()
             shares = "  ".join(f"{k}: {x:.0f} %" for k, x in enumerate(shares))
             print(f"Share of each {name}:  {shares}")
+    if displacement is None:
+        print(f"No displacement: {found['left_out']['displacement']}")
+        return
     first, second = displacement.shares.argsort()[-2:][::-1]
     print(
         "Largest change by a displacement: "

@@ -4,8 +4,6 @@ import dataclasses
 import json
 import pathlib
 
-import keras
-
 from keras_hamiltonian.explain.displacement import largest_change
 from keras_hamiltonian.explain.feature_map import activation_map
 from keras_hamiltonian.explain.influence import saliency
@@ -13,9 +11,9 @@ from keras_hamiltonian.explain.influence_plots import plot_degree_shares
 from keras_hamiltonian.explain.influence_plots import plot_displacement
 from keras_hamiltonian.explain.influence_plots import plot_influence_by_distance
 from keras_hamiltonian.explain.influence_plots import plot_influence_map
+from keras_hamiltonian.explain.inputs import as_model
 from keras_hamiltonian.explain.targets import repeats_for
 from keras_hamiltonian.models.hamiltonian_cascade import HamiltonianCascade
-from keras_hamiltonian.models.loading import load_model
 
 
 def explain_block(
@@ -36,7 +34,9 @@ def explain_block(
 
     Returns:
         Dict: `influence`, the `Influence`; `displacement`, the
-        `Displacement`; `files`, a dict from name to path.
+        `Displacement`, or `None` where none changes the target or it has too
+        many numbers; `left_out`, a dict from `displacement` to the reason
+        then; `files`, a dict from name to path.
 
         - `map`: the crystal, atoms and bonds coloured by influence.
         - `distance`: influence against distance; of a cascade also that on
@@ -48,15 +48,15 @@ def explain_block(
 
     Raises:
         ImportError: if tf-keras-vis or TensorFlow is not installed.
-        ValueError: if Keras runs on another backend, or there is no such
-            block.
+        ValueError: if Keras runs on another backend, there is no such block,
+            or nothing has an influence on it.
     """
-    if not isinstance(model, keras.Model):
-        model = load_model(model)
+    model = as_model(model)
     has_place = target.center(atoms) is not None
     repeat = repeats_for(atoms, width) if has_place else (1, 1, 1)
     smooth = {"samples": samples, "noise": noise, "seed": seed}
     found = saliency(model, atoms, target, repeat, **smooth)
+    found.check()
     curves = {found.origin.label: found}
     is_whole = isinstance(model, HamiltonianCascade) and not target.correction
     if is_whole and has_place:
@@ -66,7 +66,12 @@ def explain_block(
     weights = None
     if len(found.degrees) > 1:
         weights = activation_map(model, atoms, target, repeat=repeat)
-    displacement = largest_change(model, atoms, target)
+    displacement, left_out = None, {}
+    try:
+        displacement = largest_change(model, atoms, target)
+        displacement.check()
+    except ValueError as error:
+        displacement, left_out["displacement"] = None, str(error)
 
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -75,19 +80,26 @@ def explain_block(
     if has_place:
         files["distance"] = folder / "distance.png"
         plot_influence_by_distance(curves, files["distance"])
-    if found.degrees.sum() > 0:
+    if found.degrees.any() or found.bond_orders.any():
         files["degrees"] = folder / "degrees.png"
         plot_degree_shares(found, files["degrees"], found.origin.label)
     numbers = {
         "influence": found.to_dict(),
-        "displacement": displacement.to_dict(),
+        "displacement": displacement and displacement.to_dict(),
+        "left_out": left_out,
     }
     if weights is not None and weights.any():
         files["features"] = folder / "features.png"
         plot_influence_map(found, files["features"], values=weights)
         numbers["features_ev"] = weights.tolist()
-    files["displacement"] = folder / "displacement.png"
-    plot_displacement(displacement, files["displacement"])
+    if displacement is not None:
+        files["displacement"] = folder / "displacement.png"
+        plot_displacement(displacement, files["displacement"])
     files["numbers"] = folder / "numbers.json"
     files["numbers"].write_text(json.dumps(numbers) + "\n")
-    return {"influence": found, "displacement": displacement, "files": files}
+    return {
+        "influence": found,
+        "displacement": displacement,
+        "left_out": left_out,
+        "files": files,
+    }

@@ -7,11 +7,16 @@ import keras
 import numpy as np
 
 from keras_hamiltonian.explain.fixed_graph import FixedGraph
+from keras_hamiltonian.explain.inputs import as_model
 from keras_hamiltonian.explain.requirements import find_visualizer
-from keras_hamiltonian.models.loading import load_model
 
 # Atoms, over all copies of a structure, that are computed together: memory.
 ATOMS_AT_ONCE = 128
+# Each number takes a backward pass. A block of 19 orbitals with spin has 2888.
+MOST_ENTRIES = 3000
+# Less than this fraction of a block per ångström, times the resolution of the
+# float type, is rounding: what cancels, as bonds to an atom's own images do.
+ROUNDING = 100
 
 
 def block_jacobian(model, atoms, target):
@@ -30,8 +35,8 @@ def block_jacobian(model, atoms, target):
 
     Raises:
         ImportError: if tf-keras-vis or TensorFlow is not installed.
-        ValueError: if Keras runs on another backend, or there is no such
-            target.
+        ValueError: if Keras runs on another backend, there is no such target,
+            or it has more than 3000 numbers.
     """
     return _jacobian(_graph(model, atoms, target), target)
 
@@ -62,6 +67,11 @@ def largest_change(model, atoms, target):
     vector = vectors[0]
     # One sign: the largest component is positive.
     vector = vector * np.sign(vector[np.abs(vector).argmax()])
+    whole = dataclasses.replace(target, correction=False)
+    size = np.linalg.norm(graph.entries(whole, graph.evaluate()))
+    rounding = float(ROUNDING * np.finfo(graph.dtype).eps * size)
+    if values[0] <= rounding:
+        vector = np.zeros_like(vector)
     return Displacement(
         atoms,
         target,
@@ -69,6 +79,7 @@ def largest_change(model, atoms, target):
         values,
         flat @ vector,
         graph.pairs[graph.bonds()[0]],
+        rounding,
     )
 
 
@@ -79,12 +90,14 @@ class Displacement:
     Attributes:
         atoms: `ase.Atoms`.
         target: `BlockTarget` or `KindTarget`.
-        vectors: `(N, 3)` array of norm one: the displacement.
+        vectors: `(N, 3)` array of norm one: the displacement; zero if none
+            changes the target.
         singular_values: array, eV/Å, descending: how much displacements of
             unit length change the target, in orthogonal directions.
         change: `(E,)` array, eV/Å: how each number changes along `vectors`.
         bonds: `(P, 5)` int array of `(R1, R2, R3, i, j)`, each pair within
             reach once.
+        rounding: float, eV/Å. Singular values up to it are zero.
     """
 
     atoms: ase.Atoms
@@ -93,6 +106,20 @@ class Displacement:
     singular_values: np.ndarray
     change: np.ndarray
     bonds: np.ndarray
+    rounding: float = 0.0
+
+    @property
+    def is_zero(self):
+        """Whether no displacement changes the target, as of a crystal with
+        one atom per cell."""
+        return bool(self.singular_values[0] <= self.rounding)
+
+    def check(self):
+        """Raises `ValueError` if no displacement changes the target."""
+        if self.is_zero:
+            raise ValueError(
+                f"No displacement of the atoms changes {self.target.label}."
+            )
 
     @property
     def shares(self):
@@ -111,12 +138,8 @@ class Displacement:
         Raises:
             ValueError: if no displacement changes the target.
         """
-        largest = self.singular_values[0]
-        if not largest > 0:
-            raise ValueError(
-                f"No displacement of the atoms changes {self.target.label}."
-            )
-        return self.vectors * (change / largest)
+        self.check()
+        return self.vectors * (change / self.singular_values[0])
 
     def to_dict(self):
         """Everything as JSON values, units in the names."""
@@ -130,9 +153,7 @@ class Displacement:
 
 def _graph(model, atoms, target):
     find_visualizer("saliency", "Saliency")
-    if not isinstance(model, keras.Model):
-        model = load_model(model)
-    graph = FixedGraph(model, atoms)
+    graph = FixedGraph(as_model(model), atoms)
     graph.check(target)
     return graph
 
@@ -141,6 +162,12 @@ def _jacobian(graph, target):
     visualizer = find_visualizer("saliency", "Saliency")
     num_atoms = len(graph.atoms)
     count = len(target.entries(graph)[1])
+    if count > MOST_ENTRIES:
+        raise ValueError(
+            f"{target.label} has {count} numbers, each of which takes a "
+            f"backward pass; {MOST_ENTRIES} at most are differentiated. "
+            "Explain a `BlockTarget`, or a part of it by `rows` and `columns`."
+        )
     copies = max(1, min(count, ATOMS_AT_ONCE // num_atoms))
     # One number for each copy of the structure: one backward pass for many.
     differentiate = visualizer(graph.functional(["positions"], target, copies))

@@ -1,12 +1,11 @@
 """Which atoms' features speak for a block and which against it."""
 
-import keras
 import numpy as np
 
-from keras_hamiltonian.explain.fixed_graph import FixedGraph
+from keras_hamiltonian.explain.fixed_graph import supercell_graph
 from keras_hamiltonian.explain.influence import block_norm
+from keras_hamiltonian.explain.inputs import as_model
 from keras_hamiltonian.explain.requirements import find_visualizer
-from keras_hamiltonian.models.loading import load_model
 
 
 def activation_map(model, atoms, target, group=None, repeat=(1, 1, 1)):
@@ -45,11 +44,8 @@ def activation_map(model, atoms, target, group=None, repeat=(1, 1, 1)):
     # LayerCAM without its cut of negative gradients is HiResCAM; the cut, one
     # component at a time, would not turn with the crystal.
     visualizer = find_visualizer("layercam", "Layercam")
-    if not isinstance(model, keras.Model):
-        model = load_model(model)
-    FixedGraph(model, atoms).check(target)
-    target = target.repeated(atoms, repeat)
-    graph = FixedGraph(model, atoms.repeat(repeat))
+    model = as_model(model)
+    graph, target = supercell_graph(model, atoms, target, repeat)
     count = len(graph.irreps)
     group = count - 1 if group is None else group
     if not 1 <= group < count:

@@ -48,7 +48,8 @@ class FixedGraph:
         zeros: dict from input to its array for the structure as it is.
 
     Raises:
-        ValueError: for an element the model was not made for.
+        ValueError: for an element the model was not made for, or if no two
+            atoms are within reach of each other.
     """
 
     def __init__(self, model, atoms):
@@ -57,6 +58,12 @@ class FixedGraph:
         self.atoms = atoms
         self.pairs = pairs_within(atoms, model.reaches)
         self.table = neighbor_table(atoms, self.pairs)
+        if not self.table.edge_mask.any():
+            raise ValueError(
+                f"No two atoms of {atoms.get_chemical_formula()} are within "
+                "reach of each other: nothing acts on their blocks. Give a "
+                "structure with bonds."
+            )
         self.dtype = keras.backend.standardize_dtype(
             model.input["edge_vectors"].dtype
         )
@@ -319,6 +326,31 @@ class FixedGraph:
                 )["neighbor"]
         found["wigner"] = pack_wigner(wigner)
         return self._head([inputs, {"atoms": atoms, "bonds": bonds}])
+
+
+def supercell_graph(model, atoms, target, repeat):
+    """The graph of a supercell, and the target in its middle.
+
+    Args:
+        model: `Stage`.
+        atoms: `ase.Atoms`.
+        target: `BlockTarget` or `KindTarget` of these atoms.
+        repeat: three ints, at least one. Cells along each lattice vector.
+
+    Returns:
+        `FixedGraph` and target.
+
+    Raises:
+        ValueError: if there is no such target, or `repeat` is no supercell.
+    """
+    if np.shape(repeat) != (3,) or any(n < 1 or n != int(n) for n in repeat):
+        raise ValueError(
+            "`repeat` is three numbers of cells, at least 1 each. Received: "
+            f"{repeat!r}."
+        )
+    FixedGraph(model, atoms).check(target)
+    graph = FixedGraph(model, atoms.repeat(tuple(map(int, repeat))))
+    return graph, target.repeated(atoms, repeat)
 
 
 class FrozenFunction(keras.layers.Layer):

@@ -9,11 +9,11 @@ import keras
 import numpy as np
 from ase.geometry import find_mic
 
-from keras_hamiltonian.explain.fixed_graph import FixedGraph
+from keras_hamiltonian.explain.fixed_graph import supercell_graph
+from keras_hamiltonian.explain.inputs import as_model
 from keras_hamiltonian.explain.requirements import find_visualizer
 from keras_hamiltonian.irreps.bond import bond_channels
 from keras_hamiltonian.irreps.bond import bond_dim
-from keras_hamiltonian.models.loading import load_model
 from keras_hamiltonian.physics.k_points import periodic_directions
 
 # Under the root of a norm, so that a block of zeros has a gradient: zero.
@@ -61,17 +61,13 @@ def saliency(
     1706.03825 (SmoothGrad).
     """
     visualizer = find_visualizer("saliency", "Saliency")
-    if not isinstance(model, keras.Model):
-        model = load_model(model)
     if samples < 0 or noise < 0:
         raise ValueError(
             "`samples` and `noise` are not negative. Received: "
             f"samples={samples}, noise={noise}."
         )
-    FixedGraph(model, atoms).check(target)
-    origin, target = target, target.repeated(atoms, repeat)
-    atoms = atoms.repeat(repeat)
-    graph = FixedGraph(model, atoms)
+    origin = target
+    graph, target = supercell_graph(as_model(model), atoms, target, repeat)
     names = list(graph.zeros)
     gradients = _gradients(
         visualizer(graph.functional(names, target)),
@@ -90,7 +86,7 @@ def saliency(
     }
     bonds, bond_gradients = _undirected(graph, gradients["bonds"])
     return Influence(
-        atoms,
+        graph.atoms,
         target,
         origin,
         float(np.asarray(size)[0]),
@@ -158,6 +154,20 @@ class Influence:
     def bond_influence(self):
         """Norms of `bond_gradients`, `(P,)` eV/Å."""
         return np.linalg.norm(self.bond_gradients, axis=1)
+
+    @property
+    def largest(self):
+        """Largest influence of an atom or a bond, eV/Å."""
+        return max(
+            self.atom_influence.max(), self.bond_influence.max(initial=0.0)
+        )
+
+    def check(self):
+        """Raises `ValueError` if nothing has any influence."""
+        if not self.largest > 0:
+            raise ValueError(
+                f"Nothing has an influence on {self.origin.label}."
+            )
 
     @property
     def atom_distances(self):

@@ -1,11 +1,7 @@
 """Pictures of influence: on the crystal, against distance, by degree."""
 
-import ase.data
 import numpy as np
-from ase.geometry import find_mic
 from matplotlib import colormaps
-from matplotlib.cm import ScalarMappable
-from matplotlib.collections import LineCollection
 from matplotlib.colors import LogNorm
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
@@ -13,22 +9,17 @@ from matplotlib.figure import Figure
 from keras_hamiltonian.conventions import SHELL_LETTERS
 from keras_hamiltonian.evaluate.plots import INK
 from keras_hamiltonian.evaluate.plots import PREDICTED_COLOR
-from keras_hamiltonian.evaluate.plots import REFERENCE_COLOR
 from keras_hamiltonian.evaluate.plots import TRAINING_COLOR
 from keras_hamiltonian.evaluate.plots import finish_axes
 from keras_hamiltonian.evaluate.plots import style_axes
+from keras_hamiltonian.explain.color_bar import add_color_bar
 from keras_hamiltonian.explain.influence import BOND_ORDERS
-from keras_hamiltonian.physics.k_points import periodic_directions
+from keras_hamiltonian.explain.scene import Scene
 
 # Influence below this share of the largest has the lowest colour.
 DECADES = 5
 COLORS = "YlOrRd"
-# A chemical bond is at most this much longer than the shortest of both atoms.
-BOND_STRETCH = 1.2
-# A circle's area in points² for the covalent radius of carbon.
-ATOM_SIZE = 90.0
 RADIUS_IN_ANGSTROM = 12.0
-ARROW_IN_ANGSTROM = 0.55
 # Pairs that are no chemical bonds are drawn from this share of the largest.
 LEAST_SHARE = 0.01
 
@@ -57,12 +48,8 @@ def plot_influence_map(
     scene = Scene(atoms, target, influence.origin, radius)
     figure, axes = _crystal_axes()
     if values is None:
-        largest = max(
-            influence.atom_influence.max(),
-            influence.bond_influence.max(initial=0.0),
-        )
-        if not largest > 0:
-            raise ValueError(f"Nothing has an influence on {target.label}.")
+        influence.check()
+        largest = influence.largest
         norm = LogNorm(largest * 10.0**-DECADES, largest, clip=True)
         colors = colormaps[COLORS]
         shown = colors(norm(np.maximum(influence.atom_influence, norm.vmin)))
@@ -80,12 +67,7 @@ def plot_influence_map(
         scene.draw_bonds(axes, influence.bonds)
         label = "gradient times features (eV)"
     scene.draw_atoms(axes, shown)
-    bar = figure.colorbar(
-        ScalarMappable(norm, colors), ax=axes, shrink=0.8, pad=0.02
-    )
-    bar.set_label(label, color=INK)
-    bar.outline.set_visible(False)
-    bar.ax.tick_params(colors=INK)
+    add_color_bar(figure, axes, norm, colors, label)
     title = influence.origin.label if title is None else title
     finish_axes(figure, axes, title, path)
 
@@ -227,7 +209,11 @@ def plot_displacement(
         path: str or path. PNG, or SVG by its suffix.
         title: str.
         radius: float. Atoms this far from the pair, in the picture, Å.
+
+    Raises:
+        ValueError: if no displacement changes the target.
     """
+    displacement.check()
     atoms, target = displacement.atoms, displacement.target
     scene = Scene(atoms, target, target, radius)
     figure, axes = _crystal_axes()
@@ -237,165 +223,12 @@ def plot_displacement(
     scene.draw_bonds(axes, displacement.bonds)
     scene.draw_atoms(axes, colors(norm(np.maximum(shares, 1e-4))))
     scene.draw_arrows(axes, displacement.vectors)
-    bar = figure.colorbar(
-        ScalarMappable(norm, colors), ax=axes, shrink=0.8, pad=0.02
-    )
-    bar.set_label("share of an atom in the squared length", color=INK)
-    bar.outline.set_visible(False)
-    bar.ax.tick_params(colors=INK)
+    label = "share of an atom in the squared length"
+    add_color_bar(figure, axes, norm, colors, label)
     if title is None:
         largest = displacement.singular_values[0]
         title = f"{target.label}: {largest:.3g} eV/Å along the arrows"
     finish_axes(figure, axes, title, path)
-
-
-class Scene:
-    """Atoms about a target, seen along the direction that shows most.
-
-    Args:
-        atoms: `ase.Atoms`.
-        target: `BlockTarget` or `KindTarget`.
-        origin: the same in the cell that gives the pair its numbers.
-        radius: float. What is farther away in the picture is left out, Å.
-    """
-
-    def __init__(self, atoms, target, origin, radius):
-        self.atoms = atoms
-        self.center = target.center(atoms)
-        if self.center is None:
-            self.center = atoms.positions.mean(axis=0)
-        self.axes = view_axes(atoms)
-        self.places = self._project(atoms.positions)
-        self.is_near = np.linalg.norm(self.places[:, :2], axis=1) < radius
-        self.names = {}
-        for end in ("i", "j"):
-            atom = getattr(target, end, None)
-            if atom is not None:
-                number = getattr(origin, end)
-                self.names[atom] = f"{atoms[atom].symbol}{number}"
-
-    def draw_atoms(self, axes, colors):
-        """Circles in the order of their height; rings about the pair."""
-        radii = ase.data.covalent_radii[self.atoms.numbers]
-        size = ATOM_SIZE * (radii / ase.data.covalent_radii[6]) ** 2
-        near = np.flatnonzero(self.is_near)
-        order = near[np.argsort(self.places[near, 2])]
-        is_pair = np.isin(order, list(self.names))
-        axes.scatter(
-            *self.places[order, :2].T,
-            s=size[order],
-            c=colors[order],
-            edgecolors=np.where(is_pair, INK, "#8a9199"),
-            linewidths=np.where(is_pair, 2.2, 0.6),
-            zorder=3,
-        )
-        for atom, name in self.names.items():
-            place = self.places[atom, :2]
-            out = place / max(np.linalg.norm(place), 0.1)
-            gap = 8 + 0.75 * size[atom] ** 0.5
-            axes.annotate(
-                name,
-                place,
-                xytext=gap * out,
-                textcoords="offset points",
-                ha="center",
-                va="center",
-                fontsize=8,
-                color=INK,
-                zorder=6,
-                bbox={"fc": "white", "ec": "none", "alpha": 0.8, "pad": 0.8},
-            )
-        limit = np.abs(self.places[near, :2]).max(initial=1.0) + 1.0
-        axes.set_xlim(-limit, limit)
-        axes.set_ylim(-limit, limit)
-
-    def draw_bonds(self, axes, bonds, colors=None, is_strong=None):
-        """Lines between atoms of the picture.
-
-        Args:
-            axes: matplotlib axes.
-            bonds: `(P, 5)` int array of `(R1, R2, R3, i, j)`.
-            colors: `(P, 4)` array; grey if not given.
-            is_strong: `(P,)` bools, which to draw though they are no chemical
-                bonds.
-        """
-        i, j = bonds[:, 3:].T
-        positions = self.atoms.positions
-        steps = (
-            positions[j] + bonds[:, :3] @ np.asarray(self.atoms.cell)
-        ) - positions[i]
-        half = steps @ self.axes.T / 2
-        middle = self._project(positions[i] + steps / 2)
-        ends = np.stack([middle - half, middle + half], axis=1)
-        # Of a bond to another image of an atom than the drawn one, nothing.
-        seen = self.is_near[i] & self.is_near[j]
-        for atom, end in ((i, 0), (j, 1)):
-            gap = np.abs(self.places[atom] - ends[:, end]).max(axis=1)
-            seen &= gap < 1e-3
-        is_chemical = _are_chemical(bonds, np.linalg.norm(steps, axis=1))
-        if colors is None:
-            colors = np.full((len(bonds), 1), REFERENCE_COLOR)[:, 0]
-            is_strong = np.zeros(len(bonds), dtype=bool)
-        for chosen, width, zorder in (
-            (seen & is_strong & ~is_chemical, 1.2, 1),
-            (seen & is_chemical, 4.0, 2),
-        ):
-            axes.add_collection(
-                LineCollection(
-                    ends[chosen][..., :2],
-                    colors=colors[chosen],
-                    linewidths=width,
-                    zorder=zorder,
-                )
-            )
-
-    def draw_arrows(self, axes, vectors):
-        """Arrows along displacements, the longest of a fixed length."""
-        flat = vectors @ self.axes.T
-        longest = np.linalg.norm(vectors, axis=1).max() or 1.0
-        seen = np.linalg.norm(flat[:, :2], axis=1) > 0.02 * longest
-        chosen = np.flatnonzero(seen & self.is_near)
-        axes.quiver(
-            *self.places[chosen, :2].T,
-            *(ARROW_IN_ANGSTROM / longest * flat[chosen, :2]).T,
-            angles="xy",
-            scale_units="xy",
-            scale=1,
-            width=0.008,
-            color=INK,
-            zorder=5,
-        )
-
-    def _project(self, positions):
-        steps = positions - self.center
-        nearest, _ = find_mic(steps, self.atoms.cell, self.atoms.pbc)
-        return nearest @ self.axes.T
-
-
-def _are_chemical(bonds, lengths):
-    """Which bonds join nearest neighbours."""
-    shortest = np.full(bonds[:, 3:].max(initial=0) + 1, np.inf)
-    for end in bonds[:, 3:].T:
-        np.minimum.at(shortest, end, lengths)
-    return lengths < BOND_STRETCH * shortest[bonds[:, 3:]].min(axis=1)
-
-
-def view_axes(atoms):
-    """Rows: to the right, up, towards the eye. A layer is seen from above."""
-    periodic = periodic_directions(atoms)
-    cell = np.asarray(atoms.cell.complete())
-    if periodic.sum() >= 2:
-        first, second = cell[np.flatnonzero(periodic)[:2]]
-        depth = np.cross(first, second)
-    else:
-        steps = atoms.positions - atoms.positions.mean(axis=0)
-        first, second, depth = np.linalg.svd(steps, full_matrices=True)[2]
-        if periodic.any():
-            first = cell[np.flatnonzero(periodic)[0]]
-            depth = depth - first * (depth @ first) / (first @ first)
-    right = first / np.linalg.norm(first)
-    depth = depth / np.linalg.norm(depth)
-    return np.stack([right, np.cross(depth, right), depth])
 
 
 def _crystal_axes():

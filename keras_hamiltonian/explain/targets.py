@@ -132,6 +132,9 @@ class BlockTarget:
 class KindTarget:
     """All blocks of one kind: onsite, or hoppings of two elements.
 
+    Each bond counts once: of two elements the block from the first to the
+    second, of equal ones that of either direction, which is as large.
+
     Attributes:
         first, second: str. Symbols of the elements; an onsite block has one.
         onsite: bool. Onsite blocks, not hoppings.
@@ -182,6 +185,10 @@ class KindTarget:
                 & (ends == other)
                 & graph.table.edge_mask
             )
+            if one == other:
+                once = np.zeros(chosen.shape, dtype=bool)
+                once.flat[graph.bonds()[1]] = True
+                chosen &= once
         mask = table_mask(np.array(one), np.array(other), graph.model.basis)
         places = np.flatnonzero(chosen)
         if not len(places):

@@ -98,16 +98,20 @@ def test_parts_of_a_block(stage):
 def test_kinds_of_blocks(stage):
     atoms = cluster()
     blocks = kh.predict(stage, atoms).hamiltonian
-    onsite, hopping = [], []
+    onsite, hopping, equal = [], [], []
     for k, (*shift, i, j) in enumerate(blocks.atom_pairs.tolist()):
         block = blocks.find((*shift, i, j))
         if atoms[i].symbol == "C" and i == j:
             onsite.append(block)
         if (atoms[i].symbol, atoms[j].symbol) == ("C", "N"):
             hopping.append(block)
+        # Of equal elements each bond once, as of different ones.
+        if atoms[i].symbol == atoms[j].symbol == "C" and i < j:
+            equal.append(block)
     for target, expected in (
         (KindTarget("C", onsite=True), onsite),
         (KindTarget("C", "N"), hopping),
+        (KindTarget("C"), equal),
     ):
         found = influence(stage, atoms, target)
         assert found.size == pytest.approx(np.linalg.norm(expected), rel=1e-9)
@@ -405,6 +409,12 @@ def test_file(stage, tmp_path):
 def test_targets_that_do_not_exist(stage, target, message):
     with pytest.raises(ValueError, match=message):
         influence(stage, cluster(), target)
+
+
+@pytest.mark.parametrize("repeat", [(0, 1, 1), (1, 1), (1.5, 1, 1)])
+def test_repeats_that_are_no_supercell(stage, repeat):
+    with pytest.raises(ValueError, match="`repeat` is three.*Received"):
+        influence(stage, cluster(), BlockTarget(0, 1), repeat)
 
 
 def test_groups_that_have_no_map(stage):

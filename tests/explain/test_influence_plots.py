@@ -8,9 +8,11 @@ from matplotlib.figure import Figure
 
 import keras_hamiltonian as kh
 from keras_hamiltonian.explain import influence_plots
+from keras_hamiltonian.explain import scene
 from keras_hamiltonian.explain.displacement import Displacement
 from keras_hamiltonian.explain.influence import Influence
-from keras_hamiltonian.explain.influence_plots import Scene
+from keras_hamiltonian.explain.scene import Scene
+from keras_hamiltonian.explain.scene import view_axes
 from keras_hamiltonian.explain.targets import BlockTarget
 from keras_hamiltonian.structures.neighbors import pairs_within
 
@@ -66,14 +68,35 @@ def figures(monkeypatch):
 
 def test_layers_are_seen_from_above(sheet):
     target = BlockTarget(0, 1)
-    scene = Scene(sheet, target, target, 20.0)
-    np.testing.assert_allclose(scene.places[:, 2], 0, atol=1e-9)
-    np.testing.assert_allclose(scene.axes @ scene.axes.T, np.eye(3), atol=1e-9)
+    seen = Scene(sheet, target, target, 20.0)
+    np.testing.assert_allclose(seen.places[:, 2], 0, atol=1e-9)
+    np.testing.assert_allclose(seen.axes @ seen.axes.T, np.eye(3), atol=1e-9)
     # The pair is in the middle, at its true distance.
-    one, other = scene.places[:2]
+    one, other = seen.places[:2]
     np.testing.assert_allclose(one, -other, atol=1e-9)
     bond = sheet.get_distance(0, 1, mic=True)
     assert np.linalg.norm(one - other) == pytest.approx(bond)
+
+
+@pytest.mark.parametrize(
+    "positions, pbc",
+    [
+        ([[1, 1, 1]], [0, 0, 1]),
+        ([[1, 1, 1]], [0, 0, 0]),
+        ([[1, 1, 1], [1, 1, 2]], [0, 0, 1]),
+        ([[1, 1, 1], [1.5, 1, 2], [3, 1, 2]], [0, 0, 1]),
+    ],
+)
+def test_axes_of_chains_and_molecules(positions, pbc):
+    """Even where the positions alone have no flattest direction."""
+    atoms = ase.Atoms(f"C{len(positions)}", positions, cell=[9, 9, 2], pbc=pbc)
+    axes = view_axes(atoms)
+    np.testing.assert_allclose(axes @ axes.T, np.eye(3), atol=1e-9)
+    if any(pbc):
+        np.testing.assert_allclose(axes[0], [0, 0, 1], atol=1e-9)
+    if len(atoms) == 3:
+        # A zigzag in the plane of x and z is seen along y.
+        np.testing.assert_allclose(np.abs(axes[2]), [0, 1, 0], atol=1e-9)
 
 
 def test_atoms_stand_at_their_nearest_images(influence):
@@ -167,7 +190,7 @@ def test_arrows(influence, figures, tmp_path):
     assert arrows.N == 2
     np.testing.assert_allclose(arrows.U[0], -arrows.U[1])
     length = np.hypot(arrows.U[0], arrows.V[0])
-    assert length == pytest.approx(influence_plots.ARROW_IN_ANGSTROM)
+    assert length == pytest.approx(scene.ARROW_IN_ANGSTROM)
 
 
 def test_nothing_to_draw(influence, tmp_path):
