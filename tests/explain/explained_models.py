@@ -1,13 +1,21 @@
 """Small models with random weights, float64, and small structures."""
 
+import importlib.util
 import random
 
 import ase
 import keras
 import numpy as np
+import pytest
 
 import keras_hamiltonian as kh
 
+# Without importing it: TensorFlow stands no other backend's company.
+on_tensorflow = pytest.mark.skipif(
+    keras.config.backend() != "tensorflow"
+    or importlib.util.find_spec("tf_keras_vis") is None,
+    reason="tf-keras-vis works on TensorFlow alone",
+)
 REACHES = {"C": 1.35, "N": 1.3}
 BASIS = {"C": "1s 1p", "N": "1s 1p"}
 

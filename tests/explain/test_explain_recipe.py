@@ -1,6 +1,5 @@
 """The recipe and what it writes, from a file of another backend."""
 
-import importlib.util
 import json
 import os
 import pathlib
@@ -9,9 +8,9 @@ import sys
 
 import ase
 import ase.build
-import keras
 import pytest
 from explained_models import cluster
+from explained_models import on_tensorflow
 from explained_models import small_cascade
 from explained_models import small_stage
 
@@ -20,12 +19,6 @@ from keras_hamiltonian.explain import displacement
 from keras_hamiltonian.explain.targets import BlockTarget
 from keras_hamiltonian.explain.targets import KindTarget
 
-# Without importing it: TensorFlow stands no other backend's company.
-on_tensorflow = pytest.mark.skipif(
-    keras.config.backend() != "tensorflow"
-    or importlib.util.find_spec("tf_keras_vis") is None,
-    reason="tf-keras-vis works on TensorFlow alone",
-)
 RECIPE = pathlib.Path(__file__).parents[2] / "recipes" / "explain.py"
 
 
