@@ -215,6 +215,47 @@ def test_a_transformer_that_works_alone(stage, rattled):
     np.testing.assert_allclose(maps.weights.sum(axis=-1), 1, rtol=1e-5)
 
 
+def both_cascades(store):
+    """With the free second stage and with the symmetric one."""
+    stage = small_stage(store, 1)
+    for kind, options in (
+        (kh.models.TransformerStage, FREE),
+        (kh.models.EquivariantTransformerStage, SYMMETRIC),
+    ):
+        refinement = kind.for_stage(stage, **options)
+        yield kh.models.HamiltonianCascade(stage, refinement)
+
+
+@pytest.mark.parametrize("name", ["reference_mos2", "reference_bismuthene"])
+def test_two_elements_and_spin(name, data_folder):
+    store = kh.HamiltonianStore(data_folder / f"{name}.h5")
+    ideal = store[0].atoms
+    moved, turned = ideal.copy(), ideal.copy()
+    moved.rattle(0.05, seed=0)
+    rotation = random_rotations(1, 0)[0]
+    turned.positions = moved.positions
+    turned.set_cell(np.asarray(moved.cell) @ rotation.T, scale_atoms=True)
+    counts, changes = [], []
+    for cascade in both_cascades(store):
+        is_spinful = cascade.spin != "none"
+        assert is_spinful == (name == "reference_bismuthene")
+        before, after = (attention_maps(cascade, a) for a in (moved, turned))
+        assert before.weights[:, :, before.edge_mask].min() > 0
+        assert not before.weights[:, :, ~before.edge_mask].any()
+        # Bonds to an atom's own images are in no certain order.
+        before, after = (np.sort(m.weights) for m in (before, after))
+        changes.append(np.abs(after - before).max())
+        counts.append(attention_maps(cascade, ideal).num_attended())
+    free, symmetric = changes
+    assert symmetric < 1e-5 and free > 1e-3
+    # A mirror or an inversion exchanges two atoms of an element.
+    numbers = ideal.numbers
+    one, other = np.flatnonzero(numbers == numbers[-1])[-2:]
+    gap = np.abs(counts[1] - counts[1][..., [one]]).max(axis=(0, 1))
+    assert gap[other] < 1e-3
+    assert (gap[numbers != numbers[-1]] > 1e-2).all()
+
+
 def test_what_has_no_attention_is_told(stage, free, rattled):
     with pytest.raises(ValueError, match="EquivariantStage has no attention"):
         attention_maps(stage, rattled)

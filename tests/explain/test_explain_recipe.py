@@ -1,10 +1,13 @@
 """The recipe and what it writes, from a file of another backend."""
 
+import argparse
 import json
 import os
 import pathlib
+import runpy
 import subprocess
 import sys
+import types
 
 import ase
 import ase.build
@@ -118,3 +121,25 @@ def test_missing_model(tmp_path):
     assert done.returncode == 1
     assert "make train MATERIAL=mos2" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_data_of_a_name_and_of_a_file(tmp_path):
+    recipe = types.SimpleNamespace(**runpy.run_path(str(RECIPE)))
+    options = argparse.Namespace(material="bismuthene", structure=None)
+    store, split = recipe.open_data(options)
+    training, held_out = recipe.read_data(options)
+    assert [c.name for c in training] == list(split.train)
+    assert [c.name for c in held_out] == list(split.test)
+    assert all(c.hamiltonian is not None for c in held_out)
+    assert recipe.read_structure(options) == store[split.test[0]].atoms
+    options.structure = split.train[1]
+    assert recipe.read_structure(options) == store[split.train[1]].atoms
+    assert len(recipe.read_data(options)[0]) == len(split.train)
+    # What a user has drawn is not to be compared with these.
+    options.structure = tmp_path / "sheet.xyz"
+    cluster().write(options.structure)
+    assert len(recipe.read_structure(options)) == len(cluster())
+    assert recipe.read_data(options) == ([], [])
+    options.structure = "none"
+    with pytest.raises(SystemExit, match="none is no file.*structures 0"):
+        recipe.read_structure(options)

@@ -1,5 +1,6 @@
 """What is said where TensorFlow or tf-keras-vis is missing."""
 
+import os
 import subprocess
 import sys
 
@@ -19,8 +20,10 @@ def test_missing_package(package, monkeypatch):
 def test_other_backend(monkeypatch):
     monkeypatch.setattr(requirements, "PACKAGES", {})
     if keras.config.backend() == "tensorflow":
+        before = dict(os.environ)
         requirements.use_tensorflow()
-        return
+        assert os.environ == before
+        monkeypatch.setattr(keras.config, "backend", lambda: "jax")
     with pytest.raises(ValueError, match="KERAS_BACKEND=tensorflow"):
         requirements.find_visualizer("saliency", "Saliency")
 
