@@ -1,6 +1,7 @@
 """All about one block: pictures and numbers in a folder."""
 
 import dataclasses
+import functools
 import json
 import pathlib
 
@@ -72,34 +73,37 @@ def explain_block(
         displacement.check()
     except ValueError as error:
         displacement, left_out["displacement"] = None, str(error)
-
-    folder = pathlib.Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    files = {"map": folder / "map.png"}
-    plot_influence_map(found, files["map"])
+    pictures = {"map": (plot_influence_map, found)}
     if has_place:
-        files["distance"] = folder / "distance.png"
-        plot_influence_by_distance(curves, files["distance"])
+        pictures["distance"] = plot_influence_by_distance, curves
     if found.degrees.any() or found.bond_orders.any():
-        files["degrees"] = folder / "degrees.png"
-        plot_degree_shares(found, files["degrees"], found.origin.label)
+        titled = functools.partial(plot_degree_shares, title=found.origin.label)
+        pictures["degrees"] = titled, found
     numbers = {
         "influence": found.to_dict(),
         "displacement": displacement and displacement.to_dict(),
         "left_out": left_out,
     }
     if weights is not None and weights.any():
-        files["features"] = folder / "features.png"
-        plot_influence_map(found, files["features"], values=weights)
+        colored = functools.partial(plot_influence_map, values=weights)
+        pictures["features"] = colored, found
         numbers["features_ev"] = weights.tolist()
     if displacement is not None:
-        files["displacement"] = folder / "displacement.png"
-        plot_displacement(displacement, files["displacement"])
-    files["numbers"] = folder / "numbers.json"
-    files["numbers"].write_text(json.dumps(numbers) + "\n")
+        pictures["displacement"] = plot_displacement, displacement
     return {
         "influence": found,
         "displacement": displacement,
         "left_out": left_out,
-        "files": files,
+        "files": _write(pathlib.Path(folder), pictures, numbers),
     }
+
+
+def _write(folder, pictures, numbers):
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {}
+    for name, (plot, what) in pictures.items():
+        files[name] = folder / f"{name}.png"
+        plot(what, files[name])
+    files["numbers"] = folder / "numbers.json"
+    files["numbers"].write_text(json.dumps(numbers) + "\n")
+    return files
