@@ -21,6 +21,7 @@ from data_tools.deeph_files import replacing
 from keras_hamiltonian.physics.bands import solve_bands
 from keras_hamiltonian.physics.hamiltonian import BlochMatrices
 from keras_hamiltonian.physics.k_points import monkhorst_pack
+from keras_hamiltonian.physics.states import damped_problem
 
 MAX_PROBES = 64
 # Occupied bands that are off by more than this deserve a word.
@@ -89,9 +90,7 @@ def export_wannier90(calculation, path, grid, cutoff=0.0):
             eV. Defaults to none.
 
     Returns:
-        `WannierReport`. Warns if occupied bands are off by more than 1 meV,
-        and if bands of the calculation leave combinations of orbitals out, of
-        which the file has all.
+        `WannierReport`. Warns if occupied bands are off by more than 1 meV.
 
     Raises:
         ValueError: if a matrix is missing, S(k) is not positive definite, or
@@ -109,9 +108,7 @@ def export_wannier90(calculation, path, grid, cutoff=0.0):
         raise ValueError(
             f"`cutoff` is an energy in eV, 0 or more. Received: {cutoff}."
         )
-    calculation.warn_of_threshold("wannier90")
     matrices = BlochMatrices.from_calculation(calculation)
-    matrices.overlap_threshold = None
     k_points = monkhorst_pack(grid, gamma_centered=True)
     sizes = np.asarray(grid, dtype=int)
     order = _spin_outside(calculation)
@@ -198,12 +195,22 @@ def _spin_outside(calculation):
 
 
 def _orthogonal(matrices, k_points, order):
-    """`S^{-1/2} H S^{-1/2}` at each k, and the smallest eigenvalue of S."""
+    """`S^{-1/2} H S^{-1/2}` at each k, and the smallest eigenvalue of S.
+
+    Without the combinations of orbitals that the matrices leave out.
+    """
     found, smallest = [], np.inf
     for k_point in k_points:
         hamiltonian, overlap = matrices.dense_at(k_point)
         norms, vectors = np.linalg.eigh(overlap)
         smallest = min(smallest, float(norms[0]))
+        if matrices.overlap_threshold:
+            damped, _ = damped_problem(
+                hamiltonian, overlap, matrices.overlap_threshold
+            )
+            whole = vectors @ damped @ vectors.conj().T
+            found.append(whole[np.ix_(order, order)])
+            continue
         if norms[0] <= 0:
             raise ValueError(
                 f"S(k) at k = {np.round(k_point, 4).tolist()} is not positive "

@@ -115,17 +115,14 @@ def _errors(model, calculation, candidates, window):
     )
     errors = []
     for threshold in candidates:
-        if errors and threshold < smallest:
+        if errors and threshold < smallest / 3:
             errors.append(errors[0])
             continue
         if errors and errors[-1] > LARGEST_LOSS * min(errors):
             errors.append(np.inf)
             continue
-        found = np.full(exact.shape, np.inf)
-        for row, k_point in zip(found, k_points):
-            levels = _levels(predicted, k_point, threshold)
-            row[: len(levels)] = levels
-        errors.append(np.abs(found - exact)[near].mean())
+        found = [_levels(predicted, k, threshold) for k in k_points]
+        errors.append(np.abs(np.stack(found) - exact)[near].mean())
     return errors
 
 

@@ -127,10 +127,7 @@ def compare_bands(
         energies = reference.energies - level
         near = (energies > window[0]) & (energies < window[1])
         differences = np.abs(predicted.energies - reference.energies)
-        # The highest bands are not predicted where combinations of orbitals
-        # are left out.
-        near &= np.isfinite(differences)
-        error = float(differences[near].mean()) if near.any() else None
+        error = float(differences[near].mean())
     return (
         predicted,
         reference,

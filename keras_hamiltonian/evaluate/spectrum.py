@@ -1,7 +1,5 @@
 """Errors of energies and wave functions, on a grid of wave vectors."""
 
-import dataclasses
-
 import numpy as np
 
 from keras_hamiltonian.metrics.levels import DEGENERACY_IN_EV
@@ -167,9 +165,7 @@ class SpectrumErrors:
 
     def _levels(self, exact, matrices, level, weight):
         """Weight, energy, error, similarity, shared of each level there."""
-        found = _padded(
-            solve_states(matrices, exact.k_point), len(exact.energies)
-        )
+        found = solve_states(matrices, exact.k_point)
         groups = near_degenerate_groups(exact.energies, self.tolerance)
         return np.stack(
             [
@@ -188,8 +184,6 @@ class SpectrumErrors:
         )
 
     def _entry(self, table):
-        # Without levels that are not predicted.
-        table = table[:, np.isfinite(table[2])]
         weight, energy, error, similarity, shared = table
         occupied, near = energy <= 0, np.abs(energy) <= self.window
 
@@ -214,23 +208,12 @@ class SpectrumErrors:
         }
 
     def _add_bins(self, name, table):
-        table = table[:, np.isfinite(table[2])]
         weight, energy, error, similarity, _ = table
         shown = (energy <= self.window).nonzero()[0]
         numbers = np.floor(energy / BIN_IN_EV).astype(int)
         for n in shown:
             sums = self._bins[name].setdefault(int(numbers[n]), np.zeros(3))
             sums += weight[n] * np.array([1.0, abs(error[n]), similarity[n]])
-
-
-def _padded(states, number):
-    """States with empty ones above, for combinations that were left out."""
-    missing = number - len(states.energies)
-    return dataclasses.replace(
-        states,
-        energies=np.pad(states.energies, (0, missing), constant_values=np.inf),
-        coefficients=np.pad(states.coefficients, [(0, 0), (0, missing)]),
-    )
 
 
 def obstacle(calculation):

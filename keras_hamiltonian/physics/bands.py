@@ -129,8 +129,7 @@ def solve_bands(matrices, k_points, num_bands=None, workers=1, **options):
     Returns:
         `(num_k, num_bands)` array in eV, ascending. A part of the bands, with
         `around` or `window`, has one band in each column, as far as the solver
-        counts the bands below; NaN where a wave vector does not have it, or
-        where combinations of orbitals were left out.
+        counts the bands below; NaN where a wave vector does not have it.
 
     Raises:
         ValueError: if S(k) is not positive definite, the options clash, or

@@ -229,10 +229,8 @@ def _tetrahedron(energies, solved, grid):
     The density is the mean between the middles of neighboring energies, so
     that no narrow band falls between them.
     """
-    # Where combinations of orbitals were left out the highest bands end.
-    number = min(len(found[0]) for found in solved)
-    levels = np.array([found[0][:number] for found in solved])
-    shares = np.array([found[1][:, :number] for found in solved])
+    levels = np.array([found[0] for found in solved])
+    shares = np.array([found[1] for found in solved])
     middles = (energies[1:] + energies[:-1]) / 2
     edges = np.concatenate(
         [

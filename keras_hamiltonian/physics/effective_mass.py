@@ -65,7 +65,7 @@ def effective_mass(matrices, cell, k_point, band):
     Raises:
         ValueError: if other bands touch there with another slope or curvature,
             as at the Dirac point, nothing is periodic, or the matrices leave
-            combinations of orbitals out there.
+            combinations of orbitals out.
 
     Example:
 
@@ -85,20 +85,19 @@ def effective_mass(matrices, cell, k_point, band):
         raise ValueError(
             f"`band` is 0 to {matrices.size - 1}. Received: {band}."
         )
+    if matrices.overlap_threshold:
+        raise ValueError(
+            "Perturbation theory needs all combinations of orbitals, and "
+            f"those of norms below {matrices.overlap_threshold:g} are left "
+            "out. Take matrices without `overlap_threshold`, or fit the mass "
+            "to `solve_bands` nearby."
+        )
     if not matrices.periodic.any():
         raise ValueError("Without a periodic direction there are no bands.")
     axes = _plane(np.asarray(cell), matrices.periodic)
     # k in 2π times fractions: k_i = a_i · k / 2π.
     directions = axes @ np.asarray(cell).T / (2 * np.pi)
     states = solve_states(matrices, k_point)
-    if len(states.energies) < matrices.size:
-        raise ValueError(
-            "Perturbation theory needs all combinations of orbitals, and "
-            f"{matrices.size - len(states.energies)} of norms below "
-            f"{matrices.overlap_threshold:g} are left out at k = "
-            f"{np.round(states.k_point, 4).tolist()}. Take matrices without "
-            "`overlap_threshold`, or fit the mass to `solve_bands` nearby."
-        )
     slopes, curvatures, energy = _derivatives(
         matrices, states, band, directions
     )

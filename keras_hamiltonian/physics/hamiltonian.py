@@ -29,8 +29,7 @@ class BlochMatrices:
         overlap_threshold: float. Combinations of orbitals whose norm
             (eigenvalue of S(k)) is smaller are left out wherever all states
             are solved (see `solve_states`). For predicted Hamiltonians: their
-            error is divided by that norm. Bands jump where a norm crosses the
-            threshold, by some tens of meV. Defaults to none.
+            error is divided by that norm. Defaults to none.
 
     Attributes:
         spinful: bool. Whether the Hamiltonian carries spin.

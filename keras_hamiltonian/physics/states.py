@@ -22,6 +22,9 @@ REFINED_ERROR = 1e-6
 LARGEST_ERROR = 1e-3
 # The first number of states that is tried for a window of energies.
 FIRST_NUMBER = 20
+# Combinations of small norm: how sharp the edge is, and where their levels go.
+EDGE = 8
+HIGH_IN_EV = 50.0
 # A state is none if H x and E S x differ by more than this, in eV.
 LARGEST_RESIDUAL = 1e-4
 
@@ -75,11 +78,11 @@ def solve_states(
         solver: str. `"dense"`, or a sparse one: `"multifrontal"`,
             `"superlu"`, `"pardiso"` (see `factorize`). `"auto"` takes dense
             matrices for up to 500 orbitals, else the first of the sparse ones.
-        overlap_threshold: float. Canonical orthogonalization: combinations of
-            orbitals whose norm (eigenvalue of S(k)) is smaller are left out.
-            Dense matrices only: sparse solvers warn that they leave out none.
-            0 leaves out none, whatever the matrices say.
-            Defaults to that of the matrices.
+        overlap_threshold: float. Canonical orthogonalization with a smooth
+            edge: combinations of orbitals whose norm (eigenvalue of S(k)) is
+            smaller are taken out of the problem; see `damped_problem`. Dense
+            matrices only: sparse solvers warn that they keep all. Defaults to
+            that of the matrices; 0 keeps all that have a norm.
         coefficients: bool. Whether to return the coefficients.
 
     Returns:
@@ -115,8 +118,8 @@ def solve_states(
         solver = "multifrontal" if is_sparse else "dense"
     if solver != "dense" and overlap_threshold is not None:
         warnings.warn(
-            f"The {solver} solver leaves out no combinations of orbitals; with "
-            f"norms below {overlap_threshold:g} they can bring spurious levels "
+            f"The {solver} solver keeps all combinations of orbitals; those of "
+            f"norms below {overlap_threshold:g} can bring spurious levels "
             'of a predicted Hamiltonian. solver="dense" leaves them out.',
             stacklevel=2,
         )
@@ -224,23 +227,51 @@ def _solve_dense(matrices, k_point, num_states, is_part, threshold, vectors):
         solved = _eigh(hamiltonian, overlap, k_point, lowest, vectors)
         energies, found = solved if vectors else (solved, None)
     else:
-        norms, combinations = np.linalg.eigh(overlap)
-        kept = norms > threshold
-        combinations = combinations[:, kept] / np.sqrt(norms[kept])
-        kept_part = combinations.conj().T @ hamiltonian @ combinations
+        damped, back = damped_problem(hamiltonian, overlap, threshold)
         if vectors:
-            energies, found = np.linalg.eigh(kept_part)
-            found = combinations @ found
+            energies, inside = np.linalg.eigh(damped)
+            found = back @ inside
         else:
-            energies, found = np.linalg.eigvalsh(kept_part), None
+            energies, found = np.linalg.eigvalsh(damped), None
     residual = None
     if vectors:
-        error = hamiltonian @ found - overlap @ found * energies
-        if threshold is not None:
-            # What was left out is no part of the problem.
-            error = combinations.conj().T @ error
+        if threshold is None:
+            error = hamiltonian @ found - overlap @ found * energies
+        else:
+            error = damped @ inside - inside * energies
         residual = float(np.linalg.norm(error, axis=0).max())
     return States(k_point, energies, found, residual)
+
+
+def damped_problem(hamiltonian, overlap, threshold):
+    """The eigenproblem without combinations of orbitals of small norm.
+
+    With `S = U s U^†` and the weight `w = 1 / (1 + (t / s)^8)` of each
+    combination it is `√w s^{-1/2} U^† H U s^{-1/2} √w + (1 - w) E`: above the
+    threshold t the problem itself, below it levels at a high energy E (50 eV
+    above the mean of the orbitals) that mix with no other. The edge is smooth,
+    so that bands do not jump where a norm crosses it.
+
+    Args:
+        hamiltonian: `(n, n)` Hermitian array in eV.
+        overlap: `(n, n)` Hermitian array.
+        threshold: float, 0 or more.
+
+    Returns:
+        `(n, n)` Hermitian array in eV, and `(n, n)` array that takes its
+        eigenvectors to coefficients of the orbitals.
+    """
+    norms, combinations = np.linalg.eigh(overlap)
+    exists = norms > 0
+    safe = np.where(exists, norms, 1.0)
+    weights = exists / (1 + (threshold / safe) ** EDGE)
+    scale = exists / np.sqrt(safe)
+    part = combinations * (np.sqrt(weights) * scale)
+    diagonal = np.diagonal(hamiltonian).real / np.diagonal(overlap).real
+    high = diagonal.mean() + HIGH_IN_EV
+    damped = part.conj().T @ hamiltonian @ part
+    damped += np.diag((1 - weights) * high)
+    return damped, combinations * scale
 
 
 def _eigh(hamiltonian, overlap, k_point, lowest, vectors):

@@ -164,7 +164,7 @@ def test_nearly_dependent_orbitals_can_be_left_out():
     )
     energies = solve_bands(matrices, [[0, 0, 0]], overlap_threshold=1e-6)
     np.testing.assert_allclose(energies[0, :2], [-1, 2], atol=1e-9)
-    assert np.isnan(energies[0, 2])
+    assert energies[0, 2] > 40
 
 
 def test_part_of_the_bands():

@@ -17,6 +17,7 @@ from keras_hamiltonian.physics.hamiltonian import BlochMatrices
 from keras_hamiltonian.physics.shift_invert import nearest_vectors
 from keras_hamiltonian.physics.states import check_overlap
 from keras_hamiltonian.physics.states import count_states
+from keras_hamiltonian.physics.states import damped_problem
 from keras_hamiltonian.physics.states import solve_states
 from keras_hamiltonian.physics.workers import solve_k_points
 
@@ -142,17 +143,34 @@ def test_a_bad_overlap_is_found_in_large_cells(crystal, around):
 
 
 def test_left_out_combinations(crystal):
-    overlap = crystal.overlap_at(GENERAL).toarray()
-    norms = np.linalg.eigvalsh(overlap)
-    threshold = (norms[9] + norms[10]) / 2
-    states = solve_states(crystal, GENERAL, overlap_threshold=threshold)
-    assert states.coefficients.shape == (324, 314)
-    products = states.coefficients.conj().T @ overlap @ states.coefficients
-    np.testing.assert_allclose(products, np.eye(314), atol=1e-9)
-    # Fewer combinations: the energies interlace with those of all.
+    hamiltonian, overlap = crystal.dense_at(GENERAL)
     energies = all_energies(crystal, GENERAL)
-    assert (states.energies > energies[:314] - 1e-9).all()
-    assert (states.energies < energies[10:] + 1e-9).all()
+    # A wide gap among the norms: nothing is at the edge.
+    norms, vectors = np.linalg.eigh(overlap)
+    norms[:10] *= 1e-3
+    overlap = (vectors * norms) @ vectors.conj().T
+    threshold = 0.1 * norms[10]
+    kept = vectors[:, 10:] / np.sqrt(norms[10:])
+    expected = np.linalg.eigvalsh(kept.conj().T @ hamiltonian @ kept)
+    damped, back = damped_problem(hamiltonian, overlap, threshold)
+    found = np.linalg.eigvalsh(damped)
+    high = np.mean(np.diag(hamiltonian).real / np.diag(overlap).real) + 50
+    expected = np.sort(np.concatenate([expected, np.full(10, high)]))
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+    np.testing.assert_allclose(
+        back.conj().T @ overlap @ back, np.eye(324), atol=1e-7
+    )
+    # Nothing is left out, or all is at the one high level.
+    states = solve_states(crystal, GENERAL, overlap_threshold=0)
+    np.testing.assert_allclose(states.energies, energies, atol=1e-9)
+    assert states.residual < 1e-9
+    states = solve_states(crystal, GENERAL, overlap_threshold=1e3)
+    assert np.ptp(states.energies) < 1e-3
+    # The zero of energy does not matter.
+    shifted, _ = damped_problem(hamiltonian + 7 * overlap, overlap, threshold)
+    np.testing.assert_allclose(
+        np.linalg.eigvalsh(shifted), found + 7, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize(
