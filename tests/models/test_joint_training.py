@@ -67,9 +67,12 @@ def test_frozen_then_trained_then_frozen(file, dataset, tmp_path):
         again.append(keras.models.load_model(tmp_path / "tuned.keras"))
     for model in again:
         assert not model.stage.trainable_weights
+        for new, old in zip(model.get_weights(), cascade.get_weights()):
+            np.testing.assert_array_equal(new, old)
         found = model.predict_on_batch(inputs)
         for name, blocks in expected.items():
-            np.testing.assert_array_equal(found[name], blocks)
+            # The last bits depend on where an array lies in memory.
+            np.testing.assert_allclose(found[name], blocks, 1e-6, 1e-9)
 
 
 def test_gradients_of_the_correction_reach_the_first_stage(file, dataset):
