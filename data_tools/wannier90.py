@@ -19,9 +19,9 @@ import numpy as np
 
 from data_tools.deeph_files import replacing
 from keras_hamiltonian.physics.bands import solve_bands
+from keras_hamiltonian.physics.damped_problem import damped_problem
 from keras_hamiltonian.physics.hamiltonian import BlochMatrices
 from keras_hamiltonian.physics.k_points import monkhorst_pack
-from keras_hamiltonian.physics.states import damped_problem
 
 MAX_PROBES = 64
 # Occupied bands that are off by more than this deserve a word.
@@ -202,24 +202,18 @@ def _orthogonal(matrices, k_points, order):
     found, smallest = [], np.inf
     for k_point in k_points:
         hamiltonian, overlap = matrices.dense_at(k_point)
-        norms, vectors = np.linalg.eigh(overlap)
+        threshold = matrices.overlap_threshold or 0.0
+        damped, norms, vectors = damped_problem(hamiltonian, overlap, threshold)
         smallest = min(smallest, float(norms[0]))
-        if matrices.overlap_threshold:
-            damped, _ = damped_problem(
-                hamiltonian, overlap, matrices.overlap_threshold
-            )
-            whole = vectors @ damped @ vectors.conj().T
-            found.append(whole[np.ix_(order, order)])
-            continue
-        if norms[0] <= 0:
+        if norms[0] <= 0 and not threshold:
             raise ValueError(
                 f"S(k) at k = {np.round(k_point, 4).tolist()} is not positive "
                 f"definite: its smallest eigenvalue is {norms[0]:.3e}. The "
                 "overlap does not belong to this structure, lacks pairs or is "
                 "rounded too coarsely."
             )
-        root = (vectors / np.sqrt(norms)) @ vectors.conj().T
-        found.append((root @ hamiltonian @ root)[np.ix_(order, order)])
+        orthogonal = vectors @ damped @ vectors.conj().T
+        found.append(orthogonal[np.ix_(order, order)])
     return np.array(found), smallest
 
 

@@ -6,6 +6,8 @@ import warnings
 import numpy as np
 import scipy.linalg
 
+from keras_hamiltonian.physics.damped_problem import damped_problem
+from keras_hamiltonian.physics.damped_problem import inverse_roots
 from keras_hamiltonian.physics.factorization import SOLVERS
 from keras_hamiltonian.physics.factorization import factorize
 from keras_hamiltonian.physics.shift_invert import NotPositive
@@ -22,9 +24,6 @@ REFINED_ERROR = 1e-6
 LARGEST_ERROR = 1e-3
 # The first number of states that is tried for a window of energies.
 FIRST_NUMBER = 20
-# Combinations of small norm: how sharp the edge is, and where their levels go.
-EDGE = 8
-HIGH_IN_EV = 50.0
 # A state is none if H x and E S x differ by more than this, in eV.
 LARGEST_RESIDUAL = 1e-4
 
@@ -227,10 +226,12 @@ def _solve_dense(matrices, k_point, num_states, is_part, threshold, vectors):
         solved = _eigh(hamiltonian, overlap, k_point, lowest, vectors)
         energies, found = solved if vectors else (solved, None)
     else:
-        damped, back = damped_problem(hamiltonian, overlap, threshold)
+        damped, norms, combinations = damped_problem(
+            hamiltonian, overlap, threshold
+        )
         if vectors:
             energies, inside = np.linalg.eigh(damped)
-            found = back @ inside
+            found = (combinations * inverse_roots(norms)) @ inside
         else:
             energies, found = np.linalg.eigvalsh(damped), None
     residual = None
@@ -241,37 +242,6 @@ def _solve_dense(matrices, k_point, num_states, is_part, threshold, vectors):
             error = damped @ inside - inside * energies
         residual = float(np.linalg.norm(error, axis=0).max())
     return States(k_point, energies, found, residual)
-
-
-def damped_problem(hamiltonian, overlap, threshold):
-    """The eigenproblem without combinations of orbitals of small norm.
-
-    With `S = U s U^†` and the weight `w = 1 / (1 + (t / s)^8)` of each
-    combination it is `√w s^{-1/2} U^† H U s^{-1/2} √w + (1 - w) E`: above the
-    threshold t the problem itself, below it levels at a high energy E (50 eV
-    above the mean of the orbitals) that mix with no other. The edge is smooth,
-    so that bands do not jump where a norm crosses it.
-
-    Args:
-        hamiltonian: `(n, n)` Hermitian array in eV.
-        overlap: `(n, n)` Hermitian array.
-        threshold: float, 0 or more.
-
-    Returns:
-        `(n, n)` Hermitian array in eV, and `(n, n)` array that takes its
-        eigenvectors to coefficients of the orbitals.
-    """
-    norms, combinations = np.linalg.eigh(overlap)
-    exists = norms > 0
-    safe = np.where(exists, norms, 1.0)
-    weights = exists / (1 + (threshold / safe) ** EDGE)
-    scale = exists / np.sqrt(safe)
-    part = combinations * (np.sqrt(weights) * scale)
-    diagonal = np.diagonal(hamiltonian).real / np.diagonal(overlap).real
-    high = diagonal.mean() + HIGH_IN_EV
-    damped = part.conj().T @ hamiltonian @ part
-    damped += np.diag((1 - weights) * high)
-    return damped, combinations * scale
 
 
 def _eigh(hamiltonian, overlap, k_point, lowest, vectors):

@@ -13,11 +13,11 @@ from sheets import sheet
 
 from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
 from keras_hamiltonian.physics import hamiltonian as hamiltonian_module
+from keras_hamiltonian.physics.damped_problem import damped_problem
 from keras_hamiltonian.physics.hamiltonian import BlochMatrices
 from keras_hamiltonian.physics.shift_invert import nearest_vectors
 from keras_hamiltonian.physics.states import check_overlap
 from keras_hamiltonian.physics.states import count_states
-from keras_hamiltonian.physics.states import damped_problem
 from keras_hamiltonian.physics.states import solve_states
 from keras_hamiltonian.physics.workers import solve_k_points
 
@@ -152,7 +152,8 @@ def test_left_out_combinations(crystal):
     threshold = 0.1 * norms[10]
     kept = vectors[:, 10:] / np.sqrt(norms[10:])
     expected = np.linalg.eigvalsh(kept.conj().T @ hamiltonian @ kept)
-    damped, back = damped_problem(hamiltonian, overlap, threshold)
+    damped, norms, vectors = damped_problem(hamiltonian, overlap, threshold)
+    back = vectors / np.sqrt(norms)
     found = np.linalg.eigvalsh(damped)
     high = np.mean(np.diag(hamiltonian).real / np.diag(overlap).real) + 50
     expected = np.sort(np.concatenate([expected, np.full(10, high)]))
@@ -167,7 +168,7 @@ def test_left_out_combinations(crystal):
     states = solve_states(crystal, GENERAL, overlap_threshold=1e3)
     assert np.ptp(states.energies) < 1e-3
     # The zero of energy does not matter.
-    shifted, _ = damped_problem(hamiltonian + 7 * overlap, overlap, threshold)
+    shifted, *_ = damped_problem(hamiltonian + 7 * overlap, overlap, threshold)
     np.testing.assert_allclose(
         np.linalg.eigvalsh(shifted), found + 7, atol=1e-6
     )
