@@ -1,7 +1,5 @@
 """Everything that can be said about a model, measured and written."""
 
-import dataclasses
-
 from keras_hamiltonian.evaluate.cost import growing_cells
 from keras_hamiltonian.evaluate.cost import prediction_costs
 from keras_hamiltonian.evaluate.equivariance import averaged_equivariance_error
@@ -10,13 +8,13 @@ from keras_hamiltonian.evaluate.report import WINDOW
 from keras_hamiltonian.evaluate.report import compare_bands
 from keras_hamiltonian.evaluate.report import completed
 from keras_hamiltonian.evaluate.report import predicted_blocks
+from keras_hamiltonian.evaluate.report import with_electrons
 from keras_hamiltonian.evaluate.report import write_report
 from keras_hamiltonian.evaluate.spectrum import SpectrumErrors
 from keras_hamiltonian.metrics.matrix import MatrixErrors
 from keras_hamiltonian.metrics.matrix import mean_absolute_error
 from keras_hamiltonian.metrics.stage_comparison import StageComparison
 from keras_hamiltonian.models.hamiltonian_cascade import HamiltonianCascade
-from keras_hamiltonian.models.provenance import count_electrons
 from keras_hamiltonian.physics.k_points import periodic_directions
 from keras_hamiltonian.prediction import predict
 
@@ -108,7 +106,7 @@ def full_report(
     first = worst = None
     sizes = {}
     for number, calculation in enumerate(calculations):
-        calculation = _with_electrons(model, completed(model, calculation))
+        calculation = with_electrons(model, completed(model, calculation))
         found = {
             name: predicted_blocks(stage, calculation)
             for name, stage in stages.items()
@@ -152,15 +150,6 @@ def full_report(
         prediction_costs=_costs(model, first.atoms, sizes, largest_cell),
         **details,
     )
-
-
-def _with_electrons(model, calculation):
-    if calculation.fermi_level is not None:
-        return calculation
-    if calculation.num_electrons is not None:
-        return calculation
-    count = count_electrons(model.provenance, calculation.atoms)
-    return dataclasses.replace(calculation, num_electrons=count)
 
 
 def _bands(model, calculation, window, num_k_points):

@@ -1,14 +1,12 @@
 """Which combinations of orbitals the bands of predictions leave out."""
 
-import dataclasses
-
 import numpy as np
 
 from keras_hamiltonian.evaluate.report import completed
 from keras_hamiltonian.evaluate.report import predicted_blocks
+from keras_hamiltonian.evaluate.report import with_electrons
 from keras_hamiltonian.evaluate.spectrum import obstacle
 from keras_hamiltonian.evaluate.spectrum import reference_level
-from keras_hamiltonian.models.provenance import count_electrons
 from keras_hamiltonian.physics.fermi import k_grid_points
 from keras_hamiltonian.physics.hamiltonian import BlochMatrices
 from keras_hamiltonian.physics.k_points import k_grid
@@ -62,14 +60,7 @@ def choose_overlap_threshold(
     candidates = (None, *thresholds)
     errors = []
     for calculation in calculations:
-        calculation = completed(model, calculation)
-        if None is calculation.fermi_level is calculation.num_electrons:
-            calculation = dataclasses.replace(
-                calculation,
-                num_electrons=count_electrons(
-                    model.provenance, calculation.atoms
-                ),
-            )
+        calculation = with_electrons(model, completed(model, calculation))
         if obstacle(calculation) is not None:
             continue
         found = _errors(model, calculation, candidates, window)

@@ -16,6 +16,7 @@ from keras_hamiltonian.evaluate.plots import plot_block_errors
 from keras_hamiltonian.evaluate.plots import plot_learning_curve
 from keras_hamiltonian.evaluate.runs import REPORT
 from keras_hamiltonian.metrics.matrix import MatrixErrors
+from keras_hamiltonian.models.provenance import count_electrons
 from keras_hamiltonian.models.provenance import installed_versions
 from keras_hamiltonian.physics.bands import band_structure
 from keras_hamiltonian.physics.hamiltonian import BlochMatrices
@@ -88,6 +89,24 @@ def completed(model, calculation):
         overlap = model.overlap(calculation.atoms)
         calculation = dataclasses.replace(calculation, overlap=overlap)
     return calculation
+
+
+def with_electrons(model, calculation):
+    """A calculation that has a Fermi level or a number of electrons.
+
+    Args:
+        model: `Stage`, whose training set tells the number.
+        calculation: `Calculation`.
+
+    Returns:
+        `Calculation`; without either where nothing tells.
+    """
+    if calculation.fermi_level is not None:
+        return calculation
+    if calculation.num_electrons is not None:
+        return calculation
+    count = count_electrons(model.provenance, calculation.atoms)
+    return dataclasses.replace(calculation, num_electrons=count)
 
 
 def compare_bands(
