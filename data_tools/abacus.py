@@ -11,8 +11,8 @@ Orbitals: atom > l > zeta > m = 0, 1, -1, 2, -2 with the sign (-1)^m, so p is
 Checked: both layouts against ABACUS' sources and documentation. Cells, order
 and signs against a file that ABACUS keeps for its own tests (silicon, 26
 orbitals, 183 cells), by hand: column atoms stand in cell R, and with (-1)^m its
-s-p and s-d blocks follow the bonds of the cell (½ ½ 0), (½ 0 ½), (0 ½ ½). The
-file does not state its cell; without the signs the same cell turned by 180°
+s-p and s-d blocks follow the edges of the cell (½ ½ 0), (½ 0 ½), (0 ½ ½). The
+file does not state its cell; without the signs the same cell rotated by 180°
 about z would fit. The Bloch sum: the documentation writes exp(-ikR), the source
 (`folding_HR`) computes exp(+2πi k·R), as this package does.
 

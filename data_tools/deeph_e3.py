@@ -123,7 +123,7 @@ def _result(place, name, arrays, basis, targets, spin):
     error = np.abs(vectors - arrays["edge_attr"][:, 1:4]).max(initial=0)
     if error > 1e-3:
         raise ValueError(
-            f"{place}: edges and structure do not belong together; bond "
+            f"{place}: edges and structure do not belong together; edge "
             f"vectors differ by up to {error:.2g} Å."
         )
     return calculation, prediction

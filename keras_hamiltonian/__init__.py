@@ -23,7 +23,7 @@ _find, __dir__ = lazy_names(
         "callbacks",
         "conventions",
         "data",
-        "evaluate",
+        "evaluation",
         "explain",
         "irreps",
         "layers",

@@ -10,7 +10,7 @@ Lattice and positions
 
 Blocks
     The block of the pair `(R1, R2, R3, i, j)` is
-    `H_ij(R) = <i in cell 0 | H | j in cell R>`, atoms counted from 0. The bond
+    `H_ij(R) = <i in cell 0 | H | j in cell R>`, atoms counted from 0. The edge
     points from i to j: `r_ij = positions[j] + R @ cell - positions[i]`.
     Hermiticity reads `H_ij(R) = H_ji(-R)^†`.
 

@@ -72,14 +72,14 @@ def main(options):
     for name, train in variants.items():
         for seed in options.seeds:
             folder = output / f"{slug(name)}_{seed}"
-            inputs = kh.evaluate.fingerprint(
+            inputs = kh.evaluation.fingerprint(
                 [__file__, data, split_file],
                 variant=name,
                 seconds=options.seconds,
                 seed=seed,
                 backend=keras.config.backend(),
             )
-            report = kh.evaluate.finished_report(folder, inputs)
+            report = kh.evaluation.finished_report(folder, inputs)
             if report is None:
                 keras.utils.clear_session()
                 gc.collect()
@@ -118,7 +118,7 @@ def cascade(name, store, split, seed, output, options):
 def shared_stage(store, split, seed, output, options):
     """The first stage of all cascades, trained with half of the budget."""
     folder = output / f"shared_{seed}"
-    inputs = kh.evaluate.fingerprint(
+    inputs = kh.evaluation.fingerprint(
         [__file__, store.path],
         split=split.checksum,
         seconds=options.seconds,
@@ -195,7 +195,7 @@ def transformer_alone(store, split, seed, options):
 def test(model, store, split, folder, inputs):
     """Errors on the test structures, kept in the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    found = kh.evaluate.evaluate_model(model, [store[n] for n in split.test])
+    found = kh.evaluation.evaluate_model(model, [store[n] for n in split.test])
     report = {"errors": found.result(), "fingerprint": inputs}
     (folder / "report.json").write_text(json.dumps(report, indent=1))
     shutil.rmtree(folder / "checkpoint", ignore_errors=True)

@@ -5,7 +5,7 @@
 
 Takes the model that `make train` left (or `--model`), and the first test
 structure of recipes/data/<material>.split.json (or `--structure`: a name in
-the set, or any file that ASE reads). Which atoms, bonds and features the
+the set, or any file that ASE reads). Which atoms, edges and features the
 block rests on; where the second stage looks, what it changes and whether that
 helps; which atoms of the test set are new to the model. Everything lands in
 runs/explain/<material>/. It needs TensorFlow and tf-keras-vis:
@@ -116,7 +116,7 @@ def print_table(found):
     )
     for name, values in (
         ("degree l of atoms", influence.degrees),
-        ("|m| of bonds", influence.bond_orders),
+        ("|m| of edges", influence.edge_orders),
     ):
         if values.sum() > 0:
             shares = 100 * values.sum(axis=0) / values.sum()

@@ -58,7 +58,7 @@ def predict(model, structure, output, options):
     if bands is None:
         return
     bands[0].save(output / "bands.json")
-    kh.evaluate.plot_bands(*bands, output / "bands.png")
+    kh.evaluation.plot_bands(*bands, output / "bands.png")
     print(f"  Fermi level: {bands[0].fermi_level:.3f} eV")
     print(f"  bands: {output / 'bands.png'}, {output / 'bands.json'}")
 
@@ -70,10 +70,10 @@ def compare(model, prediction, known, output, path):
     found = {"errors": errors.result(), "bands": None}
     bands = None
     if prediction.overlap is not None:
-        *bands, found["bands"] = kh.evaluate.compare_bands(
+        *bands, found["bands"] = kh.evaluation.compare_bands(
             prediction, known, path
         )
-    print("  " + kh.evaluate.summary(found).replace("\n", "\n  "))
+    print("  " + kh.evaluation.summary(found).replace("\n", "\n  "))
     (output / "errors.json").write_text(json.dumps(found, indent=1) + "\n")
     return bands if bands and bands[0].fermi_level is not None else None
 

@@ -57,7 +57,7 @@ def main(options):
             print(f"{preset.code}: {error}", file=sys.stderr)
             failed = True
             continue
-        print(kh.evaluate.summary(report))
+        print(kh.evaluation.summary(report))
         rows = [row for row in rows if code_of(row) != preset.code]
         rows += table_rows(preset, report, bool(options.data))
         rows.sort(key=lambda row: CODES.index(code_of(row)))
@@ -88,14 +88,14 @@ def run(preset, found, options):
         **preset.settings(bool(found), options.scale)
     )
     tests = {} if twisted is None else {"twisted": twisted}
-    inputs = kh.evaluate.fingerprint(
+    inputs = kh.evaluation.fingerprint(
         [__file__],
         data=[stamp(s.path, found) for s in (store, *tests.values())],
         split=split.checksum,
         settings=settings.model_dump(),
         backend=keras.config.backend(),
     )
-    report = kh.evaluate.finished_report(output, inputs)
+    report = kh.evaluation.finished_report(output, inputs)
     if report is not None and not options.again:
         print("Nothing has changed since this run (--again repeats it).")
         return report
@@ -157,7 +157,7 @@ def stamp(path, is_converted):
     """What tells a container from another: content, or size and time."""
     if is_converted:
         return [path.name, path.stat().st_size, path.stat().st_mtime_ns]
-    return kh.evaluate.fingerprint([path])
+    return kh.evaluation.fingerprint([path])
 
 
 def table_rows(preset, report, is_published):

@@ -36,12 +36,12 @@ def main(options):
         seed=options.seed,
         **budget,
     )
-    inputs = kh.evaluate.fingerprint(
+    inputs = kh.evaluation.fingerprint(
         [__file__, data, split_file],
         settings=settings.model_dump(),
         backend=keras.config.backend(),
     )
-    report = kh.evaluate.finished_report(output, inputs)
+    report = kh.evaluation.finished_report(output, inputs)
     if report is None or options.again:
         store, split = read(data, split_file, output, options.seed)
         trained = kh.training.train_cascade(
@@ -64,7 +64,7 @@ def main(options):
         )
     else:
         print("Nothing has changed since this run (--again repeats it).")
-    print(kh.evaluate.summary(report))
+    print(kh.evaluation.summary(report))
     for name, file in report["files"].items():
         print(f"{name:>15}: {output / file}")
 

@@ -24,7 +24,7 @@ ROOMS = {
     "training": {
         "callbacks",
         "data",
-        "evaluate",
+        "evaluation",
         "losses",
         "models",
         "physics",
@@ -33,7 +33,7 @@ ROOMS = {
     "explain": {
         "conventions",
         "data",
-        "evaluate",
+        "evaluation",
         "irreps",
         "layers",
         "metrics",

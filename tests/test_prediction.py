@@ -74,7 +74,7 @@ def test_perfect_prediction_has_the_bands_of_the_calculation(models):
     assert bands.labels[0] == (0, "G")
     # The Dirac point of graphene, whatever the grid.
     assert abs(prediction.fermi_level - calculation.fermi_level) < 0.05
-    _, _, error = kh.evaluate.compare_bands(prediction, calculation, "GMK", 9)
+    _, _, error = kh.evaluation.compare_bands(prediction, calculation, "GMK", 9)
     assert error["band_mae"] == 0
 
 

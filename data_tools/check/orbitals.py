@@ -1,11 +1,11 @@
 """Are the orbitals of a shell in the order m = -l..l, with the usual signs?
 
-Seen along its bond a two-centre integral vanishes unless m = m'. Each overlap
-block is turned so that the polar axis lies along the bond; with a wrong order
+Seen along its edge a two-centre integral vanishes unless m = m'. Each overlap
+block is rotated so that the polar axis lies along the edge; with a wrong order
 the rotation mixes wrong orbitals and elements with m ≠ m' remain.
 
 What it cannot see: signs (-1)^m are a half turn about z, which in an exactly
-flat crystal only reverses the bonds.
+flat crystal only reverses the edges.
 """
 
 import itertools
@@ -16,7 +16,7 @@ from data_tools.check.finding import Finding
 from data_tools.check.geometry import check_geometry
 from data_tools.check.sample import is_onsite
 from keras_hamiltonian.conventions import SHELL_LETTERS
-from keras_hamiltonian.irreps.rotation import bond_frames
+from keras_hamiltonian.irreps.rotation import edge_frames
 from keras_hamiltonian.irreps.wigner import wigner_d_matrix
 from keras_hamiltonian.orbitals.orders import PROGRAMS
 from keras_hamiltonian.orbitals.orders import shell_order
@@ -28,7 +28,7 @@ NUM_PAIRS = 100
 
 
 def check_orbital_order(sample):
-    """Overlap diagonal in m along each bond, else the order that makes it so.
+    """Overlap diagonal in m along each edge, else the order that makes it so.
 
     Lattice and positions must be right for this, so a sample with a wrong
     geometry is left alone.
@@ -51,7 +51,7 @@ def _wrong_order(blocks, l):
     letter = SHELL_LETTERS[l]
     message = (
         f"The {letter} orbitals do not stand in the order m = -{l}..{l} with "
-        "the usual signs: along its bond the overlap is not diagonal in m."
+        "the usual signs: along its edge the overlap is not diagonal in m."
     )
     for name, order in _candidates(l):
         if _remainder(blocks, l, order) < LARGEST_REMAINDER:
@@ -133,12 +133,12 @@ def _shell_blocks(sample, pairs, l):
     """Sub-blocks between a shell of degree l and one of degree 0 or l.
 
     Returns:
-        List of `(block, rotation, l_row, l_column)`, not yet turned.
+        List of `(block, rotation, l_row, l_column)`, not yet rotated.
     """
     calculation = sample.calculation
     overlap = calculation.overlap
     chosen = overlap.atom_pairs[pairs]
-    frames = bond_frames(calculation.edge_vectors(chosen))
+    frames = edge_frames(calculation.edge_vectors(chosen))
     rotations = wigner_d_matrix(l, frames)
     shells = [_shells(calculation.basis, s) for s in calculation.atoms.symbols]
     blocks = []
@@ -163,13 +163,13 @@ def _shells(basis, symbol):
 
 
 def _remainder(blocks, l, order):
-    """Norm of elements with m ≠ m' in the bond frame over the whole norm."""
+    """Norm of elements with m ≠ m' in the edge frame over the whole norm."""
     outside = total = 0.0
     for block, rotation, left, right in blocks:
-        turn = rotation @ order
-        turned = turn @ block if left == l else block
-        turned = turned @ turn.T if right == l else turned
+        rotate = rotation @ order
+        rotated = rotate @ block if left == l else block
+        rotated = rotated @ rotate.T if right == l else rotated
         m = np.arange(-left, left + 1)[:, None] != np.arange(-right, right + 1)
-        outside += float((np.abs(turned[m]) ** 2).sum())
-        total += float((np.abs(turned) ** 2).sum())
+        outside += float((np.abs(rotated[m]) ** 2).sum())
+        total += float((np.abs(rotated) ** 2).sum())
     return np.sqrt(outside / total) if total else 0.0

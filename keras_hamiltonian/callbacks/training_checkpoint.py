@@ -30,7 +30,7 @@ class TrainingCheckpoint(keras.callbacks.Callback):
             and lists of arrays.
         every: int. Epochs between two checkpoints.
         fingerprint: str. Checksum of all that the run depends on, see
-            `keras_hamiltonian.evaluate.fingerprint`.
+            `keras_hamiltonian.evaluation.fingerprint`.
 
     Attributes:
         epoch: int. Number of finished epochs, for `fit(initial_epoch=...)`.

@@ -98,7 +98,7 @@ def bands(
         shown = (None, found)
     with appearing(output, picture) as (numbers, drawing):
         found.save(numbers)
-        kh.evaluate.plot_bands(*shown, drawing, window, structure.name)
+        kh.evaluation.plot_bands(*shown, drawing, window, structure.name)
     typer.echo(f"Fermi level: {level:.4f} eV")
     try:
         gap = kh.physics.gap_of_bands(

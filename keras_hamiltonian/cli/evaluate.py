@@ -99,17 +99,17 @@ def evaluate(
 
     details = {"title": model.stem, "model_file": str(model), "data": str(data)}
     if full:
-        report = kh.evaluate.full_report(
+        report = kh.evaluation.full_report(
             network, calculations(), output, **details
         )
     else:
-        errors = kh.evaluate.evaluate_model(network, calculations())
+        errors = kh.evaluation.evaluate_model(network, calculations())
         bands = _bands(network, _calculation(structures[0]), path)
-        report = kh.evaluate.write_report(
+        report = kh.evaluation.write_report(
             output, errors, bands=bands, **details
         )
     typer.echo(_table(report["errors"]["structures"]))
-    typer.echo(kh.evaluate.summary(report))
+    typer.echo(kh.evaluation.summary(report))
     for title, file in {**report["files"], "report": "report.json"}.items():
         typer.echo(f"{title:>15}: {output / file}")
 
@@ -160,7 +160,7 @@ def _bands(network, calculation, path):
     prediction = kh.predict(
         network, calculation.atoms, num_electrons=calculation.num_electrons
     )
-    return kh.evaluate.compare_bands(prediction, calculation, path)
+    return kh.evaluation.compare_bands(prediction, calculation, path)
 
 
 def _calculation(structure):

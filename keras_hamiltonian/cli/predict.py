@@ -102,7 +102,7 @@ def predict(
             file = output / f"{structure.name}.errors.json"
             with appearing(file) as (place,):
                 place.write_text(json.dumps(errors, indent=1) + "\n")
-            words = kh.evaluate.summary(errors).replace("\n", "\n  ")
+            words = kh.evaluation.summary(errors).replace("\n", "\n  ")
             typer.echo(f"  {words}")
         if (
             prediction.calculation.num_electrons is not None
@@ -147,7 +147,7 @@ def predict_structure(
 
 
 def compare(model, prediction, known):
-    """Errors of a prediction, as `kh.evaluate.summary` takes them.
+    """Errors of a prediction, as `kh.evaluation.summary` takes them.
 
     Returns:
         Dict, or `None` where no Hamiltonian is known.

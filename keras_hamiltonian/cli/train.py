@@ -143,12 +143,12 @@ def _train(data, settings, split_file, output, again):
 
     import keras_hamiltonian as kh
 
-    inputs = kh.evaluate.fingerprint(
+    inputs = kh.evaluation.fingerprint(
         [data, split_file],
         settings=settings.model_dump(mode="json"),
         backend=keras.config.backend(),
     )
-    report = kh.evaluate.finished_report(output, inputs)
+    report = kh.evaluation.finished_report(output, inputs)
     if report is not None and not again:
         typer.echo("Nothing has changed since this run (--again repeats it).")
     else:
@@ -179,6 +179,6 @@ def _train(data, settings, split_file, output, again):
             seed=settings.seed,
             fingerprint=inputs,
         )
-    typer.echo(kh.evaluate.summary(report))
+    typer.echo(kh.evaluation.summary(report))
     for title, file in report["files"].items():
         typer.echo(f"{title:>15}: {output / file}")

@@ -98,7 +98,7 @@ class Calculation:
         )
 
     def edge_vectors(self, atom_pairs):
-        """Bond vectors of pairs `(R1, R2, R3, i, j)`: `(P, 3)` in Å."""
+        """Edge vectors of pairs `(R1, R2, R3, i, j)`: `(P, 3)` in Å."""
         pairs = np.asarray(atom_pairs)
         positions = self.atoms.positions
         shifts = pairs[:, :3] @ np.asarray(self.atoms.cell)

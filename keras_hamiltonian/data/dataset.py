@@ -48,7 +48,7 @@ class HamiltonianDataset(keras.utils.PyDataset):
     - `edge_vectors` `(N, M, 3)` Å; `neighbors`, `reverse_edge` `(N, M)`
       int32; `edge_mask` `(N, M)` float: see `NeighborTable`.
     - `structure` `(N,)` int32: which structure of the batch.
-    - `common_neighbors` `(N, M + 1, M + 1)` int32: which bonds end at the same
+    - `common_neighbors` `(N, M + 1, M + 1)` int32: which edges end at the same
       atom, see `structures.common_neighbors`.
 
     Targets: `onsite` `(N, rows, rows)` and `hopping` `(N, M, rows, rows)` in

@@ -1,4 +1,4 @@
-"""What a predicted block rests on: influence of atoms, bonds and features."""
+"""What a predicted block rests on: influence of atoms, edges and features."""
 
 from keras_hamiltonian.lazy import lazy_names
 

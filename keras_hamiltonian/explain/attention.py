@@ -1,4 +1,4 @@
-"""Where the second stage looks: its attention, bond by bond."""
+"""Where the second stage looks: its attention, edge by edge."""
 
 import dataclasses
 
@@ -10,15 +10,15 @@ from keras_hamiltonian.explain.inputs import inputs_of
 from keras_hamiltonian.models.hamiltonian_cascade import HamiltonianCascade
 from keras_hamiltonian.models.refinement_stage import RefinementStage
 
-# An atom's own bonds are those up to so many times its shortest one.
-BONDED = 1.25
+# An atom's own edges are those up to so many times its shortest one.
+EDGEED = 1.25
 
 
 @dataclasses.dataclass
 class AttentionMaps:
-    """Attention weights of a structure with the geometry of its bonds.
+    """Attention weights of a structure with the geometry of its edges.
 
-    A row is what one atom, the first of a bond, hears of all others. Weights
+    A row is what one atom, the first of an edge, hears of all others. Weights
     of `TransformerStage` sum to one, and what an atom hears fades out besides
     where orbitals end; those of `EquivariantTransformerStage` contain this
     fading and sum to less than one. `heard` is the same of both.
@@ -27,7 +27,7 @@ class AttentionMaps:
         atoms: `ase.Atoms`.
         blocks: list of str. Names of the blocks, in the order of the model.
         weights: `(num_blocks, num_heads, N, M)`. Zero at padding.
-        fade: `(N, M)`. What multiplies the weights in the sum.
+        envelope: `(N, M)`. What multiplies the weights in the sum.
         neighbors: `(N, M)` ints. The second atom; at padding the atom itself.
         edge_vectors: `(N, M, 3)`, in Å, from the first atom to the second.
         edge_mask: `(N, M)` bools. False at padding.
@@ -36,28 +36,28 @@ class AttentionMaps:
     atoms: ase.Atoms
     blocks: list
     weights: np.ndarray
-    fade: np.ndarray
+    envelope: np.ndarray
     neighbors: np.ndarray
     edge_vectors: np.ndarray
     edge_mask: np.ndarray
 
     @property
     def heard(self):
-        """Weights times `fade`: `(num_blocks, num_heads, N, M)`."""
-        return self.weights * self.fade
+        """Weights times `envelope`: `(num_blocks, num_heads, N, M)`."""
+        return self.weights * self.envelope
 
     @property
     def lengths(self):
-        """Lengths of the bonds in Å: `(N, M)`, infinite at padding."""
+        """Lengths of the edges in Å: `(N, M)`, infinite at padding."""
         lengths = np.linalg.norm(self.edge_vectors, axis=-1)
         return np.where(self.edge_mask, lengths, np.inf)
 
     @property
     def angles(self):
-        """Angle of each bond to the next of the atom's own ones, in degrees.
+        """Angle of each edge to the next of the atom's own ones, in degrees.
 
-        The atom's own bonds are those up to 1.25 times its shortest one, and
-        the angle is the smallest between the bond and any of them. So no
+        The atom's own edges are those up to 1.25 times its shortest one, and
+        the angle is the smallest between the edge and any of them. So no
         axis is singled out, neighbours that symmetry makes equal have one
         angle, and it moves smoothly with the atoms. In graphene the nearest
         neighbours are at 0°, the second ones at 30°, the third ones at 60°.
@@ -67,7 +67,7 @@ class AttentionMaps:
         """
         lengths = self.lengths
         shortest = lengths.min(axis=1, keepdims=True)
-        is_own = self.edge_mask & (lengths <= BONDED * shortest)
+        is_own = self.edge_mask & (lengths <= EDGEED * shortest)
         units = (
             self.edge_vectors
             / np.where(self.edge_mask, lengths, 1.0)[..., None]
@@ -78,20 +78,20 @@ class AttentionMaps:
         return np.where(self.edge_mask, angles, np.nan)
 
     def against_distance(self, width=0.25):
-        """What is heard of a bond of each length.
+        """What is heard of an edge of each length.
 
         Args:
             width: float. Width of a bin in Å.
 
         Returns:
-            Dict of arrays: `from` and `to` (Å) of the bins that hold bonds,
-            `count` of bonds; `mean` `(num_blocks, num_heads, bins)` of one
-            bond and `share` of all bonds of the bin in what is heard at all.
+            Dict of arrays: `from` and `to` (Å) of the bins that hold edges,
+            `count` of edges; `mean` `(num_blocks, num_heads, bins)` of one
+            edge and `share` of all edges of the bin in what is heard at all.
         """
         return self._binned(self.lengths, width)
 
     def against_angle(self, width=10.0):
-        """What is heard of a bond at each of `angles`.
+        """What is heard of an edge at each of `angles`.
 
         Args:
             width: float. Width of a bin in degrees.
@@ -99,7 +99,7 @@ class AttentionMaps:
         Returns:
             Dict as of `against_distance`, `from` and `to` in degrees, and
             `relative` `(num_blocks, num_heads, bins)`: what is heard of the
-            bonds of a bin over what it were if their lengths and elements
+            edges of a bin over what it were if their lengths and elements
             alone counted, see `heard_by_length`.
         """
         found = self._binned(self.angles, width)
@@ -112,10 +112,10 @@ class AttentionMaps:
         return found
 
     def heard_by_length(self, width=0.25):
-        """The mean of what is heard of all bonds like a bond.
+        """The mean of what is heard of all edges like an edge.
 
         Args:
-            width: float. Bonds between the same elements whose lengths are
+            width: float. Edges between the same elements whose lengths are
                 in one bin of this width, in Å, are alike.
 
         Returns:
@@ -199,15 +199,15 @@ def attention_maps(model, atoms):
         raise ValueError(
             f"No two atoms of {calculation.atoms.get_chemical_formula()} are "
             "within reach of each other: there is nobody to listen to. Give "
-            "a structure with bonds."
+            "a structure with edges."
         )
-    found, fade = _second_stage(model, inputs)
+    found, envelope = _second_stage(model, inputs)
     weights = np.stack([w[atom].transpose(2, 0, 1) for w in found.values()])
     return AttentionMaps(
         calculation.atoms,
         list(found),
         np.where(mask, weights, 0.0).astype(np.float64),
-        np.where(mask, fade[atom], 0.0).astype(np.float64),
+        np.where(mask, envelope[atom], 0.0).astype(np.float64),
         inputs["neighbors"][atom],
         inputs["edge_vectors"][atom].astype(np.float64),
         mask,

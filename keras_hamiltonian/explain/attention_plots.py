@@ -6,12 +6,12 @@ from matplotlib import colormaps
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
-from keras_hamiltonian.evaluate.plots import INK
-from keras_hamiltonian.evaluate.plots import PREDICTED_COLOR
-from keras_hamiltonian.evaluate.plots import REFERENCE_COLOR
-from keras_hamiltonian.evaluate.plots import TRAINING_COLOR
-from keras_hamiltonian.evaluate.plots import save_figure
-from keras_hamiltonian.evaluate.plots import style_axes
+from keras_hamiltonian.evaluation.plots import INK
+from keras_hamiltonian.evaluation.plots import PREDICTED_COLOR
+from keras_hamiltonian.evaluation.plots import REFERENCE_COLOR
+from keras_hamiltonian.evaluation.plots import TRAINING_COLOR
+from keras_hamiltonian.evaluation.plots import save_figure
+from keras_hamiltonian.evaluation.plots import style_axes
 from keras_hamiltonian.explain.color_bar import add_color_bar
 from keras_hamiltonian.explain.scene import view_axes
 
@@ -94,7 +94,7 @@ def plot_attention_map(maps, path, atom=0, blocks=None, title=None):
 
 
 def plot_attention_by_distance(maps, path, blocks=None, title=None):
-    """Draws what each head hears of every bond against its length.
+    """Draws what each head hears of every edge against its length.
 
     Args:
         maps: `AttentionMaps`.
@@ -121,7 +121,7 @@ def plot_attention_by_distance(maps, path, blocks=None, title=None):
         axes.set_yticks(ticks, ["<0.001", *(f"{t:g}" for t in ticks[1:])])
         axes.minorticks_off()
         _finish_panel(axes)
-    _label(figure, "length of the bond (Å)", "share of what an atom hears (%)")
+    _label(figure, "length of the edge (Å)", "share of what an atom hears (%)")
     _legend(figure, grid)
     _name_panels(figure, grid, maps, rows, title, with_counts=True)
     save_figure(figure, path)
@@ -130,10 +130,10 @@ def plot_attention_by_distance(maps, path, blocks=None, title=None):
 def plot_attention_by_angle(maps, path, blocks=None, title=None):
     """Draws whether a head minds directions, besides lengths and elements.
 
-    Each dot is a bond: what is heard of it over the mean of all bonds like it
+    Each dot is an edge: what is heard of it over the mean of all edges like it
     in length and elements, against the angle to the next of the atom's own
-    bonds; its size says how much is heard of such bonds. The line is the
-    same for all bonds of ten degrees together, where they matter.
+    edges; its size says how much is heard of such edges. The line is the
+    same for all edges of ten degrees together, where they matter.
 
     Args:
         maps: `AttentionMaps`.
@@ -150,7 +150,7 @@ def plot_attention_by_angle(maps, path, blocks=None, title=None):
     found = maps.against_angle()
     middles = (found["from"] + found["to"]) / 2
     lines = found["relative"]
-    # Bins of bonds of which hardly anything would be heard say nothing.
+    # Bins of edges of which hardly anything would be heard say nothing.
     lines = np.where(found["share"] < LEAST_OF_LINE * lines, np.nan, lines)
     figure, grid = _grid(maps, rows, 2.2, 2.0)
     for axes, (block, head) in _panels(grid, rows):
@@ -183,8 +183,8 @@ def plot_attention_by_angle(maps, path, blocks=None, title=None):
         _finish_panel(axes)
     _label(
         figure,
-        "angle to the next of the atom's own bonds (degrees)",
-        "heard, over like bonds",
+        "angle to the next of the atom's own edges (degrees)",
+        "heard, over like edges",
     )
     _legend(figure, grid)
     _name_panels(figure, grid, maps, rows, title)
@@ -230,7 +230,7 @@ def _pair_names(maps):
 
 
 def _tilted(atoms):
-    """Axes of the picture; thick layers are turned about the horizontal."""
+    """Axes of the picture; thick layers are rotated about the horizontal."""
     view = view_axes(atoms)
     if np.ptp(atoms.positions @ view[2]) < THICKNESS:
         return view

@@ -39,7 +39,7 @@ def explain_block(
         many numbers; `left_out`, a dict from `displacement` to the reason
         then; `files`, a dict from name to path.
 
-        - `map`: the crystal, atoms and bonds coloured by influence.
+        - `map`: the crystal, atoms and edges coloured by influence.
         - `distance`: influence against distance; of a cascade also that on
           what the second stage adds.
         - `degrees`, `features`: which degrees and which atoms' features
@@ -76,7 +76,7 @@ def explain_block(
     pictures = {"map": (plot_influence_map, found)}
     if has_place:
         pictures["distance"] = plot_influence_by_distance, curves
-    if found.degrees.any() or found.bond_orders.any():
+    if found.degrees.any() or found.edge_orders.any():
         titled = functools.partial(plot_degree_shares, title=found.origin.label)
         pictures["degrees"] = titled, found
     numbers = {

@@ -2,7 +2,7 @@
 
 from matplotlib.cm import ScalarMappable
 
-from keras_hamiltonian.evaluate.plots import INK
+from keras_hamiltonian.evaluation.plots import INK
 
 
 def add_color_bar(figure, axes, norm, colors, label, **options):

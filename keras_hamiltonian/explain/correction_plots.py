@@ -4,14 +4,14 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from keras_hamiltonian.evaluate.plots import INK
-from keras_hamiltonian.evaluate.plots import MEV_PER_EV
-from keras_hamiltonian.evaluate.plots import PREDICTED_COLOR
-from keras_hamiltonian.evaluate.plots import REFERENCE_COLOR
-from keras_hamiltonian.evaluate.plots import TRAINING_COLOR
-from keras_hamiltonian.evaluate.plots import plain_log_labels
-from keras_hamiltonian.evaluate.plots import save_figure
-from keras_hamiltonian.evaluate.plots import style_axes
+from keras_hamiltonian.evaluation.plots import INK
+from keras_hamiltonian.evaluation.plots import MEV_PER_EV
+from keras_hamiltonian.evaluation.plots import PREDICTED_COLOR
+from keras_hamiltonian.evaluation.plots import REFERENCE_COLOR
+from keras_hamiltonian.evaluation.plots import TRAINING_COLOR
+from keras_hamiltonian.evaluation.plots import plain_log_labels
+from keras_hamiltonian.evaluation.plots import save_figure
+from keras_hamiltonian.evaluation.plots import style_axes
 
 MOST_STRUCTURES = 8
 # By the sign of the gain.

@@ -15,7 +15,7 @@ ATOMS_AT_ONCE = 128
 # Each number takes a backward pass. A block of 19 orbitals with spin has 2888.
 MOST_ENTRIES = 3000
 # Less than this fraction of a block per ångström, times the resolution of the
-# float type, is rounding: what cancels, as bonds to an atom's own images do.
+# float type, is rounding: what cancels, as edges to an atom's own images do.
 ROUNDING = 100
 
 
@@ -78,7 +78,7 @@ def largest_change(model, atoms, target):
         vector.reshape(-1, 3),
         values,
         flat @ vector,
-        graph.pairs[graph.bonds()[0]],
+        graph.pairs[graph.edges()[0]],
         rounding,
     )
 
@@ -95,7 +95,7 @@ class Displacement:
         singular_values: array, eV/Å, descending: how much displacements of
             unit length change the target, in orthogonal directions.
         change: `(E,)` array, eV/Å: how each number changes along `vectors`.
-        bonds: `(P, 5)` int array of `(R1, R2, R3, i, j)`, each pair within
+        edges: `(P, 5)` int array of `(R1, R2, R3, i, j)`, each pair within
             reach once.
         rounding: float, eV/Å. Singular values up to it are zero.
     """
@@ -105,7 +105,7 @@ class Displacement:
     vectors: np.ndarray
     singular_values: np.ndarray
     change: np.ndarray
-    bonds: np.ndarray
+    edges: np.ndarray
     rounding: float = 0.0
 
     @property

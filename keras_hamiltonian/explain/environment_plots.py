@@ -5,15 +5,15 @@ from matplotlib import colormaps
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from keras_hamiltonian.evaluate.plots import INK
-from keras_hamiltonian.evaluate.plots import MEV_PER_EV
-from keras_hamiltonian.evaluate.plots import PREDICTED_COLOR
-from keras_hamiltonian.evaluate.plots import REFERENCE_COLOR
-from keras_hamiltonian.evaluate.plots import TRAINING_COLOR
-from keras_hamiltonian.evaluate.plots import finish_axes
-from keras_hamiltonian.evaluate.plots import plain_log_labels
-from keras_hamiltonian.evaluate.plots import save_figure
-from keras_hamiltonian.evaluate.plots import style_axes
+from keras_hamiltonian.evaluation.plots import INK
+from keras_hamiltonian.evaluation.plots import MEV_PER_EV
+from keras_hamiltonian.evaluation.plots import PREDICTED_COLOR
+from keras_hamiltonian.evaluation.plots import REFERENCE_COLOR
+from keras_hamiltonian.evaluation.plots import TRAINING_COLOR
+from keras_hamiltonian.evaluation.plots import finish_axes
+from keras_hamiltonian.evaluation.plots import plain_log_labels
+from keras_hamiltonian.evaluation.plots import save_figure
+from keras_hamiltonian.evaluation.plots import style_axes
 from keras_hamiltonian.explain.color_bar import add_color_bar
 
 COLORS = "YlOrRd"

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.spatial.distance import cdist
 from scipy.stats import spearmanr
 
-from keras_hamiltonian.evaluate.report import predicted_blocks
+from keras_hamiltonian.evaluation.report import predicted_blocks
 from keras_hamiltonian.explain.inputs import as_calculation
 from keras_hamiltonian.explain.inputs import inputs_of
 from keras_hamiltonian.irreps.irreps import Irreps
@@ -84,8 +84,8 @@ class EnvironmentMap:
     """Principal axes of the environments that a model was trained on.
 
     An environment is what the first stage has gathered about an atom: its
-    scalars, and the length of each feature that turns with the crystal, so
-    that turned crystals fall on the same point. Every element has a map of
+    scalars, and the length of each feature that rotates with the crystal, so
+    that rotated crystals fall on the same point. Every element has a map of
     its own.
 
     Args:
@@ -202,7 +202,7 @@ class EnvironmentMap:
 
 
 def invariants(features, irreps):
-    """What does not turn: scalars, and lengths of all other features.
+    """What does not rotate: scalars, and lengths of all other features.
 
     Args:
         features: `(N, irreps.dim)`, `ir_mul` layout.

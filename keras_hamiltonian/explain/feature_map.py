@@ -17,8 +17,8 @@ def activation_map(model, atoms, target, group=None, repeat=(1, 1, 1)):
     averages the gradient over the pixels first, but the atoms of a crystal are
     all alike: the average says what is there, not where.
 
-    Features and gradient turn with the crystal, so the map stays as it is.
-    Those of bonds turn with it too, see `Influence.bond_orders`.
+    Features and gradient rotate with the crystal, so the map stays as it is.
+    Those of edges rotate with it too, see `Influence.edge_orders`.
 
     Args:
         model: `Stage` with a first stage, or the path of its `.keras` file.
@@ -42,7 +42,7 @@ def activation_map(model, atoms, target, group=None, repeat=(1, 1, 1)):
     arXiv 2011.08891 (HiResCAM).
     """
     # LayerCAM without its cut of negative gradients is HiResCAM; the cut, one
-    # component at a time, would not turn with the crystal.
+    # component at a time, would not rotate with the crystal.
     visualizer = find_visualizer("layercam", "Layercam")
     model = as_model(model)
     graph, target = supercell_graph(model, atoms, target, repeat)

@@ -4,20 +4,20 @@ import keras
 import numpy as np
 
 from keras_hamiltonian.data.dataset import batch_inputs
-from keras_hamiltonian.irreps.bond import bond_channels
+from keras_hamiltonian.irreps.edge import edge_channels
 from keras_hamiltonian.irreps.irreps import Irreps
-from keras_hamiltonian.layers.bond_embedding import BondEmbedding
-from keras_hamiltonian.layers.bond_ends import BondEnds
-from keras_hamiltonian.layers.bond_envelope import BondEnvelope
-from keras_hamiltonian.layers.bond_geometry import BondGeometry
+from keras_hamiltonian.layers.edge_embedding import EdgeEmbedding
+from keras_hamiltonian.layers.edge_ends import EdgeEnds
+from keras_hamiltonian.layers.edge_envelope import EdgeEnvelope
+from keras_hamiltonian.layers.edge_geometry import EdgeGeometry
 from keras_hamiltonian.layers.radial_features import RadialFeatures
 from keras_hamiltonian.layers.species_embedding import SpeciesEmbedding
 from keras_hamiltonian.models.equivariant_stage import EquivariantStage
 from keras_hamiltonian.models.hamiltonian_cascade import HamiltonianCascade
 from keras_hamiltonian.ops import backend
-from keras_hamiltonian.ops.packing import pack_bonds
+from keras_hamiltonian.ops.packing import pack_edges
 from keras_hamiltonian.ops.packing import pack_wigner
-from keras_hamiltonian.ops.packing import unpack_bonds
+from keras_hamiltonian.ops.packing import unpack_edges
 from keras_hamiltonian.structures.neighbors import neighbor_table
 from keras_hamiltonian.structures.neighbors import pairs_within
 
@@ -29,10 +29,10 @@ class FixedGraph:
     for B copies of the structure:
 
     - `positions` `(N, 3)` Å.
-    - `bonds` `(N, M, 3)` Å, added to the bond vectors; here each bond moves on
+    - `edges` `(N, M, 3)` Å, added to the edge vectors; here each edge moves on
       its own, as no displacement of atoms could do it.
     - `elements` `(N, channels)`, added to the embedding of each atom's element.
-    - `atoms_k` `(N, dim)` and `bonds_k` `(N, M, dim)`, added to the features
+    - `atoms_k` `(N, dim)` and `edges_k` `(N, M, dim)`, added to the features
       after the k-th group of the first stage.
 
     A model without first stage has the first two alone.
@@ -62,7 +62,7 @@ class FixedGraph:
             raise ValueError(
                 f"No two atoms of {atoms.get_chemical_formula()} are within "
                 "reach of each other: nothing acts on their blocks. Give a "
-                "structure with bonds."
+                "structure with edges."
             )
         self.dtype = keras.backend.standardize_dtype(
             model.input["edge_vectors"].dtype
@@ -76,7 +76,7 @@ class FixedGraph:
         if isinstance(model, HamiltonianCascade):
             self.stage = model.stage
         num_atoms, width = self.table.neighbors.shape
-        shapes = {"positions": (num_atoms, 3), "bonds": (num_atoms, width, 3)}
+        shapes = {"positions": (num_atoms, 3), "edges": (num_atoms, width, 3)}
         self.irreps = []
         if isinstance(self.stage, EquivariantStage):
             self._head = _head(self.stage)
@@ -85,19 +85,19 @@ class FixedGraph:
             shapes["elements"] = (num_atoms, channels)
             for k, irreps in enumerate(self.irreps, start=1):
                 shapes[f"atoms_{k}"] = (num_atoms, irreps.dim)
-                shapes[f"bonds_{k}"] = (num_atoms, width, irreps.dim)
+                shapes[f"edges_{k}"] = (num_atoms, width, irreps.dim)
         self.zeros = {k: np.zeros(s, self.dtype) for k, s in shapes.items()}
         # Where all atoms stand does not matter, and rounding less near zero;
         # the extent must not vanish: noise is measured by it.
         shift = atoms.positions.min(axis=0) - [0.0, 0.0, 1.0]
         self.zeros["positions"] += (atoms.positions - shift).astype(self.dtype)
 
-    def bonds(self):
-        """Each bond once.
+    def edges(self):
+        """Each edge once.
 
         Returns:
             Three `(P,)` int arrays: positions in `pairs`, and in the flat
-            list of neighbours those of the bond and of its reverse.
+            list of neighbours those of the edge and of its reverse.
         """
         reverse = self.table.reverse_edge.ravel()
         forth = np.flatnonzero(self.table.edge_mask.ravel())
@@ -116,7 +116,7 @@ class FixedGraph:
 
         Returns:
             Dict of tensors: `onsite`, `hopping` `(B, -1)`, `elements`,
-            `atoms_k`, `bonds_k`; of a cascade also what the first stage found,
+            `atoms_k`, `edges_k`; of a cascade also what the first stage found,
             `baseline_onsite` and `baseline_hopping`.
         """
         inputs = self._tensors(copies)
@@ -131,7 +131,7 @@ class FixedGraph:
             known = {
                 name: found[name]
                 for k in range(1, len(self.irreps) + 1)
-                for name in (f"atoms_{k}", f"bonds_{k}")
+                for name in (f"atoms_{k}", f"edges_{k}")
             }
             known |= {f"baseline_{name}": x for name, x in blocks.items()}
             known["wigner"] = found["wigner"]
@@ -260,8 +260,8 @@ class FixedGraph:
         }
 
     def _edge_vectors(self, inputs, changes):
-        """Bond vectors; exactly those of the structure where nothing changed,
-        and of a bond and its reverse the negative."""
+        """Edge vectors; exactly those of the structure where nothing changed,
+        and of an edge and its reverse the negative."""
         vectors = inputs["edge_vectors"]
         if "positions" in changes:
             moved = changes["positions"] - self.zeros["positions"]
@@ -269,10 +269,10 @@ class FixedGraph:
             ends = backend.take(moved, inputs["neighbors"], axis=0)
             mask = inputs["edge_mask"][..., None]
             vectors = vectors + (ends - moved[:, None]) * mask
-        if "bonds" in changes:
+        if "edges" in changes:
             width = vectors.shape[1]
             vectors = vectors + backend.reshape(
-                changes["bonds"], (-1, width, 3)
+                changes["edges"], (-1, width, 3)
             )
         return vectors
 
@@ -290,30 +290,30 @@ class FixedGraph:
             return _only(self.stage, kind).call
 
         species, neighbors = inputs["species"], inputs["neighbors"]
-        geometry = layer(BondGeometry)(inputs["edge_vectors"])
+        geometry = layer(EdgeGeometry)(inputs["edge_vectors"])
         lengths, wigner = geometry["lengths"], geometry["wigner"]
-        fade = layer(BondEnvelope)(
+        envelope = layer(EdgeEnvelope)(
             lengths, species, neighbors, inputs["edge_mask"], wigner
         )
         radial = layer(RadialFeatures)(lengths, species, neighbors)
         whole = ("species", "reverse_edge", "structure", "edge_mask")
         shared = {
             "wigner": wigner,
-            "weighted_wigner": fade["weighted_wigner"],
+            "weighted_wigner": envelope["weighted_wigner"],
             "radial": radial,
             **{name: inputs[name] for name in whole},
         }
         atoms = changed("elements", layer(SpeciesEmbedding)(species))
-        bonds = layer(BondEmbedding)(radial)
-        neighbor = layer(BondEnds)(atoms, wigner, inputs["reverse_edge"])
+        edges = layer(EdgeEmbedding)(radial)
+        neighbor = layer(EdgeEnds)(atoms, wigner, inputs["reverse_edge"])
         neighbor = neighbor["neighbor"]
         for k, irreps in enumerate(self.irreps, start=1):
             group = self.stage.get_layer(f"group_{k}")
-            updated = group.call(atoms, bonds, neighbor, shared)
-            channels = bond_channels(irreps)
+            updated = group.call(atoms, edges, neighbor, shared)
+            channels = edge_channels(irreps)
             atoms = changed(f"atoms_{k}", updated["atoms"])
-            packed = pack_bonds(updated["bonds"], channels)
-            bonds = unpack_bonds(changed(f"bonds_{k}", packed), channels)
+            packed = pack_edges(updated["edges"], channels)
+            edges = unpack_edges(changed(f"edges_{k}", packed), channels)
             neighbor = updated["neighbor"]
             if f"atoms_{k}" in changes:
                 # The next group hears neighbours by what the atoms are now.
@@ -321,11 +321,11 @@ class FixedGraph:
                 if group.norm == "graph":
                     graph = (inputs["structure"],)
                 normed = group.atom_norm.call(atoms, *graph)
-                neighbor = group.bond_ends.call(
+                neighbor = group.edge_ends.call(
                     normed, wigner, inputs["reverse_edge"]
                 )["neighbor"]
         found["wigner"] = pack_wigner(wigner)
-        return self._head([inputs, {"atoms": atoms, "bonds": bonds}])
+        return self._head([inputs, {"atoms": atoms, "edges": edges}])
 
 
 def supercell_graph(model, atoms, target, repeat):
@@ -376,12 +376,12 @@ class FrozenFunction(keras.layers.Layer):
 def _head(stage):
     """Blocks from the graph and the features of the last group."""
     irreps = stage.feature_irreps
-    kinds = dict.fromkeys(bond_channels(irreps[-1]), 0)
+    kinds = dict.fromkeys(edge_channels(irreps[-1]), 0)
     last = keras.tree.pack_sequence_as(
-        {"atoms": 0, "bonds": kinds, "neighbor": kinds},
+        {"atoms": 0, "edges": kinds, "neighbor": kinds},
         stage.get_layer(f"group_{len(irreps)}").output,
     )
-    taken = {"atoms": last["atoms"], "bonds": last["bonds"]}
+    taken = {"atoms": last["atoms"], "edges": last["edges"]}
     return keras.Model([stage.input, taken], stage.output)
 
 

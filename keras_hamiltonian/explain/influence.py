@@ -1,4 +1,4 @@
-"""How much each atom, bond, element and feature moves a predicted block."""
+"""How much each atom, edge, element and feature moves a predicted block."""
 
 import dataclasses
 import json
@@ -12,13 +12,13 @@ from ase.geometry import find_mic
 from keras_hamiltonian.explain.fixed_graph import supercell_graph
 from keras_hamiltonian.explain.inputs import as_model
 from keras_hamiltonian.explain.requirements import find_visualizer
-from keras_hamiltonian.irreps.bond import bond_channels
-from keras_hamiltonian.irreps.bond import bond_dim
+from keras_hamiltonian.irreps.edge import edge_channels
+from keras_hamiltonian.irreps.edge import edge_dim
 from keras_hamiltonian.physics.k_points import periodic_directions
 
 # Under the root of a norm, so that a block of zeros has a gradient: zero.
 TINY = 1e-20
-BOND_ORDERS = "σπδφγ"
+EDGE_ORDERS = "σπδφγ"
 
 
 def saliency(
@@ -27,7 +27,7 @@ def saliency(
     """Gradients of a block's size by all that the model sees.
 
     With `samples`, SmoothGrad: the mean over structures whose atoms are
-    displaced at random. Atoms are, not bonds one by one, which would fit no
+    displaced at random. Atoms are, not edges one by one, which would fit no
     crystal.
 
     Args:
@@ -84,18 +84,18 @@ def saliency(
         for name in names
         if name in evaluated
     }
-    bonds, bond_gradients = _undirected(graph, gradients["bonds"])
+    edges, edge_gradients = _undirected(graph, gradients["edges"])
     return Influence(
         graph.atoms,
         target,
         origin,
         float(np.asarray(size)[0]),
         gradients["positions"],
-        bonds,
-        bond_gradients,
+        edges,
+        edge_gradients,
         _elements(gradients, features),
         _by_degree(graph, gradients, features),
-        _by_bond_order(graph, gradients, features),
+        _by_edge_order(graph, gradients, features),
         {"samples": samples, "noise": noise if samples else 0.0, "seed": seed},
     )
 
@@ -116,10 +116,10 @@ class Influence:
         size: float. Frobenius norm of the target, eV.
         atom_gradients: `(N, 3)` array, eV/Å: what moving an atom, and its
             images, changes.
-        bonds: `(P, 5)` int array of `(R1, R2, R3, i, j)`, each pair within
+        edges: `(P, 5)` int array of `(R1, R2, R3, i, j)`, each pair within
             reach once.
-        bond_gradients: `(P, 3)` array, eV/Å: what changing the vector from i
-            to j changes while all others stay. Summed over the bonds of an
+        edge_gradients: `(P, 3)` array, eV/Å: what changing the vector from i
+            to j changes while all others stay. Summed over the edges of an
             atom they give its gradient.
         elements: `(N,)` array, eV: gradient times embedding of an atom's
             element; `None` without a first stage.
@@ -128,7 +128,7 @@ class Influence:
             channels of all atoms, added. Gradients alone would depend on how
             large features happen to be; without absolute values what is
             normalised next would cancel.
-        bond_orders: the same of the bonds by |m| about the bond: σ, π, δ...
+        edge_orders: the same of the edges by |m| about the edge: σ, π, δ...
             Degrees mix there, orders do not.
         settings: dict of the SmoothGrad settings.
     """
@@ -138,11 +138,11 @@ class Influence:
     origin: object
     size: float
     atom_gradients: np.ndarray
-    bonds: np.ndarray
-    bond_gradients: np.ndarray
+    edges: np.ndarray
+    edge_gradients: np.ndarray
     elements: np.ndarray | None
     degrees: np.ndarray
-    bond_orders: np.ndarray
+    edge_orders: np.ndarray
     settings: dict
 
     @property
@@ -151,15 +151,15 @@ class Influence:
         return np.linalg.norm(self.atom_gradients, axis=1)
 
     @property
-    def bond_influence(self):
-        """Norms of `bond_gradients`, `(P,)` eV/Å."""
-        return np.linalg.norm(self.bond_gradients, axis=1)
+    def edge_influence(self):
+        """Norms of `edge_gradients`, `(P,)` eV/Å."""
+        return np.linalg.norm(self.edge_gradients, axis=1)
 
     @property
     def largest(self):
-        """Largest influence of an atom or a bond, eV/Å."""
+        """Largest influence of an atom or an edge, eV/Å."""
         return max(
-            self.atom_influence.max(), self.bond_influence.max(initial=0.0)
+            self.atom_influence.max(), self.edge_influence.max(initial=0.0)
         )
 
     def check(self):
@@ -179,10 +179,10 @@ class Influence:
         return self._distances(self.atoms.positions)
 
     @property
-    def bond_distances(self):
+    def edge_distances(self):
         """From the middle of the pair to the nearest image of the middle of
-        each bond, `(P,)` Å. Raises as `atom_distances`."""
-        shifts, (i, j) = self.bonds[:, :3], self.bonds[:, 3:].T
+        each edge, `(P,)` Å. Raises as `atom_distances`."""
+        shifts, (i, j) = self.edges[:, :3], self.edges[:, 3:].T
         positions = self.atoms.positions
         ends = positions[j] + shifts @ np.asarray(self.atoms.cell)
         return self._distances((positions[i] + ends) / 2)
@@ -243,13 +243,13 @@ class Influence:
             "cell_angstrom": np.asarray(self.atoms.cell).tolist(),
             "pbc": self.atoms.pbc.tolist(),
             "atom_gradients_ev_per_angstrom": self.atom_gradients.tolist(),
-            "bonds": self.bonds.tolist(),
-            "bond_influence_ev_per_angstrom": self.bond_influence.tolist(),
+            "edges": self.edges.tolist(),
+            "edge_influence_ev_per_angstrom": self.edge_influence.tolist(),
             "elements_ev": None
             if self.elements is None
             else self.elements.tolist(),
             "degrees_ev": self.degrees.tolist(),
-            "bond_orders_ev": self.bond_orders.tolist(),
+            "edge_orders_ev": self.edge_orders.tolist(),
             "smooth_grad": self.settings,
         }
         if self.target.center(self.atoms) is not None:
@@ -300,12 +300,12 @@ def _gradients(visualizer, inputs, samples, noise, seed):
 
 
 def _undirected(graph, gradients):
-    """Bonds, and gradients by their vectors, a bond and its reverse as one.
+    """Edges, and gradients by their vectors, an edge and its reverse as one.
 
-    The list of neighbours holds the vector of the reverse on its own; it turns
-    round with the bond, so its gradient counts negative.
+    The list of neighbours holds the vector of the reverse on its own. It is the
+    negative of the edge's vector, so its gradient counts negative.
     """
-    pairs, forth, back = graph.bonds()
+    pairs, forth, back = graph.edges()
     gradients = gradients.reshape(-1, 3)
     return graph.pairs[pairs], gradients[forth] - gradients[back]
 
@@ -327,18 +327,18 @@ def _by_degree(graph, gradients, features):
     return found
 
 
-def _by_bond_order(graph, gradients, features):
+def _by_edge_order(graph, gradients, features):
     mmax = max((irreps.lmax for irreps in graph.irreps), default=0)
     found = np.zeros((len(graph.irreps), mmax + 1))
     real = graph.table.edge_mask
     for k, irreps in enumerate(graph.irreps):
-        name = f"bonds_{k + 1}"
+        name = f"edges_{k + 1}"
         product = (gradients[name] * features[name])[real]
         start = 0
-        for kind, channels in bond_channels(irreps).items():
-            stop = start + bond_dim(kind) * channels
+        for kind, channels in edge_channels(irreps).items():
+            stop = start + edge_dim(kind) * channels
             found[k, int(kind.rstrip("+-"))] += _of_channels(
-                product[:, start:stop], bond_dim(kind)
+                product[:, start:stop], edge_dim(kind)
             )
             start = stop
     return found

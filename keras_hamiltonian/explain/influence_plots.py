@@ -7,13 +7,13 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from keras_hamiltonian.conventions import SHELL_LETTERS
-from keras_hamiltonian.evaluate.plots import INK
-from keras_hamiltonian.evaluate.plots import PREDICTED_COLOR
-from keras_hamiltonian.evaluate.plots import TRAINING_COLOR
-from keras_hamiltonian.evaluate.plots import finish_axes
-from keras_hamiltonian.evaluate.plots import style_axes
+from keras_hamiltonian.evaluation.plots import INK
+from keras_hamiltonian.evaluation.plots import PREDICTED_COLOR
+from keras_hamiltonian.evaluation.plots import TRAINING_COLOR
+from keras_hamiltonian.evaluation.plots import finish_axes
+from keras_hamiltonian.evaluation.plots import style_axes
 from keras_hamiltonian.explain.color_bar import add_color_bar
-from keras_hamiltonian.explain.influence import BOND_ORDERS
+from keras_hamiltonian.explain.influence import EDGE_ORDERS
 from keras_hamiltonian.explain.scene import Scene
 
 # Influence below this share of the largest has the lowest colour.
@@ -27,7 +27,7 @@ LEAST_SHARE = 0.01
 def plot_influence_map(
     influence, path, title=None, radius=RADIUS_IN_ANGSTROM, values=None
 ):
-    """Draws the crystal, atoms and bonds coloured by their influence.
+    """Draws the crystal, atoms and edges coloured by their influence.
 
     Layers are seen from above. Each atom is drawn once, at its image nearest
     to the pair, which has dark rings. Chemical bonds are thick lines; other
@@ -39,7 +39,7 @@ def plot_influence_map(
         title: str.
         radius: float. Atoms this far from the pair, in the picture, Å.
         values: `(N,)` array in eV, such as an `activation_map`, to colour the
-            atoms by, blue below zero and red above; bonds are then grey.
+            atoms by, blue below zero and red above; edges are then grey.
 
     Raises:
         ValueError: if nothing has any influence.
@@ -53,9 +53,9 @@ def plot_influence_map(
         norm = LogNorm(largest * 10.0**-DECADES, largest, clip=True)
         colors = colormaps[COLORS]
         shown = colors(norm(np.maximum(influence.atom_influence, norm.vmin)))
-        strong = influence.bond_influence >= LEAST_SHARE * largest
-        lines = colors(norm(np.maximum(influence.bond_influence, norm.vmin)))
-        scene.draw_bonds(axes, influence.bonds, lines, strong)
+        strong = influence.edge_influence >= LEAST_SHARE * largest
+        lines = colors(norm(np.maximum(influence.edge_influence, norm.vmin)))
+        scene.draw_edges(axes, influence.edges, lines, strong)
         label = "influence (eV/Å)"
     else:
         largest = np.abs(values).max()
@@ -64,7 +64,7 @@ def plot_influence_map(
         norm = Normalize(-largest, largest)
         colors = colormaps["RdBu_r"]
         shown = colors(norm(np.asarray(values)))
-        scene.draw_bonds(axes, influence.bonds)
+        scene.draw_edges(axes, influence.edges)
         label = "gradient times features (eV)"
     scene.draw_atoms(axes, shown)
     add_color_bar(figure, axes, norm, colors, label)
@@ -145,8 +145,8 @@ def plot_influence_by_distance(influences, path, title=None):
 def plot_degree_shares(influence, path, title=None):
     """Draws which degrees the target rests on, group by group.
 
-    On the left the features of atoms by degree l, on the right those of bonds
-    by |m| about the bond. Bars of one panel add up to 100 %.
+    On the left the features of atoms by degree l, on the right those of edges
+    by |m| about the edge. Bars of one panel add up to 100 %.
 
     Args:
         influence: `Influence` of a model with a first stage.
@@ -159,7 +159,7 @@ def plot_degree_shares(influence, path, title=None):
     """
     panels = (
         ("atoms", influence.degrees, SHELL_LETTERS, "degree l of features"),
-        ("bonds", influence.bond_orders, BOND_ORDERS, "|m| about the bond"),
+        ("edges", influence.edge_orders, EDGE_ORDERS, "|m| about the edge"),
     )
     if not any(values.sum() > 0 for _, values, _, _ in panels):
         raise ValueError(
@@ -220,7 +220,7 @@ def plot_displacement(
     shares = displacement.shares
     norm = LogNorm(1e-4, 1.0, clip=True)
     colors = colormaps[COLORS]
-    scene.draw_bonds(axes, displacement.bonds)
+    scene.draw_edges(axes, displacement.edges)
     scene.draw_atoms(axes, colors(norm(np.maximum(shares, 1e-4))))
     scene.draw_arrows(axes, displacement.vectors)
     label = "share of an atom in the squared length"

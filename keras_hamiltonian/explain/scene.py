@@ -1,16 +1,16 @@
-"""The crystal about a target as pictures show it: places, bonds, arrows."""
+"""The crystal about a target as pictures show it: places, edges, arrows."""
 
 import ase.data
 import numpy as np
 from ase.geometry import find_mic
 from matplotlib.collections import LineCollection
 
-from keras_hamiltonian.evaluate.plots import INK
-from keras_hamiltonian.evaluate.plots import REFERENCE_COLOR
+from keras_hamiltonian.evaluation.plots import INK
+from keras_hamiltonian.evaluation.plots import REFERENCE_COLOR
 from keras_hamiltonian.physics.k_points import periodic_directions
 
 # A chemical bond is at most this much longer than the shortest of both atoms.
-BOND_STRETCH = 1.2
+EDGE_STRETCH = 1.2
 # A circle's area in points² for the covalent radius of carbon.
 ATOM_SIZE = 90.0
 ARROW_IN_ANGSTROM = 0.55
@@ -76,33 +76,33 @@ class Scene:
         axes.set_xlim(-limit, limit)
         axes.set_ylim(-limit, limit)
 
-    def draw_bonds(self, axes, bonds, colors=None, is_strong=None):
+    def draw_edges(self, axes, edges, colors=None, is_strong=None):
         """Lines between atoms of the picture.
 
         Args:
             axes: matplotlib axes.
-            bonds: `(P, 5)` int array of `(R1, R2, R3, i, j)`.
+            edges: `(P, 5)` int array of `(R1, R2, R3, i, j)`.
             colors: `(P, 4)` array; grey if not given.
             is_strong: `(P,)` bools, which to draw though they are no chemical
-                bonds.
+                edges.
         """
-        i, j = bonds[:, 3:].T
+        i, j = edges[:, 3:].T
         positions = self.atoms.positions
         steps = (
-            positions[j] + bonds[:, :3] @ np.asarray(self.atoms.cell)
+            positions[j] + edges[:, :3] @ np.asarray(self.atoms.cell)
         ) - positions[i]
         half = steps @ self.axes.T / 2
         middle = self._project(positions[i] + steps / 2)
         ends = np.stack([middle - half, middle + half], axis=1)
-        # Of a bond to another image of an atom than the drawn one, nothing.
+        # Of an edge to another image of an atom than the drawn one, nothing.
         seen = self.is_near[i] & self.is_near[j]
         for atom, end in ((i, 0), (j, 1)):
             gap = np.abs(self.places[atom] - ends[:, end]).max(axis=1)
             seen &= gap < 1e-3
-        is_chemical = _are_chemical(bonds, np.linalg.norm(steps, axis=1))
+        is_chemical = _are_chemical(edges, np.linalg.norm(steps, axis=1))
         if colors is None:
-            colors = np.full((len(bonds), 1), REFERENCE_COLOR)[:, 0]
-            is_strong = np.zeros(len(bonds), dtype=bool)
+            colors = np.full((len(edges), 1), REFERENCE_COLOR)[:, 0]
+            is_strong = np.zeros(len(edges), dtype=bool)
         for chosen, width, zorder in (
             (seen & is_strong & ~is_chemical, 1.2, 1),
             (seen & is_chemical, 4.0, 2),
@@ -139,12 +139,12 @@ class Scene:
         return nearest @ self.axes.T
 
 
-def _are_chemical(bonds, lengths):
-    """Which bonds join nearest neighbours."""
-    shortest = np.full(bonds[:, 3:].max(initial=0) + 1, np.inf)
-    for end in bonds[:, 3:].T:
+def _are_chemical(edges, lengths):
+    """Which edges join nearest neighbours."""
+    shortest = np.full(edges[:, 3:].max(initial=0) + 1, np.inf)
+    for end in edges[:, 3:].T:
         np.minimum.at(shortest, end, lengths)
-    return lengths < BOND_STRETCH * shortest[bonds[:, 3:]].min(axis=1)
+    return lengths < EDGE_STRETCH * shortest[edges[:, 3:]].min(axis=1)
 
 
 def view_axes(atoms):

@@ -5,7 +5,7 @@ import pathlib
 
 import numpy as np
 
-from keras_hamiltonian.evaluate.plots import MEV_PER_EV
+from keras_hamiltonian.evaluation.plots import MEV_PER_EV
 from keras_hamiltonian.explain.attention import attention_maps
 from keras_hamiltonian.explain.attention_plots import check_atom
 from keras_hamiltonian.explain.attention_plots import plot_attention_by_angle
@@ -28,7 +28,7 @@ def explain_stages(model, atoms, folder, training=(), held_out=(), atom=0):
     What the model does not have is left out: attention without a second
     stage, or of a second stage made with `attention=False`; corrections
     without two stages; environments without a first one. So is what the
-    structures do not allow, with the reason: attention without bonds,
+    structures do not allow, with the reason: attention without edges,
     environments that are all the same or of other elements, corrections if
     some structures have a Hamiltonian and others not; novelty without any.
 

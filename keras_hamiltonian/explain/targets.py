@@ -15,7 +15,7 @@ class BlockTarget:
     """The block of one pair of atoms, or a part of it.
 
     Its size is the Frobenius norm, which does not change when the crystal
-    turns, neither that of a whole block nor that of one shell with another.
+    rotates, neither that of a whole block nor that of one shell with another.
 
     Attributes:
         i, j: int. Atoms, from 0. `i == j` without a shift is an onsite block.
@@ -132,7 +132,7 @@ class BlockTarget:
 class KindTarget:
     """All blocks of one kind: onsite, or hoppings of two elements.
 
-    Each bond counts once: of two elements the block from the first to the
+    Each edge counts once: of two elements the block from the first to the
     second, of equal ones that of either direction, which is as large.
 
     Attributes:
@@ -187,7 +187,7 @@ class KindTarget:
             )
             if one == other:
                 once = np.zeros(chosen.shape, dtype=bool)
-                once.flat[graph.bonds()[1]] = True
+                once.flat[graph.edges()[1]] = True
                 chosen &= once
         mask = table_mask(np.array(one), np.array(other), graph.model.basis)
         places = np.flatnonzero(chosen)

@@ -10,7 +10,7 @@ from keras_hamiltonian.irreps.irreps import Irrep
 from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.irreps.product_paths import ProductPath
 from keras_hamiltonian.irreps.product_paths import ProductPaths
-from keras_hamiltonian.irreps.rotation import bond_frames
+from keras_hamiltonian.irreps.rotation import edge_frames
 from keras_hamiltonian.irreps.rotation import random_rotations
 from keras_hamiltonian.irreps.symmetric_couplings import symmetric_couplings
 from keras_hamiltonian.irreps.wigner import spherical_harmonics
@@ -21,7 +21,7 @@ __all__ = [
     "Irreps",
     "ProductPath",
     "ProductPaths",
-    "bond_frames",
+    "edge_frames",
     "clebsch_gordan",
     "linear_from_e3nn",
     "linear_to_e3nn",

@@ -1,17 +1,17 @@
-"""Rotation matrices: frames of bonds and random rotations."""
+"""Rotation matrices: frames of edges and random rotations."""
 
 import numpy as np
 
 
-def bond_frames(vectors):
-    """Rotations that lay each bond along the polar axis.
+def edge_frames(vectors):
+    """Rotations that lay each edge along the polar axis.
 
-    The roll about the bond is arbitrary. Here the x axis of the frame is the
-    same for `v` and `-v`, so the frames of a bond and its reverse differ by a
+    The roll about the edge is arbitrary. Here the x axis of the frame is the
+    same for `v` and `-v`, so the frames of an edge and its reverse differ by a
     half turn about that axis.
 
     Args:
-        vectors: `(..., 3)` array. Bond vectors of any length but zero.
+        vectors: `(..., 3)` array. Edge vectors of any length but zero.
 
     Returns:
         `(..., 3, 3)` float64 array: `frame @ v = |v| (0, 0, 1)`; the rows are

@@ -5,9 +5,9 @@ import math
 
 import numpy as np
 
-from keras_hamiltonian.irreps.bond import frame_rows
-from keras_hamiltonian.irreps.bond import irrep_kinds
 from keras_hamiltonian.irreps.clebsch_gordan import clebsch_gordan
+from keras_hamiltonian.irreps.edge import frame_rows
+from keras_hamiltonian.irreps.edge import irrep_kinds
 from keras_hamiltonian.irreps.irreps import Irreps
 
 

@@ -9,7 +9,7 @@ VECTOR_ORDER = (1, 2, 0)
 
 
 def wigner_d_matrix(l, rotation):
-    """How the components of a degree-l object turn when the crystal turns.
+    """How the components of a degree-l object rotate when the crystal rotates.
 
     Built by coupling: `D^l` is the part of `D^1 ⊗ D^(l-1)` of degree l, a
     polynomial in the entries of the rotation matrix, so it is smooth and

@@ -27,8 +27,8 @@ class AngleFeatures(keras.layers.Layer):
     the weights `1 / (1 + (d_ij - d_im)² / σ²)²`, normalised, σ = 0.1 Å: the
     next one where distances differ, the mean of all where they tie. So c_i is
     smooth, does not depend on any order and does not change when the crystal
-    turns. Cosines enter as Legendre polynomials to degree 4, since the mean of
-    the cosine alone says little of a whole shell. The network still runs once
+    rotates. Cosines enter as Legendre polynomials to degree 4: the mean of the
+    cosine alone says little of a whole shell. The network still runs once
     per neighbour; only the weights are a number for each pair.
 
     Args:
@@ -43,7 +43,7 @@ class AngleFeatures(keras.layers.Layer):
     Call arguments:
         edge_vectors: `(N, M, 3)`, Å.
         lengths: `(N, M)`, Å.
-        fade: `(N, M)`. Weight of each bond, zero at padding and at the reach.
+        envelope: `(N, M)`. Zero at padding and at the reach.
         species: `(N,)` int.
         neighbors: `(N, M)` int.
 
@@ -82,7 +82,7 @@ class AngleFeatures(keras.layers.Layer):
         self,
         edge_vectors_shape=None,
         lengths_shape=None,
-        fade_shape=None,
+        envelope_shape=None,
         species_shape=None,
         neighbors_shape=None,
     ):
@@ -100,8 +100,8 @@ class AngleFeatures(keras.layers.Layer):
             "readout", (hidden, self.units), hidden**-0.5
         )
 
-    def call(self, edge_vectors, lengths, fade, species, neighbors):
-        beside = self._beside(lengths, fade)
+    def call(self, edge_vectors, lengths, envelope, species, neighbors):
+        beside = self._beside(lengths, envelope)
         pairs = pair_index(species, neighbors, self.num_species)
         gaussians = self._gaussians(lengths)
         own, other = (
@@ -115,7 +115,7 @@ class AngleFeatures(keras.layers.Layer):
         angles = _mean_legendre(edge_vectors / lengths[..., None], beside)
         angles = backend.dense(angles, self.angular.value)
         hidden = backend.silu(own + beside @ other + angles)
-        total = backend.sum(hidden * fade[..., None], axis=1)
+        total = backend.sum(hidden * envelope[..., None], axis=1)
         total = total * self.num_neighbors**-0.5
         return backend.dense(total, self.readout.value)
 
@@ -123,7 +123,7 @@ class AngleFeatures(keras.layers.Layer):
         self,
         edge_vectors_shape,
         lengths_shape,
-        fade_shape,
+        envelope_shape,
         species_shape,
         neighbors_shape,
     ):
@@ -144,7 +144,7 @@ class AngleFeatures(keras.layers.Layer):
         initializer = keras.initializers.RandomNormal(stddev=stddev)
         return self.add_weight(shape=shape, initializer=initializer, name=name)
 
-    def _beside(self, lengths, fade):
+    def _beside(self, lengths, envelope):
         """Weight of m as the one beside j: `(N, M, M)`, rows sum to one."""
         scaled = (lengths[:, :, None] - lengths[:, None, :]) * (
             1 / CLOSENESS_IN_ANGSTROM
@@ -153,7 +153,7 @@ class AngleFeatures(keras.layers.Layer):
         others = 1 - keras.ops.eye(
             backend.shape(lengths)[1], dtype=lengths.dtype
         )
-        weight = others * fade[:, None, :] / (inverse * inverse)
+        weight = others * envelope[:, None, :] / (inverse * inverse)
         return weight / (backend.sum(weight, axis=-1, keepdims=True) + 1e-6)
 
     def _gaussians(self, lengths):

@@ -6,8 +6,8 @@ from keras_hamiltonian.irreps.irreps import Irrep
 from keras_hamiltonian.layers.equivariant_norm import EquivariantNorm
 from keras_hamiltonian.layers.structure_normalize import structure_normalize
 from keras_hamiltonian.ops import backend
-from keras_hamiltonian.ops.bonds import join_channels
-from keras_hamiltonian.ops.bonds import split_channels
+from keras_hamiltonian.ops.edges import join_channels
+from keras_hamiltonian.ops.edges import split_channels
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
@@ -37,8 +37,8 @@ class AtomGraphNorm(EquivariantNorm):
 
     Reference: Gong et al., Nat. Commun. 14, 2848 (2023), and its code
     (e3LayerNorm), which also takes out the mean of every component of higher
-    degree and does not divide those. Frames of bonds have no such mean;
-    atoms and bonds are treated alike here.
+    degree and does not divide those. Frames of edges have no such mean;
+    atoms and edges are treated alike here.
     """
 
     def build(self, features_shape=None, structure_shape=None):

@@ -2,12 +2,12 @@
 
 import keras
 
-from keras_hamiltonian.irreps.bond import bond_kinds
+from keras_hamiltonian.irreps.edge import edge_kinds
 from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.layers.hermitian_average import HermitianAverage
 from keras_hamiltonian.layers.hopping_readout import HoppingReadout
 from keras_hamiltonian.layers.onsite_readout import OnsiteReadout
-from keras_hamiltonian.ops.bonds import join_channels
+from keras_hamiltonian.ops.edges import join_channels
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
@@ -17,15 +17,15 @@ class BlockCorrection(keras.layers.Layer):
     Args:
         basis: dict. Shells of each element.
         irreps: list of str. Irreps of each atom feature.
-        irreps_bonds: list of str. Irreps whose channels each bond feature has.
+        irreps_edges: list of str. Irreps whose channels each edge feature has.
         spin: str. Spin layout of the blocks.
 
     Call arguments:
         atoms: list of `(N, dim)`, `ir_mul` layout.
-        bonds: list of bond features.
+        edges: list of edge features.
         known: dict from `TwoCentreBaseline`, fitted to what is to be
             corrected.
-        wigner: list of tensors from `BondGeometry`.
+        wigner: list of tensors from `EdgeGeometry`.
         species: `(N,)` int.
         reverse_edge: `(N, M)` int.
 
@@ -40,13 +40,13 @@ class BlockCorrection(keras.layers.Layer):
     ...     "hopping_mean": {"scalar": keras.ops.zeros((1, 2, 1))},
     ...     "hopping_scale": {"scalar": keras.ops.ones((1, 2, 1))},
     ... }
-    >>> bonds = {
+    >>> edges = {
     ...     "0+": keras.ops.ones((1, 2, 1, 6)),
     ...     "1": keras.ops.ones((1, 2, 2, 2)),
     ... }
     >>> blocks = layer(
     ...     [keras.ops.ones((1, 4))],
-    ...     [bonds],
+    ...     [edges],
     ...     known,
     ...     [keras.ops.ones((1, 2, 3, 3))],
     ...     keras.ops.convert_to_tensor([0]),
@@ -56,14 +56,14 @@ class BlockCorrection(keras.layers.Layer):
     {'onsite': (1, 1, 1), 'hopping': (1, 2, 1, 1)}
     """
 
-    def __init__(self, basis, irreps, irreps_bonds, spin="none", **kwargs):
+    def __init__(self, basis, irreps, irreps_edges, spin="none", **kwargs):
         super().__init__(**kwargs)
         self.irreps_in = [Irreps(i) for i in irreps]
-        self.irreps_bonds = [Irreps(i) for i in irreps_bonds]
+        self.irreps_edges = [Irreps(i) for i in irreps_edges]
         own = {"gain": 0.0, "dtype": self.dtype_policy}
         self.hopping = HoppingReadout(
             basis,
-            "+".join(str(i) for i in self.irreps_bonds),
+            "+".join(str(i) for i in self.irreps_edges),
             spin,
             name="hopping",
             **own,
@@ -82,7 +82,7 @@ class BlockCorrection(keras.layers.Layer):
     def build(
         self,
         atoms_shape=None,
-        bonds_shape=None,
+        edges_shape=None,
         known_shape=None,
         wigner_shape=None,
         species_shape=None,
@@ -93,10 +93,10 @@ class BlockCorrection(keras.layers.Layer):
         # Keras would run the model symbolically before every step if not.
         self.average.build(None, None, None)
 
-    def call(self, atoms, bonds, known, wigner, species, reverse_edge):
+    def call(self, atoms, edges, known, wigner, species, reverse_edge):
         joined = {}
-        for kind in bond_kinds(99):
-            pieces = [b[kind] for b in bonds if kind in b]
+        for kind in edge_kinds(99):
+            pieces = [b[kind] for b in edges if kind in b]
             if pieces:
                 joined[kind] = join_channels(pieces)
         hopping = self.hopping.call(
@@ -113,7 +113,7 @@ class BlockCorrection(keras.layers.Layer):
     def compute_output_shape(
         self,
         atoms_shape,
-        bonds_shape,
+        edges_shape,
         known_shape,
         wigner_shape,
         species_shape,
@@ -123,7 +123,7 @@ class BlockCorrection(keras.layers.Layer):
             atoms_shape[0], species_shape, None, None
         )
         hopping = self.hopping.compute_output_shape(
-            bonds_shape[0], None, None, wigner_shape
+            edges_shape[0], None, None, wigner_shape
         )
         return {"onsite": onsite, "hopping": hopping}
 
@@ -133,6 +133,6 @@ class BlockCorrection(keras.layers.Layer):
             **super().get_config(),
             "basis": layout.basis.to_dict(),
             "irreps": [str(i) for i in self.irreps_in],
-            "irreps_bonds": [str(i) for i in self.irreps_bonds],
+            "irreps_edges": [str(i) for i in self.irreps_edges],
             "spin": layout.spin,
         }

@@ -44,7 +44,7 @@ class ChannelwiseConvolution(keras.layers.Layer):
     >>> layer = ChannelwiseConvolution("8x0e + 4x1o", "0e + 1o", "4x0e + 4x1o")
     >>> layer.num_weights
     24
-    >>> edge = keras.ops.convert_to_tensor([[1], [0]])  # two atoms, one bond
+    >>> edge = keras.ops.convert_to_tensor([[1], [0]])  # two atoms, one edge
     >>> out = layer(
     ...     keras.ops.ones((2, 20)),
     ...     keras.ops.ones((2, 1, 4)),

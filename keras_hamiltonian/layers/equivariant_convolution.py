@@ -1,44 +1,44 @@
-"""What a bond says about its atoms: gated product with the bond direction."""
+"""What an edge says about its atoms: gated product with the edge direction."""
 
 import keras
 
-from keras_hamiltonian.irreps.bond import bond_channels
-from keras_hamiltonian.irreps.bond import bond_dim
-from keras_hamiltonian.irreps.bond import irrep_kinds
+from keras_hamiltonian.irreps.edge import edge_channels
+from keras_hamiltonian.irreps.edge import edge_dim
+from keras_hamiltonian.irreps.edge import irrep_kinds
 from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.layers.so2_linear import SO2Linear
 from keras_hamiltonian.ops import backend
-from keras_hamiltonian.ops.bonds import join_channels
-from keras_hamiltonian.ops.bonds import split_channels
+from keras_hamiltonian.ops.edges import join_channels
+from keras_hamiltonian.ops.edges import split_channels
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
 class EquivariantConvolution(keras.layers.Layer):
-    """Convolution of atom and bond features in the frame of the bond.
+    """Convolution of atom and edge features in the frame of the edge.
 
-    Mixes its inputs (atoms at the ends, bond) by an SO(2) linear map, passes
+    Mixes its inputs (atoms at the ends, edge) by an SO(2) linear map, passes
     the `0e` channels through SiLU and multiplies all others by a sigmoid of
-    extra scalars, then multiplies each channel by a function of the bond's
+    extra scalars, then multiplies each channel by a function of the edge's
     length and elements. It spans the tensor product with the spherical
-    harmonics of the bond.
+    harmonics of the edge.
 
     Args:
         irreps_in: list of str. Irreps whose channels each input has.
         irreps_out: str. Irreps of the message.
-        radial_size: int. Numbers per bond from `RadialFeatures`.
+        radial_size: int. Numbers per edge from `RadialFeatures`.
 
     Call arguments:
-        inputs: list of bond features, such as `[center, neighbor, bonds]`.
+        inputs: list of edge features, such as `[center, neighbor, edges]`.
         radial: `(N, M, features)` from `RadialFeatures`.
 
-    Output: bond features whose channels follow `irreps_out`; kinds that
+    Output: edge features whose channels follow `irreps_out`; kinds that
         nothing reaches are absent.
 
     Example:
 
     >>> layer = EquivariantConvolution(["4x0e"], "4x0e + 2x1o", radial_size=6)
-    >>> bonds = {"0+": keras.ops.ones((3, 2, 1, 4))}
-    >>> messages = layer([bonds], keras.ops.ones((3, 2, 6)))
+    >>> edges = {"0+": keras.ops.ones((3, 2, 1, 4))}
+    >>> messages = layer([edges], keras.ops.ones((3, 2, 6)))
     >>> {kind: tuple(x.shape) for kind, x in messages.items()}
     {'0+': (3, 2, 1, 6)}
 
@@ -60,11 +60,11 @@ class EquivariantConvolution(keras.layers.Layer):
         self.num_gates = self.irreps_out.num_irreps - self.irreps_out.count(
             "0e"
         )
-        channels = bond_channels(self.irreps_out)
+        channels = edge_channels(self.irreps_out)
         self.kinds = list(channels)
         channels["0+"] = channels.get("0+", 0) + self.num_gates
         self.linear = SO2Linear(
-            [bond_channels(i) for i in self.irreps_in],
+            [edge_channels(i) for i in self.irreps_in],
             channels,
             dtype=self.dtype_policy,
             name="linear",
@@ -93,7 +93,7 @@ class EquivariantConvolution(keras.layers.Layer):
         )[:, :, None]
         sigma, gates = mixed.get("0+"), None
         if self.num_gates:
-            num_sigma = bond_channels(self.irreps_out).get("0+", 0)
+            num_sigma = edge_channels(self.irreps_out).get("0+", 0)
             sigma, gates = split_channels(sigma, [num_sigma, self.num_gates])
         factors = weights * backend.sigmoid(self._gates(sigma, gates))
         return {
@@ -104,9 +104,9 @@ class EquivariantConvolution(keras.layers.Layer):
 
     def compute_output_shape(self, inputs_shape, radial_shape):
         leading = tuple(radial_shape[:2])
-        channels = bond_channels(self.irreps_out)
+        channels = edge_channels(self.irreps_out)
         return {
-            kind: (*leading, bond_dim(kind), channels[kind])
+            kind: (*leading, edge_dim(kind), channels[kind])
             for kind in self.kinds
         }
 

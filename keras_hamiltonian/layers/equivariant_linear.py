@@ -5,8 +5,8 @@ import keras
 from keras_hamiltonian.irreps.irreps import Irrep
 from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.ops import backend
-from keras_hamiltonian.ops.bonds import join_channels
-from keras_hamiltonian.ops.bonds import split_channels
+from keras_hamiltonian.ops.edges import join_channels
+from keras_hamiltonian.ops.edges import split_channels
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")

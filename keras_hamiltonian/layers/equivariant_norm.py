@@ -5,8 +5,8 @@ import keras
 from keras_hamiltonian.irreps.irreps import Irrep
 from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.ops import backend
-from keras_hamiltonian.ops.bonds import join_channels
-from keras_hamiltonian.ops.bonds import split_channels
+from keras_hamiltonian.ops.edges import join_channels
+from keras_hamiltonian.ops.edges import split_channels
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
@@ -21,7 +21,7 @@ class EquivariantNorm(keras.layers.Layer):
         irreps: str. Input and output irreps.
         epsilon: float. Added to the mean square. Terms much smaller than its
             root stay small, so that what vanishes by symmetry, rounding noise,
-            is not blown up (see `BondNorm`).
+            is not blown up (see `EdgeNorm`).
 
     Input and output shape: `(N, irreps.dim)`, `ir_mul` layout.
 

@@ -1,32 +1,32 @@
-"""Features of a first stage, seen in the frames of the bonds."""
+"""Features of a first stage, seen in the frames of the edges."""
 
 import keras
 
-from keras_hamiltonian.irreps.bond import bond_channels
-from keras_hamiltonian.irreps.bond import bond_dim
+from keras_hamiltonian.irreps.edge import edge_channels
+from keras_hamiltonian.irreps.edge import edge_dim
 from keras_hamiltonian.irreps.irreps import Irreps
-from keras_hamiltonian.layers.bond_ends import BondEnds
-from keras_hamiltonian.layers.bond_norm import BondNorm
+from keras_hamiltonian.layers.edge_ends import EdgeEnds
+from keras_hamiltonian.layers.edge_norm import EdgeNorm
 from keras_hamiltonian.layers.equivariant_norm import EquivariantNorm
-from keras_hamiltonian.ops.packing import unpack_bonds
+from keras_hamiltonian.ops.packing import unpack_edges
 from keras_hamiltonian.ops.packing import unpack_wigner
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
 class FeatureFrames(keras.layers.Layer):
-    """Unpacks, normalises and turns the features of one group of a stage.
+    """Unpacks, normalises and rotates the features of one group of a stage.
 
     Args:
-        irreps: str. Irreps of the features of atoms and bonds.
+        irreps: str. Irreps of the features of atoms and edges.
         lmax: int. Largest degree of the Wigner matrices.
 
     Call arguments:
         atoms: `(N, irreps.dim)`, `ir_mul` layout.
-        bonds: `(N, M, irreps.dim)` from `PackBonds`.
+        edges: `(N, M, irreps.dim)` from `PackEdges`.
         wigner: `(N, M, Σ (2l+1)²)` from `PackWigner`.
         reverse_edge: `(N, M)` int.
 
-    Output: a dict of `"atoms"` (normalised), the bond features `"bonds"`,
+    Output: a dict of `"atoms"` (normalised), the edge features `"edges"`,
         `"center"` and `"neighbor"`, and `"wigner"`, the list of Wigner
         matrices for l = 1..lmax.
 
@@ -49,44 +49,44 @@ class FeatureFrames(keras.layers.Layer):
         self.lmax = lmax
         own = {"dtype": self.dtype_policy}
         irreps = str(self.irreps_in)
-        self.bond_norm = BondNorm(name="bond_norm", **own)
+        self.edge_norm = EdgeNorm(name="edge_norm", **own)
         self.atom_norm = EquivariantNorm(irreps, name="atom_norm", **own)
-        self.bond_ends = BondEnds(irreps, name="bond_ends", **own)
+        self.edge_ends = EdgeEnds(irreps, name="edge_ends", **own)
 
     def build(
         self,
         atoms_shape=None,
-        bonds_shape=None,
+        edges_shape=None,
         wigner_shape=None,
         reverse_edge_shape=None,
     ):
-        for layer in (self.bond_norm, self.atom_norm, self.bond_ends):
+        for layer in (self.edge_norm, self.atom_norm, self.edge_ends):
             layer.build()
 
-    def call(self, atoms, bonds, wigner, reverse_edge):
+    def call(self, atoms, edges, wigner, reverse_edge):
         wigner = unpack_wigner(wigner, self.lmax)
-        bonds = unpack_bonds(bonds, bond_channels(self.irreps_in))
+        edges = unpack_edges(edges, edge_channels(self.irreps_in))
         atoms = self.atom_norm.call(atoms)
-        ends = self.bond_ends.call(atoms, wigner, reverse_edge)
+        ends = self.edge_ends.call(atoms, wigner, reverse_edge)
         return {
             "atoms": atoms,
-            "bonds": self.bond_norm.call(bonds),
+            "edges": self.edge_norm.call(edges),
             "wigner": wigner,
             **ends,
         }
 
     def compute_output_shape(
-        self, atoms_shape, bonds_shape, wigner_shape, reverse_edge_shape
+        self, atoms_shape, edges_shape, wigner_shape, reverse_edge_shape
     ):
-        leading = tuple(bonds_shape[:2])
+        leading = tuple(edges_shape[:2])
         shapes = {
-            kind: (*leading, bond_dim(kind), size)
-            for kind, size in bond_channels(self.irreps_in).items()
+            kind: (*leading, edge_dim(kind), size)
+            for kind, size in edge_channels(self.irreps_in).items()
         }
         degrees = range(1, self.lmax + 1)
         return {
             "atoms": tuple(atoms_shape),
-            "bonds": shapes,
+            "edges": shapes,
             "center": dict(shapes),
             "neighbor": dict(shapes),
             "wigner": [(*leading, 2 * l + 1, 2 * l + 1) for l in degrees],

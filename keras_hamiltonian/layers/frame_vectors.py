@@ -1,20 +1,20 @@
-"""Vectors of a turned crystal, turned back."""
+"""Vectors of a rotated crystal, rotated back."""
 
 import keras
 
-from keras_hamiltonian.irreps.bond import bond_channels
-from keras_hamiltonian.irreps.bond import bond_dim
+from keras_hamiltonian.irreps.edge import edge_channels
+from keras_hamiltonian.irreps.edge import edge_dim
 from keras_hamiltonian.irreps.irreps import Irreps
-from keras_hamiltonian.ops.crystal_axes import axes_to_bonds
-from keras_hamiltonian.ops.crystal_axes import turn_irreps
+from keras_hamiltonian.ops.crystal_axes import axes_to_edges
+from keras_hamiltonian.ops.crystal_axes import rotate_irreps
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
 class FrameVectors(keras.layers.Layer):
-    """Takes vectors of atoms and bonds to where readouts expect them.
+    """Takes vectors of atoms and edges to where readouts expect them.
 
-    Vectors of atoms, in the axes of the turned crystal, are turned back; those
-    of bonds go into the frames of their bonds. The inverse of what
+    Vectors of atoms are rotated back from the axes of the rotated crystal;
+    those of edges go into the frames of their edges. The inverse of what
     `CrystalFeatures` does before it normalises.
 
     Args:
@@ -22,10 +22,10 @@ class FrameVectors(keras.layers.Layer):
 
     Call arguments:
         atoms: `(N, irreps.dim)`, `ir_mul` layout.
-        bonds: `(N, M, irreps.dim)`, `ir_mul` layout.
-        frames: dict from `TurnedFrames`.
+        edges: `(N, M, irreps.dim)`, `ir_mul` layout.
+        frames: dict from `RotatedFrames`.
 
-    Output: a dict of `"atoms"` `(N, irreps.dim)` and `"bonds"`, bond features.
+    Output: a dict of `"atoms"` `(N, irreps.dim)` and `"edges"`, edge features.
 
     Example:
 
@@ -35,7 +35,7 @@ class FrameVectors(keras.layers.Layer):
     ...     keras.ops.ones((2, 5, 10)),
     ...     {"wigner": wigner, "rotation": []},
     ... )
-    >>> {kind: tuple(x.shape) for kind, x in found["bonds"].items()}
+    >>> {kind: tuple(x.shape) for kind, x in found["edges"].items()}
     {'0+': (2, 5, 1, 6), '1': (2, 5, 2, 2)}
     """
 
@@ -43,24 +43,26 @@ class FrameVectors(keras.layers.Layer):
         super().__init__(**kwargs)
         self.irreps_out = Irreps(irreps)
 
-    def build(self, atoms_shape=None, bonds_shape=None, frames_shape=None):
+    def build(self, atoms_shape=None, edges_shape=None, frames_shape=None):
         self.built = True
 
-    def call(self, atoms, bonds, frames, training=None):
+    def call(self, atoms, edges, frames, training=None):
         irreps = self.irreps_out
-        # The list is empty in a model that does not turn crystals.
+        # The list is empty in a model that does not rotate crystals.
         if training and frames["rotation"]:
-            atoms = turn_irreps(atoms, irreps, frames["rotation"], inverse=True)
+            atoms = rotate_irreps(
+                atoms, irreps, frames["rotation"], inverse=True
+            )
         return {
             "atoms": atoms,
-            "bonds": axes_to_bonds(bonds, irreps, frames["wigner"]),
+            "edges": axes_to_edges(edges, irreps, frames["wigner"]),
         }
 
-    def compute_output_shape(self, atoms_shape, bonds_shape, frames_shape):
-        leading = tuple(bonds_shape[:2])
-        channels = bond_channels(self.irreps_out).items()
-        bonds = {k: (*leading, bond_dim(k), size) for k, size in channels}
-        return {"atoms": tuple(atoms_shape), "bonds": bonds}
+    def compute_output_shape(self, atoms_shape, edges_shape, frames_shape):
+        leading = tuple(edges_shape[:2])
+        channels = edge_channels(self.irreps_out).items()
+        edges = {k: (*leading, edge_dim(k), size) for k, size in channels}
+        return {"atoms": tuple(atoms_shape), "edges": edges}
 
     def get_config(self):
         return {**super().get_config(), "irreps": str(self.irreps_out)}

@@ -1,35 +1,35 @@
-"""Hopping blocks from bond features."""
+"""Hopping blocks from edge features."""
 
 import keras
 
-from keras_hamiltonian.irreps.bond import bond_channels
+from keras_hamiltonian.irreps.edge import edge_channels
 from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.layers.so2_linear import SO2Linear
 from keras_hamiltonian.ops import backend
-from keras_hamiltonian.ops.bond_blocks import frame_blocks
-from keras_hamiltonian.ops.bond_blocks import rotate_blocks_out
-from keras_hamiltonian.ops.bond_blocks import shell_rotations
-from keras_hamiltonian.ops.bonds import split_channels
+from keras_hamiltonian.ops.edge_blocks import frame_blocks
+from keras_hamiltonian.ops.edge_blocks import rotate_blocks_out
+from keras_hamiltonian.ops.edge_blocks import shell_rotations
+from keras_hamiltonian.ops.edges import split_channels
 from keras_hamiltonian.ops.spin import join_parts
 from keras_hamiltonian.orbitals.block_layout import BlockLayout
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
 class HoppingReadout(keras.layers.Layer):
-    """Linear map to the bond channels of the blocks, scaled, turned out.
+    """Linear map to the edge channels of the blocks, scaled, rotated out.
 
     Args:
         basis: dict. Shells of each element.
-        irreps_bonds: str. Irreps whose channels the bond features have.
+        irreps_edges: str. Irreps whose channels the edge features have.
         spin: str. Spin layout of the blocks.
         gain: float. Factor of the initial weights; with 0 the layer returns
             the mean until it is trained.
 
     Call arguments:
-        bonds: bond features.
+        edges: edge features.
         mean, scale: dicts from `TwoCentreBaseline` (`"hopping_mean"`,
             `"hopping_scale"`), eV.
-        wigner: list of tensors from `BondGeometry`.
+        wigner: list of tensors from `EdgeGeometry`.
 
     Output shape: `(N, M, rows, rows)`, with spin
         `(N, M, 2, 2, 2, rows, rows)`; eV.
@@ -38,19 +38,19 @@ class HoppingReadout(keras.layers.Layer):
     Example:
 
     >>> layer = HoppingReadout({"H": "1s"}, "4x0e")
-    >>> bonds = {"0+": keras.ops.ones((2, 1, 1, 4))}
+    >>> edges = {"0+": keras.ops.ones((2, 1, 1, 4))}
     >>> mean = scale = {"scalar": keras.ops.ones((2, 1, 1))}
     >>> wigner = [keras.ops.ones((2, 1, 3, 3))]
-    >>> tuple(layer(bonds, mean, scale, wigner).shape)
+    >>> tuple(layer(edges, mean, scale, wigner).shape)
     (2, 1, 1, 1)
     """
 
-    def __init__(self, basis, irreps_bonds, spin="none", gain=1.0, **kwargs):
+    def __init__(self, basis, irreps_edges, spin="none", gain=1.0, **kwargs):
         super().__init__(**kwargs)
-        self.irreps_in = Irreps(irreps_bonds)
+        self.irreps_in = Irreps(irreps_edges)
         self.gain = gain
         self.layout = BlockLayout(basis, spin)
-        channels = bond_channels(self.irreps_in)
+        channels = edge_channels(self.irreps_in)
         self.linear = {}
         for part in self.layout.parts:
             wanted = self.layout.hopping[part].channels
@@ -58,7 +58,7 @@ class HoppingReadout(keras.layers.Layer):
             if missing:
                 raise ValueError(
                     f"Blocks of the basis {self.layout.basis.to_dict()} have "
-                    f"bond channels of kind {', '.join(missing)}, which the "
+                    f"edge channels of kind {', '.join(missing)}, which the "
                     f"irreps {self.irreps_in} do not. Add irreps of higher "
                     "degree or of the other parity."
                 )
@@ -72,7 +72,7 @@ class HoppingReadout(keras.layers.Layer):
 
     def build(
         self,
-        bonds_shape=None,
+        edges_shape=None,
         mean_shape=None,
         scale_shape=None,
         wigner_shape=None,
@@ -80,7 +80,7 @@ class HoppingReadout(keras.layers.Layer):
         for linear in self.linear.values():
             linear.build()
 
-    def call(self, bonds, mean, scale, wigner):
+    def call(self, edges, mean, scale, wigner):
         # Both parts of a spinful block are tables of the same shells.
         rotations = shell_rotations(wigner, self.layout.hopping["scalar"])
         parts = {}
@@ -88,19 +88,19 @@ class HoppingReadout(keras.layers.Layer):
             layout = self.layout.hopping[part]
             sizes = list(layout.channels.values())
             scales = split_channels(scale[part][:, :, None], sizes)
-            channels = self.linear[part].call([bonds])
+            channels = self.linear[part].call([edges])
             channels = {
                 kind: channels[kind] * factor
                 for kind, factor in zip(layout.channels, scales)
             }
             channels["0+"] = channels["0+"] + mean[part][:, :, None]
-            parts[part] = self._turned(channels, layout, rotations, wigner)
+            parts[part] = self._rotated(channels, layout, rotations, wigner)
         return join_parts(parts, self.layout)
 
     def compute_output_shape(
-        self, bonds_shape, mean_shape, scale_shape, wigner_shape
+        self, edges_shape, mean_shape, scale_shape, wigner_shape
     ):
-        leading = tuple(bonds_shape["0+"][:2])
+        leading = tuple(edges_shape["0+"][:2])
         rows = self.layout.basis.num_rows
         spin = () if self.layout.spin == "none" else (2, 2, 2)
         return (*leading, *spin, rows, rows)
@@ -109,12 +109,12 @@ class HoppingReadout(keras.layers.Layer):
         return {
             **super().get_config(),
             "basis": self.layout.basis.to_dict(),
-            "irreps_bonds": str(self.irreps_in),
+            "irreps_edges": str(self.irreps_in),
             "spin": self.layout.spin,
             "gain": self.gain,
         }
 
-    def _turned(self, channels, layout, rotations, wigner):
+    def _rotated(self, channels, layout, rotations, wigner):
         blocks = frame_blocks(channels, layout)
         blocks = rotate_blocks_out(blocks, rotations)
         if layout.part == "scalar":
@@ -125,5 +125,5 @@ class HoppingReadout(keras.layers.Layer):
         axial = backend.stack([z, y, -x], axis=2)
         shape = backend.shape(blocks)
         flat = backend.reshape(blocks, (*shape[:3], -1))
-        turned = backend.swapaxes(axial, -1, -2) @ flat
-        return backend.reshape(turned, shape)
+        rotated = backend.swapaxes(axial, -1, -2) @ flat
+        return backend.reshape(rotated, shape)

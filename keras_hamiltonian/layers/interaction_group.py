@@ -1,16 +1,16 @@
-"""One group of stage one: an update of the atoms, then one of the bonds."""
+"""One group of stage one: an update of the atoms, then one of the edges."""
 
 import keras
 
-from keras_hamiltonian.irreps.bond import bond_channels
-from keras_hamiltonian.irreps.bond import bond_dim
+from keras_hamiltonian.irreps.edge import edge_channels
+from keras_hamiltonian.irreps.edge import edge_dim
 from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.layers.atom_graph_norm import AtomGraphNorm
 from keras_hamiltonian.layers.atom_update import AtomUpdate
-from keras_hamiltonian.layers.bond_ends import BondEnds
-from keras_hamiltonian.layers.bond_graph_norm import BondGraphNorm
-from keras_hamiltonian.layers.bond_norm import BondNorm
-from keras_hamiltonian.layers.bond_update import BondUpdate
+from keras_hamiltonian.layers.edge_ends import EdgeEnds
+from keras_hamiltonian.layers.edge_graph_norm import EdgeGraphNorm
+from keras_hamiltonian.layers.edge_norm import EdgeNorm
+from keras_hamiltonian.layers.edge_update import EdgeUpdate
 from keras_hamiltonian.layers.equivariant_convolution import (
     EquivariantConvolution,
 )
@@ -18,15 +18,15 @@ from keras_hamiltonian.layers.equivariant_norm import EquivariantNorm
 from keras_hamiltonian.layers.message_sum import MessageSum
 
 ATOM_NORMS = {"local": EquivariantNorm, "graph": AtomGraphNorm}
-BOND_NORMS = {"local": BondNorm, "graph": BondGraphNorm}
+EDGE_NORMS = {"local": EdgeNorm, "graph": EdgeGraphNorm}
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
 class InteractionGroup(keras.layers.Layer):
-    """Atoms hear their bonds, then bonds hear their atoms.
+    """Atoms hear their edges, then edges hear their atoms.
 
-    A convolution of [neighbour | bond], summed at each atom, updates the atoms;
-    a second one of [both new atoms | bond] updates the bonds. Both are
+    A convolution of [neighbour | edge], summed at each atom, updates the atoms;
+    a second one of [both new atoms | edge] updates the edges. Both are
     residual, on normalised features. Groups are stacked.
 
     DeepH-E3 has the receiving atom in the first convolution too. Left out, the
@@ -34,29 +34,29 @@ class InteractionGroup(keras.layers.Layer):
 
     Args:
         irreps_atoms: str. Irreps of the atoms before.
-        irreps_bonds: str. Irreps whose channels the bonds have before.
+        irreps_edges: str. Irreps whose channels the edges have before.
         irreps_out: str. Irreps of both after.
         num_species: int. Elements in the basis.
-        radial_size: int. Numbers per bond from `RadialFeatures`.
-        norm: str. `"local"`: statistics of each atom and bond; `"graph"`:
+        radial_size: int. Numbers per edge from `RadialFeatures`.
+        norm: str. `"local"`: statistics of each atom and edge; `"graph"`:
             of the whole structure, as DeepH-E3 has it.
 
     Call arguments:
         atoms: `(N, irreps_atoms.dim)`, `ir_mul` layout.
-        bonds: bond features.
-        neighbor: bond features of the second atom, from `BondEnds` or the
+        edges: edge features.
+        neighbor: edge features of the second atom, from `EdgeEnds` or the
             group before.
         geometry: dict of `"wigner"` and `"weighted_wigner"`, `"radial"`,
             `"species"` and `"reverse_edge"`; with `norm="graph"` also
             `"structure"` and `"edge_mask"`.
 
-    Output: a dict of `"atoms"`, `"bonds"` and `"neighbor"` for the next
+    Output: a dict of `"atoms"`, `"edges"` and `"neighbor"` for the next
         group.
 
     Example:
 
     >>> layer = InteractionGroup("4x0e", "4x0e", "4x0e + 2x1o", 2, 6)
-    >>> bonds = {"0+": keras.ops.ones((2, 1, 1, 4))}
+    >>> edges = {"0+": keras.ops.ones((2, 1, 1, 4))}
     >>> geometry = {
     ...     "wigner": [keras.ops.ones((2, 1, 3, 3))],
     ...     "weighted_wigner": [
@@ -67,7 +67,7 @@ class InteractionGroup(keras.layers.Layer):
     ...     "species": keras.ops.convert_to_tensor([0, 1]),
     ...     "reverse_edge": keras.ops.convert_to_tensor([[1], [0]]),
     ... }
-    >>> updated = layer(keras.ops.ones((2, 4)), bonds, bonds, geometry)
+    >>> updated = layer(keras.ops.ones((2, 4)), edges, edges, geometry)
     >>> tuple(updated["atoms"].shape)
     (2, 10)
     """
@@ -75,7 +75,7 @@ class InteractionGroup(keras.layers.Layer):
     def __init__(
         self,
         irreps_atoms,
-        irreps_bonds,
+        irreps_edges,
         irreps_out,
         num_species,
         radial_size=64,
@@ -88,19 +88,19 @@ class InteractionGroup(keras.layers.Layer):
                 f'`norm` is "local" or "graph". Received: norm={norm!r}.'
             )
         self.irreps_atoms = Irreps(irreps_atoms)
-        self.irreps_bonds = Irreps(irreps_bonds)
+        self.irreps_edges = Irreps(irreps_edges)
         self.irreps_out = Irreps(irreps_out)
         self.num_species = num_species
         self.radial_size = radial_size
         self.norm = norm
-        before, bonds, after = (
+        before, edges, after = (
             str(i)
-            for i in (self.irreps_atoms, self.irreps_bonds, self.irreps_out)
+            for i in (self.irreps_atoms, self.irreps_edges, self.irreps_out)
         )
         own = {"dtype": self.dtype_policy}
-        self.bond_norm = BOND_NORMS[norm](name="bond_norm", **own)
+        self.edge_norm = EDGE_NORMS[norm](name="edge_norm", **own)
         self.atom_convolution = EquivariantConvolution(
-            [before, bonds],
+            [before, edges],
             after,
             radial_size,
             name="atom_convolution",
@@ -111,78 +111,78 @@ class InteractionGroup(keras.layers.Layer):
             before, after, after, num_species, name="atom_update", **own
         )
         self.atom_norm = ATOM_NORMS[norm](after, name="atom_norm", **own)
-        self.bond_ends = BondEnds(after, name="bond_ends", **own)
-        self.bond_convolution = EquivariantConvolution(
-            [after, after, bonds],
+        self.edge_ends = EdgeEnds(after, name="edge_ends", **own)
+        self.edge_convolution = EquivariantConvolution(
+            [after, after, edges],
             after,
             radial_size,
-            name="bond_convolution",
+            name="edge_convolution",
             **own,
         )
-        self.bond_update = BondUpdate(bonds, after, name="bond_update", **own)
+        self.edge_update = EdgeUpdate(edges, after, name="edge_update", **own)
 
     def build(
         self,
         atoms_shape=None,
-        bonds_shape=None,
+        edges_shape=None,
         neighbor_shape=None,
         geometry_shape=None,
     ):
         for layer in (
-            self.bond_norm,
+            self.edge_norm,
             self.atom_convolution,
             self.message_sum,
             self.atom_update,
             self.atom_norm,
-            self.bond_ends,
-            self.bond_convolution,
-            self.bond_update,
+            self.edge_ends,
+            self.edge_convolution,
+            self.edge_update,
         ):
             layer.build()
 
-    def call(self, atoms, bonds, neighbor, geometry):
+    def call(self, atoms, edges, neighbor, geometry):
         # `call` instead of `__call__`: the checks of Keras take as long as
         # the products, and this layer has been through them.
         radial = geometry["radial"]
         whole = ()
         if self.norm == "graph":
             whole = (geometry["structure"], geometry["edge_mask"])
-        normed = self.bond_norm.call(bonds, *whole)
+        normed = self.edge_norm.call(edges, *whole)
         messages = self.atom_convolution.call([neighbor, normed], radial)
         sums = self.message_sum.call(messages, geometry["weighted_wigner"])
         atoms = self.atom_update.call(atoms, sums, geometry["species"])
-        ends = self.bond_ends.call(
+        ends = self.edge_ends.call(
             self.atom_norm.call(atoms, *whole[:1]),
             geometry["wigner"],
             geometry["reverse_edge"],
         )
-        messages = self.bond_convolution.call(
+        messages = self.edge_convolution.call(
             [ends["center"], ends["neighbor"], normed], radial
         )
-        bonds = self.bond_update.call(bonds, messages)
+        edges = self.edge_update.call(edges, messages)
         return {
             "atoms": atoms,
-            "bonds": bonds,
+            "edges": edges,
             "neighbor": ends["neighbor"],
         }
 
     def compute_output_shape(
-        self, atoms_shape, bonds_shape, neighbor_shape, geometry_shape
+        self, atoms_shape, edges_shape, neighbor_shape, geometry_shape
     ):
         leading = tuple(geometry_shape["radial"][:2])
-        channels = bond_channels(self.irreps_out)
+        channels = edge_channels(self.irreps_out)
         shapes = {
-            kind: (*leading, bond_dim(kind), size)
+            kind: (*leading, edge_dim(kind), size)
             for kind, size in channels.items()
         }
         atoms = (atoms_shape[0], self.irreps_out.dim)
-        return {"atoms": atoms, "bonds": shapes, "neighbor": dict(shapes)}
+        return {"atoms": atoms, "edges": shapes, "neighbor": dict(shapes)}
 
     def get_config(self):
         return {
             **super().get_config(),
             "irreps_atoms": str(self.irreps_atoms),
-            "irreps_bonds": str(self.irreps_bonds),
+            "irreps_edges": str(self.irreps_edges),
             "irreps_out": str(self.irreps_out),
             "num_species": self.num_species,
             "radial_size": self.radial_size,

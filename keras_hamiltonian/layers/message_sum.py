@@ -1,21 +1,21 @@
-"""Messages of all bonds of an atom, summed."""
+"""Messages of all edges of an atom, summed."""
 
 import keras
 
 from keras_hamiltonian.irreps.irreps import Irreps
-from keras_hamiltonian.ops.bonds import sum_over_bonds
+from keras_hamiltonian.ops.edges import sum_over_edges
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
 class MessageSum(keras.layers.Layer):
-    """Turns messages out of the bond frames and adds them up at each atom.
+    """Rotates messages out of the edge frames and adds them up at each atom.
 
     Args:
         irreps: str. Irreps of the messages.
 
     Call arguments:
-        messages: bond features, as `EquivariantConvolution` returns them.
-        weighted_wigner: list of tensors from `BondEnvelope`.
+        messages: edge features, as `EquivariantConvolution` returns them.
+        weighted_wigner: list of tensors from `EdgeEnvelope`.
 
     Output shape: `(N, irreps.dim)`, `ir_mul` layout.
 
@@ -36,7 +36,7 @@ class MessageSum(keras.layers.Layer):
         self.built = True
 
     def call(self, messages, weighted_wigner):
-        return sum_over_bonds(messages, self.irreps_out, weighted_wigner)
+        return sum_over_edges(messages, self.irreps_out, weighted_wigner)
 
     def compute_output_shape(self, messages_shape, weighted_wigner_shape):
         return (weighted_wigner_shape[0][0], self.irreps_out.dim)

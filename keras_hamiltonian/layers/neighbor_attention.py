@@ -3,26 +3,27 @@
 import keras
 
 from keras_hamiltonian.ops import backend
-from keras_hamiltonian.ops.bonds import join_channels
+from keras_hamiltonian.ops.edges import join_channels
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
 class NeighborAttention(keras.layers.Layer):
     """Multi-head attention of each atom over its own neighbours.
 
-    The atom asks; keys and values are made of [bond | neighbour]. Values fade
-    out at the reach of the bond. An atom without neighbours hears zero.
+    The atom asks; keys and values are made of [edge | neighbour]. Values
+    vanish smoothly at the reach of the edge. An atom without neighbours
+    receives zero.
 
     Args:
         num_heads: int. Heads; their sizes add up to that of the atoms.
-        attention: bool. If false, neighbours are weighted by `fade` alone,
+        attention: bool. If false, neighbours are weighted by `envelope` alone,
             whatever they say: mixing weights that are stationary.
 
     Call arguments:
         atoms: `(N, D)`.
-        bonds: `(N, M, D)`.
+        edges: `(N, M, D)`.
         neighbors: `(N, M)` int.
-        fade: `(N, M)`. Weight of each bond, zero at padding and at the reach.
+        envelope: `(N, M)`. Zero at padding and at the reach.
         edge_mask: `(N, M)`.
 
     Output shape: `(N, D)`.
@@ -30,10 +31,10 @@ class NeighborAttention(keras.layers.Layer):
 
     Example:
 
-    >>> atoms, bonds = keras.ops.ones((2, 8)), keras.ops.ones((2, 5, 8))
+    >>> atoms, edges = keras.ops.ones((2, 8)), keras.ops.ones((2, 5, 8))
     >>> neighbors = keras.ops.zeros((2, 5), "int32")
     >>> alone = keras.ops.zeros((2, 5))
-    >>> heard = NeighborAttention()(atoms, bonds, neighbors, alone, alone)
+    >>> heard = NeighborAttention()(atoms, edges, neighbors, alone, alone)
     >>> bool(keras.ops.all(heard == 0))
     True
 
@@ -49,13 +50,13 @@ class NeighborAttention(keras.layers.Layer):
     def build(
         self,
         atoms_shape,
-        bonds_shape,
+        edges_shape,
         neighbors_shape=None,
-        fade_shape=None,
+        envelope_shape=None,
         edge_mask_shape=None,
     ):
         size = atoms_shape[-1]
-        said = (*bonds_shape[:2], size + bonds_shape[-1])
+        said = (*edges_shape[:2], size + edges_shape[-1])
         if not self.attention:
             self.kernel = self.add_weight(
                 shape=(said[-1], size),
@@ -79,11 +80,11 @@ class NeighborAttention(keras.layers.Layer):
         )
         self.heads.build((atoms_shape[0], 1, size), said, said)
 
-    def call(self, atoms, bonds, neighbors, fade, edge_mask):
-        said = self._said(atoms, bonds, neighbors)
-        faded = said * fade[..., None]
+    def call(self, atoms, edges, neighbors, envelope, edge_mask):
+        said = self._said(atoms, edges, neighbors)
+        faded = said * envelope[..., None]
         if not self.attention:
-            total = backend.sum(fade, axis=1, keepdims=True) + 1e-6
+            total = backend.sum(envelope, axis=1, keepdims=True) + 1e-6
             return backend.dense(
                 backend.sum(faded, axis=1) / total, self.kernel.value
             )
@@ -93,10 +94,10 @@ class NeighborAttention(keras.layers.Layer):
         )
         return answer[:, 0] * (1 - alone)
 
-    def attention_weights(self, atoms, bonds, neighbors, fade, edge_mask):
+    def attention_weights(self, atoms, edges, neighbors, envelope, edge_mask):
         """Weights of the neighbours, with the arguments of the call.
 
-        Values are faded besides: an atom hears `weights * fade`.
+        Values are faded besides: an atom hears `weights * envelope`.
 
         Returns:
             `(N, M, num_heads)`: zero at padding, with sum one over the
@@ -108,13 +109,13 @@ class NeighborAttention(keras.layers.Layer):
         if not self.attention:
             raise ValueError(
                 "There are no attention weights: the layer was made with "
-                "attention=False and mixes neighbours by `fade` alone."
+                "attention=False and mixes neighbours by `envelope` alone."
             )
-        said = self._said(atoms, bonds, neighbors)
+        said = self._said(atoms, edges, neighbors)
         heard, alone = _heard(edge_mask)
         _, scores = self.heads.call(
             atoms[:, None],
-            said * fade[..., None],
+            said * envelope[..., None],
             said,
             attention_mask=heard,
             return_attention_scores=True,
@@ -126,9 +127,9 @@ class NeighborAttention(keras.layers.Layer):
     def compute_output_shape(
         self,
         atoms_shape,
-        bonds_shape,
+        edges_shape,
         neighbors_shape,
-        fade_shape,
+        envelope_shape,
         edge_mask_shape,
     ):
         return tuple(atoms_shape)
@@ -140,8 +141,8 @@ class NeighborAttention(keras.layers.Layer):
             "attention": self.attention,
         }
 
-    def _said(self, atoms, bonds, neighbors):
-        return join_channels([bonds, backend.take(atoms, neighbors, axis=0)])
+    def _said(self, atoms, edges, neighbors):
+        return join_channels([edges, backend.take(atoms, neighbors, axis=0)])
 
 
 def _heard(edge_mask):

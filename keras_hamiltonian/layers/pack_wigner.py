@@ -7,10 +7,10 @@ from keras_hamiltonian.ops.packing import pack_wigner
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
 class PackWigner(keras.layers.Layer):
-    """Joins the Wigner matrices of the bonds into one tensor.
+    """Joins the Wigner matrices of the edges into one tensor.
 
     Call arguments:
-        wigner: list of `(N, M, 2l+1, 2l+1)` tensors from `BondGeometry`.
+        wigner: list of `(N, M, 2l+1, 2l+1)` tensors from `EdgeGeometry`.
 
     Output shape: `(N, M, Σ (2l+1)²)`.
 

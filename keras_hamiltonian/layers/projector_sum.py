@@ -6,13 +6,13 @@ import numpy as np
 from keras_hamiltonian.irreps.clebsch_gordan import clebsch_gordan
 from keras_hamiltonian.layers.so2_linear import SO2Linear
 from keras_hamiltonian.ops import backend
-from keras_hamiltonian.ops.bond_blocks import frame_blocks
-from keras_hamiltonian.ops.bond_blocks import rotate_blocks_out
-from keras_hamiltonian.ops.bond_blocks import shell_rotations
+from keras_hamiltonian.ops.edge_blocks import frame_blocks
+from keras_hamiltonian.ops.edge_blocks import rotate_blocks_out
+from keras_hamiltonian.ops.edge_blocks import shell_rotations
 from keras_hamiltonian.ops.spin import join_parts
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
 from keras_hamiltonian.orbitals.block_layout import BlockLayout
-from keras_hamiltonian.orbitals.bond_blocks import BondBlockLayout
+from keras_hamiltonian.orbitals.edge_blocks import EdgeBlockLayout
 
 # Numbers in the products of the atoms that are looked at together.
 LARGEST_PRODUCT = 2**23
@@ -25,28 +25,28 @@ class ProjectorSum(keras.layers.Layer):
     Non-local pseudopotentials, and neutral-atom potentials expanded in
     projectors, have this form exactly: X_ik holds the overlaps of the orbitals
     of atom i with projectors on atom k. Here X is linear in the features of the
-    bond (k, i), so that the projectors see their surroundings. W is one number
+    edge (k, i), so that the projectors see their surroundings. W is one number
     for each shell of projectors and element, with spin also one for its
     spin-orbit term L·S. k = i and k = j count, so that onsite blocks and
     two-centre terms are there too.
 
     Args:
         basis: dict. Shells of each element.
-        channels_in: dict from kind to number of channels of the bond features.
+        channels_in: dict from kind to number of channels of the edge features.
         projectors: str. Shells of the projectors on each atom.
         reach: float. Reach of projectors and orbitals, as a share of that of
             the pair of orbitals.
         spin: str. Spin layout of the blocks.
-        radial_size: int. Numbers per bond from `RadialFeatures`.
+        radial_size: int. Numbers per edge from `RadialFeatures`.
         gain: float. Initial W; with 0 the layer returns zero until it is
             trained.
 
     Call arguments:
-        bonds: bond features, as `channels_in` says.
+        edges: edge features, as `channels_in` says.
         radial: `(N, M, radial_size)`.
         relative: `(N, M)`, length over the reach of the pair.
         edge_mask: `(N, M)`.
-        wigner: list of tensors from `BondGeometry`.
+        wigner: list of tensors from `EdgeGeometry`.
         species: `(N,)` int.
         common_neighbors: `(N, M + 1, M + 1)` int, see
             `structures.common_neighbors`.
@@ -58,7 +58,7 @@ class ProjectorSum(keras.layers.Layer):
 
     >>> layer = ProjectorSum({"H": "1s"}, {"0+": 4}, "1s", radial_size=3)
     >>> blocks = layer(
-    ...     bonds={"0+": keras.ops.ones((1, 2, 1, 4))},
+    ...     edges={"0+": keras.ops.ones((1, 2, 1, 4))},
     ...     radial=keras.ops.ones((1, 2, 3)),
     ...     relative=keras.ops.ones((1, 2)) * 0.5,
     ...     edge_mask=keras.ops.ones((1, 2)),
@@ -93,14 +93,14 @@ class ProjectorSum(keras.layers.Layer):
         self.radial_size = radial_size
         self.gain = gain
         self.shells = OrbitalBasis({"H": projectors}).table_shells
-        self.blocks = BondBlockLayout(
+        self.blocks = EdgeBlockLayout(
             self.layout.basis.table_shells, column_shells=self.shells
         )
         missing = sorted(set(self.blocks.channels) - set(self.channels_in))
         if missing:
             raise ValueError(
                 f"Blocks between the basis {self.layout.basis.to_dict()} and "
-                f"the projectors {projectors!r} have bond channels of kind "
+                f"the projectors {projectors!r} have edge channels of kind "
                 f"{', '.join(missing)}, the features have "
                 f"{', '.join(self.channels_in)}. Take projectors of lower "
                 "degree, or irreps of higher degree or of the other parity."
@@ -125,7 +125,7 @@ class ProjectorSum(keras.layers.Layer):
 
     def build(
         self,
-        bonds_shape=None,
+        edges_shape=None,
         radial_shape=None,
         relative_shape=None,
         edge_mask_shape=None,
@@ -160,7 +160,7 @@ class ProjectorSum(keras.layers.Layer):
 
     def call(
         self,
-        bonds,
+        edges,
         radial,
         relative,
         edge_mask,
@@ -174,9 +174,9 @@ class ProjectorSum(keras.layers.Layer):
         # === X of each atom's near neighbours and of itself ===
         inside = backend.relu(1 - (relative / self.reach) ** 2) * edge_mask
         near = backend.used_columns(inside)
-        bonds = {kind: x[:, :near] for kind, x in bonds.items()}
+        edges = {kind: x[:, :near] for kind, x in edges.items()}
         wigner = [matrix[:, :near] for matrix in wigner]
-        channels = self.linear.call([bonds, {"0+": radial[:, :near, None]}])
+        channels = self.linear.call([edges, {"0+": radial[:, :near, None]}])
         blocks = rotate_blocks_out(
             frame_blocks(channels, self.blocks),
             shell_rotations(wigner, self.blocks),
@@ -188,24 +188,24 @@ class ProjectorSum(keras.layers.Layer):
         x = x * self.row_sizes.value[:, None]
         # === X W Xᵀ on each atom, summed over the atoms ===
         x = backend.reshape(x, (num_atoms, (near + 1) * rows, -1))
-        bond = _without(common_neighbors, near, width)
+        edge = _without(common_neighbors, near, width)
         found = None
         for some in _pieces(num_atoms, ((near + 1) * rows) ** 2):
             sums = self._sums(
-                x[some], elements[some], bond[some], num_atoms, width, near
+                x[some], elements[some], edge[some], num_atoms, width, near
             )
             if found is not None:
                 sums = [a + b for a, b in zip(found, sums)]
             found = sums
-        fade = self._fade(relative, edge_mask)
+        envelope = self._envelope(relative, edge_mask)
         return {
             "onsite": self._join([f[:, width] for f in found]),
-            "hopping": self._join([f[:, :width] * fade for f in found]),
+            "hopping": self._join([f[:, :width] * envelope for f in found]),
         }
 
     def compute_output_shape(
         self,
-        bonds_shape,
+        edges_shape,
         radial_shape,
         relative_shape,
         edge_mask_shape,
@@ -263,9 +263,9 @@ class ProjectorSum(keras.layers.Layer):
         parts = [x * backend.take(scalar, shell, axis=1)[:, None]]
         if "vector" in self.layout.parts:
             factor = backend.take(self.spin_orbit.value, elements, axis=0)
-            turned = x * backend.take(factor, shell, axis=1)[:, None]
+            rotated = x * backend.take(factor, shell, axis=1)[:, None]
             coupling = backend.constant(self._angular_momentum(), x)
-            parts += [backend.dense(turned, coupling[k]) for k in range(3)]
+            parts += [backend.dense(rotated, coupling[k]) for k in range(3)]
         return parts
 
     def _angular_momentum(self):
@@ -279,12 +279,12 @@ class ProjectorSum(keras.layers.Layer):
                 whole[:, start:stop, start:stop] = coupling.transpose(2, 0, 1)
         return whole
 
-    def _fade(self, relative, edge_mask):
+    def _envelope(self, relative, edge_mask):
         """One for near pairs, zero at the reach of their orbitals."""
         inside = backend.relu(1 - relative**8)
         return (inside * inside * edge_mask)[..., None, None]
 
-    def _sums(self, x, elements, bond, num_atoms, width, near):
+    def _sums(self, x, elements, edge, num_atoms, width, near):
         """X W Xᵀ of some atoms, added to the pairs of their neighbours: a
         `(N, M + 1, rows, rows)` tensor for each part."""
         rows = self.layout.basis.num_rows
@@ -295,10 +295,10 @@ class ProjectorSum(keras.layers.Layer):
                 backend.reshape(product, (-1, near + 1, rows, near + 1, rows)),
                 (0, 1, 3, 2, 4),
             )
-            # The last segment takes what belongs to no bond.
+            # The last segment takes what belongs to no edge.
             total = backend.segment_sum(
                 backend.reshape(pairs, (-1, rows * rows)),
-                backend.reshape(bond, (-1,)),
+                backend.reshape(edge, (-1,)),
                 num_atoms * (width + 1) + 1,
             )
             shape = (num_atoms, width + 1, rows, rows)

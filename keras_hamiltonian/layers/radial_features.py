@@ -1,4 +1,4 @@
-"""What a bond's length and its two elements say."""
+"""What an edge's length and its two elements say."""
 
 import keras
 import numpy as np
@@ -9,7 +9,7 @@ from keras_hamiltonian.ops import backend
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
 class RadialFeatures(keras.layers.Layer):
-    """A small network of the bond's length and the pair of elements.
+    """A small network of the edge's length and the pair of elements.
 
     Gaussians of the length, next to an embedding of the pair of elements,
     pass dense layers with SiLU. All convolutions share the result.

@@ -11,12 +11,12 @@ from keras_hamiltonian.orbitals.basis import OrbitalBasis
 class RandomRotation(keras.layers.Layer):
     """Draws rotations uniformly (Haar measure) while training, else none.
 
-    Inside a model it gives the matrices. Outside, `transform_batch` turns
-    batches with their labels, for models that are to see turned crystals;
+    Inside a model it gives the matrices. Outside, `transform_batch` rotates
+    batches with their labels, for models that are to see rotated crystals;
     `kh.models.RotatedDataset` does so with a whole data set.
 
     Args:
-        basis: dict. Shells of each element; needed to turn blocks only.
+        basis: dict. Shells of each element; needed to rotate blocks only.
         spin: str. Spin layout of the blocks.
         seed: int. Seed of the draws.
 
@@ -70,28 +70,28 @@ class RandomRotation(keras.layers.Layer):
         return quaternion_matrices(backend.take(drawn, structure, axis=0))
 
     def transform_vectors(self, vectors, rotations):
-        """Turns vectors, such as `edge_vectors` `(N, M, 3)`."""
-        # Not a matrix product: a bond and its reverse stay exact opposites.
+        """Rotates vectors, such as `edge_vectors` `(N, M, 3)`."""
+        # Not a matrix product: an edge and its reverse stay exact opposites.
         columns = [rotations[:, None, :, k] for k in range(3)]
         x, y, z = (vectors[..., k, None] for k in range(3))
         return x * columns[0] + y * columns[1] + z * columns[2]
 
     def transform_blocks(self, blocks, rotations):
-        """Turns blocks, onsite `(N, ...)` or hopping `(N, M, ...)`.
+        """Rotates blocks, onsite `(N, ...)` or hopping `(N, M, ...)`.
 
         Raises:
             ValueError: if the layer has no `basis`.
         """
         if self.basis is None:
             raise ValueError(
-                "How blocks turn depends on their shells. Received: "
+                "How blocks rotate depends on their shells. Received: "
                 "basis=None. Make the layer with the `basis` of the blocks."
             )
         shells = self.basis.table_shells
         return rotate_blocks(blocks, rotations, shells, self.spin)
 
     def transform_batch(self, batch, training=True):
-        """Turns each crystal of a batch, and its labels, by a draw of its own.
+        """Rotates each crystal of a batch with its labels, by its own draw.
 
         Args:
             batch: `(inputs, targets, weights)`, `(inputs, targets)` or
@@ -106,10 +106,10 @@ class RandomRotation(keras.layers.Layer):
         if not training:
             return batch
         structure = keras.ops.convert_to_tensor(batch[0]["structure"])
-        return self.turn_batch(batch, self.draw(structure))
+        return self.rotate_batch(batch, self.draw(structure))
 
-    def turn_batch(self, batch, rotations):
-        """Turns the crystals of a batch, and their labels.
+    def rotate_batch(self, batch, rotations):
+        """Rotates the crystals of a batch, and their labels.
 
         Args:
             batch: see `transform_batch`.
@@ -131,11 +131,11 @@ class RandomRotation(keras.layers.Layer):
         if not labels:
             return (inputs,)
         targets, *rest = labels
-        turned = {
+        rotated = {
             name: self.transform_blocks(tensor(blocks), rotations)
             for name, blocks in targets.items()
         }
-        return (inputs, turned, *rest)
+        return (inputs, rotated, *rest)
 
     def compute_output_shape(self, structure_shape):
         return (structure_shape[0], 3, 3)

@@ -1,8 +1,8 @@
-"""A network of the roll angle about each bond."""
+"""A network of the roll angle about each edge."""
 
 import keras
 
-from keras_hamiltonian.irreps.bond import bond_dim
+from keras_hamiltonian.irreps.edge import edge_dim
 from keras_hamiltonian.layers.so2_linear import SO2Linear
 from keras_hamiltonian.ops import backend
 from keras_hamiltonian.ops.roll import roll_coefficients
@@ -12,43 +12,43 @@ from keras_hamiltonian.ops.roll import roll_samples
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
 class RollNetwork(keras.layers.Layer):
-    """Products of bond features, of all degrees with all others.
+    """Products of edge features, of all degrees with all others.
 
     A linear map gives every kind to `mmax` the same channels; they are the
-    Fourier coefficients of functions of the roll angle about the bond. At each
+    Fourier coefficients of functions of the roll angle about the edge. At each
     of a few angles two dense layers act on the channels and are multiplied,
-    a third one follows, with a factor from the bond's length and elements,
+    a third one follows, with a factor from the edge's length and elements,
     and the result goes back to coefficients. In contrast to a gate all
     degrees act on all others. A product of two functions has components to
     `2 * mmax`; `3 * mmax + 1` angles keep those beyond `mmax` out of the
     result, so the layer commutes with the roll exactly. A function such as
     SiLU has components without end; only the scalars pass it, on the way in.
 
-    Pairs of both parities turn and reflect alike, so mirror symmetry holds
+    Pairs of both parities rotate and reflect alike, so mirror symmetry holds
     too. Pseudoscalars (`"0-"`) are functions of no angle and are left out.
 
     Args:
         channels_in: list of dicts from kind to number of channels, one for
-            each bond feature of the call.
+            each edge feature of the call.
         channels: int. Channels of each kind in the result.
         hidden: int. Number of products.
         mmax: int. Largest kind.
-        radial_size: int. Numbers per bond from `RadialFeatures`.
+        radial_size: int. Numbers per edge from `RadialFeatures`.
 
     Call arguments:
-        inputs: list of bond features (see `keras_hamiltonian.ops.bonds`).
+        inputs: list of edge features (see `keras_hamiltonian.ops.edges`).
         radial: `(N, M, radial_size)`.
 
-    Output: bond features with the kinds `"0+"`, `"1"`, ..., `str(mmax)`.
+    Output: edge features with the kinds `"0+"`, `"1"`, ..., `str(mmax)`.
 
     Example:
 
     >>> layer = RollNetwork([{"0+": 4, "1": 2}], 8, 16, mmax=2, radial_size=3)
-    >>> bonds = {
+    >>> edges = {
     ...     "0+": keras.ops.ones((5, 7, 1, 4)),
     ...     "1": keras.ops.ones((5, 7, 2, 2)),
     ... }
-    >>> result = layer([bonds], keras.ops.ones((5, 7, 3)))
+    >>> result = layer([edges], keras.ops.ones((5, 7, 3)))
     >>> {kind: tuple(x.shape) for kind, x in result.items()}
     {'0+': (5, 7, 1, 8), '1': (5, 7, 2, 8), '2': (5, 7, 2, 8)}
 
@@ -132,7 +132,7 @@ class RollNetwork(keras.layers.Layer):
     def compute_output_shape(self, inputs_shape, radial_shape):
         leading = tuple(radial_shape[:2])
         return {
-            kind: (*leading, bond_dim(kind), self.channels)
+            kind: (*leading, edge_dim(kind), self.channels)
             for kind in self.kinds
         }
 
@@ -146,15 +146,15 @@ class RollNetwork(keras.layers.Layer):
             "radial_size": self.radial_size,
         }
 
-    def _fill(self, bonds):
+    def _fill(self, edges):
         """Zeros for the kinds that no input has."""
-        like = next(iter(bonds.values()))
+        like = next(iter(edges.values()))
         leading = backend.shape(like)[:2]
         return {
-            kind: bonds[kind]
-            if kind in bonds
+            kind: edges[kind]
+            if kind in edges
             else backend.zeros(
-                (*leading, bond_dim(kind), self.channels), dtype=like.dtype
+                (*leading, edge_dim(kind), self.channels), dtype=like.dtype
             )
             for kind in self.kinds
         }

@@ -2,12 +2,12 @@
 
 import keras
 
-from keras_hamiltonian.irreps.bond import bond_channels
-from keras_hamiltonian.irreps.bond import bond_dim
+from keras_hamiltonian.irreps.edge import edge_channels
+from keras_hamiltonian.irreps.edge import edge_dim
 from keras_hamiltonian.irreps.irreps import Irreps
-from keras_hamiltonian.layers.bond_attention import BondAttention
-from keras_hamiltonian.layers.bond_ends import BondEnds
-from keras_hamiltonian.layers.bond_norm import BondNorm
+from keras_hamiltonian.layers.edge_attention import EdgeAttention
+from keras_hamiltonian.layers.edge_ends import EdgeEnds
+from keras_hamiltonian.layers.edge_norm import EdgeNorm
 from keras_hamiltonian.layers.equivariant_linear import EquivariantLinear
 from keras_hamiltonian.layers.equivariant_norm import EquivariantNorm
 from keras_hamiltonian.layers.roll_network import RollNetwork
@@ -16,29 +16,29 @@ from keras_hamiltonian.ops.roll import roll_kinds
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
 class RollTransformerBlock(keras.layers.Layer):
-    """Bonds pass a roll network, atoms attend to them, bonds hear the atoms.
+    """Edges pass a roll network, atoms attend to them, edges hear the atoms.
 
     Args:
-        channels_in: list of dicts from kind to number of channels: the bond
+        channels_in: list of dicts from kind to number of channels: the edge
             features that enter beside the block's own state.
-        channels: int. Channels of each kind of the bond state.
+        channels: int. Channels of each kind of the edge state.
         irreps: str. Irreps of the atom state.
         mmax: int. Largest kind.
         num_species: int. Elements in the basis.
         hidden: int. Width of the roll network.
         num_heads: int. Heads of the attention.
         is_first: bool. Whether there is no state yet.
-        radial_size: int. Numbers per bond from `RadialFeatures`.
+        radial_size: int. Numbers per edge from `RadialFeatures`.
 
     Call arguments:
-        features: list of bond features, as `channels_in` says.
+        features: list of edge features, as `channels_in` says.
         geometry: dict of `"wigner"`, `"envelope"`, `"radial"`, `"species"`
             and `"reverse_edge"`.
         state: dict from the block before, or `None` for the first.
 
-    Output: the new state, a dict of `"atoms"` `(N, dim)` and the bond features
-        `"bonds"`, both as sums of what the blocks gave; `"normed_atoms"` and
-        `"normed_bonds"`; and the normalised atoms at both ends of each bond,
+    Output: the new state, a dict of `"atoms"` `(N, dim)` and the edge features
+        `"edges"`, both as sums of what the blocks gave; `"normed_atoms"` and
+        `"normed_edges"`; and the normalised atoms at both ends of each edge,
         `"center"` and `"neighbor"`.
 
     Example:
@@ -46,7 +46,7 @@ class RollTransformerBlock(keras.layers.Layer):
     >>> layer = RollTransformerBlock(
     ...     [{"0+": 6, "1": 2}], 8, "4x0e + 2x1o", 1, 1, is_first=True
     ... )
-    >>> bonds = {
+    >>> edges = {
     ...     "0+": keras.ops.ones((2, 3, 1, 6)),
     ...     "1": keras.ops.ones((2, 3, 2, 2)),
     ... }
@@ -57,8 +57,8 @@ class RollTransformerBlock(keras.layers.Layer):
     ...     "species": keras.ops.convert_to_tensor([0, 0]),
     ...     "reverse_edge": keras.ops.convert_to_tensor([[0, 1, 2], [3, 4, 5]]),
     ... }
-    >>> state = layer([bonds], geometry)
-    >>> tuple(state["atoms"].shape), tuple(state["bonds"]["1"].shape)
+    >>> state = layer([edges], geometry)
+    >>> tuple(state["atoms"].shape), tuple(state["edges"]["1"].shape)
     ((2, 10), (2, 3, 2, 8))
     """
 
@@ -85,11 +85,11 @@ class RollTransformerBlock(keras.layers.Layer):
         self.num_heads = num_heads
         self.is_first = is_first
         self.radial_size = radial_size
-        self.bond_channels = dict.fromkeys(roll_kinds(mmax), channels)
+        self.edge_channels = dict.fromkeys(roll_kinds(mmax), channels)
         own = {"dtype": self.dtype_policy}
-        irreps, ends = str(self.irreps_out), bond_channels(self.irreps_out)
-        state = [] if is_first else [self.bond_channels, ends, ends]
-        self.bond_norm = BondNorm(name="bond_norm", **own)
+        irreps, ends = str(self.irreps_out), edge_channels(self.irreps_out)
+        state = [] if is_first else [self.edge_channels, ends, ends]
+        self.edge_norm = EdgeNorm(name="edge_norm", **own)
         self.network = RollNetwork(
             [*self.channels_in, *state],
             channels,
@@ -99,44 +99,44 @@ class RollTransformerBlock(keras.layers.Layer):
             name="network",
             **own,
         )
-        self.attention = BondAttention(
-            self.bond_channels, irreps, num_heads, name="attention", **own
+        self.attention = EdgeAttention(
+            self.edge_channels, irreps, num_heads, name="attention", **own
         )
         self.atom_linear = EquivariantLinear(
             irreps, irreps, num_species, name="atom_linear", **own
         )
         self.atom_norm = EquivariantNorm(irreps, name="atom_norm", **own)
-        self.bond_ends = BondEnds(irreps, name="bond_ends", **own)
+        self.edge_ends = EdgeEnds(irreps, name="edge_ends", **own)
 
     def build(self, features_shape=None, geometry_shape=None, state_shape=None):
         for layer in (
-            self.bond_norm,
+            self.edge_norm,
             self.network,
             self.attention,
             self.atom_linear,
             self.atom_norm,
-            self.bond_ends,
+            self.edge_ends,
         ):
             layer.build()
 
     def call(self, features, geometry, state=None):
         wigner, species = geometry["wigner"], geometry["species"]
-        bonds = self._bonds(features, geometry, state)
-        normed_bonds = self.bond_norm.call(bonds)
+        edges = self._edges(features, geometry, state)
+        normed_edges = self.edge_norm.call(edges)
         envelope = geometry["envelope"][:, :, 0, 0]
-        sums = self.attention.call(normed_bonds, envelope, wigner)
+        sums = self.attention.call(normed_edges, envelope, wigner)
         atoms = self.atom_linear.call(sums, species)
         if not self.is_first:
             atoms = atoms + state["atoms"]
         normed_atoms = self.atom_norm.call(atoms)
-        ends = self.bond_ends.call(
+        ends = self.edge_ends.call(
             normed_atoms, wigner, geometry["reverse_edge"]
         )
         return {
             "atoms": atoms,
-            "bonds": bonds,
+            "edges": edges,
             "normed_atoms": normed_atoms,
-            "normed_bonds": normed_bonds,
+            "normed_edges": normed_edges,
             **ends,
         }
 
@@ -144,12 +144,12 @@ class RollTransformerBlock(keras.layers.Layer):
         """Weights of the neighbours, with the arguments of the call.
 
         Returns:
-            `(N, M, num_heads)`, see `BondAttention`.
+            `(N, M, num_heads)`, see `EdgeAttention`.
         """
-        bonds = self._bonds(features, geometry, state)
+        edges = self._edges(features, geometry, state)
         envelope = geometry["envelope"][:, :, 0, 0]
         return self.attention.attention_weights(
-            self.bond_norm.call(bonds), envelope
+            self.edge_norm.call(edges), envelope
         )
 
     def compute_output_shape(
@@ -157,19 +157,19 @@ class RollTransformerBlock(keras.layers.Layer):
     ):
         leading = tuple(geometry_shape["radial"][:2])
         ends = {
-            kind: (*leading, bond_dim(kind), size)
-            for kind, size in bond_channels(self.irreps_out).items()
+            kind: (*leading, edge_dim(kind), size)
+            for kind, size in edge_channels(self.irreps_out).items()
         }
         atoms = (leading[0], self.irreps_out.dim)
-        bonds = {
-            kind: (*leading, bond_dim(kind), self.channels)
-            for kind in self.bond_channels
+        edges = {
+            kind: (*leading, edge_dim(kind), self.channels)
+            for kind in self.edge_channels
         }
         return {
             "atoms": atoms,
-            "bonds": bonds,
+            "edges": edges,
             "normed_atoms": atoms,
-            "normed_bonds": dict(bonds),
+            "normed_edges": dict(edges),
             "center": ends,
             "neighbor": dict(ends),
         }
@@ -188,12 +188,12 @@ class RollTransformerBlock(keras.layers.Layer):
             "radial_size": self.radial_size,
         }
 
-    def _bonds(self, features, geometry, state):
+    def _edges(self, features, geometry, state):
         inputs = list(features)
         if not self.is_first:
-            names = ("normed_bonds", "center", "neighbor")
+            names = ("normed_edges", "center", "neighbor")
             inputs += [state[name] for name in names]
-        bonds = self.network.call(inputs, geometry["radial"])
+        edges = self.network.call(inputs, geometry["radial"])
         if not self.is_first:
-            bonds = {k: x + state["bonds"][k] for k, x in bonds.items()}
-        return bonds
+            edges = {k: x + state["edges"][k] for k, x in edges.items()}
+        return edges

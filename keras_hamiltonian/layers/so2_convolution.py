@@ -25,7 +25,7 @@ class SO2Convolution(keras.layers.Layer):
 
     Call arguments:
         features: `(N, irreps_in.dim)`, `ir_mul` layout.
-        wigner: list of tensors from `BondGeometry`, to the largest degree of
+        wigner: list of tensors from `EdgeGeometry`, to the largest degree of
             both irreps.
         weights: `(N, M, irreps_out.num_irreps)`, zero at padding edges.
         neighbors: `(N, M)` int.
@@ -36,13 +36,13 @@ class SO2Convolution(keras.layers.Layer):
 
     Example:
 
-    >>> from keras_hamiltonian.layers.bond_geometry import BondGeometry
+    >>> from keras_hamiltonian.layers.edge_geometry import EdgeGeometry
     >>> vectors = keras.ops.convert_to_tensor([[[0, 0, 1.0]], [[0, 0, -1.0]]])
-    >>> edge = keras.ops.convert_to_tensor([[1], [0]])  # two atoms, one bond
+    >>> edge = keras.ops.convert_to_tensor([[1], [0]])  # two atoms, one edge
     >>> layer = SO2Convolution("8x0e + 4x1o", "4x0e + 2x2e")
     >>> out = layer(
     ...     keras.ops.ones((2, 20)),
-    ...     BondGeometry(lmax=2)(vectors)["wigner"],
+    ...     EdgeGeometry(lmax=2)(vectors)["wigner"],
     ...     keras.ops.ones((2, 1, 6)),
     ...     edge,
     ...     edge,

@@ -1,20 +1,20 @@
-"""Linear map of bond features."""
+"""Linear map of edge features."""
 
 import keras
 
-from keras_hamiltonian.irreps.bond import bond_dim
+from keras_hamiltonian.irreps.edge import edge_dim
 from keras_hamiltonian.ops import backend
-from keras_hamiltonian.ops.bonds import split_channels
+from keras_hamiltonian.ops.edges import split_channels
 from keras_hamiltonian.ops.so2_linear import so2_linear
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
 class SO2Linear(keras.layers.Layer):
-    """Mixes the channels of each kind of one or more bond features.
+    """Mixes the channels of each kind of one or more edge features.
 
     Args:
         channels_in: list of dicts from kind to number of channels, one for
-            each bond feature of the call.
+            each edge feature of the call.
         channels_out: dict from kind to number of channels. Kinds that no input
             has are left out of the result.
         use_bias: bool. Adds a bias to `"0+"`.
@@ -22,18 +22,18 @@ class SO2Linear(keras.layers.Layer):
             `1 / sqrt(channels in)`.
 
     Call arguments:
-        inputs: list of bond features (see `keras_hamiltonian.ops.bonds`).
+        inputs: list of edge features (see `keras_hamiltonian.ops.edges`).
 
-    Output: bond features.
+    Output: edge features.
 
     Example:
 
     >>> layer = SO2Linear([{"0+": 4, "1": 2}], {"0+": 3, "1": 5, "2": 1})
-    >>> bonds = {
+    >>> edges = {
     ...     "0+": keras.ops.ones((3, 2, 1, 4)),
     ...     "1": keras.ops.ones((3, 2, 2, 2)),
     ... }
-    >>> {kind: tuple(x.shape) for kind, x in layer([bonds]).items()}
+    >>> {kind: tuple(x.shape) for kind, x in layer([edges]).items()}
     {'0+': (3, 2, 1, 3), '1': (3, 2, 2, 5)}
     """
 
@@ -77,7 +77,7 @@ class SO2Linear(keras.layers.Layer):
     def compute_output_shape(self, inputs_shape):
         leading = next(iter(inputs_shape[0].values()))[:2]
         return {
-            kind: (*leading, bond_dim(kind), size)
+            kind: (*leading, edge_dim(kind), size)
             for kind, size in self.kinds_out.items()
         }
 

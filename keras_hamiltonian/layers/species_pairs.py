@@ -4,7 +4,7 @@ from keras_hamiltonian.ops import backend
 
 
 def pair_index(species, neighbors, num_species):
-    """Index of the pair of elements of each bond.
+    """Index of the pair of elements of each edge.
 
     Args:
         species: `(N,)` int tensor; negative for padding, taken as 0.

@@ -1,4 +1,4 @@
-"""Statistics of all atoms, or all bonds, of a structure."""
+"""Statistics of all atoms, or all edges, of a structure."""
 
 import math
 

@@ -6,8 +6,8 @@ import numpy as np
 from keras_hamiltonian.layers.species_pairs import pair_index
 from keras_hamiltonian.layers.species_pairs import select_by_index
 from keras_hamiltonian.ops import backend
-from keras_hamiltonian.ops.bonds import join_channels
-from keras_hamiltonian.ops.bonds import split_channels
+from keras_hamiltonian.ops.edges import join_channels
+from keras_hamiltonian.ops.edges import split_channels
 from keras_hamiltonian.ops.splines import cubic_splines
 from keras_hamiltonian.orbitals.block_layout import BlockLayout
 from keras_hamiltonian.orbitals.two_centre_fit import TwoCentreFit
@@ -17,7 +17,7 @@ from keras_hamiltonian.orbitals.two_centre_fit import TwoCentreFit
 class TwoCentreBaseline(keras.layers.Layer):
     """Two-centre Hamiltonian, and the spread of what it leaves to learn.
 
-    In the bond frame the hopping block of two atoms alone has `"0+"` channels
+    In the edge frame the hopping block of two atoms alone has `"0+"` channels
     only: the integrals of Slater and Koster. Each is a function of distance,
     fitted by least squares; onsite blocks are an element's constant plus a sum
     of such functions over the neighbours. The root mean square of the residual
@@ -43,7 +43,7 @@ class TwoCentreBaseline(keras.layers.Layer):
         species: `(N,)` int.
         neighbors: `(N, M)` int.
         edge_mask: `(N, M)`.
-        wigner: list of tensors from `BondGeometry`.
+        wigner: list of tensors from `EdgeGeometry`.
 
     Output: a dict of dicts by part (see `BlockLayout`), in eV:
         `"hopping_mean"` `(N, M, channels)` of `"0+"`;

@@ -4,21 +4,21 @@ import dataclasses
 
 import keras
 
-from keras_hamiltonian.irreps.bond import bond_channels
+from keras_hamiltonian.irreps.edge import edge_channels
 from keras_hamiltonian.irreps.irreps import Irrep
 from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.layers.block_sum import BlockSum
-from keras_hamiltonian.layers.bond_embedding import BondEmbedding
-from keras_hamiltonian.layers.bond_ends import BondEnds
-from keras_hamiltonian.layers.bond_envelope import BondEnvelope
-from keras_hamiltonian.layers.bond_geometry import BondGeometry
+from keras_hamiltonian.layers.edge_embedding import EdgeEmbedding
+from keras_hamiltonian.layers.edge_ends import EdgeEnds
+from keras_hamiltonian.layers.edge_envelope import EdgeEnvelope
+from keras_hamiltonian.layers.edge_geometry import EdgeGeometry
 from keras_hamiltonian.layers.hermitian_average import HermitianAverage
 from keras_hamiltonian.layers.hopping_readout import HoppingReadout
 from keras_hamiltonian.layers.interaction_group import ATOM_NORMS
-from keras_hamiltonian.layers.interaction_group import BOND_NORMS
+from keras_hamiltonian.layers.interaction_group import EDGE_NORMS
 from keras_hamiltonian.layers.interaction_group import InteractionGroup
 from keras_hamiltonian.layers.onsite_readout import OnsiteReadout
-from keras_hamiltonian.layers.pack_bonds import PackBonds
+from keras_hamiltonian.layers.pack_edges import PackEdges
 from keras_hamiltonian.layers.pack_wigner import PackWigner
 from keras_hamiltonian.layers.projector_sum import ProjectorSum
 from keras_hamiltonian.layers.radial_features import RadialFeatures
@@ -48,9 +48,9 @@ class EquivariantStage(Stage):
             pair vanishes smoothly at the sum of both.
         spin: str. `"none"` or `"noncollinear"` (spin-orbit coupling without
             magnetism; time reversal holds by construction).
-        irreps: str. Hidden irreps of atoms and bonds. Defaults to
+        irreps: str. Hidden irreps of atoms and edges. Defaults to
             DeepH-E3's.
-        num_groups: int. Groups of one atom and one bond update.
+        num_groups: int. Groups of one atom and one edge update.
         num_gaussians: int. Radial functions.
         radial_units: sequence of int. Hidden layers of radial weights.
         projectors: str. Shells of the projectors on each atom that three-centre
@@ -62,8 +62,8 @@ class EquivariantStage(Stage):
         hermitian: bool. If false, the blocks of (i, j, R) and (j, i, -R) are
             left as the network writes each of them. Bands are then those of
             the Hermitian part.
-        norm: str. `"local"`: features are normalised atom by atom and bond by
-            bond, so prediction is local and sizes transfer; `"graph"`: over
+        norm: str. `"local"`: features are normalised atom by atom and edge by
+            edge, so prediction is local and sizes transfer; `"graph"`: over
             the whole structure, so every block feels every atom.
         dtype: str. `"float32"` or `"float64"`.
 
@@ -101,11 +101,11 @@ class EquivariantStage(Stage):
         # === Geometry ===
         inputs = graph_inputs(dtype)
         species, neighbors = inputs["species"], inputs["neighbors"]
-        geometry = BondGeometry(max(layout.lmax, last.lmax), **own)(
+        geometry = EdgeGeometry(max(layout.lmax, last.lmax), **own)(
             inputs["edge_vectors"]
         )
         lengths, wigner = geometry["lengths"], geometry["wigner"]
-        fade = BondEnvelope(reach, **own)(
+        envelope = EdgeEnvelope(reach, **own)(
             lengths, species, neighbors, inputs["edge_mask"], wigner
         )
         radial = RadialFeatures(
@@ -113,7 +113,7 @@ class EquivariantStage(Stage):
         )(lengths, species, neighbors)
         shared = {
             "wigner": wigner,
-            "weighted_wigner": fade["weighted_wigner"],
+            "weighted_wigner": envelope["weighted_wigner"],
             "radial": radial,
             "species": species,
             "reverse_edge": inputs["reverse_edge"],
@@ -123,11 +123,11 @@ class EquivariantStage(Stage):
             whole = (inputs["structure"], inputs["edge_mask"])
             shared |= {"structure": whole[0], "edge_mask": whole[1]}
 
-        # === Atoms and bonds ===
+        # === Atoms and edges ===
         num_scalars = hidden.count("0e")
         atoms = SpeciesEmbedding(num_species, num_scalars, **own)(species)
-        bonds = BondEmbedding(radial_units[-1], num_scalars, **own)(radial)
-        neighbor = BondEnds(f"{num_scalars}x0e", name="bond_ends", **own)(
+        edges = EdgeEmbedding(radial_units[-1], num_scalars, **own)(radial)
+        neighbor = EdgeEnds(f"{num_scalars}x0e", name="edge_ends", **own)(
             atoms, wigner, inputs["reverse_edge"]
         )["neighbor"]
         before = f"{num_scalars}x0e"
@@ -143,10 +143,10 @@ class EquivariantStage(Stage):
                 norm,
                 name=f"group_{k}",
                 **own,
-            )(atoms, bonds, neighbor, shared)
-            atoms, bonds = updated["atoms"], updated["bonds"]
+            )(atoms, edges, neighbor, shared)
+            atoms, edges = updated["atoms"], updated["edges"]
             neighbor, before = updated["neighbor"], after
-            features.append((after, atoms, bonds))
+            features.append((after, atoms, edges))
 
         # === Blocks ===
         baseline = TwoCentreBaseline(
@@ -159,9 +159,13 @@ class EquivariantStage(Stage):
             **own,
         )
         known = baseline(
-            fade["relative"], species, neighbors, inputs["edge_mask"], wigner
+            envelope["relative"],
+            species,
+            neighbors,
+            inputs["edge_mask"],
+            wigner,
         )
-        normed = BOND_NORMS[norm](name="bond_norm", **own)(bonds, *whole)
+        normed = EDGE_NORMS[norm](name="edge_norm", **own)(edges, *whole)
         hopping = HoppingReadout(
             table.to_dict(), before, spin, name="hopping_readout", **own
         )(normed, known["hopping_mean"], known["hopping_scale"], wigner)
@@ -179,7 +183,7 @@ class EquivariantStage(Stage):
         if projectors:
             sums = ProjectorSum(
                 table.to_dict(),
-                bond_channels(Irreps(before)),
+                edge_channels(Irreps(before)),
                 projectors,
                 spin=spin,
                 radial_size=radial_units[-1],
@@ -188,7 +192,7 @@ class EquivariantStage(Stage):
             )(
                 normed,
                 radial,
-                fade["relative"],
+                envelope["relative"],
                 inputs["edge_mask"],
                 wigner,
                 species,
@@ -250,16 +254,16 @@ class EquivariantStage(Stage):
 
         Returns:
             `keras.Model` with the inputs of the stage, sharing its weights.
-            Outputs: `atoms_k` `(N, dim)`, `ir_mul` layout, and `bonds_k`
-            `(N, M, size)` (see `PackBonds`), for the groups k = 1, 2, ...;
+            Outputs: `atoms_k` `(N, dim)`, `ir_mul` layout, and `edges_k`
+            `(N, M, size)` (see `PackEdges`), for the groups k = 1, 2, ...;
             `wigner` `(N, M, size)` (see `PackWigner`), whose frames those of
-            the bonds are; `baseline_onsite` and `baseline_hopping`, eV.
+            the edges are; `baseline_onsite` and `baseline_hopping`, eV.
         """
         own = {"dtype": self.arguments["dtype"]}
         outputs = {f"baseline_{k}": x for k, x in self.output.items()}
-        for k, (irreps, atoms, bonds) in enumerate(self._features.groups, 1):
+        for k, (irreps, atoms, edges) in enumerate(self._features.groups, 1):
             outputs[f"atoms_{k}"] = atoms
-            outputs[f"bonds_{k}"] = PackBonds(irreps, **own)(bonds)
+            outputs[f"edges_{k}"] = PackEdges(irreps, **own)(edges)
         outputs["wigner"] = PackWigner(**own)(self._features.wigner)
         return keras.Model(self.input, outputs, name=f"{self.name}_features")
 

@@ -2,13 +2,13 @@
 
 import keras
 
-from keras_hamiltonian.irreps.bond import bond_channels
+from keras_hamiltonian.irreps.edge import edge_channels
 from keras_hamiltonian.irreps.irreps import Irrep
 from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.layers.block_correction import BlockCorrection
 from keras_hamiltonian.layers.block_sum import BlockSum
-from keras_hamiltonian.layers.bond_envelope import BondEnvelope
-from keras_hamiltonian.layers.bond_lengths import BondLengths
+from keras_hamiltonian.layers.edge_envelope import EdgeEnvelope
+from keras_hamiltonian.layers.edge_lengths import EdgeLengths
 from keras_hamiltonian.layers.feature_frames import FeatureFrames
 from keras_hamiltonian.layers.radial_features import RadialFeatures
 from keras_hamiltonian.layers.roll_transformer_block import RollTransformerBlock
@@ -24,9 +24,9 @@ from keras_hamiltonian.orbitals.block_layout import BlockLayout
 class EquivariantTransformerStage(RefinementStage):
     """Corrects a first stage with attention and non-linear maps that rotate.
 
-    In the frame of a bond only the roll about it is arbitrary, and functions
+    In the frame of an edge only the roll about it is arbitrary, and functions
     of the roll angle may be multiplied (`RollNetwork`). Atoms attend to their
-    bonds by invariant scores. No random rotations are needed: the corrected
+    edges by invariant scores. No random rotations are needed: the corrected
     Hamiltonian is as equivariant as that of the first stage.
 
     Args:
@@ -36,10 +36,10 @@ class EquivariantTransformerStage(RefinementStage):
         feature_irreps: list of str. Irreps of the first stage's features of
             each group; `for_stage` fills them in.
         feature_lmax: int. Largest degree of its Wigner matrices.
-        channels: int. Channels of each kind of the bonds' own state.
+        channels: int. Channels of each kind of the edges' own state.
         hidden: int. Products in each roll network.
         irreps: str. Irreps of the atoms' own state.
-        num_blocks: int. Blocks of bonds, attention, atoms.
+        num_blocks: int. Blocks of edges, attention, atoms.
         num_heads: int. Heads of the attention.
         num_gaussians: int. Radial functions.
         groups: int. From how many of the first stage's last groups features
@@ -84,8 +84,8 @@ class EquivariantTransformerStage(RefinementStage):
         inputs = refinement_inputs(feature_irreps, feature_lmax, layout, dtype)
         species, neighbors = inputs["species"], inputs["neighbors"]
         reverse_edge = inputs["reverse_edge"]
-        lengths = BondLengths(**own)(inputs["edge_vectors"])
-        fade = BondEnvelope(reach, num_neighbors=1.0, **own)(
+        lengths = EdgeLengths(**own)(inputs["edge_vectors"])
+        envelope = EdgeEnvelope(reach, num_neighbors=1.0, **own)(
             lengths, species, neighbors, inputs["edge_mask"]
         )
         radial = RadialFeatures(
@@ -93,23 +93,23 @@ class EquivariantTransformerStage(RefinementStage):
         )(lengths, species, neighbors)
 
         # === Features of the first stage ===
-        atoms, bonds, features = [], [], []
+        atoms, edges, features = [], [], []
         last = len(feature_irreps)
         for k in range(last - groups + 1, last + 1):
             frames = FeatureFrames(
                 feature_irreps[k - 1], feature_lmax, name=f"frames_{k}", **own
             )(
                 inputs[f"atoms_{k}"],
-                inputs[f"bonds_{k}"],
+                inputs[f"edges_{k}"],
                 inputs["wigner"],
                 reverse_edge,
             )
             atoms.append(frames["atoms"])
-            bonds.append(frames["bonds"])
-            features += [frames[n] for n in ("bonds", "center", "neighbor")]
+            edges.append(frames["edges"])
+            features += [frames[n] for n in ("edges", "center", "neighbor")]
         wigner = frames["wigner"]
         entering = [
-            bond_channels(i)
+            edge_channels(i)
             for i in feature_irreps[last - groups :]
             for _ in range(3)
         ]
@@ -117,7 +117,7 @@ class EquivariantTransformerStage(RefinementStage):
         # === Transformer ===
         geometry = {
             "wigner": wigner,
-            "envelope": fade["weighted_wigner"][0],
+            "envelope": envelope["weighted_wigner"][0],
             "radial": radial,
             "species": species,
             "reverse_edge": reverse_edge,
@@ -144,7 +144,7 @@ class EquivariantTransformerStage(RefinementStage):
         # === Blocks ===
         known = TwoCentreBaseline(
             table.to_dict(), reach, spin, name="two_centre_baseline", **own
-        )(fade["relative"], species, neighbors, inputs["edge_mask"], wigner)
+        )(envelope["relative"], species, neighbors, inputs["edge_mask"], wigner)
         # As many channels of each kind as the state has.
         state_irreps = Irreps([(channels, Irrep(mmax, (-1) ** mmax))])
         corrections = BlockCorrection(
@@ -162,8 +162,8 @@ class EquivariantTransformerStage(RefinementStage):
         )(
             [*atoms, state["normed_atoms"]],
             [
-                *bonds,
-                *(state[n] for n in ("normed_bonds", "center", "neighbor")),
+                *edges,
+                *(state[n] for n in ("normed_edges", "center", "neighbor")),
             ],
             known,
             wigner,

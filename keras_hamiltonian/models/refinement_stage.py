@@ -29,10 +29,10 @@ def refinement_inputs(feature_irreps, lmax, layout, dtype="float32"):
     block = (rows, rows) if layout.spin == "none" else (2, 2, 2, rows, rows)
     shapes = {"baseline_onsite": block, "baseline_hopping": (None, *block)}
     for k, irreps in enumerate(feature_irreps, start=1):
-        # A bond and an atom have the same number of components.
+        # An edge and an atom have the same number of components.
         size = Irreps(irreps).dim
         shapes[f"atoms_{k}"] = (size,)
-        shapes[f"bonds_{k}"] = (None, size)
+        shapes[f"edges_{k}"] = (None, size)
     size = sum((2 * l + 1) ** 2 for l in range(1, lmax + 1))
     shapes["wigner"] = (None, size)
     return {
@@ -51,14 +51,14 @@ class BlockInputs:
     Attributes:
         tensors: dict from the name of a block to a dict of the symbolic
             arguments of its call.
-        fade: `(N, M)`, symbolic. What multiplies the weights of its attention
+        envelope: `(N, M)`, symbolic. Multiplies the weights of the attention
             when values are summed.
         model: `keras.Model` of both, made when first needed: compiled
             backends compile it once.
     """
 
     tensors: dict
-    fade: object
+    envelope: object
     model: keras.Model | None = None
 
 
@@ -99,7 +99,7 @@ class RefinementStage(Stage):
         super().check_dataset(dataset)
 
     def attention_weights(self, inputs):
-        """How each head of each block weighs the bonds of every atom.
+        """How each head of each block weighs the edges of every atom.
 
         Args:
             inputs: dict of arrays, the inputs of the model.
@@ -115,7 +115,8 @@ class RefinementStage(Stage):
         attended = self._attended
         if attended.model is None:
             attended.model = keras.Model(
-                self.input, {"blocks": attended.tensors, "fade": attended.fade}
+                self.input,
+                {"blocks": attended.tensors, "envelope": attended.envelope},
             )
         found = keras.tree.map_structure(
             keras.ops.convert_to_tensor, attended.model.predict_on_batch(inputs)
@@ -126,7 +127,7 @@ class RefinementStage(Stage):
             )
             for name, arguments in found["blocks"].items()
         }
-        return weights, keras.ops.convert_to_numpy(found["fade"])
+        return weights, keras.ops.convert_to_numpy(found["envelope"])
 
     def _check_features(self, received):
         if self.arguments["feature_irreps"]:

@@ -1,4 +1,4 @@
-"""A data set whose crystals are turned anew in every epoch."""
+"""A data set whose crystals are rotated anew in every epoch."""
 
 import keras
 import numpy as np
@@ -8,14 +8,14 @@ from keras_hamiltonian.layers.random_rotation import RandomRotation
 
 
 class RotatedDataset(keras.utils.PyDataset):
-    """Crystals turned at random, with the labels that belong to them.
+    """Crystals rotated at random, with the labels that belong to them.
 
-    Each structure is turned by a rotation of its own, drawn uniformly (Haar
+    Each structure is rotated by a rotation of its own, drawn uniformly (Haar
     measure) from the seed, the number of the epoch and the position of the
     batch; so workers may ask in any order, and a training that goes on from a
     checkpoint sees what it would have seen. For models that are to learn
-    symmetry from turned crystals; `EquivariantStage` has it, and
-    `TransformerStage` turns its crystals inside. Leave the validation set as
+    symmetry from rotated crystals; `EquivariantStage` has it, and
+    `TransformerStage` rotates its crystals inside. Leave the validation set as
     it is.
 
     Args:
@@ -24,10 +24,10 @@ class RotatedDataset(keras.utils.PyDataset):
         **kwargs: `workers`, ... of `keras.utils.PyDataset`.
 
     Each item is that of the data set with `edge_vectors` and the targets
-    turned; indices, masks and weights stay.
+    rotated; indices, masks and weights stay.
 
     Raises:
-        ValueError: for `StageFeatures`, whose features would have to turn.
+        ValueError: for `StageFeatures`, whose features would have to rotate.
 
     Example:
 
@@ -39,9 +39,9 @@ class RotatedDataset(keras.utils.PyDataset):
         super().__init__(**kwargs)
         if not hasattr(dataset, "basis"):
             raise ValueError(
-                "Turning a data set takes atoms and blocks. Received: a "
+                "Rotating a data set takes atoms and blocks. Received: a "
                 f"{type(dataset).__name__}. Give a `HamiltonianDataset`; "
-                "features of a first stage are turned by "
+                "features of a first stage are rotated by "
                 '`TransformerStage(rotation="random")` itself.'
             )
         self.dataset = dataset
@@ -57,18 +57,18 @@ class RotatedDataset(keras.utils.PyDataset):
         structure = np.asarray(batch[0]["structure"])
         random = np.random.default_rng((self.seed, self._epoch, position))
         rotations = random_rotations(int(structure.max()) + 1, random)
-        turned = self._rotation.turn_batch(batch, rotations[structure])
+        rotated = self._rotation.rotate_batch(batch, rotations[structure])
         # Arrays: workers hand them on.
-        inputs = dict(turned[0])
+        inputs = dict(rotated[0])
         vectors = keras.ops.convert_to_numpy(inputs["edge_vectors"])
         inputs["edge_vectors"] = vectors
-        if len(turned) == 1:
+        if len(rotated) == 1:
             return (inputs,)
         targets = {
             name: keras.ops.convert_to_numpy(blocks)
-            for name, blocks in turned[1].items()
+            for name, blocks in rotated[1].items()
         }
-        return (inputs, targets, *turned[2:])
+        return (inputs, targets, *rotated[2:])
 
     def on_epoch_end(self):
         """Goes on to the rotations, and the order, of the next epoch."""

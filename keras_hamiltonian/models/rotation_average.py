@@ -11,7 +11,7 @@ from keras_hamiltonian.ops.rotate_blocks import rotate_blocks
 
 
 def average_over_rotations(model, inputs, num_rotations, seed=0):
-    """Mean and spread of the predictions for a crystal turned at random.
+    """Mean and spread of the predictions for a crystal rotated at random.
 
     Of a model that is not exactly symmetric the mean over rotations is a
     better prediction, and the spread tells where it is unsure.
@@ -20,14 +20,14 @@ def average_over_rotations(model, inputs, num_rotations, seed=0):
         model: `Stage`. Of a `HamiltonianCascade` the first stage, which is
             exactly symmetric, runs once.
         inputs: dict of arrays, see `graph_inputs`. All crystals of a batch
-            are turned alike.
+            are rotated alike.
         num_rotations: int.
         seed: int. Seed of the rotations, which are uniformly distributed.
 
     Returns:
         Two dicts of `"onsite"` and `"hopping"`, float64 arrays in eV: the mean
         and the standard deviation of every element. JAX, unless told
-        otherwise, turns the blocks back in float32.
+        otherwise, rotates the blocks back in float32.
 
     Raises:
         ValueError: for less than one rotation.
@@ -56,7 +56,7 @@ def average_over_rotations(model, inputs, num_rotations, seed=0):
 
 
 def rotated_predictions(model, inputs, rotations):
-    """Turns a crystal, predicts, and turns the blocks back.
+    """Rotates a crystal, predicts, and rotates the blocks back.
 
     Args:
         model: `Stage`.
@@ -75,39 +75,39 @@ def rotated_predictions(model, inputs, rotations):
         network, irreps = model, []
     shells = model.basis.table_shells
     for rotation in np.asarray(rotations, dtype=np.float64):
-        turned = _turned_inputs(inputs, rotation, irreps, shells, model.spin)
-        outputs = network.predict_on_batch(turned)
+        rotated = _rotated_inputs(inputs, rotation, irreps, shells, model.spin)
+        outputs = network.predict_on_batch(rotated)
         yield {
-            name: _turned_blocks(blocks, rotation.T, shells, model.spin)
+            name: _rotated_blocks(blocks, rotation.T, shells, model.spin)
             for name, blocks in outputs.items()
         }
 
 
-def _turned_inputs(inputs, rotation, irreps, shells, spin):
-    turned = dict(inputs)
+def _rotated_inputs(inputs, rotation, irreps, shells, spin):
+    rotated = dict(inputs)
     x, y, z = (
         np.asarray(inputs["edge_vectors"])[..., k : k + 1] for k in range(3)
     )
-    # Not a matrix product: a bond and its reverse stay exact opposites.
+    # Not a matrix product: an edge and its reverse stay exact opposites.
     vectors = x * rotation[:, 0] + y * rotation[:, 1] + z * rotation[:, 2]
-    turned["edge_vectors"] = vectors
+    rotated["edge_vectors"] = vectors
     for k, group in enumerate(irreps, start=1):
         matrix = Irreps(group).d_matrix(rotation)
-        turned[f"atoms_{k}"] = inputs[f"atoms_{k}"] @ matrix.T
+        rotated[f"atoms_{k}"] = inputs[f"atoms_{k}"] @ matrix.T
     if irreps:
-        # In the frames of their bonds, which turn too, the features of bonds
+        # In the frames of their edges, which rotate too, the features of edges
         # stay as they are.
-        turned["wigner"] = _turned_wigner(inputs["wigner"], rotation)
+        rotated["wigner"] = _rotated_wigner(inputs["wigner"], rotation)
         for name in ("baseline_onsite", "baseline_hopping"):
-            blocks = _turned_blocks(inputs[name], rotation, shells, spin)
-            turned[name] = blocks
+            blocks = _rotated_blocks(inputs[name], rotation, shells, spin)
+            rotated[name] = blocks
     return {
         name: np.asarray(x, np.asarray(inputs[name]).dtype)
-        for name, x in turned.items()
+        for name, x in rotated.items()
     }
 
 
-def _turned_wigner(packed, rotation):
+def _rotated_wigner(packed, rotation):
     pieces, start, l = [], 0, 1
     while start < packed.shape[-1]:
         dim = 2 * l + 1
@@ -119,13 +119,13 @@ def _turned_wigner(packed, rotation):
     return np.concatenate(pieces, axis=-1)
 
 
-def _turned_blocks(blocks, rotation, shells, spin):
+def _rotated_blocks(blocks, rotation, shells, spin):
     blocks = keras.ops.convert_to_numpy(blocks).astype(np.float64)
     rotations = np.broadcast_to(rotation, (len(blocks), 3, 3)).copy()
-    turned = rotate_blocks(
+    rotated = rotate_blocks(
         keras.ops.convert_to_tensor(blocks, dtype="float64"),
         keras.ops.convert_to_tensor(rotations, dtype="float64"),
         shells,
         spin,
     )
-    return keras.ops.convert_to_numpy(turned).astype(np.float64)
+    return keras.ops.convert_to_numpy(rotated).astype(np.float64)

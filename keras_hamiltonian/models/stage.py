@@ -48,7 +48,7 @@ class Stage(keras.Model):
             `training_provenance` makes it.
         overlap_threshold: float, or `None`. Combinations of orbitals that
             bands of its predictions leave out; see `BlochMatrices` and
-            `kh.evaluate.choose_overlap_threshold`.
+            `kh.evaluation.choose_overlap_threshold`.
 
     They are set after construction and stand in the `.keras` file.
     """

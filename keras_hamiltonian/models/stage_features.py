@@ -21,7 +21,7 @@ class StageFeatures(keras.utils.PyDataset):
             batch the batches change, and so their features are made anew in
             every epoch.
         cache: bool. Whether features stay in memory, as they were when first
-            asked for. One bond takes about 2 kB for every group of a stage
+            asked for. One edge takes about 2 kB for every group of a stage
             with DeepH-E3's irreps.
         path: str or path. An HDF5 file that keeps the features, so that later
             trainings of a second stage do not compute them again. What is

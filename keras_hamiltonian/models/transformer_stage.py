@@ -6,17 +6,17 @@ from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.layers.angle_features import AngleFeatures
 from keras_hamiltonian.layers.block_correction import BlockCorrection
 from keras_hamiltonian.layers.block_sum import BlockSum
-from keras_hamiltonian.layers.bond_envelope import BondEnvelope
-from keras_hamiltonian.layers.bond_geometry import BondGeometry
-from keras_hamiltonian.layers.bond_lengths import BondLengths
 from keras_hamiltonian.layers.crystal_features import CrystalFeatures
-from keras_hamiltonian.layers.directed_bonds import DirectedBonds
+from keras_hamiltonian.layers.directed_edges import DirectedEdges
+from keras_hamiltonian.layers.edge_envelope import EdgeEnvelope
+from keras_hamiltonian.layers.edge_geometry import EdgeGeometry
+from keras_hamiltonian.layers.edge_lengths import EdgeLengths
 from keras_hamiltonian.layers.frame_vectors import FrameVectors
 from keras_hamiltonian.layers.radial_features import RadialFeatures
 from keras_hamiltonian.layers.random_rotation import RandomRotation
+from keras_hamiltonian.layers.rotated_frames import RotatedFrames
 from keras_hamiltonian.layers.species_embedding import SpeciesEmbedding
 from keras_hamiltonian.layers.transformer_block import TransformerBlock
-from keras_hamiltonian.layers.turned_frames import TurnedFrames
 from keras_hamiltonian.layers.two_centre_baseline import TwoCentreBaseline
 from keras_hamiltonian.layers.unpack_wigner import UnpackWigner
 from keras_hamiltonian.layers.vector_head import VectorHead
@@ -36,7 +36,7 @@ class TransformerStage(RefinementStage):
     """A correction that is free to break symmetry, and learns to keep it.
 
     It sees the features of the first stage as plain vectors in the axes of
-    the crystal. While training it turns every crystal by a random rotation,
+    the crystal. While training it rotates every crystal by a random rotation,
     inside: features in, correction out, so that labels stay as they are.
     Untrained it returns the blocks of the first stage. What is left of the
     asymmetry averages out over rotations: `predict(..., num_rotations=8)`.
@@ -54,11 +54,11 @@ class TransformerStage(RefinementStage):
         feature_irreps: list of str. Irreps of the features of each group of
             the first stage; empty for a model without one.
         feature_lmax: int. Largest degree of its Wigner matrices.
-        width: int. Numbers per atom and per bond.
+        width: int. Numbers per atom and per edge.
         num_heads: int. Heads of the attention.
         num_blocks: int. Blocks for each group of the first stage.
         alpha, beta, gamma: float. Weights of the features of atoms, those of
-            bonds, and the invariant ones.
+            edges, and the invariant ones.
         attention: bool. If false, neighbours are mixed by stationary weights
             (ablation C).
         rotation: str. `"random"` or `"none"`, while training.
@@ -109,42 +109,42 @@ class TransformerStage(RefinementStage):
             inputs = refinement_inputs(
                 feature_irreps, feature_lmax, layout, own["dtype"]
             )
-            lengths = BondLengths(**own)(inputs["edge_vectors"])
+            lengths = EdgeLengths(**own)(inputs["edge_vectors"])
             wigner = UnpackWigner(feature_lmax, **own)(inputs["wigner"])
         else:
             inputs = graph_inputs(own["dtype"])
-            geometry = BondGeometry(max(1, layout.lmax), **own)(
+            geometry = EdgeGeometry(max(1, layout.lmax), **own)(
                 inputs["edge_vectors"]
             )
             lengths, wigner = geometry["lengths"], geometry["wigner"]
         species, neighbors = inputs["species"], inputs["neighbors"]
-        envelope = BondEnvelope(reach, num_neighbors=1.0, **own)(
+        reached = EdgeEnvelope(reach, num_neighbors=1.0, **own)(
             lengths, species, neighbors, inputs["edge_mask"]
         )
-        fade = envelope["weighted_wigner"][0][:, :, 0, 0]
+        envelope = reached["weighted_wigner"][0][:, :, 0, 0]
         frames = {"wigner": wigner, "rotation": []}
         if rotation == "random":
             rotations = RandomRotation(
                 seed=seed, name="random_rotation", **own
             )(inputs["structure"])
-            frames = TurnedFrames(**own)(wigner, rotations)
+            frames = RotatedFrames(**own)(wigner, rotations)
 
-        # === Atoms and bonds ===
+        # === Atoms and edges ===
         radial = RadialFeatures(64, cutoff, num_species, (width,), **own)(
             lengths, species, neighbors
         )
         atoms = SpeciesEmbedding(num_species, width, **own)(species)
-        bonds = DirectedBonds(width, name="directed_bonds", **own)(
+        edges = DirectedEdges(width, name="directed_edges", **own)(
             radial, frames["wigner"]
         )
         invariant = {}
         if gamma:
             invariant["angles"] = AngleFeatures(
                 width, num_species, cutoff, name="angle_features", **own
-            )(inputs["edge_vectors"], lengths, fade, species, neighbors)
+            )(inputs["edge_vectors"], lengths, envelope, species, neighbors)
         graph = {
             "neighbors": neighbors,
-            "fade": fade,
+            "envelope": envelope,
             "edge_mask": inputs["edge_mask"],
         }
         groups = feature_irreps or [None] * NUM_GROUPS_ALONE
@@ -153,9 +153,9 @@ class TransformerStage(RefinementStage):
             known = dict(invariant)
             if irreps and (alpha or beta):
                 known |= CrystalFeatures(irreps, name=f"features_{k}", **own)(
-                    inputs[f"atoms_{k}"], inputs[f"bonds_{k}"], frames
+                    inputs[f"atoms_{k}"], inputs[f"edges_{k}"], frames
                 )
-                for name, weight in (("atoms", alpha), ("bonds", beta)):
+                for name, weight in (("atoms", alpha), ("edges", beta)):
                     if not weight:
                         del known[name]
             for b in range(1, num_blocks + 1):
@@ -170,18 +170,18 @@ class TransformerStage(RefinementStage):
                 )
                 blocks[block.name] = {
                     "atoms": atoms,
-                    "bonds": bonds,
+                    "edges": edges,
                     "known": known,
                     "graph": graph,
                 }
                 updated = block(**blocks[block.name])
-                atoms, bonds = updated["atoms"], updated["bonds"]
+                atoms, edges = updated["atoms"], updated["edges"]
 
         # === Blocks ===
         vectors = sum((layout.onsite[p].irreps for p in layout.parts), Irreps())
         vectors = vectors.regrouped()
         heads = {}
-        for what, x in (("atoms", atoms), ("bonds", bonds)):
+        for what, x in (("atoms", atoms), ("edges", edges)):
             taken_in = [known[what]] if what in known else []
             heads[what] = VectorHead(
                 str(vectors),
@@ -190,12 +190,12 @@ class TransformerStage(RefinementStage):
                 **mixed,
             )(x, *taken_in)
         back = FrameVectors(str(vectors), **own)(
-            heads["atoms"], heads["bonds"], frames
+            heads["atoms"], heads["edges"], frames
         )
         scales = TwoCentreBaseline(
             table.to_dict(), reach, spin, name="two_centre_baseline", **own
         )(
-            envelope["relative"],
+            reached["relative"],
             species,
             neighbors,
             inputs["edge_mask"],
@@ -210,7 +210,7 @@ class TransformerStage(RefinementStage):
             **own,
         )(
             [back["atoms"]],
-            [back["bonds"]],
+            [back["edges"]],
             scales,
             wigner,
             species,
@@ -221,7 +221,7 @@ class TransformerStage(RefinementStage):
                 inputs["baseline_onsite"], inputs["baseline_hopping"], outputs
             )
         super().__init__(inputs, outputs, name=name)
-        self._attended = BlockInputs(blocks, fade)
+        self._attended = BlockInputs(blocks, envelope)
 
         # === Config ===
         self.arguments = {

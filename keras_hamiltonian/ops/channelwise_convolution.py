@@ -7,7 +7,7 @@ import numpy as np
 
 from keras_hamiltonian.irreps.product_paths import ProductPaths
 from keras_hamiltonian.ops import backend
-from keras_hamiltonian.ops.bonds import split_channels
+from keras_hamiltonian.ops.edges import split_channels
 from keras_hamiltonian.ops.symbolic import is_symbolic
 from keras_hamiltonian.ops.tensor_product import check_size
 from keras_hamiltonian.ops.tensor_product import join_terms

@@ -1,34 +1,34 @@
-"""Bond features and lists of Wigner matrices as single tensors.
+"""Edge features and lists of Wigner matrices as single tensors.
 
 A second stage takes in what the first one found: plain tensors, which a
 data set can keep and a model can name as inputs.
 """
 
-from keras_hamiltonian.irreps.bond import bond_dim
+from keras_hamiltonian.irreps.edge import edge_dim
 from keras_hamiltonian.ops import backend
-from keras_hamiltonian.ops.bonds import join_channels
-from keras_hamiltonian.ops.bonds import split_channels
+from keras_hamiltonian.ops.edges import join_channels
+from keras_hamiltonian.ops.edges import split_channels
 
 
-def pack_bonds(bonds, channels):
-    """Bond features one kind after the other.
+def pack_edges(edges, channels):
+    """Edge features one kind after the other.
 
     Args:
-        bonds: bond features (see `keras_hamiltonian.ops.bonds`).
+        edges: edge features (see `keras_hamiltonian.ops.edges`).
         channels: dict from kind to number of channels.
 
     Returns:
         `(N, M, Σ d · channels)` tensor in the order of `channels`.
     """
-    shape = backend.shape(next(iter(bonds.values())))[:2]
+    shape = backend.shape(next(iter(edges.values())))[:2]
     return join_channels(
-        backend.reshape(bonds[kind], (*shape, bond_dim(kind) * size))
+        backend.reshape(edges[kind], (*shape, edge_dim(kind) * size))
         for kind, size in channels.items()
     )
 
 
-def unpack_bonds(packed, channels):
-    """Bond features from what `pack_bonds` returned.
+def unpack_edges(packed, channels):
+    """Edge features from what `pack_edges` returned.
 
     Args:
         packed: `(N, M, Σ d · channels)` tensor.
@@ -38,9 +38,9 @@ def unpack_bonds(packed, channels):
         Dict of `(N, M, d, channels)` tensors.
     """
     shape = backend.shape(packed)[:2]
-    sizes = [bond_dim(kind) * size for kind, size in channels.items()]
+    sizes = [edge_dim(kind) * size for kind, size in channels.items()]
     return {
-        kind: backend.reshape(piece, (*shape, bond_dim(kind), size))
+        kind: backend.reshape(piece, (*shape, edge_dim(kind), size))
         for (kind, size), piece in zip(
             channels.items(), split_channels(packed, sizes)
         )

@@ -1,6 +1,6 @@
-"""Bond features as functions of the roll angle about the bond.
+"""Edge features as functions of the roll angle about the edge.
 
-The frame of a bond is free to roll about it. The pairs (m, -m) of a bond
+The frame of an edge is free to roll about it. The pairs (m, -m) of an edge
 feature are the Fourier coefficients of a function of that angle, and a roll
 shifts the function. So whatever is done angle by angle commutes with the roll.
 Sampled at finitely many angles this holds exactly for polynomials, as long as
@@ -20,11 +20,11 @@ def roll_kinds(mmax):
     return ["0+", *(str(m) for m in range(1, mmax + 1))]
 
 
-def roll_samples(bonds, mmax, num_angles):
+def roll_samples(edges, mmax, num_angles):
     """Values at evenly spaced angles.
 
     Args:
-        bonds: dict with the kinds `"0+"`, `"1"`, ..., `str(mmax)`, each
+        edges: dict with the kinds `"0+"`, `"1"`, ..., `str(mmax)`, each
             `(N, M, d, channels)` with equal channels.
         mmax: int.
         num_angles: int.
@@ -33,20 +33,20 @@ def roll_samples(bonds, mmax, num_angles):
         `(N, M, num_angles, channels)` tensor.
     """
     kinds = roll_kinds(mmax)
-    packed = backend.concatenate([bonds[kind] for kind in kinds], axis=2)
+    packed = backend.concatenate([edges[kind] for kind in kinds], axis=2)
     basis = backend.constant(_roll_basis(mmax, num_angles), packed)
     return basis @ packed
 
 
 def roll_coefficients(samples, mmax):
-    """Bond features from values at angles, the inverse of `roll_samples`.
+    """Edge features from values at angles, the inverse of `roll_samples`.
 
     Args:
         samples: `(N, M, num_angles, channels)` tensor.
         mmax: int. Higher components are left out.
 
     Returns:
-        Dict of bond features.
+        Dict of edge features.
     """
     num_angles = samples.shape[2]
     basis = _roll_basis(mmax, num_angles).T / num_angles

@@ -1,4 +1,4 @@
-"""Matrix blocks after the crystal has been turned."""
+"""Matrix blocks after the crystal has been rotated."""
 
 import functools
 
@@ -11,10 +11,10 @@ from keras_hamiltonian.orbitals.coupling import join_spin_parts
 
 
 def rotate_blocks(blocks, rotations, shells, spin="none"):
-    """Turns blocks, `D(Q) H D(Q)ᵀ`; with spin `D^{1/2}` stands on both sides.
+    """Rotates blocks, `D(Q) H D(Q)ᵀ`; with spin `D^{1/2}` stands on both sides.
 
     In terms of the parts of a spinful block, `(c_0 + c·σ) / √2`, the spin
-    matrices leave c_0 as it is and turn c as an axial vector: all is real.
+    matrices leave c_0 as it is and rotate c as an axial vector: all is real.
 
     Args:
         blocks: `(N, ..., rows, rows)` tensor or, with spin,
@@ -32,8 +32,8 @@ def rotate_blocks(blocks, rotations, shells, spin="none"):
     >>> import keras
     >>> quarter = keras.ops.array([[[0.0, -1, 0], [1, 0, 0], [0, 0, 1]]])
     >>> block = keras.ops.diag([7.0, 1, 2, 3])[None]  # s, then p: y, z, x
-    >>> turned = rotate_blocks(block, quarter, (0, 1))
-    >>> print(keras.ops.convert_to_numpy(keras.ops.diagonal(turned[0])))
+    >>> rotated = rotate_blocks(block, quarter, (0, 1))
+    >>> print(keras.ops.convert_to_numpy(keras.ops.diagonal(rotated[0])))
     [7. 3. 2. 1.]
 
     Reference: `testing.rotate_blocks`, the same in complex NumPy.
@@ -43,12 +43,12 @@ def rotate_blocks(blocks, rotations, shells, spin="none"):
     degrees = rotation_matrices(rotations, max(1, *shells))
     matrix = _shell_matrix(degrees, tuple(shells))[:, None]
     flat = backend.reshape(blocks, (shape[0], -1, rows, rows))
-    turned = matrix @ flat @ backend.swapaxes(matrix, -1, -2)
+    rotated = matrix @ flat @ backend.swapaxes(matrix, -1, -2)
     if spin != "none":
-        parts = backend.reshape(turned, (shape[0], -1, 8, rows * rows))
+        parts = backend.reshape(rotated, (shape[0], -1, 8, rows * rows))
         mixed = _spin_matrix(degrees[0], rotations)[:, None] @ parts
-        turned = backend.reshape(mixed, (shape[0], -1, rows, rows))
-    return backend.reshape(turned, shape)
+        rotated = backend.reshape(mixed, (shape[0], -1, rows, rows))
+    return backend.reshape(rotated, shape)
 
 
 def _shell_matrix(degrees, shells):
@@ -80,14 +80,14 @@ def _entries(shells):
 
 
 def _spin_matrix(vector, rotations):
-    """How the eight numbers (re/im, spin, spin) of an element turn."""
+    """How the eight numbers (re/im, spin, spin) of an element rotate."""
     axial = vector * determinant(rotations)[:, None, None]
     split = backend.constant(_spin_parts(), vector)
     scalar, parts = split[:, :2], split[:, 2:]
-    # Real and imaginary part of c, one after the other, turn alike.
+    # Real and imaginary part of c, one after the other, rotate alike.
     parts = backend.reshape(parts, (8, 2, 3))
-    turned = backend.einsum("apk,nkl,bpl->nab", parts, axial, parts)
-    return scalar @ backend.swapaxes(scalar, 0, 1) + turned
+    rotated = backend.einsum("apk,nkl,bpl->nab", parts, axial, parts)
+    return scalar @ backend.swapaxes(scalar, 0, 1) + rotated
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""Features after the crystal has been turned."""
+"""Features after the crystal has been rotated."""
 
 import keras
 
@@ -12,7 +12,7 @@ from keras_hamiltonian.ops.wigner_d import rotation_matrices
 
 
 def rotate_irreps(features, irreps, rotations):
-    """Turns features of irreps, as they turn when the crystal does.
+    """Rotates features of irreps, as they rotate when the crystal does.
 
     A rotation with determinant -1 is a proper one times the inversion, which
     multiplies each irrep by its parity: `1o` follows the matrix itself, `1e`
@@ -33,8 +33,9 @@ def rotate_irreps(features, irreps, rotations):
     Example:
 
     >>> inversion = -keras.ops.eye(3)
-    >>> turned = rotate_irreps(keras.ops.ones((4, 4)), "1x0e + 1x1o", inversion)
-    >>> print(keras.ops.convert_to_numpy(turned)[0])
+    >>> vectors = keras.ops.ones((4, 4))
+    >>> rotated = rotate_irreps(vectors, "1x0e + 1x1o", inversion)
+    >>> print(keras.ops.convert_to_numpy(rotated)[0])
     [ 1. -1. -1. -1.]
 
     Reference: `Irreps.d_matrix`, the same in NumPy.
@@ -83,12 +84,12 @@ def _rotate(features, irreps, rotations):
     matrices = rotation_matrices(rotations, lmax)
     sign = determinant(rotations)[..., None, None]
     matrices = [backend.ones_like(sign), *matrices]
-    turned = []
+    rotated = []
     for (_, irrep), x in zip(irreps, split_terms(features, irreps)):
         # The matrices carry the parity (-1)^l already.
         y = matrices[irrep.l] @ x
-        turned.append(y if irrep.is_natural else y * sign)
-    return join_terms(turned, irreps)
+        rotated.append(y if irrep.is_natural else y * sign)
+    return join_terms(rotated, irreps)
 
 
 def determinant(matrices):

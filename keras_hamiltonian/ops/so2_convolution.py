@@ -5,11 +5,11 @@ import keras
 from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.irreps.so2_coupling import terms_of_kinds
 from keras_hamiltonian.ops import backend
-from keras_hamiltonian.ops.bonds import reverse_bonds
-from keras_hamiltonian.ops.bonds import rotate_into_bonds
-from keras_hamiltonian.ops.bonds import split_channels
-from keras_hamiltonian.ops.bonds import sum_over_bonds
-from keras_hamiltonian.ops.crystal_axes import axes_to_bonds
+from keras_hamiltonian.ops.crystal_axes import axes_to_edges
+from keras_hamiltonian.ops.edges import reverse_edges
+from keras_hamiltonian.ops.edges import rotate_into_edges
+from keras_hamiltonian.ops.edges import split_channels
+from keras_hamiltonian.ops.edges import sum_over_edges
 from keras_hamiltonian.ops.so2_kernels import kernel_shapes
 from keras_hamiltonian.ops.so2_linear import so2_linear
 from keras_hamiltonian.ops.symbolic import is_symbolic
@@ -29,8 +29,8 @@ def so2_convolution(
 ):
     """Fully connected product with each neighbour, weighted and summed.
 
-    Features of the neighbours are turned into the frame of the edge, their
-    channels mixed kind by kind, multiplied by weights of the edge, turned back
+    Features of the neighbours are rotated into the frame of the edge, their
+    channels mixed kind by kind, multiplied by weights of the edge, rotated back
     and summed. With the kernels of `so2_kernels` this is the fully connected
     tensor product with the spherical harmonics of the edges, at O(L³) instead
     of O(L⁶).
@@ -46,8 +46,8 @@ def so2_convolution(
         weights: `(N, M, irreps_out.num_irreps)` tensor, one number for each
             channel, zero at padding edges. Default: ones, no padding.
         reverse_edge: `(N, M)` int tensor. Flat position of the reverse edge.
-            If given, features are turned where they are and then exchanged,
-            which is faster; the frames must then be those of `bond_frames`.
+            If given, features are rotated where they are and then exchanged,
+            which is faster; the frames must then be those of `edge_frames`.
         kernel: `None` for the fused rotations (Triton, CUDA) where they can
             run, `"fused"` to insist on them, `"reference"` to do without.
 
@@ -59,11 +59,11 @@ def so2_convolution(
 
     Example:
 
-    >>> from keras_hamiltonian.ops.wigner_d import bond_frames, wigner_d
+    >>> from keras_hamiltonian.ops.wigner_d import edge_frames, wigner_d
     >>> vectors = keras.ops.convert_to_tensor([[[0, 0, 1.0]], [[0, 0, -1.0]]])
     >>> convolved = so2_convolution(
     ...     keras.ops.ones((2, 3)),
-    ...     wigner_d(bond_frames(vectors), lmax=1),
+    ...     wigner_d(edge_frames(vectors), lmax=1),
     ...     {"0+": keras.ops.ones((1, 2)), "1": keras.ops.ones((1, 2))},
     ...     neighbors=keras.ops.convert_to_tensor([[1], [0]]),
     ...     irreps_in="1x1o",
@@ -161,24 +161,24 @@ def _convolve(
     _check(features, wigner, kernels, weights, irreps_in, irreps_out)
     if reverse_edge is None:
         gathered = backend.take(features, neighbors, axis=0)
-        bonds = axes_to_bonds(gathered, irreps_in, wigner, kernel)
-    elif backend.fused_kernel("rotate_into_bonds", kernel, features, *wigner):
-        bonds = rotate_into_bonds(
+        edges = axes_to_edges(gathered, irreps_in, wigner, kernel)
+    elif backend.fused_kernel("rotate_into_edges", kernel, features, *wigner):
+        edges = rotate_into_edges(
             features, irreps_in, wigner, neighbors, reverse_edge, kernel
         )
     else:
-        bonds = rotate_into_bonds(features, irreps_in, wigner, kernel=kernel)
-        bonds = reverse_bonds(bonds, irreps_in, reverse_edge)
-    bonds = so2_linear([bonds], {kind: [k] for kind, k in kernels.items()})
+        edges = rotate_into_edges(features, irreps_in, wigner, kernel=kernel)
+        edges = reverse_edges(edges, irreps_in, reverse_edge)
+    edges = so2_linear([edges], {kind: [k] for kind, k in kernels.items()})
     if weights is not None:
         sizes = [mul for mul, _ in irreps_out]
         terms = split_channels(weights[:, :, None], sizes)
-        bonds = {
+        edges = {
             kind: x
             * backend.concatenate(
                 [terms[k] for k in terms_of_kinds(irreps_out)[kind]], axis=-1
             )
-            for kind, x in bonds.items()
+            for kind, x in edges.items()
         }
     one = backend.ones_like(wigner[0][:, :, :1, :1])
-    return sum_over_bonds(bonds, irreps_out, [one, *wigner], kernel)
+    return sum_over_edges(edges, irreps_out, [one, *wigner], kernel)

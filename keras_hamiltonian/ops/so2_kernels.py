@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_hamiltonian.irreps.bond import bond_kinds
+from keras_hamiltonian.irreps.edge import edge_kinds
 from keras_hamiltonian.irreps.product_paths import ProductPaths
 from keras_hamiltonian.irreps.so2_coupling import path_couplings
 from keras_hamiltonian.irreps.so2_coupling import terms_of_kinds
@@ -82,7 +82,7 @@ def kernel_shapes(irreps_in, irreps_out):
             sum(irreps_in[k][0] for k in terms1[kind]),
             sum(irreps_out[k][0] for k in terms[kind]),
         )
-        for kind in bond_kinds(mmax)
+        for kind in edge_kinds(mmax)
         if kind in terms1 and kind in terms
     }
 

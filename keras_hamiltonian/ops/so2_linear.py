@@ -1,37 +1,37 @@
-"""Linear maps of bond features."""
+"""Linear maps of edge features."""
 
 import keras
 
-from keras_hamiltonian.irreps.bond import bond_dim
+from keras_hamiltonian.irreps.edge import edge_dim
 from keras_hamiltonian.ops import backend
 from keras_hamiltonian.ops.symbolic import is_symbolic
 
 
 def so2_linear(inputs, kernels, bias=None):
-    """Mixes the channels of each kind: all that the bond's symmetry allows.
+    """Mixes the channels of each kind: all that the edge's symmetry allows.
 
     For pairs the same matrix acts on both partners; with the partner order of
     unnatural parity (see `frame_rows`) this holds between all parities. It is
-    the tensor product with the spherical harmonics of the bond, up to a change
+    the tensor product with the spherical harmonics of the edge, up to a change
     of parameters.
 
     Args:
-        inputs: list of bond features (see `keras_hamiltonian.ops.bonds`),
+        inputs: list of edge features (see `keras_hamiltonian.ops.edges`),
             whose channels are taken one after the other.
         kernels: dict from kind to a list of `(channels_in, channels_out)`
             tensors, one per input, `None` where an input lacks the kind.
         bias: `(channels_out,)` tensor, added to `"0+"`.
 
     Returns:
-        Bond features: dict of `(N, M, d, channels_out)` tensors.
+        Edge features: dict of `(N, M, d, channels_out)` tensors.
 
     Example:
 
-    >>> bonds = {"0+": keras.ops.ones((5, 7, 1, 8)),
+    >>> edges = {"0+": keras.ops.ones((5, 7, 1, 8)),
     ...          "1": keras.ops.ones((5, 7, 2, 4))}
     >>> kernels = {"0+": [keras.ops.ones((8, 3))],
     ...            "1": [keras.ops.ones((4, 2))]}
-    >>> mixed = so2_linear([bonds], kernels)
+    >>> mixed = so2_linear([edges], kernels)
     >>> {kind: tuple(x.shape) for kind, x in mixed.items()}
     {'0+': (5, 7, 1, 3), '1': (5, 7, 2, 2)}
     """
@@ -53,16 +53,16 @@ class SO2Linear(keras.Operation):
     def compute_output_spec(self, inputs, kernels, bias=None):
         result = {}
         for kind, given in kernels.items():
-            for bonds, kernel in zip(inputs, given):
+            for edges, kernel in zip(inputs, given):
                 if kernel is None:
                     continue
-                x = bonds[kind]
+                x = edges[kind]
                 if x.shape[-1] != kernel.shape[0]:
                     raise ValueError(
                         f"The kernel of kind {kind} takes {kernel.shape[0]} "
                         f"channels. Received: {x.shape[-1]}."
                     )
-                shape = (*x.shape[:2], bond_dim(kind), kernel.shape[1])
+                shape = (*x.shape[:2], edge_dim(kind), kernel.shape[1])
                 result[kind] = keras.KerasTensor(shape, x.dtype)
         return result
 
@@ -71,8 +71,8 @@ def _mix(inputs, kernels, bias):
     result = {}
     for kind, kernel_list in kernels.items():
         given = [
-            (bonds[kind], kernel)
-            for bonds, kernel in zip(inputs, kernel_list)
+            (edges[kind], kernel)
+            for edges, kernel in zip(inputs, kernel_list)
             if kernel is not None
         ]
         result[kind] = backend.sum_of_products(

@@ -78,7 +78,7 @@ def _harmonics(vectors, lmax, normalize):
 
     Every degree follows from the two before it, all m at once:
     `Y_l = a z Y_(l-1) - b r² Y_(l-2)`, and the components ±l, which have no
-    predecessor, from turning those of l-1 by x and y.
+    predecessor, from rotating those of l-1 by x and y.
     """
     _check(vectors, lmax)
     dtype = vectors.dtype

@@ -1,4 +1,4 @@
-"""Cubic B-splines of the bond length."""
+"""Cubic B-splines of the edge length."""
 
 import numpy as np
 

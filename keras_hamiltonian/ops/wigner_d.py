@@ -1,22 +1,22 @@
-"""Frames of bonds and the Wigner matrices that turn features into them."""
+"""Frames of edges and the Wigner matrices that rotate features into them."""
 
 import functools
 
 import keras
 import numpy as np
 
-from keras_hamiltonian.irreps.bond import frame_rows
 from keras_hamiltonian.irreps.clebsch_gordan import clebsch_gordan
+from keras_hamiltonian.irreps.edge import frame_rows
 from keras_hamiltonian.irreps.wigner import VECTOR_ORDER
 from keras_hamiltonian.ops import backend
 from keras_hamiltonian.ops.symbolic import is_symbolic
 
 
-def bond_frames(edge_vectors):
-    """Rotations that lay each bond along the polar axis.
+def edge_frames(edge_vectors):
+    """Rotations that lay each edge along the polar axis.
 
     The frames of `v` and `-v` share their x axis exactly, bit for bit, so they
-    differ by a half turn about it: `reverse_bonds` rests on this.
+    differ by a half turn about it: `reverse_edges` rests on this.
 
     Args:
         edge_vectors: `(..., 3)` tensor, Å, no zero vectors.
@@ -26,18 +26,18 @@ def bond_frames(edge_vectors):
 
     Example:
 
-    >>> frames = bond_frames(keras.ops.convert_to_tensor([[0.0, 2.0, 0.0]]))
+    >>> frames = edge_frames(keras.ops.convert_to_tensor([[0.0, 2.0, 0.0]]))
     >>> print(keras.ops.convert_to_numpy(frames)[0, 2])
     [0. 1. 0.]
     """
     if is_symbolic(edge_vectors):
-        return BondFrames()(edge_vectors)
+        return EdgeFrames()(edge_vectors)
     return _frames(edge_vectors)
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian.ops")
-class BondFrames(keras.Operation):
-    """`bond_frames` as a node of a graph."""
+class EdgeFrames(keras.Operation):
+    """`edge_frames` as a node of a graph."""
 
     def call(self, edge_vectors):
         return _frames(edge_vectors)
@@ -50,7 +50,7 @@ def _frames(edge_vectors):
     x, y, z = (edge_vectors[..., k] for k in range(3))
     length = backend.sqrt(x * x + y * y + z * z)
     x, y, z = x / length, y / length, z / length
-    # Project out of the bond whichever of the axes x and z is farther from it.
+    # Project out of the edge whichever of the axes x and z is farther from it.
     use_z = backend.abs(x) > 0.9
     ax = backend.where(use_z, -z * x, 1 - x * x)
     ay = backend.where(use_z, -z * y, -x * y)
@@ -67,7 +67,7 @@ def _frames(edge_vectors):
 
 
 def wigner_d(frames, lmax):
-    """Wigner matrices of rotations, rows in the order of the bond kinds.
+    """Wigner matrices of rotations, rows in the order of the edge kinds.
 
     Args:
         frames: `(..., 3, 3)` tensor of proper rotations.
@@ -118,7 +118,7 @@ def rotation_matrices(rotations, lmax, in_frame=False):
     Args:
         rotations: `(..., 3, 3)` tensor of orthogonal matrices.
         lmax: int. Largest degree.
-        in_frame: bool. Whether rows are in the order of the bond kinds
+        in_frame: bool. Whether rows are in the order of the edge kinds
             instead of m = -l..l.
 
     Returns:

@@ -2,16 +2,16 @@
 
 import numpy as np
 
-from keras_hamiltonian.irreps.bond import frame_rows
+from keras_hamiltonian.irreps.edge import frame_rows
 from keras_hamiltonian.irreps.wigner import wigner_d_matrix
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
-from keras_hamiltonian.orbitals.bond_blocks import BondBlockLayout
 from keras_hamiltonian.orbitals.coupling import BlockCoupling
 from keras_hamiltonian.orbitals.coupling import spin_parts
+from keras_hamiltonian.orbitals.edge_blocks import EdgeBlockLayout
 
 
 class BlockLayout:
-    """Parts of a block, their bond channels and their irreps.
+    """Parts of a block, their edge channels and their irreps.
 
     Without spin there is one part, the block itself. With spin–orbit coupling
     a block is `(c_0 + c·σ)/√2`; time reversal makes c_0 real and c imaginary,
@@ -25,7 +25,7 @@ class BlockLayout:
     Attributes:
         parts: tuple of str: `"scalar"` (c_0 real), `"vector"` (c imaginary);
             without time reversal also `"scalar_imag"`, `"vector_real"`.
-        hopping: dict from part to `BondBlockLayout`.
+        hopping: dict from part to `EdgeBlockLayout`.
         onsite: dict from part to `BlockCoupling`.
 
     Raises:
@@ -53,7 +53,7 @@ class BlockLayout:
         shells = basis.table_shells
         kinds = {part: part.split("_")[0] for part in self.parts}
         self.hopping = {
-            part: BondBlockLayout(shells, kind) for part, kind in kinds.items()
+            part: EdgeBlockLayout(shells, kind) for part, kind in kinds.items()
         }
         self.onsite = {
             part: BlockCoupling(shells, kind) for part, kind in kinds.items()
@@ -91,29 +91,29 @@ class BlockLayout:
         }
         return {part: found[part] for part in self.parts}
 
-    def bond_channels(self, part, blocks, frames):
-        """Bond channels of one part of hopping blocks.
+    def edge_channels(self, part, blocks, frames):
+        """Edge channels of one part of hopping blocks.
 
         Args:
             part: str.
             blocks: as `split` returns them for this part.
-            frames: `(E, 3, 3)` array of bond frames.
+            frames: `(E, 3, 3)` array of edge frames.
 
         Returns:
             Dict from kind to `(E, d, channels)` arrays.
         """
         layout = self.hopping[part]
         shells = layout.shells
-        turn = np.zeros((len(frames), layout.num_rows, layout.num_rows))
+        rotate = np.zeros((len(frames), layout.num_rows, layout.num_rows))
         matrices = {l: wigner_d_matrix(l, frames) for l in set(shells)}
         start = 0
         for l in shells:
             stop = start + 2 * l + 1
-            turn[:, start:stop, start:stop] = matrices[l]
+            rotate[:, start:stop, start:stop] = matrices[l]
             start = stop
-        turn = layout.frame_transform @ turn
+        rotate = layout.frame_transform @ rotate
         if layout.part == "vector":
             axial = frame_rows(1, natural=False) @ wigner_d_matrix(1, frames)
             blocks = np.einsum("est,etab->esab", axial, blocks)
-            turn = turn[:, None]
-        return layout.to_channels(turn @ blocks @ np.swapaxes(turn, -1, -2))
+            rotate = rotate[:, None]
+        return layout.to_channels(rotate @ blocks @ np.swapaxes(rotate, -1, -2))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_hamiltonian.irreps.rotation import bond_frames
+from keras_hamiltonian.irreps.rotation import edge_frames
 from keras_hamiltonian.irreps.wigner import spherical_harmonics
 from keras_hamiltonian.orbitals.splines import spline_penalty
 from keras_hamiltonian.orbitals.splines import spline_values
@@ -54,22 +54,22 @@ class TwoCentreFit:
             `TwoCentreBaseline`.
 
         Raises:
-            ValueError: if a bond is longer than the reach of its pair.
+            ValueError: if an edge is longer than the reach of its pair.
         """
-        samples = [self._bonds(batch) for batch in _batches(dataset)]
-        bonds = _joined([s[0] for s in samples])
+        samples = [self._edges(batch) for batch in _batches(dataset)]
+        edges = _joined([s[0] for s in samples])
         atoms = _joined([s[1] for s in samples])
         names = ("means", "scales")
         onsite_names = ("onsite_means", "onsite_scales", "onsite_functions")
         result = {name: {} for name in (*names, *onsite_names)}
         for part in self.layout.parts:
-            for name, value in zip(names, self._fit_hopping(part, bonds)):
+            for name, value in zip(names, self._fit_hopping(part, edges)):
                 result[name][part] = value
             for name, value in zip(onsite_names, self._fit_onsite(part, atoms)):
                 result[name][part] = value
         return result
 
-    def _bonds(self, batch):
+    def _edges(self, batch):
         inputs, targets = batch[0], batch[1]
         real = np.asarray(inputs["edge_mask"]) > 0
         species = np.maximum(np.asarray(inputs["species"]), 0)
@@ -81,35 +81,35 @@ class TwoCentreFit:
         if len(relative) and relative.max() > 1:
             k = int(relative.argmax())
             raise ValueError(
-                f"A bond of {relative[k] * reach[k]:.4f} Å is longer than the "
+                f"An edge of {relative[k] * reach[k]:.4f} Å is longer than the "
                 f"orbitals reach ({reach[k]:.4f} Å). Raise `reaches`."
             )
         pairs = first * self.num_species + second
         hopping = self.layout.split(np.asarray(targets["hopping"])[real])
-        frames = bond_frames(vectors)
-        bonds = {"splines": spline_values(relative, self.num_splines)}
-        bonds["pairs"] = pairs
+        frames = edge_frames(vectors)
+        edges = {"splines": spline_values(relative, self.num_splines)}
+        edges["pairs"] = pairs
         for part, blocks in hopping.items():
-            for kind, x in self.layout.bond_channels(
+            for kind, x in self.layout.edge_channels(
                 part, blocks, frames
             ).items():
-                bonds[part, kind] = x
+                edges[part, kind] = x
         is_atom = np.asarray(inputs["species"]) >= 0
         owner = np.nonzero(real)[0]
-        atoms = self._atoms(bonds, vectors, owner, len(species))
+        atoms = self._atoms(edges, vectors, owner, len(species))
         atoms = {name: x[is_atom] for name, x in atoms.items()}
         atoms["species"] = species[is_atom]
         onsite = self.layout.split(np.asarray(targets["onsite"])[is_atom])
         for part, blocks in onsite.items():
             atoms[part] = self.layout.onsite[part].to_irreps(blocks)
-        return bonds, atoms
+        return edges, atoms
 
-    def _atoms(self, bonds, vectors, owner, size):
+    def _atoms(self, edges, vectors, owner, size):
         """Sums over neighbours of splines times harmonics, per element pair:
         what onsite blocks are fitted with."""
         columns = self.num_species**2 * self.num_splines
         spread = np.zeros((len(owner), self.num_species**2, self.num_splines))
-        spread[np.arange(len(owner)), bonds["pairs"]] = bonds["splines"]
+        spread[np.arange(len(owner)), edges["pairs"]] = edges["splines"]
         spread = spread.reshape(len(owner), columns)
         sums = {}
         for l in range(self.layout.lmax + 1):
@@ -121,21 +121,21 @@ class TwoCentreFit:
             sums["design", l] = total
         return sums
 
-    def _fit_hopping(self, part, bonds):
+    def _fit_hopping(self, part, edges):
         channels = self.layout.hopping[part].channels
-        pairs, splines = bonds["pairs"], bonds["splines"]
+        pairs, splines = edges["pairs"], edges["splines"]
         num_pairs = self.num_species**2
         mean = np.zeros((self.num_splines, num_pairs, channels["0+"]))
         scale = np.zeros((self.num_splines, num_pairs, sum(channels.values())))
         for pair in np.unique(pairs):
             rows = pairs == pair
             basis = splines[rows]
-            sigma = bonds[part, "0+"][rows][:, 0]
+            sigma = edges[part, "0+"][rows][:, 0]
             if self.two_centre:
                 mean[:, pair] = _fit_splines(basis, sigma)
             squares = []
             for kind in channels:
-                x = bonds[part, kind][rows]
+                x = edges[part, kind][rows]
                 if kind == "0+":
                     x = x - (basis @ mean[:, pair])[:, None]
                 squares.append((x * x).mean(axis=1))
@@ -201,7 +201,7 @@ class TwoCentreFit:
         if irrep.l == 0:
             matrix = np.column_stack([matrix, np.ones(len(matrix))])
             penalty = np.pad(penalty, (0, 1))
-        # More smoothing than for bonds: atoms are few.
+        # More smoothing than for edges: atoms are few.
         gram = matrix.T @ matrix + 1e-4 * len(matrix) * penalty
         gram += 1e-12 * len(matrix) * np.eye(len(gram))
         target = x.reshape(-1, mul)
@@ -215,7 +215,7 @@ class TwoCentreFit:
 
 
 def _fit_splines(basis, values):
-    """Coefficients of smooth functions through values at many bonds."""
+    """Coefficients of smooth functions through values at many edges."""
     size = basis.shape[1]
     gram = basis.T @ basis
     gram += SMOOTHING * len(basis) * spline_penalty(size)

@@ -36,7 +36,7 @@ class Dissection:
     The atoms are halved again and again. A cut takes away the atoms of one
     half that couple to the other, and these come last; so in a factorization
     the halves do not fill each other's places. Halves are told apart by the
-    number of bonds to two far ends of the crystal, averaged over neighbors:
+    number of edges to two far ends of the crystal, averaged over neighbors:
     no positions are needed, and periodic cells are cut on both sides.
 
     George, SIAM J. Numer. Anal. 10, 345 (1973).

@@ -13,18 +13,18 @@ from keras_hamiltonian.physics.two_centre import encode_array
 from keras_hamiltonian.physics.two_centre import slater_koster
 from keras_hamiltonian.structures.neighbors import pairs_within
 
-# A bond may be this much shorter than any in the data, in Å.
+# An edge may be this much shorter than any in the data, in Å.
 SHORTEST_MARGIN = 0.1
 # The overlap of an atom with itself is one constant block per element, and
-# blocks of a bond have the two-centre form; files round to about 1e-7.
+# blocks of an edge have the two-centre form; files round to about 1e-7.
 TWO_CENTRE_TOLERANCE = 1e-5
 
 
 class TwoCentreOverlap:
     """Overlap matrix of any structure, learned from structures that have one.
 
-    The overlap of two atoms depends on their bond alone. In the frame of the
-    bond it is a table of functions of the distance (Slater-Koster integrals),
+    The overlap of two atoms depends on their edge alone. In the frame of the
+    edge it is a table of functions of the distance (Slater-Koster integrals),
     which `fit` reads off known overlaps to about 1e-6.
 
     Args:
@@ -107,7 +107,7 @@ class TwoCentreOverlap:
 
         Raises:
             ValueError: for an element or a pair of elements without data, or
-                a bond shorter than any in the data.
+                an edge shorter than any in the data.
         """
         pairs = pairs_within(atoms, self.reaches)
         partners = _partners(pairs)
@@ -159,23 +159,23 @@ class TwoCentreOverlap:
         """The integrals of two elements, once the distances are checked."""
         distances = np.linalg.norm(vectors, axis=1)
         k = distances.argmin()
-        bond = (
+        edge = (
             f"Atoms {pairs[k, 3]} ({a}) and {pairs[k, 4]} ({b}), "
             f"{distances[k]:.3f} Å apart, "
         )
         integrals = self.integrals.get((a, b))
         if integrals is None:
             raise ValueError(
-                f"{bond}overlap, but no structure of the fit has the pair "
+                f"{edge}overlap, but no structure of the fit has the pair "
                 f"{a}-{b} within {self.reaches[a] + self.reaches[b]:.2f} Å. "
                 "Fit with a structure that has it."
             )
         shortest = integrals.covered[0, 0]
         if distances[k] < shortest - SHORTEST_MARGIN:
             raise ValueError(
-                f"{bond}are closer than any {a}-{b} pair of the fit "
+                f"{edge}are closer than any {a}-{b} pair of the fit "
                 f"({shortest:.3f} Å). Fit with a structure that has such "
-                "bonds, or check the positions."
+                "edges, or check the positions."
             )
         self._warn_of_gaps(a, b, integrals, distances)
         return integrals
@@ -206,7 +206,7 @@ def _integrals_of(calculation, basis):
     for a in sorted(set(symbols)):
         chosen = np.flatnonzero(is_onsite & (first == a))
         yield (str(a), None), np.array([overlap.block(k) for k in chosen])
-    # Of a bond and its reverse one is enough.
+    # Of an edge and its reverse one is enough.
     partners = overlap.reverse_positions()
     is_first = (partners < 0) | (np.arange(len(pairs)) < partners)
     forward = (first < second) | ((first == second) & is_first & ~is_onsite)
@@ -221,7 +221,7 @@ def _integrals_of(calculation, basis):
             raise ValueError(
                 f"The overlap of {a}-{b} in {calculation.name!r} is no "
                 f"two-centre matrix: it deviates by {error:.1e} in the frame "
-                "of the bond. The orbital order or the positions of the file "
+                "of the edge. The orbital order or the positions of the file "
                 "are not what the reader took them for."
             )
         distances = np.linalg.norm(vectors[chosen], axis=1)

@@ -5,7 +5,7 @@ import dataclasses
 
 import numpy as np
 
-from keras_hamiltonian.irreps import bond_frames
+from keras_hamiltonian.irreps import edge_frames
 from keras_hamiltonian.irreps import wigner_d_matrix
 
 # Two families of Gaussians on [0, cutoff]: broad ones carry the function
@@ -26,9 +26,9 @@ CHUNK = 4096
 
 @dataclasses.dataclass
 class TwoCentreIntegrals:
-    """Blocks `(rows of A, columns of B)` that depend on the bond alone.
+    """Blocks `(rows of A, columns of B)` that depend on the edge alone.
 
-    In the frame whose polar axis is the bond, a two-centre block joins equal m
+    In the frame whose polar axis is the edge, a two-centre block joins equal m
     only, with one value for +m and -m: the Slater-Koster integrals. There is
     one function of distance per channel (shell p of A, shell q of B, |m|).
 
@@ -53,7 +53,7 @@ class TwoCentreIntegrals:
             cutoff: float, in Å.
             distances: `(P,)` array, in Å.
             integrals: `(P, num_channels)` array, from `slater_koster`.
-            is_symmetric: bool. A and B are the same element, so that the bond
+            is_symmetric: bool. A and B are the same element, so that the edge
                 may be read both ways.
         """
         if is_symmetric:
@@ -76,7 +76,7 @@ class TwoCentreIntegrals:
         return cls(shells, cutoff, covered, coefficients)
 
     def blocks(self, vectors):
-        """Blocks of bonds from A to B.
+        """Blocks of edges from A to B.
 
         Args:
             vectors: `(P, 3)` array, in Å.
@@ -131,7 +131,7 @@ def slater_koster(shells, vectors, blocks):
 
     Args:
         shells: pair of tuples. Degrees of the shells of A and of B.
-        vectors: `(P, 3)` array. Bonds from A to B.
+        vectors: `(P, 3)` array. Edges from A to B.
         blocks: `(P, rows of A, columns of B)` array.
 
     Returns:
@@ -187,7 +187,7 @@ def _centers(spacing, cutoff):
 
 def _rotations(shells, vectors):
     """Block-diagonal rotations of the orbitals of A and B into the frames."""
-    frames = bond_frames(vectors)
+    frames = edge_frames(vectors)
     wigner = {
         l: wigner_d_matrix(l, frames) for l in set(shells[0]) | set(shells[1])
     }
@@ -228,7 +228,7 @@ def _entries(first, second):
 
 
 def _exchange(shells):
-    """Channel of the same bond read from B to A, and its sign."""
+    """Channel of the same edge read from B to A, and its sign."""
     first, second = shells
     channels = _channel_list(first, second)
     position = {channel: k for k, channel in enumerate(channels)}

@@ -13,7 +13,7 @@ class NeighborTable:
 
     Attributes:
         edge_vectors: `(N, M, 3)` float64, r_j + R·A - r_i in Å; padding
-            (0, 0, 1). A bond and its reverse differ in sign exactly.
+            (0, 0, 1). An edge and its reverse differ in sign exactly.
         neighbors: `(N, M)` int. Row of atom j; padding: the atom itself.
         reverse_edge: `(N, M)` int. Flat position n·M + m of (j, i, -R);
             padding: its own position.

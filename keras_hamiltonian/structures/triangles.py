@@ -1,9 +1,9 @@
-"""Which bonds of two atoms end at the same third one."""
+"""Which edges of two atoms end at the same third one."""
 
 import numpy as np
 
-# Between two atoms there are as many bonds as lattice translations in reach;
-# they differ by at least the shortest of those, and rounding moves a bond by
+# Between two atoms there are as many edges as lattice translations in reach;
+# they differ by at least the shortest of those, and rounding moves an edge by
 # far less than this.
 TOLERANCE_IN_ANGSTROM = 0.05
 # Memory: some 200 kB for each.
@@ -11,7 +11,7 @@ NUM_ATOMS_AT_ONCE = 256
 
 
 def common_neighbors(edge_vectors, neighbors, edge_mask):
-    """For each bond (i, j) and each neighbour k of i, the bond (j, k).
+    """For each edge (i, j) and each neighbour k of i, the edge (j, k).
 
     An atom's list is taken with one more entry at its end, the atom itself,
     so that i = j and k = i, k = j are pairs as any other.
@@ -43,7 +43,7 @@ def common_neighbors(edge_vectors, neighbors, edge_mask):
     vectors = np.asarray(edge_vectors, dtype=np.float64)
     vectors = np.concatenate([vectors, np.zeros((num_atoms, 1, 3))], axis=1)
     real = np.concatenate([np.asarray(edge_mask) > 0, own >= 0], axis=1)
-    # Bonds of each pair of atoms stand together, real ones only.
+    # Edges of each pair of atoms stand together, real ones only.
     flat = np.flatnonzero(real)
     pair = (own * num_atoms + ends).ravel()[flat]
     order = np.argsort(pair, kind="stable")
@@ -52,7 +52,7 @@ def common_neighbors(edge_vectors, neighbors, edge_mask):
     found = np.full(shape, num_atoms * (width + 1), dtype=np.int32)
     for start in range(0, num_atoms, NUM_ATOMS_AT_ONCE):
         some = slice(start, start + NUM_ATOMS_AT_ONCE)
-        # Only pairs of real bonds are looked for.
+        # Only pairs of real edges are looked for.
         atom, a, m = np.nonzero(real[some, :, None] & real[some, None, :])
         atom += start
         target = vectors[atom, m] - vectors[atom, a]
@@ -65,7 +65,7 @@ def common_neighbors(edge_vectors, neighbors, edge_mask):
 
 
 def _fill(found, asked, target, first, last, flat, vectors):
-    """Of the bonds `flat[first:last]` the one that is the target."""
+    """Of the edges `flat[first:last]` the one that is the target."""
     found, vectors = found.reshape(-1), vectors.reshape(-1, 3)
     for number in range(int((last - first).max(initial=0))):
         left = first + number < last

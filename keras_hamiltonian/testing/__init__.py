@@ -3,13 +3,13 @@
 from keras_hamiltonian.testing.block_rotation import rotate_blocks
 from keras_hamiltonian.testing.check_layer import check_layer
 from keras_hamiltonian.testing.symmetry import assert_blocks_equivariant
-from keras_hamiltonian.testing.symmetry import assert_bond_equivariant
+from keras_hamiltonian.testing.symmetry import assert_edge_equivariant
 from keras_hamiltonian.testing.symmetry import assert_equivariant
 from keras_hamiltonian.testing.symmetry import assert_permutation_equivariant
 
 __all__ = [
     "assert_blocks_equivariant",
-    "assert_bond_equivariant",
+    "assert_edge_equivariant",
     "assert_equivariant",
     "assert_permutation_equivariant",
     "check_layer",

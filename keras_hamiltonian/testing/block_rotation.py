@@ -1,4 +1,4 @@
-"""How matrix blocks turn when the crystal turns, without any network."""
+"""How matrix blocks rotate when the crystal rotates, without any network."""
 
 import numpy as np
 import scipy.linalg
@@ -10,7 +10,7 @@ PAULI = np.array([[[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
 
 
 def shell_matrix(shells, rotation):
-    """Block-diagonal matrix by which the orbitals of a table turn.
+    """Block-diagonal matrix by which the orbitals of a table rotate.
 
     Args:
         shells: sequence of int. Degrees of the shells.
@@ -36,7 +36,7 @@ def spin_matrix(rotation):
 
 
 def rotate_blocks(blocks, shells, rotation, spin="none"):
-    """Turns blocks: `D(Q) H D(Q)^†`.
+    """Rotates blocks: `D(Q) H D(Q)^†`.
 
     With spin, `D^{1/2}` stands on both sides as well. Complex arithmetic on
     whole blocks, so that it can check the layers, which use real parts.
@@ -53,11 +53,11 @@ def rotate_blocks(blocks, shells, rotation, spin="none"):
     """
     blocks = np.asarray(blocks, dtype=np.float64)
     matrix = shell_matrix(shells, rotation)
-    turned = matrix @ blocks @ matrix.T
+    rotated = matrix @ blocks @ matrix.T
     if spin == "none":
-        return turned
+        return rotated
     spinor = spin_matrix(rotation)
-    whole = turned[..., 0, :, :, :, :] + 1j * turned[..., 1, :, :, :, :]
+    whole = rotated[..., 0, :, :, :, :] + 1j * rotated[..., 1, :, :, :, :]
     whole = np.einsum(
         "st,...tuab,vu->...svab", spinor, whole, spinor.conj(), optimize=True
     )

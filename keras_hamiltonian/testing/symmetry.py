@@ -1,4 +1,4 @@
-"""Checks that turning, inverting or renaming the atoms does what it should."""
+"""Checks that rotating, inverting or renaming the atoms does what it should."""
 
 import keras
 import numpy as np
@@ -43,19 +43,19 @@ def assert_equivariant(
     plain = _call(function, features, arguments, dtype)
     for rotation in random_rotations(2, random):
         for improper in (rotation, -rotation):
-            turned = features @ irreps_in.d_matrix(improper).T
-            found = _call(function, turned, arguments, dtype)
+            rotated = features @ irreps_in.d_matrix(improper).T
+            found = _call(function, rotated, arguments, dtype)
             expected = plain @ irreps_out.d_matrix(improper).T
             _compare_irreps(found, expected, irreps_out, dtype)
 
 
-def assert_bond_equivariant(
+def assert_edge_equivariant(
     function, channels_in, channels_out, dtype="float64", seed=0
 ):
-    """Checks that bond features turn with a roll of each bond's frame.
+    """Checks that edge features rotate with a roll of each edge's frame.
 
-    A bond's frame is fixed up to the roll about the bond and the reflection
-    in a plane that contains it; every map of bond features commutes with both.
+    An edge's frame is fixed up to the roll about the edge and the reflection
+    in a plane that contains it; every map of edge features commutes with both.
 
     Args:
         function: callable, dict of `(N, M, d, channels)` tensors to the same.
@@ -68,20 +68,20 @@ def assert_bond_equivariant(
     """
     random = np.random.default_rng(seed)
     shape = (2, 3)
-    bonds = {
+    edges = {
         kind: random.normal(size=(*shape, 1 if "0" in kind else 2, num))
         for kind, num in channels_in.items()
     }
     angles = random.uniform(0, 2 * np.pi, size=shape)
     signs = random.choice([-1.0, 1.0], size=shape)
-    plain = _call(function, bonds, (), dtype)
-    found = _call(function, roll_bonds(bonds, angles, signs), (), dtype)
+    plain = _call(function, edges, (), dtype)
+    found = _call(function, roll_edges(edges, angles, signs), (), dtype)
     if set(plain) != set(channels_out):
         raise AssertionError(
             f"Expected the kinds {sorted(channels_out)}. Received: "
             f"{sorted(plain)}."
         )
-    for kind, expected in roll_bonds(plain, angles, signs).items():
+    for kind, expected in roll_edges(plain, angles, signs).items():
         if expected.shape[-1] != channels_out[kind]:
             raise AssertionError(
                 f"Kind {kind} has {expected.shape[-1]} channels instead of "
@@ -90,11 +90,11 @@ def assert_bond_equivariant(
         _compare(found[kind], expected, dtype, f"kind {kind}")
 
 
-def roll_bonds(bonds, angles, signs):
-    """Bond features after a roll of each frame and, perhaps, a reflection.
+def roll_edges(edges, angles, signs):
+    """Edge features after a roll of each frame and, perhaps, a reflection.
 
     Args:
-        bonds: dict of `(N, M, d, channels)` arrays.
+        edges: dict of `(N, M, d, channels)` arrays.
         angles: `(N, M)` array. Roll in radians.
         signs: `(N, M)` array, -1 where the frame is also reflected.
 
@@ -102,7 +102,7 @@ def roll_bonds(bonds, angles, signs):
         Dict of arrays of the same shapes.
     """
     result = {}
-    for kind, x in bonds.items():
+    for kind, x in edges.items():
         if kind == "0+":
             result[kind] = x
         elif kind == "0-":
@@ -121,7 +121,7 @@ def roll_bonds(bonds, angles, signs):
 def assert_blocks_equivariant(
     model, inputs, shells, spin="none", tolerance=None, seed=0
 ):
-    """Checks a Hamiltonian: rotated and inverted atoms give turned blocks.
+    """Checks a Hamiltonian: rotated and inverted atoms give rotated blocks.
 
     Args:
         model: callable from the inputs of a stage to `"onsite"` and

@@ -17,10 +17,10 @@ from keras_hamiltonian.callbacks.learning_curve import LearningCurve
 from keras_hamiltonian.callbacks.revert_on_spike import RevertOnSpike
 from keras_hamiltonian.callbacks.training_checkpoint import TrainingCheckpoint
 from keras_hamiltonian.data.dataset import HamiltonianDataset
-from keras_hamiltonian.evaluate.overlap_threshold import (
+from keras_hamiltonian.evaluation.overlap_threshold import (
     choose_overlap_threshold,
 )
-from keras_hamiltonian.evaluate.runs import fingerprint as fingerprint_of
+from keras_hamiltonian.evaluation.runs import fingerprint as fingerprint_of
 from keras_hamiltonian.losses.block_errors import BlockMeanAbsoluteError
 from keras_hamiltonian.losses.block_errors import BlockMeanSquaredError
 from keras_hamiltonian.models.feature_file import stage_checksum
@@ -86,7 +86,7 @@ def train_cascade(
     budget. Its features are computed once, and the second stage is trained on
     them. Bands of a few structures that validate say which nearly dependent
     combinations of orbitals predictions should leave out (see
-    `kh.evaluate.choose_overlap_threshold`). The model is saved with overlap
+    `kh.evaluation.choose_overlap_threshold`). The model is saved with overlap
     and origin.
 
     What a killed process has done is in `output/checkpoint`; started again

@@ -3,13 +3,13 @@
 import pathlib
 import shutil
 
-from keras_hamiltonian.evaluate.full_report import full_report
-from keras_hamiltonian.evaluate.report import evaluate_model
+from keras_hamiltonian.evaluation.full_report import full_report
+from keras_hamiltonian.evaluation.report import evaluate_model
 from keras_hamiltonian.models.hamiltonian_cascade import HamiltonianCascade
 from keras_hamiltonian.prediction import predict
 
 # Levels of so many test structures, and time and memory of predictions up to
-# so many atoms, take a few CPU seconds; `kh.evaluate.full_report` takes all.
+# so many atoms, take a few CPU seconds; `kh.evaluation.full_report` takes all.
 NUM_SPECTRA = 5
 LARGEST_CELL = 80
 
@@ -25,7 +25,7 @@ def report_training(
 ):
     """Tests a trained model and writes everything into the model's folder.
 
-    Pictures and `report.json` of `kh.evaluate.full_report`, which tells
+    Pictures and `report.json` of `kh.evaluation.full_report`, which tells
     both stages of a cascade apart; and for the test structures
     DeepH folders in `predictions/`. Then the checkpoints of the training are
     no longer needed and are removed.

@@ -1,4 +1,4 @@
-"""Several programs by turns in one run, so that a busy machine hurts all."""
+"""Several programs alternating in one run, so that a busy machine hurts all."""
 
 import os
 import time
@@ -7,7 +7,7 @@ import numpy as np
 
 
 def alternate(benchmark, title, rounds=5, **programs):
-    """Measures CPU seconds of programs by turns and prints the ratios.
+    """Measures CPU seconds of programs alternating and prints the ratios.
 
     Args:
         benchmark: fixture of pytest-benchmark, which records the rounds.

@@ -11,8 +11,8 @@ import torch
 from keras_hamiltonian import ops
 from keras_hamiltonian.irreps import Irreps
 from keras_hamiltonian.irreps import ProductPaths
-from keras_hamiltonian.irreps.bond import bond_channels
-from keras_hamiltonian.irreps.bond import bond_dim
+from keras_hamiltonian.irreps.edge import edge_channels
+from keras_hamiltonian.irreps.edge import edge_dim
 
 FOURTH = "64x0e + 32x1o + 16x2e + 8x3o + 8x4e"
 SIXTH = FOURTH + " + 4x5o + 4x6e"
@@ -58,10 +58,10 @@ def program_of(function, inputs, backward=True):
 
 
 def mixing_convolution(irreps, num_edges, backward, num_neighbors=40):
-    """[n_i | n_j | e_ij] times the harmonics of the bond, summed at the atoms.
+    """[n_i | n_j | e_ij] times the harmonics of the edge, summed at the atoms.
 
     Args:
-        irreps: str. Of the atoms, the bonds and the result.
+        irreps: str. Of the atoms, the edges and the result.
         num_edges: int.
         backward: bool. Whether gradients are taken, by features and weights.
 
@@ -72,31 +72,31 @@ def mixing_convolution(irreps, num_edges, backward, num_neighbors=40):
     irreps = Irreps(irreps)
     num_atoms = num_edges // num_neighbors
     _, reverse, vectors = ring(num_atoms, num_neighbors)
-    channels = bond_channels(irreps)
+    channels = edge_channels(irreps)
     atoms = torch.randn(num_atoms, irreps.dim)
-    bonds = {
-        kind: torch.randn(*reverse.shape, bond_dim(kind), size)
+    edges = {
+        kind: torch.randn(*reverse.shape, edge_dim(kind), size)
         for kind, size in channels.items()
     }
     kernels = {
         kind: [torch.randn(size, size) for _ in range(3)]
         for kind, size in channels.items()
     }
-    inputs = [atoms, *bonds.values(), *sum(kernels.values(), [])]
+    inputs = [atoms, *edges.values(), *sum(kernels.values(), [])]
     for x in inputs:
         x.requires_grad_(backward)
 
     def frames():
-        return ops.wigner_d(ops.bond_frames(vectors), irreps.lmax)
+        return ops.wigner_d(ops.edge_frames(vectors), irreps.lmax)
 
     wigner = frames()
     weighted = [torch.ones(*reverse.shape, 1, 1), *wigner]
 
     def ours():
-        center = ops.rotate_into_bonds(atoms, irreps, wigner)
-        neighbor = ops.reverse_bonds(center, irreps, reverse)
-        mixed = ops.so2_linear([center, neighbor, bonds], kernels)
-        return ops.sum_over_bonds(mixed, irreps, weighted)
+        center = ops.rotate_into_edges(atoms, irreps, wigner)
+        neighbor = ops.reverse_edges(center, irreps, reverse)
+        mixed = ops.so2_linear([center, neighbor, edges], kernels)
+        return ops.sum_over_edges(mixed, irreps, weighted)
 
     return {"ours": program_of(ours, inputs, backward), "frames_once": frames}
 

@@ -2,8 +2,8 @@
 
 Follows the published description (Gong et al., Nature Communications 2023):
 every convolution is a fully connected tensor product of [n_i | n_j | e_ij]
-with the spherical harmonics of the bond, weights shared by all bonds, then a
-gate and radial weights from an MLP. Onsite blocks are bonds of length zero.
+with the spherical harmonics of the edge, weights shared by all edges, then a
+gate and radial weights from an MLP. Onsite blocks are edges of length zero.
 No code of theirs.
 """
 
@@ -75,7 +75,7 @@ class Convolution(torch.nn.Module):
         self.irreps_out = self.weigh.irreps_out
 
     def forward(self, features, harmonics, radial):
-        """Messages of all bonds: `(E, irreps_out.dim)`."""
+        """Messages of all edges: `(E, irreps_out.dim)`."""
         messages = self.gate(self.product(features[:, self.order], harmonics))
         return self.weigh(messages, self.radial(radial))
 
@@ -123,7 +123,7 @@ class Update(torch.nn.Module):
 
 
 class DeepHE3Like(torch.nn.Module):
-    """Atoms and bonds to the irreps of all blocks.
+    """Atoms and edges to the irreps of all blocks.
 
     Args:
         irreps_out: `o3.Irreps` of one block.
@@ -154,18 +154,18 @@ class DeepHE3Like(torch.nn.Module):
         self.readout = linear(edges, irreps_out)
 
     def forward(self, species, first, second, vectors):
-        """Irreps of the block of each bond.
+        """Irreps of the block of each edge.
 
         Args:
             species: `(N,)` int tensor.
-            first, second: `(E,)` int tensors, self-bonds included.
+            first, second: `(E,)` int tensors, self-edges included.
             vectors: `(E, 3)` tensor in e3nn's order (y, z, x), Å.
         """
         lengths = vectors.norm(dim=1)
         harmonics = o3.spherical_harmonics(
             HARMONICS, vectors, True, normalization="component"
         )
-        # A self-bond has no direction.
+        # A self-edge has no direction.
         no_direction = (lengths < 1e-6)[:, None] & (
             torch.arange(HARMONICS.dim) > 0
         )

@@ -16,15 +16,15 @@ import numpy as np
 import pytest
 
 from keras_hamiltonian.irreps import Irreps
-from keras_hamiltonian.irreps.bond import bond_channels
-from keras_hamiltonian.irreps.bond import bond_dim
+from keras_hamiltonian.irreps.edge import edge_channels
+from keras_hamiltonian.irreps.edge import edge_dim
 from keras_hamiltonian.irreps.product_paths import ProductPaths
 from keras_hamiltonian.ops import backend
-from keras_hamiltonian.ops.bonds import rotate_both_ends
-from keras_hamiltonian.ops.bonds import sum_over_bonds
 from keras_hamiltonian.ops.channelwise_convolution import (
     channelwise_convolution,
 )
+from keras_hamiltonian.ops.edges import rotate_both_ends
+from keras_hamiltonian.ops.edges import sum_over_edges
 
 if keras.config.backend() != "torch":
     pytest.skip("the kernels are for torch", allow_module_level=True)
@@ -97,24 +97,24 @@ def ring():
     ]
 
 
-def random_bonds():
+def random_edges():
     shape = NUM_ATOMS, NUM_NEIGHBORS
     wigner = [
         torch.randn(*shape, 2 * l + 1, 2 * l + 1, device="cuda")
         for l in range(5)
     ]
-    bonds = {
-        kind: torch.randn(*shape, bond_dim(kind), n, device="cuda")
-        for kind, n in bond_channels(HIDDEN).items()
+    edges = {
+        kind: torch.randn(*shape, edge_dim(kind), n, device="cuda")
+        for kind, n in edge_channels(HIDDEN).items()
     }
     atoms = torch.randn(NUM_ATOMS, Irreps(HIDDEN).dim, device="cuda")
-    return atoms, wigner, bonds
+    return atoms, wigner, edges
 
 
-def test_rotating_into_bonds(benchmark):
-    """Features of both atoms of 100 000 bonds."""
+def test_rotating_into_edges(benchmark):
+    """Features of both atoms of 100 000 edges."""
     _, reverse_edge = ring()
-    inputs = [random_bonds()[:2] for _ in range(NUM_COPIES)]
+    inputs = [random_edges()[:2] for _ in range(NUM_COPIES)]
 
     def run(kernel):
         return lambda atoms, wigner: rotate_both_ends(
@@ -126,20 +126,20 @@ def test_rotating_into_bonds(benchmark):
     # Each end reads the matrices once.
     traffic = num_bytes([atoms, wigner[1:], outputs, reverse_edge])
     programs = {k: run(k) for k in ("fused", "reference")}
-    report(benchmark, "rotating into bonds", programs, inputs, traffic)
+    report(benchmark, "rotating into edges", programs, inputs, traffic)
 
 
-def test_summing_over_bonds(benchmark):
-    inputs = [random_bonds()[1:] for _ in range(NUM_COPIES)]
+def test_summing_over_edges(benchmark):
+    inputs = [random_edges()[1:] for _ in range(NUM_COPIES)]
 
     def run(kernel):
-        return lambda wigner, bonds: sum_over_bonds(
-            bonds, HIDDEN, wigner, kernel
+        return lambda wigner, edges: sum_over_edges(
+            edges, HIDDEN, wigner, kernel
         )
 
     traffic = num_bytes([inputs[0], run("fused")(*inputs[0])])
     programs = {k: run(k) for k in ("fused", "reference")}
-    report(benchmark, "summing over bonds", programs, inputs, traffic)
+    report(benchmark, "summing over edges", programs, inputs, traffic)
 
 
 @pytest.mark.parametrize("backward", [False, True], ids=["forward", "both"])

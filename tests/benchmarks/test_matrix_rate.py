@@ -127,7 +127,7 @@ def seconds_of_products(products):
 
 
 def test_where_a_step_goes(benchmark, data_folder):
-    """18 atoms of graphene, 810 bonds, the default network."""
+    """18 atoms of graphene, 810 edges, the default network."""
     torch.set_num_threads(1)
     step = step_of(data_folder / "graphene.h5")
     tiny = step_of(data_folder / "reference_graphene.h5", 1)
@@ -147,7 +147,7 @@ def test_where_a_step_goes(benchmark, data_folder):
 
     parts["Python, Keras, gradients' graph"] = fastest - sum(parts.values())
     load = os.getloadavg()[0]
-    print(f"\ntraining step, 18 atoms, 810 bonds (one thread, load {load:.1f})")
+    print(f"\ntraining step, 18 atoms, 810 edges (one thread, load {load:.1f})")
     print(f"  step                {fastest:.4f} CPU s, median {median:.4f}")
     print(
         f"  step of two atoms   {overhead:.4f} CPU s, median "

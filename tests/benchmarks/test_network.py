@@ -3,7 +3,7 @@
     OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE \\
         pytest tests/benchmarks --benchmark-only -s
 
-Peer and ours by turns in one run, one thread, CPU seconds; nothing fails
+Peer and ours alternating in one run, one thread, CPU seconds; nothing fails
 because of a time. The peers are `deeph_e3_like.py` and one HDF5 data set per
 block, as DeepH's folders have it. The product alone: `test_operations.py`.
 """
@@ -59,7 +59,7 @@ class Again(keras.utils.PyDataset):
 
 
 def edge_list(torch, inputs):
-    """Bonds with self-bonds, as DeepH-E3's graph has them."""
+    """Edges with self-edges, as DeepH-E3's graph has them."""
     real = inputs["edge_mask"] > 0
     number = len(inputs["species"])
     own = np.arange(number)

@@ -3,8 +3,8 @@
     OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE \\
         pytest tests/benchmarks/test_operations.py --benchmark-only -s
 
-By turns in one run, float32, one thread, CPU seconds; nothing fails because of
-a time. cuEquivariance takes part where it can be imported:
+Alternating in one run, float32, one thread, CPU seconds; nothing fails
+because of a time. cuEquivariance takes part where it can be imported:
 
     pip install --no-deps --target cue cuequivariance cuequivariance-torch
     PYTHONPATH=cue pytest ...
@@ -78,13 +78,13 @@ def test_spherical_harmonics(benchmark, lmax):
 def test_mixing_convolution(benchmark, irreps, num_edges, backward):
     """The product of the network: [n_i | n_j | e_ij] with the direction."""
     if (irreps, num_edges, backward) == (SIXTH, 20000, True):
-        pytest.skip("e3nn to l = 6 takes 8 GB for gradients at 20000 bonds")
+        pytest.skip("e3nn to l = 6 takes 8 GB for gradients at 20000 edges")
     # Where e3nn needs more than ten seconds, one round.
     is_long = num_edges * (1 + backward) * (5 if irreps == SIXTH else 1) > 12000
     programs = mixing_convolution(irreps, num_edges, backward)
     alternate(
         benchmark,
-        f"mixing convolution, {irreps}, {num_edges} bonds, "
+        f"mixing convolution, {irreps}, {num_edges} edges, "
         f"{'forward and backward' if backward else 'forward'}",
         rounds=1 if is_long else 5,
         **programs,
@@ -221,7 +221,7 @@ def test_so2_convolution(benchmark):
     lmax, size = 4, (36, 44)
     paths = ProductPaths.fully_connected(FOURTH, harmonics_to(lmax), FOURTH)
     neighbors, reverse_edge, vectors = ring(*size)
-    wigner = ops.wigner_d(ops.bond_frames(vectors), lmax)
+    wigner = ops.wigner_d(ops.edge_frames(vectors), lmax)
     harmonics = ops.spherical_harmonics(vectors, lmax)
     inputs = x, weights = [
         torch.randn(size[0], Irreps(FOURTH).dim, requires_grad=True),

@@ -43,13 +43,13 @@ WITHOUT_PHASE = {1: [Z, X, Y], 2: [square(-1, -1, 2), symmetric(X, Z)]}
 WITHOUT_PHASE[2] += [symmetric(Y, Z), square(1, -1, 0), symmetric(X, Y)]
 
 
-def bond_block(bond, functions, strength=1.0):
-    """s, p and d of one atom against those of another, axial about the bond.
+def edge_block(edge, functions, strength=1.0):
+    """s, p and d of one atom against those of another, axial about the edge.
 
-    `bond` points to the second atom. Every number is a scalar made of the
-    functions' vectors and tensors and the bond: it turns with the crystal.
+    `edge` points to the second atom. Every number is a scalar made of the
+    functions' vectors and tensors and the edge: it rotates with the crystal.
     """
-    n = np.asarray(bond) / np.linalg.norm(bond)
+    n = np.asarray(edge) / np.linalg.norm(edge)
     ps, ds = functions[1], functions[2]
     block = np.zeros((9, 9))
     block[0, 0] = -1.3

@@ -20,7 +20,7 @@ RYDBERG = 13.605698
 BOHR = 0.529177
 SIDE = 4.0  # Å
 # The second atom is nearest to the first across the border of the cell.
-BOND = np.array([-1.1, 0.6, 0.8])
+EDGE = np.array([-1.1, 0.6, 0.8])
 STRU = """ATOMIC_SPECIES
 Si 28.0 Si.upf  // a comment
 C1 12.0 C.upf
@@ -66,12 +66,12 @@ ONSITE = np.diag([-1.0] + 3 * [0.2] + 5 * [1.4])
 CELLS = [(0, 0, 0), (1, 0, 0), (-1, 0, 0)]
 
 
-def dense(functions, bond=BOND, strength=1.0, onsite=ONSITE):
+def dense(functions, edge=EDGE, strength=1.0, onsite=ONSITE):
     """H(R) of the pair in file order; atom 1 is in cell (-1, 0, 0)."""
     matrices = {cell: np.zeros((18, 18)) for cell in CELLS}
     matrices[0, 0, 0][:9, :9] = onsite
     matrices[0, 0, 0][9:, 9:] = 2 * onsite
-    block = made.bond_block(bond, functions, strength)
+    block = made.edge_block(edge, functions, strength)
     matrices[-1, 0, 0][:9, 9:] = block
     matrices[1, 0, 0][9:, :9] = block.T
     return matrices
@@ -86,16 +86,16 @@ def with_spin(matrices, is_interleaved=True):
     }
 
 
-def stru(bond=BOND):
-    position = np.array([0.5, 0.5, 0.5]) + bond + [SIDE, 0, 0]
+def stru(edge=EDGE):
+    position = np.array([0.5, 0.5, 0.5]) + edge + [SIDE, 0, 0]
     return STRU.format(
         constant=repr(SIDE / BOHR),
         position=" ".join(map(repr, map(float, position))),
     )
 
 
-def structure_lines(bond=BOND):
-    direct = (np.array([0.5, 0.5, 0.5]) + bond) / SIDE + [1, 0, 0]
+def structure_lines(edge=EDGE):
+    direct = (np.array([0.5, 0.5, 0.5]) + edge) / SIDE + [1, 0, 0]
     return [
         "user_defined_lattice",
         f"{SIDE:.6g}",
@@ -107,7 +107,7 @@ def structure_lines(bond=BOND):
 
 @pytest.fixture
 def write(tmp_path):
-    def write_run(layout, hamiltonian, overlap, bond=BOND, **changes):
+    def write_run(layout, hamiltonian, overlap, edge=EDGE, **changes):
         """Changes: file name to text, or `None` to leave it out."""
         if layout == "old":
             matrices = {
@@ -115,12 +115,12 @@ def write(tmp_path):
                 "data-SR-sparse_SPIN0.csr": made.old_file("S", overlap),
             }
         else:
-            lines = structure_lines(bond)
+            lines = structure_lines(edge)
             matrices = {
                 "hrs1_nao.csr": made.new_file("H", hamiltonian, lines),
                 "srs1_nao.csr": made.new_file("S", overlap, lines),
             }
-        files = {"../STRU": stru(bond), "running_scf.log": LOG, **matrices}
+        files = {"../STRU": stru(edge), "running_scf.log": LOG, **matrices}
         output = tmp_path / "run" / "OUT.si"
         output.mkdir(parents=True, exist_ok=True)
         for name, text in {**files, **changes}.items():
@@ -146,21 +146,21 @@ def test_numbers_written_by_hand(good, layout):
     assert list(found.atoms.symbols) == ["Si", "C"]
     np.testing.assert_allclose(found.atoms.cell, SIDE * np.eye(3), rtol=1e-12)
     pair = (-1, 0, 0, 0, 1)
-    np.testing.assert_allclose(found.edge_vectors([pair])[0], BOND)
+    np.testing.assert_allclose(found.edge_vectors([pair])[0], EDGE)
     np.testing.assert_allclose(
         found.hamiltonian.find(pair),
-        RYDBERG * made.bond_block(BOND, made.PACKAGE),
+        RYDBERG * made.edge_block(EDGE, made.PACKAGE),
         atol=1e-6,
     )
     np.testing.assert_allclose(
         found.overlap.find(pair),
-        0.05 * made.bond_block(BOND, made.PACKAGE),
+        0.05 * made.edge_block(EDGE, made.PACKAGE),
         atol=1e-8,
     )
-    # p of the first atom, which has a bond to -x: <s|H|p> along the bond.
+    # p of the first atom, which has an edge to -x: <s|H|p> along the edge.
     row = found.hamiltonian.find(pair)[0, 1:4] / RYDBERG
     np.testing.assert_allclose(
-        row, 0.9 * BOND[[1, 2, 0]] / np.linalg.norm(BOND), atol=1e-8
+        row, 0.9 * EDGE[[1, 2, 0]] / np.linalg.norm(EDGE), atol=1e-8
     )
     np.testing.assert_allclose(
         np.diag(found.hamiltonian.find((0, 0, 0, 1, 1))),
@@ -177,18 +177,18 @@ def test_numbers_written_by_hand(good, layout):
 
 
 @pytest.mark.parametrize(
-    "functions, turns", [(made.ABACUS, True), (made.WITHOUT_PHASE, False)]
+    "functions, rotates", [(made.ABACUS, True), (made.WITHOUT_PHASE, False)]
 )
-def test_blocks_turn_with_the_crystal(write, functions, turns):
-    """Only with ABACUS' order and signs do the blocks that are read turn."""
+def test_blocks_rotate_with_the_crystal(write, functions, rotates):
+    """Only with ABACUS' order and signs do the blocks that are read rotate."""
     rotation = Rotation.from_rotvec([0.4, -0.7, 0.5]).as_matrix()
     pair, blocks = (-1, 0, 0, 0, 1), []
-    for bond in (BOND, rotation @ BOND):
+    for edge in (EDGE, rotation @ EDGE):
         overlap = {cell: np.eye(18) * (cell == (0, 0, 0)) for cell in CELLS}
-        run = write("old", dense(functions, bond), overlap, bond)
+        run = write("old", dense(functions, edge), overlap, edge)
         blocks.append(read_abacus(run).hamiltonian.find(pair))
-    turned = rotate_blocks(blocks[0], [0, 1, 2], rotation)
-    assert (np.abs(turned - blocks[1]).max() < 1e-6) == turns
+    rotated = rotate_blocks(blocks[0], [0, 1, 2], rotation)
+    assert (np.abs(rotated - blocks[1]).max() < 1e-6) == rotates
 
 
 @pytest.mark.parametrize("is_interleaved", [True, False])
@@ -222,8 +222,8 @@ def test_spin_orbit_coupling(write, is_interleaved):
     parts = shell.reshape(2, 3, 2, 3).transpose(0, 2, 1, 3)
     parts = np.stack([parts.real, parts.imag])
     rotation = Rotation.from_rotvec([0.4, -0.7, 0.5]).as_matrix()
-    turned = rotate_blocks(parts, [1], rotation, spin="noncollinear")
-    is_invariant = np.abs(turned - parts).max() < 1e-6
+    rotated = rotate_blocks(parts, [1], rotation, spin="noncollinear")
+    is_invariant = np.abs(rotated - parts).max() < 1e-6
     assert is_invariant == is_interleaved
     if is_interleaved:
         np.testing.assert_allclose(
@@ -241,7 +241,7 @@ def test_two_spins(good):
     found = read_abacus(good(**files))
     assert found.spin == "collinear"
     block = found.hamiltonian.find((-1, 0, 0, 0, 1))
-    expected = RYDBERG * made.bond_block(BOND, made.PACKAGE)
+    expected = RYDBERG * made.edge_block(EDGE, made.PACKAGE)
     np.testing.assert_allclose(block[:9, :9], expected, atol=1e-6)
     np.testing.assert_allclose(block[9:, 9:], expected / 2, atol=1e-6)
     assert not block[:9, 9:].any() and not block[9:, :9].any()
@@ -263,7 +263,7 @@ def test_overlap_alone(good):
     assert found.hamiltonian is None
     np.testing.assert_allclose(
         found.overlap.find((-1, 0, 0, 0, 1)),
-        0.05 * made.bond_block(BOND, made.PACKAGE),
+        0.05 * made.edge_block(EDGE, made.PACKAGE),
         atol=1e-8,
     )
 
@@ -293,13 +293,13 @@ def test_structure_of_the_matrix_file(good):
     (run / "STRU").unlink()
     found = read_abacus(run)
     np.testing.assert_allclose(
-        found.edge_vectors([(-1, 0, 0, 0, 1)])[0], BOND, atol=1e-5
+        found.edge_vectors([(-1, 0, 0, 0, 1)])[0], EDGE, atol=1e-5
     )
     # STRU may list an atom in another cell: the matrices' cells count.
-    moved = stru(BOND - np.array([SIDE, 0, 0]))
+    moved = stru(EDGE - np.array([SIDE, 0, 0]))
     found = read_abacus(good(**{"../STRU": moved}))
     np.testing.assert_allclose(
-        found.edge_vectors([(-1, 0, 0, 0, 1)])[0], BOND, atol=1e-9
+        found.edge_vectors([(-1, 0, 0, 0, 1)])[0], EDGE, atol=1e-9
     )
     # INPUT names another file.
     run = good(**{"../INPUT": "INPUT_PARAMETERS\nstru_file other.stru # x\n"})

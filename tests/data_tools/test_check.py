@@ -356,7 +356,7 @@ def test_structure_without_overlap_is_examined():
 
 
 def rotated_and_renumbered(calculation):
-    """The same crystal, turned and moved, its atoms in another order."""
+    """The same crystal, rotated and moved, its atoms in another order."""
     atoms = calculation.atoms.copy()
     atoms.rotate(33, (1, 2, 3), rotate_cell=True)
     atoms.translate([0.3, 0.1, -0.2])

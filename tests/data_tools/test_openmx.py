@@ -100,13 +100,13 @@ def test_structure(calculation):
     assert lengths.max() < 2 * radius
 
 
-def test_overlap_follows_the_harmonics_of_the_bond(calculation):
-    """Order, sign and bond direction: S_sp and S_sd go as Y_1m and Y_2m."""
+def test_overlap_follows_the_harmonics_of_the_edge(calculation):
+    """Order, sign and edge direction: S_sp and S_sd go as Y_1m and Y_2m."""
     pairs = calculation.overlap.atom_pairs
     vectors = calculation.edge_vectors(pairs)
     degrees = calculation.basis.shells[calculation.atoms.symbols[0]]
     starts = np.cumsum([0] + [2 * l + 1 for l in degrees])
-    # Near neighbours only: overlaps of long bonds are small.
+    # Near neighbours only: overlaps of long edges are small.
     p, d = (starts[degrees.index(l)] for l in (1, 2))
     for vector, block in zip(vectors, calculation.overlap.blocks()):
         length = np.linalg.norm(vector)

@@ -12,7 +12,7 @@ import keras_hamiltonian as kh
 from keras_hamiltonian.explain.attention import AttentionMaps
 from keras_hamiltonian.explain.attention import attention_maps
 from keras_hamiltonian.irreps.rotation import random_rotations
-from keras_hamiltonian.layers.bond_attention import BondAttention
+from keras_hamiltonian.layers.edge_attention import EdgeAttention
 from keras_hamiltonian.layers.neighbor_attention import NeighborAttention
 
 FREE = {"width": 16, "num_heads": 2, "num_blocks": 1}
@@ -69,7 +69,7 @@ def graph_of_two():
     """An atom with three of four neighbours, and one without any."""
     return {
         "neighbors": np.array([[1, 1, 0, 0], [1, 1, 1, 1]], "int32"),
-        "fade": np.array([[1, 0.5, 0.1, 0], [0, 0, 0, 0]], "float32"),
+        "envelope": np.array([[1, 0.5, 0.1, 0], [0, 0, 0, 0]], "float32"),
         "edge_mask": np.array([[1, 1, 1, 0], [0, 0, 0, 0]], "float32"),
     }
 
@@ -81,10 +81,10 @@ def test_free_weights_make_the_output():
     random = np.random.default_rng(0)
     layer = NeighborAttention(num_heads=2)
     atoms = random.normal(size=(2, 8)).astype("float32")
-    bonds = random.normal(size=(2, 4, 8)).astype("float32")
+    edges = random.normal(size=(2, 4, 8)).astype("float32")
     graph = graph_of_two()
     arguments = keras.tree.map_structure(
-        keras.ops.convert_to_tensor, {"atoms": atoms, "bonds": bonds, **graph}
+        keras.ops.convert_to_tensor, {"atoms": atoms, "edges": edges, **graph}
     )
     output = numpy(layer(**arguments))
     weights = numpy(layer.attention_weights(**arguments))
@@ -93,9 +93,9 @@ def test_free_weights_make_the_output():
     assert weights[0, :3].min() > 0
     assert not weights[0, 3].any() and not weights[1].any()
     kernel = {w.path.split("/")[-2]: numpy(w) for w in layer.heads.weights}
-    said = np.concatenate([bonds, atoms[graph["neighbors"]]], axis=-1)
+    said = np.concatenate([edges, atoms[graph["neighbors"]]], axis=-1)
     values = np.einsum("nmc,chk->nmhk", said, kernel["value"])
-    heard = weights * graph["fade"][..., None]
+    heard = weights * graph["envelope"][..., None]
     out = kernel["attention_output"]
     found = np.einsum("nmh,nmhk,hkd->nd", heard, values, out)
     np.testing.assert_allclose(found, output, atol=1e-5)
@@ -103,11 +103,11 @@ def test_free_weights_make_the_output():
 
 def test_symmetric_weights_make_the_output():
     random = np.random.default_rng(0)
-    layer = BondAttention({"0+": 6}, "5x0e", num_heads=2)
+    layer = EdgeAttention({"0+": 6}, "5x0e", num_heads=2)
     scalars = random.normal(size=(2, 4, 1, 6)).astype("float32")
-    envelope = graph_of_two()["fade"]
+    envelope = graph_of_two()["envelope"]
     arguments = {
-        "bonds": {"0+": keras.ops.convert_to_tensor(scalars)},
+        "edges": {"0+": keras.ops.convert_to_tensor(scalars)},
         "envelope": keras.ops.convert_to_tensor(envelope),
     }
     output = numpy(layer(**arguments, wigner=[]))
@@ -125,7 +125,7 @@ def test_symmetric_weights_make_the_output():
 # === The maps of a model ===
 
 
-def test_every_head_of_every_block_looks_at_every_bond(cascade, rattled):
+def test_every_head_of_every_block_looks_at_every_edge(cascade, rattled):
     maps = attention_maps(cascade, rattled)
     num_atoms, num_neighbors = maps.neighbors.shape
     assert num_atoms == len(rattled)
@@ -146,8 +146,8 @@ def test_a_map_does_not_mind_the_order_of_atoms(cascade, rattled):
     rattled = rattled * (2, 1, 1)
     rattled.rattle(0.05, seed=1)
     order = np.array([2, 0, 3, 1])
-    found = bonds_of(attention_maps(cascade, rattled[order]))
-    for (i, *rest), weights in bonds_of(
+    found = edges_of(attention_maps(cascade, rattled[order]))
+    for (i, *rest), weights in edges_of(
         attention_maps(cascade, rattled)
     ).items():
         key = (int(np.flatnonzero(order == i)[0]), *rest)
@@ -155,8 +155,8 @@ def test_a_map_does_not_mind_the_order_of_atoms(cascade, rattled):
     assert not found
 
 
-def bonds_of(maps):
-    """Weights of each bond by its first atom and its vector."""
+def edges_of(maps):
+    """Weights of each edge by its first atom and its vector."""
     return {
         (int(i), *np.round(maps.edge_vectors[i, m], 3).tolist()): maps.weights[
             :, :, i, m
@@ -165,15 +165,15 @@ def bonds_of(maps):
     }
 
 
-def test_only_the_symmetric_stage_looks_alike_at_a_turned_crystal(
+def test_only_the_symmetric_stage_looks_alike_at_a_rotated_crystal(
     free, symmetric, rattled
 ):
-    turned = rattled.copy()
+    rotated = rattled.copy()
     rotation = random_rotations(1, 0)[0]
-    turned.set_cell(np.asarray(rattled.cell) @ rotation.T, scale_atoms=True)
+    rotated.set_cell(np.asarray(rattled.cell) @ rotation.T, scale_atoms=True)
     changes = {}
     for name, model in (("free", free), ("symmetric", symmetric)):
-        before, after = (attention_maps(model, a) for a in (rattled, turned))
+        before, after = (attention_maps(model, a) for a in (rattled, rotated))
         np.testing.assert_array_equal(before.neighbors, after.neighbors)
         real = before.edge_mask
         np.testing.assert_allclose(
@@ -233,19 +233,19 @@ def both_cascades(store):
 def test_two_elements_and_spin(name, data_folder):
     store = kh.HamiltonianStore(data_folder / f"{name}.h5")
     ideal = store[0].atoms
-    moved, turned = ideal.copy(), ideal.copy()
+    moved, rotated = ideal.copy(), ideal.copy()
     moved.rattle(0.05, seed=0)
     rotation = random_rotations(1, 0)[0]
-    turned.positions = moved.positions
-    turned.set_cell(np.asarray(moved.cell) @ rotation.T, scale_atoms=True)
+    rotated.positions = moved.positions
+    rotated.set_cell(np.asarray(moved.cell) @ rotation.T, scale_atoms=True)
     counts, changes = [], []
     for cascade in both_cascades(store):
         is_spinful = cascade.spin != "none"
         assert is_spinful == (name == "reference_bismuthene")
-        before, after = (attention_maps(cascade, a) for a in (moved, turned))
+        before, after = (attention_maps(cascade, a) for a in (moved, rotated))
         assert before.weights[:, :, before.edge_mask].min() > 0
         assert not before.weights[:, :, ~before.edge_mask].any()
-        # Bonds to an atom's own images are in no certain order.
+        # Edges to an atom's own images are in no certain order.
         before, after = (np.sort(m.weights) for m in (before, after))
         changes.append(np.abs(after - before).max())
         counts.append(attention_maps(cascade, ideal).num_attended())
@@ -309,12 +309,14 @@ def test_a_head_that_minds_distance_alone(planted):
 
 
 def test_a_head_that_minds_directions(planted):
-    turned = planted.angles < 15
-    weights = np.where(turned & planted.edge_mask, 2.0, 1.0) * planted.edge_mask
+    aligned = planted.angles < 15
+    weights = (
+        np.where(aligned & planted.edge_mask, 2.0, 1.0) * planted.edge_mask
+    )
     maps = dataclasses.replace(planted, weights=weights[None, None])
     found = maps.against_angle()
     along = found["to"] <= 10
-    # No bond at 2.46 Å or 2.84 Å lies along one of the atom's own.
+    # No edge at 2.46 Å or 2.84 Å lies along one of the atom's own.
     np.testing.assert_allclose(found["relative"], 1, atol=1e-12)
     np.testing.assert_allclose(found["mean"][0, 0, along], 2)
     np.testing.assert_allclose(found["mean"][0, 0, found["from"] >= 20], 1)

@@ -74,7 +74,7 @@ def test_what_is_planted_on_one_element_pair_shows_up_there_alone(mos2):
     assert groups["Mo-Mo"]["gain"] == pytest.approx(0.002)
     ranked = [name for name, _ in found.ranked("element pair")]
     assert ranked == ["S-Mo", "S-S", "Mo-Mo"]
-    # No bond of 2 to 2.5 Å is between equal elements.
+    # No edge of 2 to 2.5 Å is between equal elements.
     near = found.groups("distance")["2 to 2.5 Å"]
     assert near["gain"] == pytest.approx(-0.003)
     # Sulphur on one side: hoppings alone.

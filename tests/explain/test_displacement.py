@@ -82,7 +82,7 @@ def test_uniform_displacements_change_nothing(two_stages, found, monkeypatch):
 
 
 def test_rotations_change_an_invariant_by_nothing(two_stages):
-    """The norm's gradient does no work in a turn of the crystal."""
+    """The norm's gradient does no work in a rotate of the crystal."""
     influence = kh.explain.saliency(two_stages, cluster(), BlockTarget(0, 1))
     torque = np.cross(cluster().positions, influence.atom_gradients)
     assert np.abs(torque.sum(axis=0)).max() < 1e-8

@@ -41,13 +41,13 @@ def environments(stage, training):
     return EnvironmentMap(stage, training)
 
 
-def turned(atoms, rotation):
+def rotated(atoms, rotation):
     atoms = atoms.copy()
     atoms.set_cell(np.asarray(atoms.cell) @ rotation.T, scale_atoms=True)
     return atoms
 
 
-def test_turned_and_mirrored_crystals_fall_on_the_same_point(
+def test_rotated_and_mirrored_crystals_fall_on_the_same_point(
     environments, store
 ):
     atoms = rattled(store, 9)
@@ -57,8 +57,8 @@ def test_turned_and_mirrored_crystals_fall_on_the_same_point(
         environments.place([a])
         for a in (
             atoms,
-            turned(atoms, rotation),
-            turned(atoms, -rotation),
+            rotated(atoms, rotation),
+            rotated(atoms, -rotation),
             atoms[order],
             rattled(store, 9, 0.06),
         )
@@ -130,7 +130,7 @@ def test_what_was_seen_is_not_new_and_strain_is(environments, store, training):
 
 def test_the_worst_atom_is_named(environments, stage, store):
     calculation = store[0]
-    predicted = kh.evaluate.evaluate_model(stage, [calculation])
+    predicted = kh.evaluation.evaluate_model(stage, [calculation])
     error = atom_errors(stage, calculation)
     # Two atoms with equal numbers of blocks.
     assert error.mean() == pytest.approx(predicted.result()["mae_all"])

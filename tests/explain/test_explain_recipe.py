@@ -75,7 +75,7 @@ def test_pictures_of_a_block(tmp_path, monkeypatch):
 
 @on_tensorflow
 def test_small_and_empty_crystals(tmp_path):
-    """One group: bonds have features that count, atoms have none."""
+    """One group: edges have features that count, atoms have none."""
     model = small_stage(num_groups=1, irreps="4x0e")
     wire = ase.Atoms("C", cell=[10, 10, 1.4], pbc=[False, False, True])
     target = BlockTarget(0, 0, (0, 0, 1))

@@ -76,7 +76,7 @@ def test_kinds_of_blocks(one_stage):
             onsite.append(block)
         if (atoms[i].symbol, atoms[j].symbol) == ("C", "N"):
             hopping.append(block)
-        # Of equal elements each bond once, as of different ones.
+        # Of equal elements each edge once, as of different ones.
         if atoms[i].symbol == atoms[j].symbol == "C" and i < j:
             equal.append(block)
     targets = [KindTarget("C", onsite=True), KindTarget("C", "N")]
@@ -145,13 +145,13 @@ def test_finite_differences(name, target, request):
     assert found.atom_influence.max() > 1e-2
 
 
-def test_bonds_of_an_atom_add_up_to_the_atom(two_stages):
+def test_edges_of_an_atom_add_up_to_the_atom(two_stages):
     found = influence(two_stages, ring(), BlockTarget(0, 1))
     total = np.zeros((2, 3))
-    np.add.at(total, found.bonds[:, 4], found.bond_gradients)
-    np.add.at(total, found.bonds[:, 3], -found.bond_gradients)
+    np.add.at(total, found.edges[:, 4], found.edge_gradients)
+    np.add.at(total, found.edges[:, 3], -found.edge_gradients)
     np.testing.assert_allclose(total, found.atom_gradients, atol=1e-10)
-    assert found.bond_influence.max() > 1e-3
+    assert found.edge_influence.max() > 1e-3
 
 
 def test_a_uniform_displacement_changes_nothing(one_stage):

@@ -21,7 +21,7 @@ PNG = b"\x89PNG"
 
 @pytest.fixture
 def sheet():
-    """Graphene, turned out of the plane of the axes."""
+    """Graphene, rotated out of the plane of the axes."""
     atoms = ase.build.graphene(size=(3, 3, 1), vacuum=7.5)
     atoms.pbc = True
     atoms.rotate(35, (1, 2, 0), rotate_cell=True)
@@ -32,23 +32,23 @@ def sheet():
 def influence(sheet):
     """Influence that falls off by a known length."""
     target = BlockTarget(0, 1)
-    bonds = pairs_within(sheet, {"C": 1.0})
-    bonds = bonds[bonds[:, 3] < bonds[:, 4]]
+    edges = pairs_within(sheet, {"C": 1.0})
+    edges = edges[edges[:, 3] < edges[:, 4]]
     found = Influence(
         sheet,
         target,
         target,
         1.0,
         np.zeros((len(sheet), 3)),
-        bonds,
-        np.zeros((len(bonds), 3)),
+        edges,
+        np.zeros((len(edges), 3)),
         np.zeros(len(sheet)),
         np.array([[3.0, 1.0], [0.0, 4.0]]),
         np.array([[1.0, 1.0], [2.0, 0.0]]),
         {},
     )
     found.atom_gradients[:, 0] = np.exp(-found.atom_distances)
-    found.bond_gradients[:, 1] = np.exp(-found.bond_distances)
+    found.edge_gradients[:, 1] = np.exp(-found.edge_distances)
     return found
 
 
@@ -74,8 +74,8 @@ def test_layers_are_seen_from_above(sheet):
     # The pair is in the middle, at its true distance.
     one, other = seen.places[:2]
     np.testing.assert_allclose(one, -other, atol=1e-9)
-    bond = sheet.get_distance(0, 1, mic=True)
-    assert np.linalg.norm(one - other) == pytest.approx(bond)
+    edge = sheet.get_distance(0, 1, mic=True)
+    assert np.linalg.norm(one - other) == pytest.approx(edge)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_shares_add_up(influence, figures, tmp_path):
 
 
 def test_degrees_beyond_the_known_letters(influence, figures, tmp_path):
-    influence.degrees = influence.bond_orders = np.ones((1, 9))
+    influence.degrees = influence.edge_orders = np.ones((1, 9))
     influence_plots.plot_degree_shares(influence, tmp_path / "degrees.png")
     for axes in figures[0].axes:
         names = [label.get_text() for label in axes.get_xticklabels()]
@@ -182,7 +182,7 @@ def test_arrows(influence, figures, tmp_path):
         vectors,
         np.array([2.0]),
         np.array([2.0]),
-        influence.bonds,
+        influence.edges,
     )
     influence_plots.plot_displacement(found, tmp_path / "arrows.png")
     arrows = figures[0].axes[0].collections[-1]
@@ -194,12 +194,12 @@ def test_arrows(influence, figures, tmp_path):
 
 
 def test_nothing_to_draw(influence, tmp_path):
-    influence.atom_gradients[:] = influence.bond_gradients[:] = 0
+    influence.atom_gradients[:] = influence.edge_gradients[:] = 0
     path = tmp_path / "map.png"
     for options in ({}, {"values": np.zeros(18)}):
         with pytest.raises(ValueError, match=r"Nothing.*H\(0, 1\)"):
             influence_plots.plot_influence_map(influence, path, **options)
-    influence.degrees[:] = influence.bond_orders[:] = 0
+    influence.degrees[:] = influence.edge_orders[:] = 0
     with pytest.raises(ValueError, match="no features"):
         influence_plots.plot_degree_shares(influence, path)
     assert not path.exists()

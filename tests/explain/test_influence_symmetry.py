@@ -1,4 +1,4 @@
-"""Influence knows its field, and turns with the crystal."""
+"""Influence knows its field, and rotates with the crystal."""
 
 import ase
 import numpy as np
@@ -23,7 +23,7 @@ def influence(*arguments, **options):
 
 
 def hops_from(atoms, reaches, start):
-    """Fewest bonds from the atoms `start` to each atom."""
+    """Fewest edges from the atoms `start` to each atom."""
     pairs = pairs_within(atoms, reaches)[:, 3:]
     hops = np.full(len(atoms), np.inf)
     hops[list(start)] = 0
@@ -52,16 +52,16 @@ def test_zero_outside_the_receptive_field(target, num_groups, projectors):
     atoms = chain(9)
     start = read_from(atoms, model, target)
     hops = hops_from(atoms, model.reaches, start)
-    # Each group hears one bond farther.
+    # Each group hears one edge farther.
     is_inside = hops <= num_groups
     found = influence(model, atoms, target)
     assert (~is_inside).sum() > 2
     assert (found.atom_influence[~is_inside] == 0).all()
     assert (found.atom_influence[is_inside] > 0).all()
     assert (found.elements[~is_inside] == 0).all()
-    leads_out = ~is_inside[found.bonds[:, 3:]].all(axis=1)
-    assert (found.bond_influence[leads_out] == 0).all()
-    assert (found.bond_influence[~leads_out] > 0).all()
+    leads_out = ~is_inside[found.edges[:, 3:]].all(axis=1)
+    assert (found.edge_influence[leads_out] == 0).all()
+    assert (found.edge_influence[~leads_out] > 0).all()
 
 
 def test_graph_norm_hears_every_atom():
@@ -113,31 +113,31 @@ def test_repeats_leave_vacuum_alone():
 
 def test_a_rotated_crystal_has_the_rotated_map(one_stage, two_stages):
     rotation = random_rotations(1, seed=3)[0]
-    atoms, turned = cluster(), cluster()
-    turned.positions = atoms.positions @ rotation.T
+    atoms, rotated = cluster(), cluster()
+    rotated.positions = atoms.positions @ rotation.T
     for model, target in (
         (two_stages, BlockTarget(0, 1)),
         (one_stage, BlockTarget(0, 2, rows="p1")),
     ):
-        one, other = (influence(model, a, target) for a in (atoms, turned))
-        for name in ("atom_gradients", "bond_gradients"):
+        one, other = (influence(model, a, target) for a in (atoms, rotated))
+        for name in ("atom_gradients", "edge_gradients"):
             np.testing.assert_allclose(
                 getattr(one, name) @ rotation.T,
                 getattr(other, name),
                 atol=1e-8,
             )
-        for name in ("elements", "degrees", "bond_orders"):
+        for name in ("elements", "degrees", "edge_orders"):
             np.testing.assert_allclose(
                 getattr(one, name), getattr(other, name), atol=1e-8
             )
     one, other = (
         kh.explain.activation_map(two_stages, a, BlockTarget(0, 1))
-        for a in (atoms, turned)
+        for a in (atoms, rotated)
     )
     np.testing.assert_allclose(one, other, atol=1e-8)
-    # A single orbital does not turn into itself.
+    # A single orbital does not rotate into itself.
     target = BlockTarget(0, 1, rows=1)
-    one, other = (influence(one_stage, a, target) for a in (atoms, turned))
+    one, other = (influence(one_stage, a, target) for a in (atoms, rotated))
     gap = np.abs(one.atom_influence - other.atom_influence).max()
     assert gap > 1e-3
 
@@ -161,7 +161,7 @@ def test_mirrored_ends_of_a_chain(one_stage):
     atoms = ase.Atoms(
         "C4", [[0, 0, 0], [1.4, 0.3, 0], [2.8, 0, 0], [4.2, 0.3, 0]]
     )
-    # The rotation by half a turn about the middle exchanges the ends.
+    # The rotation by half a rotate about the middle exchanges the ends.
     found = influence(one_stage, atoms, BlockTarget(1, 2)).atom_influence
     np.testing.assert_allclose(found, found[::-1], rtol=1e-8)
     found = influence(one_stage, atoms, BlockTarget(0, 1)).atom_influence
@@ -174,4 +174,4 @@ def test_scalars_alone_leave_degree_zero_alone():
     assert found.degrees[0, 0] > 1e-4
     # The last group has what blocks need beyond the hidden irreps.
     assert (found.degrees[0, 1:] == 0).all()
-    assert found.bond_orders[1, 1:].max() > 0
+    assert found.edge_orders[1, 1:].max() > 0

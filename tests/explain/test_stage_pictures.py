@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from small_stages import small_stage
 
 import keras_hamiltonian as kh
-from keras_hamiltonian.evaluate.plots import PREDICTED_COLOR
-from keras_hamiltonian.evaluate.plots import TRAINING_COLOR
+from keras_hamiltonian.evaluation.plots import PREDICTED_COLOR
+from keras_hamiltonian.evaluation.plots import TRAINING_COLOR
 from keras_hamiltonian.explain.attention import AttentionMaps
 from keras_hamiltonian.explain.attention_plots import plot_attention_by_angle
 from keras_hamiltonian.explain.attention_plots import plot_attention_by_distance

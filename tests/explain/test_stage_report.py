@@ -29,7 +29,7 @@ def stage(store):
 @pytest.fixture(autouse=True)
 def coarse(monkeypatch):
     """Large pictures take most of the time."""
-    monkeypatch.setattr(kh.evaluate.plots, "DOTS_PER_INCH", 30)
+    monkeypatch.setattr(kh.evaluation.plots, "DOTS_PER_INCH", 30)
 
 
 def explained(model, store, folder, num_held_out=1):

@@ -47,14 +47,14 @@ def test_coupling_commutes_with_rotation():
     matrices = [wigner_d_matrix(l, rotation) for l in range(6)]
     for l1, l2, l3 in triples(5):
         coefficients = clebsch_gordan(l1, l2, l3)
-        turned = np.einsum(
+        rotated = np.einsum(
             "ai,bj,ck,ijk->abc",
             matrices[l1],
             matrices[l2],
             matrices[l3],
             coefficients,
         )
-        np.testing.assert_allclose(turned, coefficients, atol=1e-12)
+        np.testing.assert_allclose(rotated, coefficients, atol=1e-12)
 
 
 def test_three_vectors_couple_to_their_volume():

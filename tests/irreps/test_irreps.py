@@ -71,10 +71,10 @@ def test_matrix_acts_on_components_and_not_on_channels():
     matrix = Irreps("2x1o").d_matrix(rotation)
     vectors = np.random.default_rng(0).normal(size=(3, 2))
     # Components (y, z, x) outer, the two vectors inner.
-    turned = (matrix @ vectors.ravel()).reshape(3, 2)
+    rotated = (matrix @ vectors.ravel()).reshape(3, 2)
     order = [1, 2, 0]
     expected = rotation[np.ix_(order, order)] @ vectors
-    np.testing.assert_allclose(turned, expected, atol=1e-14)
+    np.testing.assert_allclose(rotated, expected, atol=1e-14)
 
 
 def test_inversion_multiplies_by_the_parity():

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keras_hamiltonian.irreps import bond_frames
+from keras_hamiltonian.irreps import edge_frames
 from keras_hamiltonian.irreps import random_rotations
 
 
@@ -14,8 +14,8 @@ def vectors():
     return np.concatenate([special, random, edge])
 
 
-def test_frames_are_rotations_that_lay_the_bond_along_z(vectors):
-    frames = bond_frames(vectors)
+def test_frames_are_rotations_that_lay_the_edge_along_z(vectors):
+    frames = edge_frames(vectors)
     eye = np.broadcast_to(np.eye(3), frames.shape)
     np.testing.assert_allclose(frames @ frames.swapaxes(1, 2), eye, atol=1e-14)
     np.testing.assert_allclose(np.linalg.det(frames), 1, atol=1e-13)
@@ -26,19 +26,19 @@ def test_frames_are_rotations_that_lay_the_bond_along_z(vectors):
 
 
 def test_frame_of_the_reverse_is_a_half_turn_about_x_bit_for_bit(vectors):
-    turned = bond_frames(vectors) * np.array([1.0, -1.0, -1.0])[:, None]
-    np.testing.assert_array_equal(bond_frames(-vectors), turned)
+    rotated = edge_frames(vectors) * np.array([1.0, -1.0, -1.0])[:, None]
+    np.testing.assert_array_equal(edge_frames(-vectors), rotated)
 
 
 def test_length_does_not_matter(vectors):
     np.testing.assert_allclose(
-        bond_frames(vectors * 1e3), bond_frames(vectors), atol=1e-13
+        edge_frames(vectors * 1e3), edge_frames(vectors), atol=1e-13
     )
 
 
 def test_a_vector_of_length_zero():
     with pytest.raises(ValueError, match="length zero"):
-        bond_frames(np.zeros((1, 3)))
+        edge_frames(np.zeros((1, 3)))
 
 
 def test_random_rotations_are_rotations():

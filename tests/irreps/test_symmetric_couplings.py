@@ -34,13 +34,13 @@ def test_equivariant(order):
     matrix = IRREPS.d_matrix(rotation)
     for irrep in OUT:
         tensor = full_tensor(irrep, order)
-        turned = tensor
+        rotated = tensor
         for axis in range(2, 2 + order):
-            turned = np.tensordot(turned, matrix, (axis, 0))
-            turned = np.moveaxis(turned, -1, axis)
+            rotated = np.tensordot(rotated, matrix, (axis, 0))
+            rotated = np.moveaxis(rotated, -1, axis)
         own = Irreps([(1, irrep)]).d_matrix(rotation)
         expected = np.einsum("km,pm...->pk...", own, tensor)
-        np.testing.assert_allclose(turned, expected, atol=1e-12)
+        np.testing.assert_allclose(rotated, expected, atol=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -37,15 +37,15 @@ def test_orthogonal_with_determinant_one(rotation, l):
 
 
 def test_identity_and_batches():
-    turns = random_rotations(6, seed=0).reshape(2, 3, 3, 3)
+    rotates = random_rotations(6, seed=0).reshape(2, 3, 3, 3)
     for l in range(LMAX + 1):
         np.testing.assert_allclose(
             wigner_d_matrix(l, np.eye(3)), np.eye(2 * l + 1), atol=1e-13
         )
-        whole = wigner_d_matrix(l, turns)
+        whole = wigner_d_matrix(l, rotates)
         assert whole.shape == (2, 3, 2 * l + 1, 2 * l + 1)
         np.testing.assert_allclose(
-            whole[1, 2], wigner_d_matrix(l, turns[1, 2]), atol=1e-14
+            whole[1, 2], wigner_d_matrix(l, rotates[1, 2]), atol=1e-14
         )
 
 
@@ -80,7 +80,7 @@ def vectors():
     return np.random.default_rng(1).normal(size=(50, 3)) * 2
 
 
-def test_harmonics_turn_as_the_wigner_matrix(vectors):
+def test_harmonics_rotate_as_the_wigner_matrix(vectors):
     rotation = random_rotations(1, seed=2)[0]
     for l in range(LMAX + 1):
         np.testing.assert_allclose(

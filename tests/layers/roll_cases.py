@@ -3,8 +3,8 @@
 import numpy as np
 
 from keras_hamiltonian.irreps import Irreps
-from keras_hamiltonian.irreps.bond import bond_channels
-from keras_hamiltonian.irreps.bond import bond_dim
+from keras_hamiltonian.irreps.edge import edge_channels
+from keras_hamiltonian.irreps.edge import edge_dim
 from keras_hamiltonian.orbitals.block_layout import BlockLayout
 
 MIXED = "4x0e + 1x0o + 2x1e + 3x1o + 2x2e"
@@ -13,9 +13,9 @@ KINDS = {"0+": 4, "1": 4, "2": 4}
 N, M = 5, 4
 
 
-def bonds_of(random, channels):
+def edges_of(random, channels):
     return {
-        kind: random.normal(size=(N, M, bond_dim(kind), size))
+        kind: random.normal(size=(N, M, edge_dim(kind), size))
         for kind, size in channels.items()
     }
 
@@ -31,7 +31,7 @@ def block_correction(random):
     arguments = {
         "basis": {"C": "1s 1p", "N": "2s 1p"},
         "irreps": irreps,
-        "irreps_bonds": irreps,
+        "irreps_edges": irreps,
     }
     layout = BlockLayout(arguments["basis"], "none")
     channels = layout.hopping["scalar"].channels
@@ -44,7 +44,7 @@ def block_correction(random):
     }
     return arguments, {
         "atoms": [random.normal(size=(N, Irreps(i).dim)) for i in irreps],
-        "bonds": [bonds_of(random, bond_channels(i)) for i in irreps],
+        "edges": [edges_of(random, edge_channels(i)) for i in irreps],
         "known": {k: {"scalar": x} for k, x in known.items()},
         "wigner": wigner_of(random),
         "species": np.array([0, 1, 0, 1, 0], "int32"),
@@ -62,16 +62,16 @@ def block_sum(random):
     }
 
 
-def bond_attention(random):
+def edge_attention(random):
     arguments = {"channels": KINDS, "irreps_out": STATE, "num_heads": 2}
     return arguments, {
-        "bonds": bonds_of(random, KINDS),
+        "edges": edges_of(random, KINDS),
         "envelope": random.uniform(0, 1, (N, M)),
         "wigner": wigner_of(random),
     }
 
 
-def bond_lengths(random):
+def edge_lengths(random):
     return {}, {"edge_vectors": random.normal(size=(N, M, 3))}
 
 
@@ -79,14 +79,14 @@ def feature_frames(random):
     dim = Irreps(MIXED).dim
     return {"irreps": MIXED, "lmax": 2}, {
         "atoms": random.normal(size=(N, dim)),
-        "bonds": random.normal(size=(N, M, dim)),
+        "edges": random.normal(size=(N, M, dim)),
         "wigner": random.normal(size=(N, M, 34)),
         "reverse_edge": np.arange(N * M, dtype="int32").reshape(N, M),
     }
 
 
-def pack_bonds(random):
-    return {"irreps": MIXED}, {"bonds": bonds_of(random, bond_channels(MIXED))}
+def pack_edges(random):
+    return {"irreps": MIXED}, {"edges": edges_of(random, edge_channels(MIXED))}
 
 
 def pack_wigner(random):
@@ -94,7 +94,7 @@ def pack_wigner(random):
 
 
 def roll_network(random):
-    channels = [bond_channels(MIXED), {"1": 3}]
+    channels = [edge_channels(MIXED), {"1": 3}]
     arguments = {
         "channels_in": channels,
         "channels": 4,
@@ -103,14 +103,14 @@ def roll_network(random):
         "radial_size": 5,
     }
     return arguments, {
-        "inputs": [bonds_of(random, c) for c in channels],
+        "inputs": [edges_of(random, c) for c in channels],
         "radial": random.normal(size=(N, M, 5)),
     }
 
 
 def roll_transformer_block(random, is_first=False):
     arguments = {
-        "channels_in": [bond_channels(MIXED)],
+        "channels_in": [edge_channels(MIXED)],
         "channels": 4,
         "irreps": STATE,
         "mmax": 2,
@@ -121,7 +121,7 @@ def roll_transformer_block(random, is_first=False):
         "radial_size": 5,
     }
     inputs = {
-        "features": [bonds_of(random, bond_channels(MIXED))],
+        "features": [edges_of(random, edge_channels(MIXED))],
         "geometry": {
             "wigner": wigner_of(random),
             "envelope": random.uniform(0, 1, (N, M, 1, 1)),
@@ -132,14 +132,14 @@ def roll_transformer_block(random, is_first=False):
     }
     if not is_first:
         atoms = random.normal(size=(N, Irreps(STATE).dim))
-        ends = bond_channels(STATE)
+        ends = edge_channels(STATE)
         inputs["state"] = {
             "atoms": atoms,
-            "bonds": bonds_of(random, KINDS),
+            "edges": edges_of(random, KINDS),
             "normed_atoms": atoms,
-            "normed_bonds": bonds_of(random, KINDS),
-            "center": bonds_of(random, ends),
-            "neighbor": bonds_of(random, ends),
+            "normed_edges": edges_of(random, KINDS),
+            "center": edges_of(random, ends),
+            "neighbor": edges_of(random, ends),
         }
     return arguments, inputs
 
@@ -147,10 +147,10 @@ def roll_transformer_block(random, is_first=False):
 CASES = {
     "BlockCorrection": [block_correction],
     "BlockSum": [block_sum],
-    "BondAttention": [bond_attention],
-    "BondLengths": [bond_lengths],
+    "EdgeAttention": [edge_attention],
+    "EdgeLengths": [edge_lengths],
     "FeatureFrames": [feature_frames],
-    "PackBonds": [pack_bonds],
+    "PackEdges": [pack_edges],
     "PackWigner": [pack_wigner],
     "RollNetwork": [roll_network],
     "RollTransformerBlock": [

@@ -9,8 +9,8 @@ import transformer_cases
 
 from keras_hamiltonian import layers
 from keras_hamiltonian.irreps import Irreps
-from keras_hamiltonian.irreps.bond import bond_channels
-from keras_hamiltonian.irreps.bond import bond_dim
+from keras_hamiltonian.irreps.edge import edge_channels
+from keras_hamiltonian.irreps.edge import edge_dim
 from keras_hamiltonian.orbitals.block_layout import BlockLayout
 from keras_hamiltonian.testing import check_layer
 
@@ -26,9 +26,9 @@ def random():
     return np.random.default_rng(0)
 
 
-def bonds_of(random, channels, factor=1):
+def edges_of(random, channels, factor=1):
     return {
-        kind: random.normal(size=(N, M, bond_dim(kind), factor * num))
+        kind: random.normal(size=(N, M, edge_dim(kind), factor * num))
         for kind, num in channels.items()
     }
 
@@ -82,12 +82,12 @@ def atom_update(random, before="4x0e", after=MIXED):
     }
 
 
-def bond_embedding(random):
+def edge_embedding(random):
     arguments = {"num_features": 6, "channels": 3}
     return arguments, {"radial": random.normal(size=(N, M, 6))}
 
 
-def bond_ends(random):
+def edge_ends(random):
     return {"irreps": MIXED}, {
         "atoms": random.normal(size=(N, Irreps(MIXED).dim)),
         "wigner": wigner_of(random, 1, 2),
@@ -95,35 +95,35 @@ def bond_ends(random):
     }
 
 
-def bond_envelope(random):
+def edge_envelope(random):
     arguments = {"reaches": REACHES, "num_neighbors": 7.0}
     names = ("lengths", "species", "neighbors", "edge_mask")
     inputs = pick(random, *names)
     return arguments, {**inputs, "wigner": wigner_of(random, 1, 2)}
 
 
-def bond_geometry(random):
+def edge_geometry(random):
     return {"lmax": 3}, {"edge_vectors": random.normal(size=(N, M, 3))}
 
 
-def bond_graph_norm(random):
-    inputs = bonds_of(random, bond_channels(MIXED))
+def edge_graph_norm(random):
+    inputs = edges_of(random, edge_channels(MIXED))
     return {"epsilon": 1e-4}, {
-        "bonds": inputs,
+        "edges": inputs,
         **structures(),
         **pick(random, "edge_mask"),
     }
 
 
-def bond_norm(random):
-    inputs = bonds_of(random, bond_channels(MIXED))
-    return {"epsilon": 1e-4}, {"bonds": inputs}
+def edge_norm(random):
+    inputs = edges_of(random, edge_channels(MIXED))
+    return {"epsilon": 1e-4}, {"edges": inputs}
 
 
-def bond_update(random, before="4x0e"):
-    return {"irreps_bonds": before, "irreps_out": MIXED}, {
-        "bonds": bonds_of(random, bond_channels(before)),
-        "messages": bonds_of(random, bond_channels(MIXED)),
+def edge_update(random, before="4x0e"):
+    return {"irreps_edges": before, "irreps_out": MIXED}, {
+        "edges": edges_of(random, edge_channels(before)),
+        "messages": edges_of(random, edge_channels(MIXED)),
     }
 
 
@@ -133,7 +133,7 @@ def convolution(random, out=MIXED):
         "irreps_out": out,
         "radial_size": 6,
     }
-    inputs = [bonds_of(random, bond_channels(i)) for i in (SMALL, "4x0e")]
+    inputs = [edges_of(random, edge_channels(i)) for i in (SMALL, "4x0e")]
     radial = random.normal(size=(N, M, 6))
     return arguments, {"inputs": inputs, "radial": radial}
 
@@ -160,7 +160,7 @@ def projector_sum(random, spin="none"):
     irreps = Irreps(MIXED)
     arguments = {
         "basis": BASIS,
-        "channels_in": bond_channels(irreps),
+        "channels_in": edge_channels(irreps),
         "projectors": "1s 1p",
         "spin": spin,
         "radial_size": 6,
@@ -168,7 +168,7 @@ def projector_sum(random, spin="none"):
     }
     missing = N * (M + 1)
     inputs = {
-        "bonds": bonds_of(random, bond_channels(irreps)),
+        "edges": edges_of(random, edge_channels(irreps)),
         "radial": random.normal(size=(N, M, 6)),
         **pick(random, "relative", "edge_mask", "species"),
         "wigner": wigner_of(random, 1, 2),
@@ -205,9 +205,9 @@ def hopping_readout(random, spin="none"):
         total = sum(hopping.channels.values())
         mean[part] = random.normal(size=(N, M, hopping.channels["0+"]))
         scale[part] = random.normal(size=(N, M, total))
-    arguments = {"basis": BASIS, "irreps_bonds": irreps, "spin": spin}
+    arguments = {"basis": BASIS, "irreps_edges": irreps, "spin": spin}
     return arguments, {
-        "bonds": bonds_of(random, bond_channels(irreps)),
+        "edges": edges_of(random, edge_channels(irreps)),
         "mean": mean,
         "scale": scale,
         "wigner": wigner_of(random, 1, layout.lmax),
@@ -233,7 +233,7 @@ def onsite_readout(random, spin="none"):
 
 def message_sum(random):
     return {"irreps": MIXED}, {
-        "messages": bonds_of(random, bond_channels(MIXED)),
+        "messages": edges_of(random, edge_channels(MIXED)),
         "weighted_wigner": [np.ones((N, M, 1, 1)), *wigner_of(random, 1, 2)],
     }
 
@@ -241,14 +241,14 @@ def message_sum(random):
 def interaction_group(random, norm="local"):
     arguments = {
         "irreps_atoms": SMALL,
-        "irreps_bonds": SMALL,
+        "irreps_edges": SMALL,
         # No 0o: one step does not make it from natural parity alone.
         "irreps_out": "4x0e + 2x1e + 3x1o + 2x2e",
         "num_species": 2,
         "radial_size": 6,
         "norm": norm,
     }
-    channels = bond_channels(SMALL)
+    channels = edge_channels(SMALL)
     names = ("species", "reverse_edge")
     whole = {}
     if norm == "graph":
@@ -256,8 +256,8 @@ def interaction_group(random, norm="local"):
     wigner = wigner_of(random, 1, 2)
     return arguments, {
         "atoms": random.normal(size=(N, Irreps(SMALL).dim)),
-        "bonds": bonds_of(random, channels),
-        "neighbor": bonds_of(random, channels),
+        "edges": edges_of(random, channels),
+        "neighbor": edges_of(random, channels),
         "geometry": {
             "wigner": wigner,
             "weighted_wigner": [np.ones((N, M, 1, 1)), *wigner],
@@ -289,7 +289,7 @@ def so2_linear(random, use_bias=True):
         "use_bias": use_bias,
         "gain": 0.5,
     }
-    inputs = [bonds_of(random, c) for c in arguments["channels_in"]]
+    inputs = [edges_of(random, c) for c in arguments["channels_in"]]
     return arguments, {"inputs": inputs}
 
 
@@ -317,13 +317,13 @@ def two_centre_baseline(random, spin="none"):
 CASES = {
     "AtomGraphNorm": [atom_graph_norm],
     "AtomUpdate": [atom_update, lambda r: atom_update(r, MIXED)],
-    "BondEmbedding": [bond_embedding],
-    "BondEnds": [bond_ends],
-    "BondEnvelope": [bond_envelope],
-    "BondGeometry": [bond_geometry],
-    "BondGraphNorm": [bond_graph_norm],
-    "BondNorm": [bond_norm],
-    "BondUpdate": [bond_update, lambda r: bond_update(r, MIXED)],
+    "EdgeEmbedding": [edge_embedding],
+    "EdgeEnds": [edge_ends],
+    "EdgeEnvelope": [edge_envelope],
+    "EdgeGeometry": [edge_geometry],
+    "EdgeGraphNorm": [edge_graph_norm],
+    "EdgeNorm": [edge_norm],
+    "EdgeUpdate": [edge_update, lambda r: edge_update(r, MIXED)],
     "EquivariantConvolution": [
         convolution,
         lambda r: convolution(r, "4x0e"),  # no gates

@@ -1,4 +1,4 @@
-"""Rotation, inversion and roll of the bond frames, in float64."""
+"""Rotation, inversion and roll of the edge frames, in float64."""
 
 import keras
 import numpy as np
@@ -7,8 +7,8 @@ import pytest
 from keras_hamiltonian import layers
 from keras_hamiltonian.irreps import Irreps
 from keras_hamiltonian.irreps import random_rotations
-from keras_hamiltonian.irreps.bond import bond_channels
-from keras_hamiltonian.testing import assert_bond_equivariant
+from keras_hamiltonian.irreps.edge import edge_channels
+from keras_hamiltonian.testing import assert_edge_equivariant
 from keras_hamiltonian.testing import assert_equivariant
 
 MIXED = "4x0e + 1x0o + 2x1e + 3x1o + 2x2e"
@@ -94,11 +94,11 @@ def test_bias_on_anything_but_0e_would_be_noticed():
     with pytest.raises(AssertionError, match="Not equivariant.*1x1o"):
         assert_equivariant(lambda x: x + 0.1, "2x0e+1x1o", "2x0e+1x1o")
     with pytest.raises(AssertionError, match="kind 1"):
-        assert_bond_equivariant(
+        assert_edge_equivariant(
             lambda b: {"1": keras.ops.tanh(b["1"])}, {"1": 2}, {"1": 2}
         )
     with pytest.raises(AssertionError, match="kind 0-"):
-        assert_bond_equivariant(
+        assert_edge_equivariant(
             lambda b: {"0-": keras.ops.abs(b["0-"])}, {"0-": 2}, {"0-": 2}
         )
 
@@ -108,17 +108,17 @@ def test_unreachable_irrep_is_named():
         layers.EquivariantLinear("8x0e", "1x2e")
 
 
-def test_maps_of_bond_features():
-    channels = dict(bond_channels(MIXED))
+def test_maps_of_edge_features():
+    channels = dict(edge_channels(MIXED))
     linear = layers.SO2Linear([channels], {**channels, "3": 4}, **FLOAT64)
     built(linear)
     assert linear.kinds_out == channels  # nothing reaches kind 3
-    assert_bond_equivariant(lambda b: linear([b]), channels, channels)
-    norm = layers.BondNorm(**FLOAT64)
-    assert_bond_equivariant(norm, channels, channels)
-    update = layers.BondUpdate("4x0e", MIXED, **FLOAT64)
+    assert_edge_equivariant(lambda b: linear([b]), channels, channels)
+    norm = layers.EdgeNorm(**FLOAT64)
+    assert_edge_equivariant(norm, channels, channels)
+    update = layers.EdgeUpdate("4x0e", MIXED, **FLOAT64)
     built(update)
-    assert_bond_equivariant(
+    assert_edge_equivariant(
         lambda b: update({"0+": b["0+"][..., :4]}, b), channels, channels
     )
 
@@ -127,8 +127,8 @@ def test_convolution():
     layer = layers.EquivariantConvolution([MIXED], MIXED, 3, **FLOAT64)
     built(layer)
     radial = np.random.default_rng(0).normal(size=(2, 3, 3))
-    channels = dict(bond_channels(MIXED))
-    assert_bond_equivariant(
+    channels = dict(edge_channels(MIXED))
+    assert_edge_equivariant(
         lambda b: layer([b], tensors(radial)), channels, channels
     )
 
@@ -138,11 +138,11 @@ def network():
     """Two groups with parities that the first one cannot make."""
     reaches, size = [1.6, 1.9], 6
     own = {
-        "geometry": layers.BondGeometry(2, **FLOAT64),
-        "envelope": layers.BondEnvelope(reaches, **FLOAT64),
+        "geometry": layers.EdgeGeometry(2, **FLOAT64),
+        "envelope": layers.EdgeEnvelope(reaches, **FLOAT64),
         "radial": layers.RadialFeatures(8, 3.8, 2, (size,), **FLOAT64),
-        "embedding": layers.BondEmbedding(size, 4, **FLOAT64),
-        "ends": layers.BondEnds("4x0e + 2x1o", **FLOAT64),
+        "embedding": layers.EdgeEmbedding(size, 4, **FLOAT64),
+        "ends": layers.EdgeEnds("4x0e + 2x1o", **FLOAT64),
         "groups": [
             layers.InteractionGroup(*irreps, 2, size, **FLOAT64)
             for irreps in (("4x0e+2x1o", "4x0e", MIXED), (MIXED,) * 3)
@@ -153,31 +153,31 @@ def network():
         geometry = own["geometry"](vectors)
         lengths, wigner = geometry["lengths"], geometry["wigner"]
         species, neighbors = graph["species"], graph["neighbors"]
-        fade = own["envelope"](
+        envelope = own["envelope"](
             lengths, species, neighbors, graph["edge_mask"], wigner
         )
         radial = own["radial"](lengths, species, neighbors)
         shared = {
             "wigner": wigner,
-            "weighted_wigner": fade["weighted_wigner"],
+            "weighted_wigner": envelope["weighted_wigner"],
             "radial": radial,
             "species": species,
             "reverse_edge": graph["reverse_edge"],
         }
-        bonds = own["embedding"](radial)
+        edges = own["embedding"](radial)
         ends = own["ends"](atoms, wigner, graph["reverse_edge"])
         neighbor = ends["neighbor"]
         for group in own["groups"]:
-            found = group(atoms, bonds, neighbor, shared)
-            atoms, bonds = found["atoms"], found["bonds"]
+            found = group(atoms, edges, neighbor, shared)
+            atoms, edges = found["atoms"], found["edges"]
             neighbor = found["neighbor"]
-        return {"atoms": atoms, "bonds": bonds}
+        return {"atoms": atoms, "edges": edges}
 
     return call
 
 
 def test_groups_of_updates(network, cluster):
-    """Atoms turn with the crystal; bonds at most roll about themselves."""
+    """Atoms rotate with the crystal; edges at most roll about themselves."""
     graph = tensors(cluster)
     before, after = Irreps("4x0e + 2x1o"), Irreps(MIXED)
     features = np.random.default_rng(1).normal(size=(5, before.dim))
@@ -203,16 +203,16 @@ def test_groups_of_updates(network, cluster):
             plain["atoms"] @ after.d_matrix(improper).T,
             atol=1e-10 * size,
         )
-        for kind, x in plain["bonds"].items():
+        for kind, x in plain["edges"].items():
             if "0" in kind:
                 np.testing.assert_allclose(
-                    np.abs(found["bonds"][kind][real]),
+                    np.abs(found["edges"][kind][real]),
                     np.abs(x[real]),
                     atol=1e-10 * size,
                 )
             # Channels of a pair keep all their scalar products.
             products = [
                 np.einsum("edc,edk->eck", b[real], b[real])
-                for b in (found["bonds"][kind], x)
+                for b in (found["edges"][kind], x)
             ]
             np.testing.assert_allclose(*products, atol=1e-9 * size**2)

@@ -36,7 +36,7 @@ def built(layer):
     return layer
 
 
-def test_tensor_product_turns_with_its_inputs():
+def test_tensor_product_rotates_with_its_inputs():
     irreps = Irreps(MIXED), Irreps("3x1o + 1x0e + 2x1e")
     layer = built(layers.TensorProduct(*irreps, MIXED, **FLOAT64))
     assert_equivariant(
@@ -77,13 +77,13 @@ def test_self_tensor_product(correlation):
 
 
 @pytest.mark.parametrize("kind", ["channelwise", "so2"])
-def test_convolutions_turn_with_the_crystal(cluster, kind):
+def test_convolutions_rotate_with_the_crystal(cluster, kind):
     before, after = Irreps(MIXED), Irreps("3x0e + 1x0o + 2x1o + 2x1e")
     random = np.random.default_rng(1)
     features = random.normal(size=(5, before.dim))
     if kind == "so2":
         layer = layers.SO2Convolution(before, after, **FLOAT64)
-        geometry = layers.BondGeometry(2, **FLOAT64)
+        geometry = layers.EdgeGeometry(2, **FLOAT64)
         num_weights = after.num_irreps
 
         def directions(vectors):
@@ -102,9 +102,9 @@ def test_convolutions_turn_with_the_crystal(cluster, kind):
     convolve = compiled(lambda x, v, w: layer(x, directions(v), w, *graph))
 
     def run(rotation):
-        turned = features @ before.d_matrix(rotation).T
+        rotated = features @ before.d_matrix(rotation).T
         vectors = cluster["edge_vectors"] @ rotation.T
-        out = convolve(*tensors([turned, vectors, weights]))
+        out = convolve(*tensors([rotated, vectors, weights]))
         return keras.ops.convert_to_numpy(out)
 
     plain = run(np.eye(3))
@@ -149,10 +149,10 @@ def test_tensor_product_to_and_from_e3nn(o3):
     ours = built(layers.TensorProduct(*irreps, **FLOAT64))
     random = np.random.default_rng(0)
     arrays = [random.normal(size=(4, Irreps(i).dim)) for i in irreps[:2]]
-    turned = [tensors(to_ir_mul(x, i)) for x, i in zip(arrays, irreps)]
+    rotated = [tensors(to_ir_mul(x, i)) for x, i in zip(arrays, irreps)]
 
     def both():
-        found = keras.ops.convert_to_numpy(ours(*turned))
+        found = keras.ops.convert_to_numpy(ours(*rotated))
         expected = theirs(*map(torch.tensor, arrays)).detach().numpy()
         np.testing.assert_allclose(
             to_mul_ir(found, irreps[2]), expected, atol=1e-12

@@ -30,7 +30,7 @@ def run(layer, inputs, channels, wigner):
         kernel[0] = FACTOR
         layer.linear.kernel.assign(kernel)
     outputs = layer(
-        bonds={"0+": np.ones((num_atoms, width, 1, 1))},
+        edges={"0+": np.ones((num_atoms, width, 1, 1))},
         radial=np.zeros((num_atoms, width, 1)),
         relative=lengths / (2 * REACH),
         edge_mask=inputs["edge_mask"].astype("float64"),
@@ -129,12 +129,12 @@ def test_spin_orbit_term_splits_a_p_shell():
 
 def _isolated(layer, inputs):
     layer.own.assign(np.full(layer.own.shape, OWN))
-    bonds = {
+    edges = {
         kind: np.zeros((1, 1, 1 if kind[0] == "0" else 2, 1))
         for kind in layer.channels_in
     }
     outputs = layer(
-        bonds=bonds,
+        edges=edges,
         radial=np.zeros((1, 1, 1)),
         relative=np.ones((1, 1)),
         edge_mask=inputs["edge_mask"],

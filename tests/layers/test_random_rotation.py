@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_hamiltonian.layers import RandomRotation
-from keras_hamiltonian.layers import TurnedFrames
+from keras_hamiltonian.layers import RotatedFrames
 from keras_hamiltonian.testing import rotate_blocks
 
 BASIS = {"C": "2s 1p 1d"}
@@ -79,13 +79,13 @@ def test_no_rotation_outside_training():
     found = numpy(RandomRotation(seed=0)(structure))
     np.testing.assert_array_equal(found, np.broadcast_to(np.eye(3), (4, 3, 3)))
     wigner = [keras.ops.convert_to_tensor(np.random.rand(4, 2, 3, 3))]
-    frames = TurnedFrames(dtype="float64")(wigner, found)
+    frames = RotatedFrames(dtype="float64")(wigner, found)
     np.testing.assert_array_equal(numpy(frames["wigner"][0]), numpy(wigner[0]))
 
 
 @pytest.mark.parametrize("spin", ["none", "noncollinear"])
-def test_labels_turn_with_the_crystal(spin):
-    """Blocks made of harmonics of the turned bonds are the turned blocks."""
+def test_labels_rotate_with_the_crystal(spin):
+    """Blocks made of harmonics of the rotated edges are the rotated blocks."""
     random = np.random.default_rng(0)
     structure = np.array([0, 0, 1], "int32")
     inner = (10, 10) if spin == "none" else (2, 2, 2, 10, 10)
@@ -101,16 +101,16 @@ def test_labels_turn_with_the_crystal(spin):
     }
     layer = RandomRotation(BASIS, spin, seed=5, dtype="float64")
     weights = {"onsite": 1, "hopping": 2}
-    turned, labels, kept = layer.transform_batch((inputs, targets, weights))
+    rotated, labels, kept = layer.transform_batch((inputs, targets, weights))
     assert kept is weights
-    assert turned["neighbors"] is inputs["neighbors"]
-    assert turned["edge_mask"] is inputs["edge_mask"]
+    assert rotated["neighbors"] is inputs["neighbors"]
+    assert rotated["edge_mask"] is inputs["edge_mask"]
     again = RandomRotation(BASIS, spin, seed=5, dtype="float64")
     rotations = numpy(again.draw(structure))
     shells = layer.basis.table_shells
     for k in range(3):
         np.testing.assert_allclose(
-            numpy(turned["edge_vectors"])[k],
+            numpy(rotated["edge_vectors"])[k],
             inputs["edge_vectors"][k] @ rotations[k].T,
             atol=1e-12,
         )
@@ -121,7 +121,7 @@ def test_labels_turn_with_the_crystal(spin):
             )
 
 
-def test_opposite_bonds_stay_opposite():
+def test_opposite_edges_stay_opposite():
     vectors = np.random.default_rng(0).normal(size=(1, 50, 3)).astype("float32")
     layer = RandomRotation(seed=0)
     rotations = layer.draw(np.zeros(1, "int32"))

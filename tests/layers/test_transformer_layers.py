@@ -36,15 +36,15 @@ def inputs_of(atoms):
 
 
 def angle_inputs(inputs):
-    """With a smooth fade to zero at the reach."""
+    """With a smooth envelope to zero at the reach."""
     lengths = np.linalg.norm(inputs["edge_vectors"], axis=-1)
     reach = np.array([REACHES["B"], REACHES["N"]])[inputs["species"]]
     relative = lengths / (reach[:, None] + reach[inputs["neighbors"]])
-    fade = np.maximum(1 - relative**2, 0) ** 3 * inputs["edge_mask"]
+    envelope = np.maximum(1 - relative**2, 0) ** 3 * inputs["edge_mask"]
     given = {
         "edge_vectors": inputs["edge_vectors"],
         "lengths": lengths,
-        "fade": fade,
+        "envelope": envelope,
     }
     given = {
         k: keras.ops.convert_to_tensor(x, dtype="float64")
@@ -69,11 +69,11 @@ def test_angles_do_not_depend_on_order_or_orientation(angles, rattle):
     plain = numpy(angles(**angle_inputs(inputs)))
     assert plain.std(axis=0).min() > 1e-4  # B and N differ
     for rotation in random_rotations(2, 0):
-        # Turned in single precision: equal distances become unequal.
+        # Rotated in single precision: equal distances become unequal.
         vectors = inputs["edge_vectors"].astype("float32")
         vectors = vectors @ rotation.T.astype("float32")
-        turned = {**inputs, "edge_vectors": vectors.astype(float)}
-        found = numpy(angles(**angle_inputs(turned)))
+        rotated = {**inputs, "edge_vectors": vectors.astype(float)}
+        found = numpy(angles(**angle_inputs(rotated)))
         np.testing.assert_allclose(found, plain, atol=1e-5)
     order = np.random.default_rng(0).permutation(len(atoms))
     found = numpy(angles(**angle_inputs(inputs_of(atoms[order]))))
@@ -107,7 +107,7 @@ def test_angles_are_smooth(angles):
 
 
 def test_angles_tell_angles(angles):
-    """Two bonds of equal length at 90 or at 120 degrees."""
+    """Two edges of equal length at 90 or at 120 degrees."""
     found = []
     for degrees in (90, 120):
         x, y = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
@@ -125,8 +125,8 @@ def test_padding_and_atoms_alone(attention):
     mask = np.array([[1, 1, 0.0], [0, 0, 0], [1, 0, 0]])
     inputs = {
         "atoms": random.normal(size=(3, 8)),
-        "bonds": random.normal(size=(3, 3, 8)),
-        "fade": 0.5 * mask,
+        "edges": random.normal(size=(3, 3, 8)),
+        "envelope": 0.5 * mask,
         "edge_mask": mask,
     }
     neighbors = np.array([[1, 2, 0], [1, 1, 1], [0, 2, 2]], "int32")
@@ -142,10 +142,10 @@ def test_padding_and_atoms_alone(attention):
     plain = heard(inputs)
     assert np.isfinite(plain).all()
     np.testing.assert_array_equal(plain[1], 0)
-    other = dict(inputs, bonds=inputs["bonds"] + 100 * (1 - mask)[..., None])
+    other = dict(inputs, edges=inputs["edges"] + 100 * (1 - mask)[..., None])
     np.testing.assert_allclose(heard(other), plain, atol=1e-6)
     # One neighbour is heard whole: the softmax of one number is one.
-    nearer = dict(inputs, fade=mask)
+    nearer = dict(inputs, envelope=mask)
     factor = 2 if attention else 1
     np.testing.assert_allclose(heard(nearer)[2], factor * plain[2], rtol=1e-4)
 

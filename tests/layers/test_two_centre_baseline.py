@@ -6,7 +6,7 @@ from keras_hamiltonian import layers
 from keras_hamiltonian.conventions import BOHR_IN_ANGSTROM
 from keras_hamiltonian.data.dataset import HamiltonianDataset
 from keras_hamiltonian.data.store import HamiltonianStore
-from keras_hamiltonian.irreps import bond_frames
+from keras_hamiltonian.irreps import edge_frames
 from keras_hamiltonian.orbitals.block_layout import BlockLayout
 
 RADII = {"C": 6, "Mo": 7, "S": 7, "Bi": 8}
@@ -22,12 +22,12 @@ def run(store, inputs, adapt_to=None):
         layer.adapt(adapt_to)
     inputs = keras.tree.map_structure(keras.ops.convert_to_tensor, inputs)
     lmax = BlockLayout(store.basis, store.spin).lmax
-    geometry = layers.BondGeometry(lmax)(inputs["edge_vectors"])
+    geometry = layers.EdgeGeometry(lmax)(inputs["edge_vectors"])
     graph = [inputs[k] for k in ("species", "neighbors", "edge_mask")]
-    fade = layers.BondEnvelope(reaches)(
+    envelope = layers.EdgeEnvelope(reaches)(
         geometry["lengths"], *graph, geometry["wigner"]
     )
-    found = layer(fade["relative"], *graph, geometry["wigner"])
+    found = layer(envelope["relative"], *graph, geometry["wigner"])
     return keras.tree.map_structure(keras.ops.convert_to_numpy, found)
 
 
@@ -39,13 +39,13 @@ def test_fit_explains_most_of_the_hamiltonian(data_folder, name):
     found = run(store, inputs, dataset)
     layout = BlockLayout(store.basis, store.spin)
     real = inputs["edge_mask"] > 0
-    frames = bond_frames(inputs["edge_vectors"][real])
+    frames = edge_frames(inputs["edge_vectors"][real])
     hopping = layout.split(targets["hopping"][real])
     atoms = inputs["species"] >= 0
     onsite = layout.split(targets["onsite"][atoms])
     left = total = 0
     for part in layout.parts:
-        channels = layout.bond_channels(part, hopping[part], frames)
+        channels = layout.edge_channels(part, hopping[part], frames)
         total += sum((x**2).sum() for x in channels.values())
         channels["0+"] = (
             channels["0+"] - found["hopping_mean"][part][real][:, None]

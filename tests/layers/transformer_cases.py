@@ -15,7 +15,7 @@ def graph(random):
     mask[3] = 0
     return {
         "neighbors": random.integers(0, N, (N, M)).astype("int32"),
-        "fade": mask * random.uniform(0.1, 0.9, (N, M)),
+        "envelope": mask * random.uniform(0.1, 0.9, (N, M)),
         "edge_mask": mask,
     }
 
@@ -46,16 +46,16 @@ def angle_features(random):
     return arguments, {
         "edge_vectors": random.normal(size=(N, M, 3)),
         "lengths": random.uniform(1, 3, (N, M)),
-        "fade": known["fade"],
+        "envelope": known["envelope"],
         "species": np.array([0, 1, 0, 1, 0], "int32"),
         "neighbors": known["neighbors"],
     }
 
 
-def bond_transition(random):
+def edge_transition(random):
     return {}, {
         "atoms": random.normal(size=(N, D)),
-        "bonds": random.normal(size=(N, M, 6)),
+        "edges": random.normal(size=(N, M, 6)),
         "neighbors": graph(random)["neighbors"],
     }
 
@@ -64,12 +64,12 @@ def vectors(random):
     dim = Irreps(MIXED).dim
     return {"irreps": MIXED}, {
         "atoms": random.normal(size=(N, dim)),
-        "bonds": random.normal(size=(N, M, dim)),
+        "edges": random.normal(size=(N, M, dim)),
         "frames": frames_of(random),
     }
 
 
-def directed_bonds(random):
+def directed_edges(random):
     return {"units": 5}, {
         "radial": random.normal(size=(N, M, 6)),
         "wigner": wigner_of(random, N, M),
@@ -79,7 +79,7 @@ def directed_bonds(random):
 def neighbor_attention(random, attention=True):
     return {"num_heads": 2, "attention": attention}, {
         "atoms": random.normal(size=(N, D)),
-        "bonds": random.normal(size=(N, M, D)),
+        "edges": random.normal(size=(N, M, D)),
         **graph(random),
     }
 
@@ -97,17 +97,17 @@ def random_rotation(random):
 def transformer_block(random, **arguments):
     return arguments, {
         "atoms": random.normal(size=(N, D)),
-        "bonds": random.normal(size=(N, M, D)),
+        "edges": random.normal(size=(N, M, D)),
         "known": {
             "atoms": random.normal(size=(N, 7)),
-            "bonds": random.normal(size=(N, M, 7)),
+            "edges": random.normal(size=(N, M, 7)),
             "angles": random.normal(size=(N, D)),
         },
         "graph": graph(random),
     }
 
 
-def turned_frames(random):
+def rotated_frames(random):
     rotations, _ = np.linalg.qr(random.normal(size=(N, 3, 3)))
     return {}, {"wigner": wigner_of(random, N, M), "rotations": rotations}
 
@@ -127,9 +127,9 @@ def vector_head(random, irreps="2x1o + 4x0e + 1x0o"):
 
 CASES = {
     "AngleFeatures": [angle_features],
-    "BondTransition": [bond_transition],
+    "EdgeTransition": [edge_transition],
     "CrystalFeatures": [vectors],
-    "DirectedBonds": [directed_bonds],
+    "DirectedEdges": [directed_edges],
     "FrameVectors": [vectors],
     "NeighborAttention": [
         neighbor_attention,
@@ -143,7 +143,7 @@ CASES = {
             r, alpha=0.0, beta=0.2, gamma=0.0, num_heads=2, attention=False
         ),
     ],
-    "TurnedFrames": [turned_frames],
+    "RotatedFrames": [rotated_frames],
     "UnpackWigner": [unpack_wigner],
     "VectorHead": [vector_head, lambda r: vector_head(r, "")],
 }

@@ -23,7 +23,7 @@ def solved():
     return energies, states, overlap
 
 
-def turned(states, levels, seed=0):
+def rotated(states, levels, seed=0):
     """The states with a random unitary among some of them."""
     random = np.random.default_rng(seed)
     shape = (len(levels),) * 2
@@ -42,8 +42,8 @@ def test_groups():
 
 def test_phases_and_rotations_of_degenerate_states_do_not_matter(solved):
     energies, states, overlap = solved
-    other = turned(states, [1, 2])
-    other = turned(other, [4, 5, 6])
+    other = rotated(states, [1, 2])
+    other = rotated(other, [4, 5, 6])
     other = other * np.exp(1j * np.arange(8))
     found = level_similarities(other, states, overlap, energies)
     np.testing.assert_allclose(found, 1, atol=1e-10)
@@ -69,7 +69,7 @@ def test_a_plane_tilted_out_of_its_space_has_the_mean_cosine(solved):
     angle = 0.4
     other = states.copy()
     other[:, 2] = np.cos(angle) * states[:, 2] + np.sin(angle) * states[:, 7]
-    other = turned(other, [1, 2])
+    other = rotated(other, [1, 2])
     found = level_similarities(other, states, overlap, energies)
     cosines = np.cos(
         scipy.linalg.subspace_angles(

@@ -233,12 +233,14 @@ def test_control_fails_when_symmetry_is_broken(carbon, graphene):
 
 
 @on_torch
-def test_blocks_do_turn(carbon, graphene):
-    """Labels that were not turned would not do."""
+def test_blocks_do_rotate(carbon, graphene):
+    """Labels that were not rotated would not do."""
     inputs = inputs_of(graphene[0].atoms, graphene.basis)[0]
     quarter = np.array([[0, -1.0, 0], [1, 0, 0], [0, 0, 1]])
-    turned = {**inputs, "edge_vectors": inputs["edge_vectors"] @ quarter.T}
-    difference = run(carbon, turned)["hopping"] - run(carbon, inputs)["hopping"]
+    rotated = {**inputs, "edge_vectors": inputs["edge_vectors"] @ quarter.T}
+    difference = (
+        run(carbon, rotated)["hopping"] - run(carbon, inputs)["hopping"]
+    )
     assert np.abs(difference).max() > 0.1
 
 
@@ -318,7 +320,7 @@ def test_two_structures_in_one_batch(carbon, graphene):
 
 
 @on_torch
-def test_blocks_fade_smoothly_at_the_reach(carbon):
+def test_blocks_envelope_smoothly_at_the_reach(carbon):
     """One atom of a cluster moves out of the reach of another."""
     basis, reach = OrbitalBasis(CARBON), 2 * RADII["C"] * BOHR_IN_ANGSTROM
     height = 0.3

@@ -89,7 +89,7 @@ def test_gradients_of_the_correction_reach_the_first_stage(file, dataset):
         for name, x in dataset[0][0].items()
     }
     weight = next(
-        w for w in cascade.stage.weights if "bond_convolution" in w.path
+        w for w in cascade.stage.weights if "edge_convolution" in w.path
     )
 
     def gradient():

@@ -1,4 +1,4 @@
-"""A turned data set: an exact stage predicts it as well as the other."""
+"""A rotated data set: an exact stage predicts it as well as the other."""
 
 import keras
 import numpy as np
@@ -30,12 +30,12 @@ def pairs_of(store, **options):
     )
 
 
-def rotations_of(plain, turned, inputs):
-    """Matrix of each atom, from its bonds before and after."""
+def rotations_of(plain, rotated, inputs):
+    """Matrix of each atom, from its edges before and after."""
     found = []
     for k in np.flatnonzero(inputs["species"] >= 0):
         real = inputs["edge_mask"][k] > 0
-        before, after = plain[k][real], turned[k][real]
+        before, after = plain[k][real], rotated[k][real]
         found.append(np.linalg.lstsq(before, after, rcond=None)[0].T)
     return np.array(found)
 
@@ -49,13 +49,13 @@ def mean_error(model, batch):
     )
 
 
-def test_an_exact_stage_predicts_the_turned_labels(store):
+def test_an_exact_stage_predicts_the_rotated_labels(store):
     stage = small_stage(store)
     plain = pairs_of(store)
-    turned = RotatedDataset(plain, seed=2)
-    before, after = plain[0], turned[0]
+    rotated = RotatedDataset(plain, seed=2)
+    before, after = plain[0], rotated[0]
     # Without symmetry of the blocks the sum of absolute values changes; what
-    # turns is its square.
+    # rotates is its square.
     found = [stage.predict_on_batch(batch[0]) for batch in (before, after)]
     for name, weight in before[2].items():
         squares = [
@@ -63,34 +63,36 @@ def test_an_exact_stage_predicts_the_turned_labels(store):
             for x, y in zip(found, (before, after))
         ]
         assert squares[1] == pytest.approx(squares[0], rel=1e-3)
-    # A control: the same prediction misses labels that were not turned.
+    # A control: the same prediction misses labels that were not rotated.
     wrong = (after[0], before[1], before[2])
     assert mean_error(stage, wrong) > 3 * mean_error(stage, after)
 
 
-def test_what_turns_and_what_stays(store):
+def test_what_rotates_and_what_stays(store):
     plain = pairs_of(store)
-    batch, turned = plain[0], RotatedDataset(plain)[0]
+    batch, rotated = plain[0], RotatedDataset(plain)[0]
     inputs = batch[0]
-    assert set(turned[0]) == set(inputs)
+    assert set(rotated[0]) == set(inputs)
     for name, array in inputs.items():
         if name != "edge_vectors":
-            assert turned[0][name] is array
-    assert turned[2] is batch[2]
+            assert rotated[0][name] is array
+    assert rotated[2] is batch[2]
     for name, blocks in batch[1].items():
-        assert turned[1][name].shape == blocks.shape
-        assert turned[1][name].dtype == blocks.dtype
-        assert np.abs(turned[1][name] - blocks).max() > 0.1
+        assert rotated[1][name].shape == blocks.shape
+        assert rotated[1][name].dtype == blocks.dtype
+        assert np.abs(rotated[1][name] - blocks).max() > 0.1
     padding = inputs["species"] < 0
-    assert padding.any() and not turned[1]["onsite"][padding].any()
+    assert padding.any() and not rotated[1]["onsite"][padding].any()
 
 
 def test_one_rotation_for_each_structure(data_folder):
     store = kh.HamiltonianStore(data_folder / "bilayer_graphene.h5")
     plain = pairs_of(store)
     inputs = plain[0][0]
-    turned = RotatedDataset(plain)[0][0]
-    found = rotations_of(inputs["edge_vectors"], turned["edge_vectors"], inputs)
+    rotated = RotatedDataset(plain)[0][0]
+    found = rotations_of(
+        inputs["edge_vectors"], rotated["edge_vectors"], inputs
+    )
     structure = inputs["structure"][inputs["species"] >= 0]
     first, second = found[structure == 0], found[structure == 1]
     for matrices in (first, second):
@@ -119,7 +121,7 @@ def test_rotations_are_uniform_over_epochs_and_positions():
 
 
 class Corner:
-    """Three bonds along the axes, 20 times; what a data set has to have."""
+    """Three edges along the axes, 20 times; what a data set has to have."""
 
     basis, spin = kh.OrbitalBasis({"H": "1s"}), "none"
 
@@ -166,7 +168,7 @@ def test_seed_epoch_and_position_decide():
     assert again.dataset.epoch == 1
 
 
-def test_features_are_not_turned(data_folder):
+def test_features_are_not_rotated(data_folder):
     store = kh.HamiltonianStore(data_folder / "reference_graphene.h5")
     features = kh.models.StageFeatures(
         small_stage(store, 1), kh.HamiltonianDataset(store)
@@ -194,10 +196,10 @@ def test_fit(data_folder):
         loss=kh.losses.BlockMeanAbsoluteError(),
         jit_compile=False,
     )
-    turned, expected = RotatedDataset(dataset, seed=3), []
+    rotated, expected = RotatedDataset(dataset, seed=3), []
     for _ in range(4):
-        expected.append(1000 * mean_error(model, turned[0]))
-        turned.on_epoch_end()
+        expected.append(1000 * mean_error(model, rotated[0]))
+        rotated.on_epoch_end()
     fitted = RotatedDataset(dataset, seed=3)
     losses = model.fit(fitted, epochs=2, verbose=0).history["loss"]
     # Keras may look at the first batch, and end an epoch, before it begins.

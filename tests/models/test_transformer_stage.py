@@ -106,7 +106,7 @@ def test_untrained_it_returns_the_first_stage(refinement, features):
 
 
 def test_rotation_inside_is_rotation_outside(stage, refinement, features):
-    """What training does to a crystal: turned in, network, turned back."""
+    """What training does to a crystal: rotated in, network, rotated back."""
     randomized(refinement)
     inputs = features[0][0]
     drawn = kh.layers.RandomRotation(seed=0).draw(
@@ -142,10 +142,10 @@ def test_it_breaks_symmetry_and_rotations_average_it_out(
         assert_blocks_equivariant(
             cascade.predict_on_batch, inputs, shells, spin, tolerance=1e-4
         )
-    error = kh.evaluate.equivariance_error(cascade, store[0].atoms, 2)
+    error = kh.evaluation.equivariance_error(cascade, store[0].atoms, 2)
     assert error["relative"] > 1e-5
     assert error["largest_mev"] > error["mae_mev"] > 0.1
-    exact = kh.evaluate.equivariance_error(stage, store[0].atoms, 1)
+    exact = kh.evaluation.equivariance_error(stage, store[0].atoms, 1)
     assert exact["relative"] < 1e-5 and exact["mae_mev"] < 0.02
     # Of 8 rotations each, two means differ less than two predictions.
     found = list(rotated_predictions(cascade, inputs, random_rotations(16, 0)))
@@ -275,7 +275,7 @@ def test_ablations(stage, features, arguments):
     randomized(model)
     found = numpy(model.predict_on_batch(inputs))["onsite"]
     random = np.random.default_rng(0)
-    for name, weight in (("atoms_1", "alpha"), ("bonds_1", "beta")):
+    for name, weight in (("atoms_1", "alpha"), ("edges_1", "beta")):
         noise = random.normal(size=inputs[name].shape).astype("float32")
         other = {**inputs, name: inputs[name] + noise}
         changed = numpy(model.predict_on_batch(other))["onsite"]

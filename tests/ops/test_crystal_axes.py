@@ -1,19 +1,19 @@
-"""Features of bonds and blocks in the axes of a turned crystal."""
+"""Features of edges and blocks in the axes of a rotated crystal."""
 
 import keras
 import numpy as np
 import pytest
 
 from keras_hamiltonian.irreps import Irreps
-from keras_hamiltonian.irreps.bond import bond_channels
-from keras_hamiltonian.irreps.bond import bond_dim
+from keras_hamiltonian.irreps.edge import edge_channels
+from keras_hamiltonian.irreps.edge import edge_dim
 from keras_hamiltonian.irreps.rotation import random_rotations
-from keras_hamiltonian.ops.crystal_axes import axes_to_bonds
-from keras_hamiltonian.ops.crystal_axes import bonds_to_axes
-from keras_hamiltonian.ops.crystal_axes import turn_frames
-from keras_hamiltonian.ops.crystal_axes import turn_irreps
+from keras_hamiltonian.ops.crystal_axes import axes_to_edges
+from keras_hamiltonian.ops.crystal_axes import edges_to_axes
+from keras_hamiltonian.ops.crystal_axes import rotate_frames
+from keras_hamiltonian.ops.crystal_axes import rotate_irreps
 from keras_hamiltonian.ops.rotate_blocks import rotate_blocks
-from keras_hamiltonian.ops.wigner_d import bond_frames
+from keras_hamiltonian.ops.wigner_d import edge_frames
 from keras_hamiltonian.ops.wigner_d import rotation_matrices
 from keras_hamiltonian.ops.wigner_d import wigner_d
 from keras_hamiltonian.testing import rotate_blocks as rotate_blocks_in_numpy
@@ -34,48 +34,48 @@ def numpy(found):
 @pytest.fixture
 def wigner():
     vectors = np.random.default_rng(0).normal(size=(N, M, 3))
-    return wigner_d(bond_frames(tensor(vectors)), 3)
+    return wigner_d(edge_frames(tensor(vectors)), 3)
 
 
 @pytest.fixture
-def bonds():
+def edges():
     random = np.random.default_rng(1)
     return {
-        kind: tensor(random.normal(size=(N, M, bond_dim(kind), size)))
-        for kind, size in bond_channels(IRREPS).items()
+        kind: tensor(random.normal(size=(N, M, edge_dim(kind), size)))
+        for kind, size in edge_channels(IRREPS).items()
     }
 
 
-def test_there_and_back(wigner, bonds):
-    there = bonds_to_axes(bonds, IRREPS, wigner)
+def test_there_and_back(wigner, edges):
+    there = edges_to_axes(edges, IRREPS, wigner)
     assert tuple(there.shape) == (N, M, IRREPS.dim)
-    back = numpy(axes_to_bonds(there, IRREPS, wigner))
-    for kind, x in numpy(bonds).items():
+    back = numpy(axes_to_edges(there, IRREPS, wigner))
+    for kind, x in numpy(edges).items():
         np.testing.assert_allclose(back[kind], x, atol=1e-12)
 
 
-def test_turned_frames_turn_features(wigner, bonds):
+def test_rotated_frames_rotate_features(wigner, edges):
     """One product does what two would: out of the frame, then by Q."""
     rotations = random_rotations(N, 2)
     matrices = rotation_matrices(tensor(rotations), 3)
-    plain = numpy(bonds_to_axes(bonds, IRREPS, wigner))
-    turned = turn_frames(wigner, matrices)
-    found = numpy(bonds_to_axes(bonds, IRREPS, turned))
+    plain = numpy(edges_to_axes(edges, IRREPS, wigner))
+    rotated = rotate_frames(wigner, matrices)
+    found = numpy(edges_to_axes(edges, IRREPS, rotated))
     for k, rotation in enumerate(rotations):
         expected = plain[k] @ IRREPS.d_matrix(rotation).T
         np.testing.assert_allclose(found[k], expected, atol=1e-12)
     atoms = plain[:, 0]
-    forth = turn_irreps(tensor(atoms), IRREPS, matrices)
+    forth = rotate_irreps(tensor(atoms), IRREPS, matrices)
     for k, rotation in enumerate(rotations):
         expected = IRREPS.d_matrix(rotation) @ atoms[k]
         np.testing.assert_allclose(numpy(forth)[k], expected, atol=1e-12)
-    back = turn_irreps(forth, IRREPS, matrices, inverse=True)
+    back = rotate_irreps(forth, IRREPS, matrices, inverse=True)
     np.testing.assert_allclose(numpy(back), atoms, atol=1e-12)
 
 
 @pytest.mark.parametrize("spin", ["none", "noncollinear"])
 @pytest.mark.parametrize("sign", [1, -1])
-def test_blocks_turn_as_in_complex_numpy(spin, sign):
+def test_blocks_rotate_as_in_complex_numpy(spin, sign):
     shells = (0, 2, 1)
     inner = (9, 9) if spin == "none" else (2, 2, 2, 9, 9)
     blocks = np.random.default_rng(3).normal(size=(2, M, *inner))

@@ -2,12 +2,12 @@ import keras
 import numpy as np
 import pytest
 
-from keras_hamiltonian.irreps import bond_frames
+from keras_hamiltonian.irreps import edge_frames
 from keras_hamiltonian.irreps import wigner_d_matrix
-from keras_hamiltonian.irreps.bond import frame_rows
-from keras_hamiltonian.ops.bond_blocks import frame_blocks
-from keras_hamiltonian.ops.bond_blocks import rotate_blocks_out
-from keras_hamiltonian.ops.bond_blocks import shell_rotations
+from keras_hamiltonian.irreps.edge import frame_rows
+from keras_hamiltonian.ops.edge_blocks import frame_blocks
+from keras_hamiltonian.ops.edge_blocks import rotate_blocks_out
+from keras_hamiltonian.ops.edge_blocks import shell_rotations
 from keras_hamiltonian.ops.wigner_d import wigner_d
 from keras_hamiltonian.orbitals.block_layout import BlockLayout
 
@@ -29,10 +29,10 @@ def test_blocks_come_back_from_their_channels(basis, part):
     rows = layout.basis.num_rows
     shape = (6, rows, rows) if part == "scalar" else (6, 3, rows, rows)
     blocks = random.normal(size=shape)
-    frames = bond_frames(random.normal(size=(6, 3)))
-    channels = layout.bond_channels(part, blocks, frames)
+    frames = edge_frames(random.normal(size=(6, 3)))
+    channels = layout.edge_channels(part, blocks, frames)
     channels = {k: x[:, None] for k, x in channels.items()}
-    # The atom axis has the six bonds, each atom one neighbour.
+    # The atom axis has the six edges, each atom one neighbour.
     wigner = wigner_d(tensors(frames[:, None]), max(layout.lmax, 1))
     hopping = layout.hopping[part]
     found = rotate_blocks_out(
@@ -49,7 +49,7 @@ def test_blocks_come_back_from_their_channels(basis, part):
 
 def test_rotations_are_the_block_diagonal_of_numpy():
     layout = BlockLayout({"C": [2, 0, 1, 0]}).hopping["scalar"]
-    frames = bond_frames(np.random.default_rng(1).normal(size=(2, 3, 3)))
+    frames = edge_frames(np.random.default_rng(1).normal(size=(2, 3, 3)))
     found = shell_rotations(wigner_d(tensors(frames), 2), layout)
     expected = np.zeros((2, 3, layout.num_rows, layout.num_rows))
     start = 0

@@ -30,7 +30,7 @@ def network():
     for name in ("neighbors", "reverse_edge"):
         inputs[name] = keras.Input(batch_shape=(N, M), dtype="int32", name=name)
     x, index = inputs["features"], (inputs["neighbors"], inputs["reverse_edge"])
-    frames = ops.bond_frames(inputs["vectors"])
+    frames = ops.edge_frames(inputs["vectors"])
     harmonics = ops.spherical_harmonics(inputs["vectors"], 1)
     messages = ops.channelwise_convolution(
         x, harmonics, inputs["weights"], *index, CHANNELWISE
@@ -45,9 +45,9 @@ def network():
         IRREPS,
         reverse_edge=index[1],
     )
-    turned = ops.rotate_irreps(convolved, IRREPS, frames[:, 0])
+    rotated = ops.rotate_irreps(convolved, IRREPS, frames[:, 0])
     product = ops.tensor_product(
-        turned, harmonics[:, 0], inputs["full"], FULL, kernel="reference"
+        rotated, harmonics[:, 0], inputs["full"], FULL, kernel="reference"
     )
     squared = ops.symmetric_contraction(
         product, inputs["paths"], IRREPS, IRREPS, 2

@@ -35,7 +35,7 @@ def test_against_the_matrix_of_numpy(rotations, dtype):
 
 
 def test_gradient_by_the_rotation(rotations):
-    """Along a turn about an axis, where the matrices stay rotations."""
+    """Along a rotate about an axis, where the matrices stay rotations."""
     irreps = Irreps("1x1e + 2x2o")
     generator = np.array([[0, -1, 0.3], [1, 0, 0.2], [-0.3, -0.2, 0]])
     x = np.random.default_rng(2).normal(size=(4, irreps.dim))
@@ -43,7 +43,7 @@ def test_gradient_by_the_rotation(rotations):
         lambda x, r: rotate_irreps(x, irreps, r), [x, rotations]
     )
 
-    def turned(angle):
+    def rotated(angle):
         import scipy.linalg
 
         step = scipy.linalg.expm(angle * generator)
@@ -52,7 +52,7 @@ def test_gradient_by_the_rotation(rotations):
             total += c @ irreps.d_matrix(step @ r) @ y
         return total
 
-    slope = (turned(1e-5) - turned(-1e-5)) / 2e-5
+    slope = (rotated(1e-5) - rotated(-1e-5)) / 2e-5
     np.testing.assert_allclose(
         (gradient * (generator @ rotations)).sum(), slope, rtol=1e-8
     )
@@ -68,11 +68,11 @@ def test_broadcasting(rotations):
 
 
 @pytest.mark.parametrize(
-    "leading, turned", [((), ()), ((4,), ()), ((0,), (0,)), ((3, 1), (2,))]
+    "leading, rotated", [((), ()), ((4,), ()), ((0,), (0,)), ((3, 1), (2,))]
 )
-def test_shapes(leading, turned):
+def test_shapes(leading, rotated):
     x = np.ones((*leading, IRREPS.dim), "float32")
-    rotation = np.ones((*turned, 3, 3), "float32")
+    rotation = np.ones((*rotated, 3, 3), "float32")
     assert_shapes(lambda x, r: rotate_irreps(x, IRREPS, r), x, rotation)
 
 

@@ -13,7 +13,7 @@ from test_tensor_product import layout
 
 from keras_hamiltonian.irreps import ProductPaths
 from keras_hamiltonian.irreps import product_from_so2
-from keras_hamiltonian.ops import bond_frames
+from keras_hamiltonian.ops import edge_frames
 from keras_hamiltonian.ops import so2_convolution
 from keras_hamiltonian.ops import so2_kernels
 from keras_hamiltonian.ops import wigner_d
@@ -45,7 +45,7 @@ def arguments(cluster, paths):
     product = random.normal(size=paths.num_weights)
     lmax = max(paths.irreps_in1.lmax, paths.irreps_out.lmax)
     wigner = run(
-        lambda v: wigner_d(bond_frames(v), lmax), cluster["edge_vectors"]
+        lambda v: wigner_d(edge_frames(v), lmax), cluster["edge_vectors"]
     )
     return features, wigner, product, weights
 

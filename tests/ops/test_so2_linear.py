@@ -1,4 +1,4 @@
-"""Linear maps of bond features: values, symmetry, graph."""
+"""Linear maps of edge features: values, symmetry, graph."""
 
 import keras
 import numpy as np
@@ -7,7 +7,7 @@ from gradients import assert_shapes
 from gradients import run
 
 from keras_hamiltonian import ops
-from keras_hamiltonian.testing import assert_bond_equivariant
+from keras_hamiltonian.testing import assert_edge_equivariant
 
 CHANNELS = [{"0+": 5, "0-": 2, "1": 3}, {"0+": 4, "1": 1, "2": 2}]
 SIZES = {"0+": 3, "0-": 1, "1": 4, "2": 2}
@@ -73,8 +73,8 @@ def test_it_commutes_with_the_roll(kernels):
         if given[0] is not None
     }
     sizes = {kind: SIZES[kind] for kind in only_first}
-    assert_bond_equivariant(
-        lambda bonds: ops.so2_linear([bonds], only_first), CHANNELS[0], sizes
+    assert_edge_equivariant(
+        lambda edges: ops.so2_linear([edges], only_first), CHANNELS[0], sizes
     )
 
 

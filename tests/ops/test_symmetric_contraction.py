@@ -90,8 +90,8 @@ def test_equivariant():
         w = tensors(weights)
         return symmetric_contraction(x, w, IN, OUT, 3)
 
-    turned = run(contract, x @ IN.d_matrix(rotation).T)
-    assert_near(turned, run(contract, x) @ OUT.d_matrix(rotation).T)
+    rotated = run(contract, x @ IN.d_matrix(rotation).T)
+    assert_near(rotated, run(contract, x) @ OUT.d_matrix(rotation).T)
 
 
 def test_shapes():

@@ -28,7 +28,7 @@ if BACKEND == "jax":  # compiles each for seconds
 
 
 def layout(irreps):
-    """Order of components that turns e3nn's into ours, as an index."""
+    """Order of components that rotates e3nn's into ours, as an index."""
     return to_ir_mul(np.arange(Irreps(irreps).dim), irreps)
 
 

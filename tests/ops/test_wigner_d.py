@@ -8,8 +8,8 @@ from gradients import value_and_gradients
 
 from keras_hamiltonian.irreps import random_rotations
 from keras_hamiltonian.irreps import wigner_d_matrix
-from keras_hamiltonian.irreps.bond import frame_rows
-from keras_hamiltonian.ops import bond_frames
+from keras_hamiltonian.irreps.edge import frame_rows
+from keras_hamiltonian.ops import edge_frames
 from keras_hamiltonian.ops import wigner_d
 from keras_hamiltonian.ops.wigner_d import rotation_matrices
 
@@ -19,9 +19,9 @@ LMAX = 8
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_to_degree_eight(dtype):
     rotations = random_rotations(6, seed=0)
-    turns = rotations.astype(dtype)
-    found = run(lambda r: wigner_d(r, LMAX), turns)
-    plain = run(lambda r: rotation_matrices(r, LMAX), turns)
+    rotates = rotations.astype(dtype)
+    found = run(lambda r: wigner_d(r, LMAX), rotates)
+    plain = run(lambda r: rotation_matrices(r, LMAX), rotates)
     for l, (a, b) in enumerate(zip(found, plain), start=1):
         expected = wigner_d_matrix(l, rotations)
         assert_near(b, expected, dtype, f"l = {l}")
@@ -47,7 +47,7 @@ def test_gradient_of_frames_and_matrices():
     vectors = np.random.default_rng(1).normal(size=(4, 3))
 
     def middle_rows(x):
-        rows = [w[:, 0] for w in wigner_d(bond_frames(x), 4)]
+        rows = [w[:, 0] for w in wigner_d(edge_frames(x), 4)]
         return keras.ops.concatenate(rows, axis=-1)
 
     _, cotangent, (gradient,) = value_and_gradients(middle_rows, [vectors])
@@ -64,7 +64,7 @@ def test_gradient_of_frames_and_matrices():
 def test_shapes():
     for leading in ((5,), (0, 4), (2, 3)):
         vectors = np.ones((*leading, 3), "float32")
-        assert_shapes(bond_frames, vectors)
+        assert_shapes(edge_frames, vectors)
         frames = np.ones((*leading, 3, 3), "float32")
         for lmax in (0, 1, 3):
             assert_shapes(lambda f: wigner_d(f, lmax), frames)

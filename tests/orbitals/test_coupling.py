@@ -67,8 +67,8 @@ def test_blocks_come_back_and_keep_their_norm(part):
 
 
 @pytest.mark.parametrize("inversion", [1, -1])
-def test_scalar_part_turns_as_its_irreps(o3, inversion):
-    """Blocks turned by e3nn's matrices, irreps by ours."""
+def test_scalar_part_rotates_as_its_irreps(o3, inversion):
+    """Blocks rotated by e3nn's matrices, irreps by ours."""
     import torch
 
     rotation = inversion * random_rotations(1, seed=0)[0]
@@ -91,19 +91,19 @@ def spinful(shape=(3,), rows=13):
 
 
 @pytest.mark.parametrize("inversion", [1, -1])
-def test_spinful_blocks_turn_as_their_irreps(inversion):
+def test_spinful_blocks_rotate_as_their_irreps(inversion):
     """`D^(1/2)` on both sides of the whole block, against the irreps."""
     rotation = inversion * random_rotations(1, seed=4)[0]
     blocks = spinful()
-    turned = rotate_blocks(
+    rotated = rotate_blocks(
         np.stack([blocks.real, blocks.imag], axis=1),
         CARBON,
         rotation,
         "noncollinear",
     )
-    turned = turned[:, 0] + 1j * turned[:, 1]
+    rotated = rotated[:, 0] + 1j * rotated[:, 1]
     for part, before, after in zip(
-        ("scalar", "vector"), spin_parts(blocks), spin_parts(turned)
+        ("scalar", "vector"), spin_parts(blocks), spin_parts(rotated)
     ):
         coupling = BlockCoupling(CARBON, part)
         matrix = coupling.irreps.d_matrix(rotation)

@@ -6,7 +6,7 @@ import pytest
 from keras_hamiltonian.conventions import BOHR_IN_ANGSTROM
 from keras_hamiltonian.data.dataset import HamiltonianDataset
 from keras_hamiltonian.data.store import HamiltonianStore
-from keras_hamiltonian.irreps import bond_frames
+from keras_hamiltonian.irreps import edge_frames
 from keras_hamiltonian.orbitals.block_layout import BlockLayout
 from keras_hamiltonian.orbitals.splines import spline_values
 from keras_hamiltonian.orbitals.two_centre_fit import TwoCentreFit
@@ -22,8 +22,8 @@ def fit_of(store, calculations):
     return layout, fit.run(HamiltonianDataset(calculations, basis=store.basis))
 
 
-def bonds_of(store, calculation):
-    """Pair index, distance over reach and blocks of every bond."""
+def edges_of(store, calculation):
+    """Pair index, distance over reach and blocks of every edge."""
     inputs, targets, _ = HamiltonianDataset([calculation])[0]
     real = inputs["edge_mask"] > 0
     species = inputs["species"]
@@ -46,12 +46,12 @@ def test_overlap_is_fitted_and_predicted(data_folder, name):
     ]
     layout, found = fit_of(store, as_if[:2])
     # A structure that the fit has not seen.
-    vectors, pairs, relative, blocks = bonds_of(store, as_if[2])
+    vectors, pairs, relative, blocks = edges_of(store, as_if[2])
     splines = spline_values(relative, NUM_SPLINES)
     predicted = np.einsum(
         "es,sec->ec", splines, found["means"]["scalar"][:, pairs]
     )
-    channels = layout.bond_channels("scalar", blocks, bond_frames(vectors))
+    channels = layout.edge_channels("scalar", blocks, edge_frames(vectors))
     error = np.abs(channels["0+"][:, 0] - predicted)
     assert error.mean() < 2e-6 and error.max() < 1e-3
     # What is left is small, and zero but for rounding where S has nothing.
@@ -105,12 +105,12 @@ def test_scales_make_every_channel_of_unit_size(graphene):
     _, calculations, layout, found = graphene
     sums = 0
     for calculation in calculations:
-        vectors, _, relative, blocks = bonds_of(graphene[0], calculation)
+        vectors, _, relative, blocks = edges_of(graphene[0], calculation)
         # At the reach itself only the rounding of the file is left.
         inside = relative < 0.9
         vectors, blocks = vectors[inside], blocks[inside]
         splines = spline_values(relative[inside], NUM_SPLINES)
-        channels = layout.bond_channels("scalar", blocks, bond_frames(vectors))
+        channels = layout.edge_channels("scalar", blocks, edge_frames(vectors))
         mean = splines @ found["means"]["scalar"][:, 0]
         channels["0+"] = channels["0+"] - mean[:, None]
         scale = splines @ found["scales"]["scalar"][:, 0]
@@ -150,7 +150,7 @@ def test_spin_orbit_parts(data_folder):
     assert 1e-3 < sizes["vector"] < 0.5 * sizes["scalar"]
 
 
-def test_a_bond_beyond_the_reach_is_named(data_folder):
+def test_a_edge_beyond_the_reach_is_named(data_folder):
     store = HamiltonianStore(data_folder / "reference_graphene.h5")
     fit = TwoCentreFit(BlockLayout(store.basis), [2.0], NUM_SPLINES)
     with pytest.raises(ValueError, match="longer than .*4.0000 Å.*reaches"):

@@ -11,7 +11,7 @@ from keras_hamiltonian.physics.hamiltonian import BlochMatrices
 def sheet(
     repeat, orbitals=1, disorder=0.0, overlap=0.1, reach=3.0, spin=False, seed=0
 ):
-    """Graphene with random blocks that fade with the distance.
+    """Graphene with random blocks that envelope with the distance.
 
     Args:
         repeat: int. The cell has `2 repeat²` atoms.
@@ -45,9 +45,11 @@ def sheet(
             hopping[tuple(pair)] = hopping[partner].conj().T
             first[tuple(pair)] = first[partner].T
             continue
-        fade = np.exp(-2 * (length - 1.42))
-        hopping[tuple(pair)] = fade * (0.3 * block(width) - 2.7 * np.eye(width))
-        first[tuple(pair)] = overlap * fade * np.eye(orbitals)
+        envelope = np.exp(-2 * (length - 1.42))
+        hopping[tuple(pair)] = envelope * (
+            0.3 * block(width) - 2.7 * np.eye(width)
+        )
+        first[tuple(pair)] = overlap * envelope * np.eye(orbitals)
     for pair in own.tolist():
         onsite = block(width)
         hopping[tuple(pair)] = disorder * (onsite + onsite.conj().T)
@@ -64,7 +66,7 @@ def sheet(
 
 
 def graphene(hopping=-2.7, repeat=1, onsite=0.0):
-    """Graphene with one orbital per atom and bonds to neighbors only.
+    """Graphene with one orbital per atom and edges to neighbors only.
 
     Args:
         hopping: float, in eV.

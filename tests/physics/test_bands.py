@@ -95,7 +95,7 @@ def test_mos2_gap():
     assert bands.gap() == pytest.approx(1.71, abs=0.01)
     corner = dict((name, k) for k, name in path.labels)["K"]
     assert bands.energies[:, 13].argmin() == corner
-    # At this bond length the valence band is as high at Γ as it is at K.
+    # At this edge length the valence band is as high at Γ as it is at K.
     top = bands.energies[:, 12]
     assert top.max() - top[corner] < 0.02
 
@@ -117,9 +117,9 @@ def test_chain(overlap):
 
 @pytest.mark.parametrize("angle", [60, 120])
 def test_tight_binding_graphene(angle):
-    turn = np.radians(angle)
+    rotate = np.radians(angle)
     cell = np.diag([2.46, 2.46, 15.0])
-    cell[1] = [2.46 * np.cos(turn), 2.46 * np.sin(turn), 0]
+    cell[1] = [2.46 * np.cos(rotate), 2.46 * np.sin(rotate), 0]
     third = 1 / 3 if angle == 60 else 2 / 3
     atoms = ase.Atoms(
         "C2", cell=cell, scaled_positions=[[0, 0, 0], [1 / 3, third, 0]]

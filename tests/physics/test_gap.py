@@ -72,7 +72,7 @@ def test_dimerized_chain(inside, between):
 
 
 def test_end_states_of_the_dimerized_chain():
-    """A long bond at the ends leaves a state there, in the gap."""
+    """A long edge at the ends leaves a state there, in the gap."""
     cut_short, cut_long = (
         find_gap(dimers(a, b, num_cells=30), 60, (1, 1, 1), refine=False).gap
         for a, b in ((-0.4, -1.3), (-1.3, -0.4))

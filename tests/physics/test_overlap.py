@@ -83,14 +83,14 @@ def test_bands_with_the_fitted_overlap(mos2):
     assert error[expected < calculation.fermi_level + 2].max() < 1e-4
 
 
-def test_turned_crystal(mos2):
+def test_rotated_crystal(mos2):
     calculation = HamiltonianStore(DATA / "mos2.h5")[0]
     atoms, basis = calculation.atoms, calculation.basis
     rotation = random_rotations(1, seed=3)[0]
-    turned = atoms.copy()
-    turned.set_cell(np.asarray(atoms.cell) @ rotation.T)
-    turned.positions = atoms.positions @ rotation.T
-    before, after = mos2(atoms), mos2(turned)
+    rotated = atoms.copy()
+    rotated.set_cell(np.asarray(atoms.cell) @ rotation.T)
+    rotated.positions = atoms.positions @ rotation.T
+    before, after = mos2(atoms), mos2(rotated)
     for position, (*_, i, j) in enumerate(before.atom_pairs[:200].tolist()):
         left, right = (
             np.concatenate(
@@ -140,7 +140,7 @@ def test_json_round_trip(mos2):
     assert again.basis == mos2.basis
 
 
-def test_a_short_bond_is_refused(graphene):
+def test_a_short_edge_is_refused(graphene):
     atoms = HamiltonianStore(DATA / "reference_graphene.h5").atoms(0)
     atoms.set_cell(np.asarray(atoms.cell) * 0.7, scale_atoms=True)
     with pytest.raises(ValueError, match=r"0.994 Å apart.*closer than any C-C"):

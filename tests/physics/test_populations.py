@@ -50,7 +50,7 @@ def test_an_impurity_against_an_extended_state():
     assert participation_ratios(lowest, clean)[0] == pytest.approx(1 / 128)
 
 
-def test_end_states_decay_by_the_ratio_of_the_bonds():
+def test_end_states_decay_by_the_ratio_of_the_edges():
     """|c|² falls by (a / b)² per cell: IPR (1 - q) / (1 + q) / 2 for 2 ends."""
     matrices = dimers(-0.4, -1.3, num_cells=30)
     states = solve_states(matrices, GAMMA, 2, around=1e-3)

@@ -50,7 +50,7 @@ def test_blocks_come_back(vectors):
     distances = np.linalg.norm(vectors, axis=1)
     fitted = TwoCentreIntegrals.fit(SHELLS, 6.0, distances, integrals, True)
     np.testing.assert_allclose(fitted.blocks(vectors), blocks, atol=1e-7)
-    # The same bond read from its other end.
+    # The same edge read from its other end.
     reverse = fitted.blocks(-vectors).transpose(0, 2, 1)
     np.testing.assert_allclose(reverse, fitted.blocks(vectors), atol=1e-12)
     again = TwoCentreIntegrals.from_dict(

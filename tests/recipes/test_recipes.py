@@ -59,7 +59,7 @@ def test_run_leaves_its_files(trained):
     model = kh.load_model(run_folder / report["files"]["model"])
     assert model.provenance["structures"] == ["000"]
     assert model.spin == "noncollinear"
-    stage = kh.evaluate.evaluate_model(
+    stage = kh.evaluation.evaluate_model(
         model.stage, [kh.HamiltonianStore(run_folder / "data.h5")["002"]]
     )
     assert stage.result()["mae_all"] == pytest.approx(first["mae_all"])

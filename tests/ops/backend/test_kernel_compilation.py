@@ -13,8 +13,8 @@ import keras
 import pytest
 
 from keras_hamiltonian.irreps import Irreps
-from keras_hamiltonian.irreps.bond import bond_channels
-from keras_hamiltonian.irreps.bond import bond_dim
+from keras_hamiltonian.irreps.edge import edge_channels
+from keras_hamiltonian.irreps.edge import edge_dim
 from keras_hamiltonian.irreps.product_paths import ProductPaths
 
 if keras.config.backend() != "torch":
@@ -58,8 +58,8 @@ def compiled(request, monkeypatch):
     """Kernels that were compiled instead of launched, by name."""
     import triton
 
-    from keras_hamiltonian.ops.backend.torch.kernels import bond_rotation
     from keras_hamiltonian.ops.backend.torch.kernels import convolution
+    from keras_hamiltonian.ops.backend.torch.kernels import edge_rotation
     from keras_hamiltonian.ops.backend.torch.kernels import launching
 
     found = {}
@@ -74,7 +74,7 @@ def compiled(request, monkeypatch):
         )
 
     monkeypatch.setattr(fused, "INTERPRETED", True)
-    for module in (bond_rotation, convolution):
+    for module in (edge_rotation, convolution):
         monkeypatch.setattr(module, "launch", compile_only)
     gpu = AbsentGPU(request.param)
     monkeypatch.setattr(triton.runtime.driver, "_active", gpu)
@@ -118,9 +118,9 @@ def check(compiled, names, limit, folder):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_bond_rotations(compiled, dtype, tmp_path):
-    from keras_hamiltonian.ops.bonds import rotate_into_bonds
-    from keras_hamiltonian.ops.bonds import sum_over_bonds
+def test_edge_rotations(compiled, dtype, tmp_path):
+    from keras_hamiltonian.ops.edges import rotate_into_edges
+    from keras_hamiltonian.ops.edges import sum_over_edges
 
     dtype = getattr(torch, dtype)
     shape = NUM_ATOMS, NUM_NEIGHBORS
@@ -131,14 +131,14 @@ def test_bond_rotations(compiled, dtype, tmp_path):
         for l in range(5)
     ]
     atoms = torch.zeros(NUM_ATOMS, Irreps(HIDDEN).dim, dtype=dtype)
-    bonds = {
-        kind: torch.zeros(*shape, bond_dim(kind), n, dtype=dtype)
-        for kind, n in bond_channels(HIDDEN).items()
+    edges = {
+        kind: torch.zeros(*shape, edge_dim(kind), n, dtype=dtype)
+        for kind, n in edge_channels(HIDDEN).items()
     }
-    rotate_into_bonds(atoms, HIDDEN, wigner[1:], kernel="fused")
-    total = sum_over_bonds(bonds, HIDDEN, wigner, kernel="fused")
+    rotate_into_edges(atoms, HIDDEN, wigner[1:], kernel="fused")
+    total = sum_over_edges(edges, HIDDEN, wigner, kernel="fused")
     total.sum().backward()
-    names = ["turn_in_kernel", "turn_out_kernel", "outer_kernel"]
+    names = ["rotate_in_kernel", "rotate_out_kernel", "outer_kernel"]
     check(compiled, names, 64, tmp_path)
 
 

@@ -13,18 +13,18 @@ import numpy as np
 import pytest
 
 from keras_hamiltonian.irreps import Irreps
-from keras_hamiltonian.irreps.bond import bond_channels
-from keras_hamiltonian.irreps.bond import bond_dim
+from keras_hamiltonian.irreps.edge import edge_channels
+from keras_hamiltonian.irreps.edge import edge_dim
 from keras_hamiltonian.irreps.product_paths import ProductPaths
-from keras_hamiltonian.layers import BondEnds
+from keras_hamiltonian.layers import EdgeEnds
 from keras_hamiltonian.ops import backend
-from keras_hamiltonian.ops.bonds import reverse_bonds
-from keras_hamiltonian.ops.bonds import rotate_both_ends
-from keras_hamiltonian.ops.bonds import rotate_into_bonds
-from keras_hamiltonian.ops.bonds import sum_over_bonds
 from keras_hamiltonian.ops.channelwise_convolution import (
     channelwise_convolution,
 )
+from keras_hamiltonian.ops.edges import reverse_edges
+from keras_hamiltonian.ops.edges import rotate_both_ends
+from keras_hamiltonian.ops.edges import rotate_into_edges
+from keras_hamiltonian.ops.edges import sum_over_edges
 
 if keras.config.backend() != "torch":
     pytest.skip("fused kernels are for torch", allow_module_level=True)
@@ -64,8 +64,8 @@ def neighbor_lists(num_atoms, num_neighbors, num_padding=1, seed=0):
     ]
 
 
-def bond_tensors(num_atoms, num_neighbors, irreps, dtype="float64", lmax=4):
-    """Atoms, matrices for l = 0.. and bond features, not all contiguous."""
+def edge_tensors(num_atoms, num_neighbors, irreps, dtype="float64", lmax=4):
+    """Atoms, matrices for l = 0.. and edge features, not all contiguous."""
     random = np.random.default_rng(1)
     shape = (num_atoms, num_neighbors)
     atoms = random.normal(size=(Irreps(irreps).dim, num_atoms)).T
@@ -76,13 +76,13 @@ def bond_tensors(num_atoms, num_neighbors, irreps, dtype="float64", lmax=4):
     # The layout of `wigner_d`, and one that no kernel reads as it is.
     wigner[1] = wigner[1].permute(2, 0, 1, 3).contiguous().permute(1, 2, 0, 3)
     wigner[-1] = wigner[-1].transpose(2, 3).contiguous().transpose(2, 3)
-    bonds = {
-        kind: tensor(random.normal(size=(*shape, bond_dim(kind), n)), dtype)
-        for kind, n in bond_channels(irreps).items()
+    edges = {
+        kind: tensor(random.normal(size=(*shape, edge_dim(kind), n)), dtype)
+        for kind, n in edge_channels(irreps).items()
     }
-    first = bonds["0+"]
-    bonds["0+"] = torch.stack([first, first], dim=-1)[..., 0]
-    return tensor(atoms, dtype), wigner, bonds
+    first = edges["0+"]
+    edges["0+"] = torch.stack([first, first], dim=-1)[..., 0]
+    return tensor(atoms, dtype), wigner, edges
 
 
 def convolution_tensors(num_atoms, num_neighbors, paths, dtype="float64"):
@@ -117,11 +117,11 @@ def double(x):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("which", ["own", "neighbor"])
-def test_rotating_into_bonds(dtype, which):
-    atoms, wigner, _ = bond_tensors(3, 5, IRREPS, dtype)
+def test_rotating_into_edges(dtype, which):
+    atoms, wigner, _ = edge_tensors(3, 5, IRREPS, dtype)
     lists = neighbor_lists(3, 5) if which == "neighbor" else []
-    found = rotate_into_bonds(atoms, IRREPS, wigner[1:], *lists, kernel="fused")
-    expected = rotate_into_bonds(
+    found = rotate_into_edges(atoms, IRREPS, wigner[1:], *lists, kernel="fused")
+    expected = rotate_into_edges(
         atoms.double(), IRREPS, double(wigner[1:]), *lists, kernel="reference"
     )
     assert set(found) == set(expected)
@@ -131,15 +131,15 @@ def test_rotating_into_bonds(dtype, which):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("missing", [(), ("1",), ("3", "4")])
-def test_summing_over_bonds(dtype, missing):
+def test_summing_over_edges(dtype, missing):
     irreps = "2x1e + 3x2e + 2x4e" if missing else IRREPS
-    _, wigner, bonds = bond_tensors(3, 9, irreps, dtype)
+    _, wigner, edges = edge_tensors(3, 9, irreps, dtype)
     whole = {
-        kind: x.double() * (kind not in missing) for kind, x in bonds.items()
+        kind: x.double() * (kind not in missing) for kind, x in edges.items()
     }
-    bonds = {kind: x for kind, x in bonds.items() if kind not in missing}
-    found = sum_over_bonds(bonds, irreps, wigner, kernel="fused")
-    expected = sum_over_bonds(whole, irreps, double(wigner), kernel="reference")
+    edges = {kind: x for kind, x in edges.items() if kind not in missing}
+    found = sum_over_edges(edges, irreps, wigner, kernel="fused")
+    expected = sum_over_edges(whole, irreps, double(wigner), kernel="reference")
     assert_close(found, expected, dtype)
 
 
@@ -167,13 +167,13 @@ def test_channelwise_convolution(dtype, irreps, angular, kept):
 
 def test_more_channels_than_a_tile_holds():
     irreps = "300x0e + 70x1o + 40x4e"
-    atoms, wigner, bonds = bond_tensors(2, 3, irreps)
-    found = rotate_into_bonds(atoms, irreps, wigner[1:], kernel="fused")
-    expected = rotate_into_bonds(atoms, irreps, wigner[1:], kernel="reference")
+    atoms, wigner, edges = edge_tensors(2, 3, irreps)
+    found = rotate_into_edges(atoms, irreps, wigner[1:], kernel="fused")
+    expected = rotate_into_edges(atoms, irreps, wigner[1:], kernel="reference")
     for kind, x in expected.items():
         assert_close(found[kind], x, name=kind)
-    found = sum_over_bonds(bonds, irreps, wigner, kernel="fused")
-    assert_close(found, sum_over_bonds(bonds, irreps, wigner, "reference"))
+    found = sum_over_edges(edges, irreps, wigner, kernel="fused")
+    assert_close(found, sum_over_edges(edges, irreps, wigner, "reference"))
     paths = ProductPaths.channelwise(irreps, "0e + 1o", "0e + 1o")
     tensors = convolution_tensors(2, 3, paths)
     lists = neighbor_lists(2, 3)
@@ -186,13 +186,13 @@ def test_more_channels_than_a_tile_holds():
 
 @pytest.mark.parametrize("shape", [(0, 3), (2, 0)])
 def test_no_edges(shape):
-    atoms, wigner, bonds = bond_tensors(*shape, SMALL, lmax=1)
+    atoms, wigner, edges = edge_tensors(*shape, SMALL, lmax=1)
     lists = neighbor_lists(*shape, num_padding=0)
-    found = rotate_into_bonds(atoms, SMALL, wigner[1:], *lists, kernel="fused")
+    found = rotate_into_edges(atoms, SMALL, wigner[1:], *lists, kernel="fused")
     assert {k: x.shape for k, x in found.items()} == {
-        k: x.shape for k, x in bonds.items()
+        k: x.shape for k, x in edges.items()
     }
-    found = sum_over_bonds(bonds, SMALL, wigner, kernel="fused")
+    found = sum_over_edges(edges, SMALL, wigner, kernel="fused")
     np.testing.assert_array_equal(found.cpu(), np.zeros(atoms.shape))
     paths = ProductPaths.channelwise(SMALL, "0e + 1o")
     tensors = convolution_tensors(*shape, paths)
@@ -205,24 +205,24 @@ def test_no_edges(shape):
 
 def rotation_case(which, num_atoms=2, num_neighbors=3, irreps=SMALL):
     """A function of a list of tensors and the kernel, and the tensors."""
-    atoms, wigner, bonds = bond_tensors(
+    atoms, wigner, edges = edge_tensors(
         num_atoms, num_neighbors, irreps, lmax=1
     )
     lists = neighbor_lists(num_atoms, num_neighbors)
-    kinds = list(bonds)
-    if which == "sum_over_bonds":
+    kinds = list(edges)
+    if which == "sum_over_edges":
 
         def run(kernel, *tensors):
             features = dict(zip(kinds, tensors))
             matrices = tensors[len(kinds) :]
-            return (sum_over_bonds(features, irreps, matrices, kernel),)
+            return (sum_over_edges(features, irreps, matrices, kernel),)
 
-        return run, [*bonds.values(), *wigner]
+        return run, [*edges.values(), *wigner]
     if which == "rotate_own":
         lists = [None, None]
 
     def run(kernel, atoms, *matrices):
-        found = rotate_into_bonds(
+        found = rotate_into_edges(
             atoms, irreps, matrices, *lists, kernel=kernel
         )
         return tuple(found[kind] for kind in kinds)
@@ -249,7 +249,7 @@ def convolution_case(num_atoms=2, num_neighbors=3, irreps="3x0e + 2x1o"):
     return run, convolution_tensors(num_atoms, num_neighbors, paths)
 
 
-CASES = ["rotate_own", "rotate_neighbor", "sum_over_bonds", "convolution"]
+CASES = ["rotate_own", "rotate_neighbor", "sum_over_edges", "convolution"]
 
 
 def case(name, **sizes):
@@ -321,22 +321,22 @@ def test_derivatives_are_those_of_the_values(name):
 
 
 def test_operations_of_torch_are_well_formed():
-    from keras_hamiltonian.ops.backend.torch.kernels import bond_rotation
     from keras_hamiltonian.ops.backend.torch.kernels import convolution
+    from keras_hamiltonian.ops.backend.torch.kernels import edge_rotation
 
-    atoms, wigner, bonds = bond_tensors(2, 3, SMALL, lmax=1)
+    atoms, wigner, edges = edge_tensors(2, 3, SMALL, lmax=1)
     lists = neighbor_lists(2, 3)
-    features = [bonds[kind] for kind in bonds]
-    names = SMALL, ",".join(bonds), "weight"
+    features = [edges[kind] for kind in edges]
+    names = SMALL, ",".join(edges), "weight"
     paths = ProductPaths.channelwise(SMALL, "0e + 1o")
     x, y, w = convolution_tensors(2, 3, paths)
     couplings = convolution._names(paths)
     matrices = y @ convolution._couplings(paths, y.dtype, y.device)
     out = convolution.to_outputs(x, matrices, w, *lists, *couplings)
     for operation, arguments in (
-        (bond_rotation.turn_in, (atoms, wigner, *lists, 3, *names)),
-        (bond_rotation.turn_out, (features, wigner, *lists, *names)),
-        (bond_rotation.outer, (atoms, features, *lists, *names)),
+        (edge_rotation.rotate_in, (atoms, wigner, *lists, 3, *names)),
+        (edge_rotation.rotate_out, (features, wigner, *lists, *names)),
+        (edge_rotation.outer, (atoms, features, *lists, *names)),
         (convolution.to_outputs, (x, matrices, w, *lists, *couplings)),
         (convolution.to_weights, (x, matrices, out, *lists, *couplings)),
         (convolution.to_features, (matrices, w, out, *lists, *couplings)),
@@ -361,38 +361,38 @@ def test_operations_of_torch_are_well_formed():
         )
 
 
-def test_both_ends_of_the_bonds(cluster):
-    """On a real structure, where frames of reverse bonds fit each other."""
-    from keras_hamiltonian.ops.wigner_d import bond_frames
+def test_both_ends_of_the_edges(cluster):
+    """On a real structure, where frames of reverse edges fit each other."""
+    from keras_hamiltonian.ops.wigner_d import edge_frames
     from keras_hamiltonian.ops.wigner_d import wigner_d
 
-    wigner = wigner_d(bond_frames(tensor(cluster["edge_vectors"])), 4)
+    wigner = wigner_d(edge_frames(tensor(cluster["edge_vectors"])), 4)
     reverse_edge = torch.tensor(cluster["reverse_edge"], device=DEVICE)
     size = (len(cluster["species"]), Irreps(IRREPS).dim)
     atoms = tensor(np.random.default_rng(0).normal(size=size))
     arguments = atoms, IRREPS, wigner, reverse_edge
     own, other = rotate_both_ends(*arguments, kernel="fused")
-    expected = rotate_into_bonds(*arguments[:3], kernel="reference")
+    expected = rotate_into_edges(*arguments[:3], kernel="reference")
     mask = torch.tensor(cluster["edge_mask"] > 0, device=DEVICE)
-    turned = reverse_bonds(expected, IRREPS, reverse_edge)
-    layer = BondEnds(IRREPS, dtype="float64")
+    rotated = reverse_edges(expected, IRREPS, reverse_edge)
+    layer = EdgeEnds(IRREPS, dtype="float64")
     ends = layer(atoms, wigner=wigner, reverse_edge=reverse_edge)
     for kind, x in expected.items():
         assert_close(own[kind], x, name=kind)
-        assert_close(other[kind][mask], turned[kind][mask], name=kind)
+        assert_close(other[kind][mask], rotated[kind][mask], name=kind)
         assert_close(ends["neighbor"][kind], other[kind], name=kind)
 
 
 def test_kernel_that_cannot_run_says_why():
-    atoms, wigner, _ = bond_tensors(2, 3, SMALL, lmax=1)
+    atoms, wigner, _ = edge_tensors(2, 3, SMALL, lmax=1)
     mixed = [wigner[1].float()]
     with pytest.raises(ValueError, match="float64 and of torch.float32"):
-        rotate_into_bonds(atoms, SMALL, mixed, kernel="fused")
+        rotate_into_edges(atoms, SMALL, mixed, kernel="fused")
     with pytest.raises(ValueError, match="on meta"):
-        rotate_into_bonds(atoms, SMALL, [wigner[1].to("meta")], kernel="fused")
+        rotate_into_edges(atoms, SMALL, [wigner[1].to("meta")], kernel="fused")
     with pytest.raises(ValueError, match="Received: kernel='fast'"):
-        rotate_into_bonds(atoms, SMALL, wigner[1:], kernel="fast")
+        rotate_into_edges(atoms, SMALL, wigner[1:], kernel="fast")
     with pytest.raises(ValueError, match="reverse_edge=None"):
-        rotate_into_bonds(
+        rotate_into_edges(
             atoms, SMALL, wigner[1:], neighbor_lists(2, 3)[0], kernel="fused"
         )

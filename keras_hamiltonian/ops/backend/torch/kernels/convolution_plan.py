@@ -1,6 +1,6 @@
 """What the kernels of the channel-wise convolution need to know of the paths.
 
-See `bond_plan` on why these are dataclasses compared by identity.
+See `edge_plan` on why these are dataclasses compared by identity.
 """
 
 import dataclasses

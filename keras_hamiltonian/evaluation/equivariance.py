@@ -1,0 +1,163 @@
+"""How far a model is from exact symmetry."""
+
+import numpy as np
+
+from keras_hamiltonian.data.dataset import batch_inputs
+from keras_hamiltonian.data.dataset import batch_weights
+from keras_hamiltonian.evaluation.plots import MEV_PER_EV
+from keras_hamiltonian.irreps.rotation import random_rotations
+from keras_hamiltonian.models.hamiltonian_cascade import HamiltonianCascade
+from keras_hamiltonian.models.rotation_average import rotated_predictions
+from keras_hamiltonian.structures.neighbors import neighbor_table
+from keras_hamiltonian.structures.neighbors import pairs_within
+
+
+def equivariance_error(model, atoms, num_rotations=4, seed=0):
+    """Rotates a structure, predicts, rotates back, and compares.
+
+    Args:
+        model: `Stage`.
+        atoms: `ase.Atoms`.
+        num_rotations: int. Random rotations to compare with the structure as
+            it is.
+        seed: int. Seed of the rotations.
+
+    Returns:
+        Dict of `mae_mev`, the mean absolute difference of all matrix elements
+        in meV, `largest_mev`, the largest one, and `relative`, the mean
+        difference over the mean absolute element.
+
+    Raises:
+        ValueError: for an element the model was not made for.
+    """
+    inputs, weights = _inputs(model, atoms)
+    rotations = [np.eye(3), *random_rotations(num_rotations, seed)]
+    plain, *rotated = rotated_predictions(model, inputs, rotations)
+    errors = _Errors(weights)
+    for found in rotated:
+        errors.add(found, plain)
+    return errors.result(_mean_size(plain, weights))
+
+
+def averaged_equivariance_error(
+    model, atoms, numbers=(1, 2, 4, 8, 16, 32), seed=0
+):
+    """Equivariance error of a mean over rotations, by how many there are.
+
+    Of a rotated crystal, `average_over_rotations` takes the mean over other
+    sides of it than of the crystal as it was. So two means of n predictions
+    each, over rotations of their own, are compared. Independent deviations
+    fall as 1/√n.
+
+    Args:
+        model: `Stage`.
+        atoms: `ase.Atoms`.
+        numbers: sequence of int. Numbers of rotations. Twice the largest one
+            are drawn, and all of them used for each number.
+        seed: int. Seed of the rotations.
+
+    Returns:
+        Dict from number to a dict of `mae_mev`, `largest_mev`, `relative`
+        (see `equivariance_error`) and `of_correction`, the mean difference
+        over the mean absolute element of what the second stage adds; `None`
+        unless the model is a `HamiltonianCascade`.
+
+    Raises:
+        ValueError: for an element the model was not made for, or a number
+            less than one.
+
+    Example:
+
+    >>> errors = averaged_equivariance_error(    # doctest: +SKIP
+    ...     "cascade.keras", atoms
+    ... )
+    >>> plot_equivariance({"Transformer": errors}, "errors.png")
+    ...                                          # doctest: +SKIP
+    """
+    if not numbers or min(numbers) < 1:
+        raise ValueError(
+            "A mean needs one rotation or more. Received: numbers="
+            f"{list(numbers)}."
+        )
+    inputs, weights = _inputs(model, atoms)
+    rotations = random_rotations(2 * max(numbers), seed)
+    pairs = {n: _PairsOfMeans(n, weights) for n in numbers}
+    for found in rotated_predictions(model, inputs, rotations):
+        for means in pairs.values():
+            means.add(found)
+    size = _mean_size(found, weights)
+    correction = None
+    if isinstance(model, HamiltonianCascade):
+        last = rotated_predictions(model.stage, inputs, rotations[-1:])
+        baseline = next(iter(last))
+        added = {name: found[name] - baseline[name] for name in found}
+        correction = _mean_size(added, weights)
+    result = {}
+    for n, means in pairs.items():
+        error = means.errors.result(size)
+        error["of_correction"] = None
+        if correction is not None:
+            mean = error["mae_mev"] / MEV_PER_EV
+            error["of_correction"] = mean / max(correction, 1e-30)
+        result[n] = error
+    return result
+
+
+def _inputs(model, atoms):
+    model.check_elements(atoms)
+    table = neighbor_table(atoms, pairs_within(atoms, model.reaches))
+    inputs = batch_inputs([atoms], [table], model.basis)
+    return inputs, batch_weights(inputs, model.basis, model.spin)
+
+
+def _mean_size(blocks, weights):
+    return sum((np.abs(blocks[k]) * weights[k]).sum() for k in blocks)
+
+
+class _Errors:
+    """Mean and largest difference over many comparisons."""
+
+    def __init__(self, weights):
+        self.weights = weights
+        self.total, self.largest, self.number = 0.0, 0.0, 0
+
+    def add(self, first, second):
+        self.number += 1
+        for name, weight in self.weights.items():
+            error = np.abs(first[name] - second[name])
+            self.total += float((error * weight).sum())
+            largest = error[weight > 0].max(initial=0.0)
+            self.largest = max(self.largest, float(largest))
+
+    def result(self, size):
+        mean = self.total / self.number
+        return {
+            "mae_mev": float(mean * MEV_PER_EV),
+            "largest_mev": float(self.largest * MEV_PER_EV),
+            "relative": float(mean / max(size, 1e-30)),
+        }
+
+
+class _PairsOfMeans:
+    """Means of n predictions after n more, compared two by two."""
+
+    def __init__(self, number, weights):
+        self.number = number
+        self.errors = _Errors(weights)
+        self.count, self.sums, self.before = 0, None, None
+
+    def add(self, blocks):
+        if self.sums is None:
+            self.sums = dict(blocks)
+        else:
+            self.sums = {k: self.sums[k] + x for k, x in blocks.items()}
+        self.count += 1
+        if self.count < self.number:
+            return
+        mean = {k: x / self.number for k, x in self.sums.items()}
+        self.count, self.sums = 0, None
+        if self.before is None:
+            self.before = mean
+        else:
+            self.errors.add(mean, self.before)
+            self.before = None

@@ -1,0 +1,52 @@
+"""Edge features as one tensor."""
+
+import keras
+
+from keras_hamiltonian.irreps.edge import edge_channels
+from keras_hamiltonian.irreps.irreps import Irreps
+from keras_hamiltonian.ops.packing import pack_edges
+
+
+@keras.saving.register_keras_serializable(package="keras_hamiltonian")
+class PackEdges(keras.layers.Layer):
+    """Joins edge features of all kinds into one tensor.
+
+    For data sets that keep the features of a stage.
+
+    Args:
+        irreps: str. Irreps whose channels the edge features have.
+
+    Call arguments:
+        edges: edge features (see `keras_hamiltonian.ops.edges`).
+
+    Output shape: `(N, M, size)`, kind after kind, components outer, channels
+        inner.
+
+    Example:
+
+    >>> layer = PackEdges("4x0e + 2x1o")
+    >>> edges = {
+    ...     "0+": keras.ops.zeros((3, 5, 1, 6)),
+    ...     "1": keras.ops.zeros((3, 5, 2, 2)),
+    ... }
+    >>> tuple(layer(edges).shape)
+    (3, 5, 10)
+    """
+
+    def __init__(self, irreps, **kwargs):
+        super().__init__(**kwargs)
+        self.irreps_in = Irreps(irreps)
+        self.channels = edge_channels(self.irreps_in)
+
+    def build(self, edges_shape=None):
+        self.built = True
+
+    def call(self, edges):
+        return pack_edges(edges, self.channels)
+
+    def compute_output_shape(self, edges_shape):
+        leading = tuple(next(iter(edges_shape.values()))[:2])
+        return (*leading, self.irreps_in.dim)
+
+    def get_config(self):
+        return {**super().get_config(), "irreps": str(self.irreps_in)}

@@ -1,0 +1,118 @@
+"""Pictures: what was drawn is found again in their pixels."""
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+from matplotlib.image import imread
+
+from keras_hamiltonian.evaluation.plots import INK
+from keras_hamiltonian.evaluation.plots import PREDICTED_COLOR
+from keras_hamiltonian.evaluation.plots import REFERENCE_COLOR
+from keras_hamiltonian.evaluation.plots import TRAINING_COLOR
+from keras_hamiltonian.evaluation.plots import plot_bands
+from keras_hamiltonian.evaluation.plots import plot_block_errors
+from keras_hamiltonian.evaluation.plots import plot_learning_curve
+from keras_hamiltonian.physics.bands import BandStructure
+from keras_hamiltonian.physics.k_points import KPath
+
+
+def pixels(path, color):
+    picture = imread(path)[..., :3]
+    return int((np.abs(picture - to_rgb(color)).max(axis=-1) < 0.02).sum())
+
+
+@pytest.fixture
+def bands():
+    k_points = np.zeros((41, 3))
+    k_points[:, 0] = np.linspace(-0.5, 0.5, 41)
+    energies = np.cos(2 * np.pi * k_points[:, :1]) * [-2, 2, 30] + [-3, 3, 90]
+    path = KPath.from_points(
+        k_points, np.eye(3), [(0, "X"), (20, "G"), (40, "X1")]
+    )
+    return BandStructure(path, energies, 0.0)
+
+
+def test_bands_in_their_colors(bands, tmp_path):
+    other = BandStructure(bands.path, bands.energies + 0.5)
+    plot_bands(other, bands, tmp_path / "both.png", title="chain")
+    both = [
+        pixels(tmp_path / "both.png", c)
+        for c in (REFERENCE_COLOR, PREDICTED_COLOR)
+    ]
+    plot_bands(None, bands, tmp_path / "alone.png", window=(-4, 4))
+    assert min(both) > 500
+    assert pixels(tmp_path / "alone.png", PREDICTED_COLOR) == 0
+
+
+def test_a_jump_of_the_path_is_not_bridged(bands, tmp_path):
+    jumping = KPath(
+        bands.k_points[[0, 1, 2, 3]],
+        np.array([0.0, 1.0, 1.0, 2.0]),
+        [(0, "G"), (1, "K"), (2, "A"), (3, "L")],
+    )
+    flat = np.array([[-5.0], [-5.0], [5.0], [5.0]])
+    plot_bands(BandStructure(jumping, flat, 0.0), None, tmp_path / "jump.png")
+    picture = imread(tmp_path / "jump.png")[..., :3]
+    drawn = np.abs(picture - to_rgb(PREDICTED_COLOR)).max(axis=-1) < 0.02
+    # Two horizontal lines of a few pixels, nothing between them.
+    assert drawn.any(axis=1).sum() < 20
+
+
+def test_missing_bands_are_no_obstacle(bands, tmp_path):
+    bands.energies[3, 2] = np.nan
+    plot_bands(bands, bands, tmp_path / "bands.png")
+    assert pixels(tmp_path / "bands.png", PREDICTED_COLOR) > 100
+
+
+def test_bands_need_a_zero(bands, tmp_path):
+    bands.fermi_level = None
+    with pytest.raises(ValueError, match="fermi_level"):
+        plot_bands(bands, None, tmp_path / "bands.png")
+    with pytest.raises(ValueError, match="Neither"):
+        plot_bands(None, None, tmp_path / "bands.png")
+
+
+@pytest.mark.parametrize("is_timed", [True, False])
+def test_learning_curve(tmp_path, is_timed):
+    errors = (0.1 / np.arange(1, 50)).tolist()
+    history = {"mae": errors, "val_mae": [1.5 * e for e in errors]}
+    if is_timed:
+        history["cpu_seconds"] = np.linspace(5, 600, 49).tolist()
+    plot_learning_curve(history, tmp_path / "curve.png", title="graphene")
+    assert pixels(tmp_path / "curve.png", TRAINING_COLOR) > 300
+    assert pixels(tmp_path / "curve.png", PREDICTED_COLOR) > 300
+
+
+def test_learning_curve_of_a_keras_history(tmp_path):
+    plot_learning_curve({"loss": [0.2, 0.1]}, tmp_path / "curve.png")
+    assert pixels(tmp_path / "curve.png", TRAINING_COLOR) > 100
+    with pytest.raises(ValueError, match=r"\['lr'\]"):
+        plot_learning_curve({"lr": [1e-3]}, tmp_path / "curve.png")
+
+
+def test_a_line_stands_between_two_stages(tmp_path):
+    history = {"loss": [0.2] * 20, "cpu_seconds": np.arange(20.0).tolist()}
+    counts = []
+    for second in ("first", "second"):
+        history["stage"] = ["first"] * 8 + [second] * 12
+        plot_learning_curve(history, tmp_path / "curve.png")
+        counts.append(pixels(tmp_path / "curve.png", INK))
+    assert counts[1] > counts[0] + 200
+
+
+def test_block_errors(tmp_path):
+    errors = np.array([[1e-4, 2e-3], [2e-3, np.nan]])
+    plot_block_errors(errors, ["s1", "p1"], tmp_path / "blocks.png")
+    assert pixels(tmp_path / "blocks.png", "#eceff1") > 1000
+    plot_block_errors(np.zeros((2, 2)), ["s1", "p1"], tmp_path / "zero.png")
+    with pytest.raises(ValueError, match="square"):
+        plot_block_errors(errors, ["s1"], tmp_path / "blocks.png")
+    with pytest.raises(ValueError, match="No orbital block"):
+        plot_block_errors([[np.nan]], ["s1"], tmp_path / "blocks.png")
+
+
+def test_no_global_state_is_touched(bands, tmp_path):
+    before = dict(matplotlib.rcParams)
+    plot_bands(bands, bands, tmp_path / "bands.png")
+    assert dict(matplotlib.rcParams) == before
