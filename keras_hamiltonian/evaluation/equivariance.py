@@ -6,7 +6,6 @@ from keras_hamiltonian.data.dataset import batch_inputs
 from keras_hamiltonian.data.dataset import batch_weights
 from keras_hamiltonian.evaluation.plots import MEV_PER_EV
 from keras_hamiltonian.irreps.rotation import random_rotations
-from keras_hamiltonian.models.hamiltonian_cascade import HamiltonianCascade
 from keras_hamiltonian.models.rotation_average import rotated_predictions
 from keras_hamiltonian.structures.neighbors import neighbor_table
 from keras_hamiltonian.structures.neighbors import pairs_within
@@ -87,7 +86,7 @@ def averaged_equivariance_error(
             means.add(found)
     size = _mean_size(found, weights)
     correction = None
-    if isinstance(model, HamiltonianCascade):
+    if len(model.stages()) > 1:
         last = rotated_predictions(model.stage, inputs, rotations[-1:])
         baseline = next(iter(last))
         added = {name: found[name] - baseline[name] for name in found}

@@ -16,7 +16,6 @@ from keras_hamiltonian.evaluation.spectrum import SpectrumErrors
 from keras_hamiltonian.metrics.matrix import MatrixErrors
 from keras_hamiltonian.metrics.matrix import mean_absolute_error
 from keras_hamiltonian.metrics.stage_comparison import StageComparison
-from keras_hamiltonian.models.hamiltonian_cascade import HamiltonianCascade
 from keras_hamiltonian.physics.k_points import periodic_directions
 from keras_hamiltonian.prediction import predict
 
@@ -98,8 +97,9 @@ def full_report(
     >>> print(kh.evaluation.summary(report))                # doctest: +SKIP
     """
     stages = {"model": model}
-    if isinstance(model, HamiltonianCascade):
-        stages["first"] = model.stage
+    first, *second = model.stages()
+    if second:
+        stages["first"] = first
     errors = {name: MatrixErrors(model.basis) for name in stages}
     spectra = SpectrumErrors(
         tuple(stages), window, overlap_threshold=model.overlap_threshold

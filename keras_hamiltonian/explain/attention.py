@@ -7,8 +7,7 @@ import numpy as np
 
 from keras_hamiltonian.explain.inputs import as_calculation
 from keras_hamiltonian.explain.inputs import inputs_of
-from keras_hamiltonian.models.hamiltonian_cascade import HamiltonianCascade
-from keras_hamiltonian.models.refinement_stage import RefinementStage
+from keras_hamiltonian.models.attention_backbone import AttentionBackbone
 
 # An atom's own edges are those up to so many times its shortest one.
 EDGEED = 1.25
@@ -172,8 +171,7 @@ def attention_maps(model, atoms):
     """Attention of the second stage in a structure.
 
     Args:
-        model: `HamiltonianCascade` with either second stage, or a
-            `TransformerStage` that works without a first one.
+        model: `HamiltonianCascade`, or a `StandaloneTransformerStage`.
         atoms: `ase.Atoms`, or a `Calculation`, whose own pairs are taken.
 
     Returns:
@@ -201,7 +199,7 @@ def attention_maps(model, atoms):
             "within reach of each other: there is nobody to listen to. Give "
             "a structure with edges."
         )
-    found, envelope = _second_stage(model, inputs)
+    found, envelope = _attention_weights(model, inputs)
     weights = np.stack([w[atom].transpose(2, 0, 1) for w in found.values()])
     return AttentionMaps(
         calculation.atoms,
@@ -214,19 +212,19 @@ def attention_maps(model, atoms):
     )
 
 
-def _second_stage(model, inputs):
-    """What `attention_weights` of a second stage says."""
-    if isinstance(model, HamiltonianCascade):
+def _attention_weights(model, inputs):
+    """What the last stage's backbone says of its attention."""
+    first, last = model.stages()[0], model.stages()[-1]
+    if not isinstance(getattr(last, "backbone", None), AttentionBackbone):
+        raise ValueError(
+            f"A {type(last).__name__} has no attention. Give a "
+            "`HamiltonianCascade` whose second stage has, or a "
+            "`StandaloneTransformerStage`."
+        )
+    if last is not first:
         features = model.feature_model.predict_on_batch(inputs)
-        features = {name: np.asarray(x) for name, x in features.items()}
-        return model.refinement.attention_weights({**inputs, **features})
-    if isinstance(model, RefinementStage):
-        return model.attention_weights(inputs)
-    raise ValueError(
-        f"A {type(model).__name__} has no attention, the second stage has. "
-        "Give a `HamiltonianCascade`, or a `TransformerStage` that works "
-        "alone."
-    )
+        inputs = {**inputs, **features}
+    return last.backbone.attention_weights(inputs)
 
 
 def _bins(values, width):

@@ -14,7 +14,6 @@ from keras_hamiltonian.explain.influence_plots import plot_influence_by_distance
 from keras_hamiltonian.explain.influence_plots import plot_influence_map
 from keras_hamiltonian.explain.inputs import as_model
 from keras_hamiltonian.explain.targets import repeats_for
-from keras_hamiltonian.models.hamiltonian_cascade import HamiltonianCascade
 
 
 def explain_block(
@@ -59,7 +58,7 @@ def explain_block(
     found = saliency(model, atoms, target, repeat, **smooth)
     found.check()
     curves = {found.origin.label: found}
-    is_whole = isinstance(model, HamiltonianCascade) and not target.correction
+    is_whole = len(model.stages()) > 1 and not target.correction
     if is_whole and has_place:
         added = dataclasses.replace(target, correction=True)
         name = "what the second stage adds"

@@ -5,7 +5,6 @@ import dataclasses
 from keras_hamiltonian.evaluation.plots import MEV_PER_EV
 from keras_hamiltonian.explain.inputs import as_calculation
 from keras_hamiltonian.metrics.stage_comparison import StageComparison
-from keras_hamiltonian.models.hamiltonian_cascade import HamiltonianCascade
 from keras_hamiltonian.prediction import predict_hamiltonian
 
 KINDS = {
@@ -141,7 +140,8 @@ def stage_corrections(model, structures):
     >>> held_out = (store[name] for name in split.test)    # doctest: +SKIP
     >>> print(kh.explain.stage_corrections(model, held_out))  # doctest: +SKIP
     """
-    if not isinstance(model, HamiltonianCascade):
+    first, *second = model.stages()
+    if not second:
         raise ValueError(
             "Corrections are those of a `HamiltonianCascade`. Received: a "
             f"{type(model).__name__}, which has one stage."
@@ -154,7 +154,7 @@ def stage_corrections(model, structures):
             pairs = calculation.hamiltonian.atom_pairs
         blocks = [
             predict_hamiltonian(stage, calculation.atoms, pairs)
-            for stage in (model.stage, model)
+            for stage in (first, model)
         ]
         if not model.is_hermitian:
             blocks = [b.symmetrized() for b in blocks]

@@ -12,8 +12,7 @@ from keras_hamiltonian.explain.inputs import inputs_of
 from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.metrics.labels import element_pairs
 from keras_hamiltonian.metrics.matrix import matrix_difference
-from keras_hamiltonian.models.equivariant_stage import EquivariantStage
-from keras_hamiltonian.models.hamiltonian_cascade import HamiltonianCascade
+from keras_hamiltonian.models.first_stage import FirstStage
 
 # Variation below this fraction of the features is rounding.
 ROUNDING = 1e-4
@@ -294,12 +293,11 @@ def _nearest(features, others, is_same=False):
 
 def _feature_model(model):
     """The first stage and the model of its features."""
-    if isinstance(model, HamiltonianCascade):
-        return model.stage, model.feature_model
-    if isinstance(model, EquivariantStage):
-        return model, model.feature_model()
-    raise ValueError(
-        "Environments are features of a first stage. Received: a "
-        f"{type(model).__name__}. Give an `EquivariantStage` or a "
-        "`HamiltonianCascade`."
-    )
+    first, *second = model.stages()
+    if not isinstance(first, FirstStage):
+        raise ValueError(
+            "Environments are features of a first stage. Received: a "
+            f"{type(model).__name__}. Give a `FirstStage` or a "
+            "`HamiltonianCascade`."
+        )
+    return first, model.feature_model if second else first.feature_model()

@@ -1,19 +1,14 @@
 """Predicted blocks as a function of positions and features alone."""
 
+import inspect
+
 import keras
 import numpy as np
 
 from keras_hamiltonian.data.dataset import batch_inputs
-from keras_hamiltonian.irreps.edge import edge_channels
+from keras_hamiltonian.irreps.edge_irreps import EdgeIrreps
 from keras_hamiltonian.irreps.irreps import Irreps
-from keras_hamiltonian.layers.edge_embedding import EdgeEmbedding
-from keras_hamiltonian.layers.edge_ends import EdgeEnds
-from keras_hamiltonian.layers.edge_envelope import EdgeEnvelope
-from keras_hamiltonian.layers.edge_geometry import EdgeGeometry
-from keras_hamiltonian.layers.radial_features import RadialFeatures
-from keras_hamiltonian.layers.species_embedding import SpeciesEmbedding
-from keras_hamiltonian.models.equivariant_stage import EquivariantStage
-from keras_hamiltonian.models.hamiltonian_cascade import HamiltonianCascade
+from keras_hamiltonian.models.first_stage import FirstStage
 from keras_hamiltonian.ops import backend
 from keras_hamiltonian.ops.packing import pack_edges
 from keras_hamiltonian.ops.packing import pack_wigner
@@ -35,7 +30,8 @@ class FixedGraph:
     - `atoms_k` `(N, dim)` and `edges_k` `(N, M, dim)`, added to the features
       after the k-th group of the first stage.
 
-    A model without first stage has the first two alone.
+    The last two are those of a first stage whose backbone takes `change`, as
+    `EquivariantBackbone` does; other models have the first two alone.
 
     Args:
         model: `Stage`.
@@ -72,20 +68,15 @@ class FixedGraph:
         rows = model.basis.num_rows
         spin = 1 if model.spin == "none" else 8
         self.block_size = spin * rows * rows
-        self.stage = model
-        if isinstance(model, HamiltonianCascade):
-            self.stage = model.stage
+        self.stage, *self.second = model.stages()
         num_atoms, width = self.table.neighbors.shape
         shapes = {"positions": (num_atoms, 3), "edges": (num_atoms, width, 3)}
         self.irreps = []
-        if isinstance(self.stage, EquivariantStage):
-            self._head = _head(self.stage)
+        if _takes_changes(self.stage):
             self.irreps = [Irreps(i) for i in self.stage.feature_irreps]
-            channels = _only(self.stage, SpeciesEmbedding).channels
-            shapes["elements"] = (num_atoms, channels)
-            for k, irreps in enumerate(self.irreps, start=1):
-                shapes[f"atoms_{k}"] = (num_atoms, irreps.dim)
-                shapes[f"edges_{k}"] = (num_atoms, width, irreps.dim)
+            found = {}
+            self._features(self._tensors(1), {}, (), found)
+            shapes |= {name: tuple(x.shape) for name, x in found.items()}
         self.zeros = {k: np.zeros(s, self.dtype) for k, s in shapes.items()}
         # Where all atoms stand does not matter, and rounding less near zero;
         # the extent must not vanish: noise is measured by it.
@@ -122,23 +113,23 @@ class FixedGraph:
         inputs = self._tensors(copies)
         inputs["edge_vectors"] = self._edge_vectors(inputs, changes)
         found = {}
-        if not self.irreps:
+        if self.irreps:
+            features = self._features(inputs, changes, replaced, found)
+            blocks = self.stage.readout(inputs, features)
+        elif not self.second:
             blocks = self.model(inputs, training=False)
-        else:
-            blocks = self._through_groups(inputs, changes, replaced, found)
-        # Of a cascade, so far of the first stage.
-        if self.stage is not self.model:
-            known = {
-                name: found[name]
-                for k in range(1, len(self.irreps) + 1)
-                for name in (f"atoms_{k}", f"edges_{k}")
-            }
-            known |= {f"baseline_{name}": x for name, x in blocks.items()}
-            known["wigner"] = found["wigner"]
-            found |= {f"baseline_{name}": x for name, x in blocks.items()}
-            blocks = self.model.refinement({**inputs, **known}, training=False)
+        if self.second:
+            if self.irreps:
+                wigner = pack_wigner(features["geometry"]["wigner"])
+                known = {**found, "wigner": wigner}
+                known |= {f"baseline_{name}": x for name, x in blocks.items()}
+            else:
+                known = self.model.feature_model(inputs, training=False)
+            found |= {k: x for k, x in known.items() if "baseline" in k}
+            # The embedding of the elements is no input of the second stage.
+            known.pop("elements", None)
+            blocks = self.second[0]({**inputs, **known}, training=False)
         found |= blocks
-        found.pop("wigner", None)
         return {
             name: backend.reshape(
                 x,
@@ -152,7 +143,7 @@ class FixedGraph:
     def check(self, target):
         """Raises what `entries` would, computing nothing."""
         target.entries(self)
-        if target.correction and self.stage is self.model:
+        if target.correction and not self.second:
             raise ValueError(
                 "A correction is what a second stage adds. Received: "
                 f"{target.label} of the model {self.model.name!r}, which has "
@@ -276,56 +267,21 @@ class FixedGraph:
             )
         return vectors
 
-    def _through_groups(self, inputs, changes, replaced, found):
-        """The first stage, group by group; fills `found` with features."""
+    def _features(self, inputs, changes, replaced, found):
+        """Features of the first stage; fills `found` with what may change."""
 
         def changed(name, x):
-            found[name] = x
+            irreps = None
+            if name.startswith("edges"):
+                irreps = EdgeIrreps(self.irreps[int(name.split("_")[1]) - 1])
+                x = pack_edges(x, irreps)
             if name in changes:
                 change = backend.reshape(changes[name], x.shape)
-                found[name] = change if name in replaced else x + change
-            return found[name]
+                x = change if name in replaced else x + change
+            found[name] = x
+            return x if irreps is None else unpack_edges(x, irreps)
 
-        def layer(kind):
-            return _only(self.stage, kind).call
-
-        species, neighbors = inputs["species"], inputs["neighbors"]
-        geometry = layer(EdgeGeometry)(inputs["edge_vectors"])
-        lengths, wigner = geometry["lengths"], geometry["wigner"]
-        envelope = layer(EdgeEnvelope)(
-            lengths, species, neighbors, inputs["edge_mask"], wigner
-        )
-        radial = layer(RadialFeatures)(lengths, species, neighbors)
-        whole = ("species", "reverse_edge", "structure", "edge_mask")
-        shared = {
-            "wigner": wigner,
-            "weighted_wigner": envelope["weighted_wigner"],
-            "radial": radial,
-            **{name: inputs[name] for name in whole},
-        }
-        atoms = changed("elements", layer(SpeciesEmbedding)(species))
-        edges = layer(EdgeEmbedding)(radial)
-        neighbor = layer(EdgeEnds)(atoms, wigner, inputs["reverse_edge"])
-        neighbor = neighbor["neighbor"]
-        for k, irreps in enumerate(self.irreps, start=1):
-            group = self.stage.get_layer(f"group_{k}")
-            updated = group.call(atoms, edges, neighbor, shared)
-            channels = edge_channels(irreps)
-            atoms = changed(f"atoms_{k}", updated["atoms"])
-            packed = pack_edges(updated["edges"], channels)
-            edges = unpack_edges(changed(f"edges_{k}", packed), channels)
-            neighbor = updated["neighbor"]
-            if f"atoms_{k}" in changes:
-                # The next group hears neighbours by what the atoms are now.
-                graph = ()
-                if group.norm == "graph":
-                    graph = (inputs["structure"],)
-                normed = group.atom_norm.call(atoms, *graph)
-                neighbor = group.edge_ends.call(
-                    normed, wigner, inputs["reverse_edge"]
-                )["neighbor"]
-        found["wigner"] = pack_wigner(wigner)
-        return self._head([inputs, {"atoms": atoms, "edges": edges}])
+        return self.stage.backbone.call(inputs, change=changed)
 
 
 def supercell_graph(model, atoms, target, repeat):
@@ -373,17 +329,10 @@ class FrozenFunction(keras.layers.Layer):
         return (values_shape[0][0], *self.shape)
 
 
-def _head(stage):
-    """Blocks from the graph and the features of the last group."""
-    irreps = stage.feature_irreps
-    kinds = dict.fromkeys(edge_channels(irreps[-1]), 0)
-    last = keras.tree.pack_sequence_as(
-        {"atoms": 0, "edges": kinds, "neighbor": kinds},
-        stage.get_layer(f"group_{len(irreps)}").output,
+def _takes_changes(stage):
+    """Whether a stage has a backbone that lets features be changed."""
+    backbone = getattr(stage, "backbone", None)
+    return (
+        isinstance(stage, FirstStage)
+        and "change" in inspect.signature(backbone.call).parameters
     )
-    taken = {"atoms": last["atoms"], "edges": last["edges"]}
-    return keras.Model([stage.input, taken], stage.output)
-
-
-def _only(stage, kind):
-    return next(layer for layer in stage.layers if isinstance(layer, kind))

@@ -12,8 +12,8 @@ from ase.geometry import find_mic
 from keras_hamiltonian.explain.fixed_graph import supercell_graph
 from keras_hamiltonian.explain.inputs import as_model
 from keras_hamiltonian.explain.requirements import find_visualizer
-from keras_hamiltonian.irreps.edge import edge_channels
 from keras_hamiltonian.irreps.edge import edge_dim
+from keras_hamiltonian.irreps.edge_irreps import EdgeIrreps
 from keras_hamiltonian.physics.k_points import periodic_directions
 
 # Under the root of a norm, so that a block of zeros has a gradient: zero.
@@ -335,7 +335,7 @@ def _by_edge_order(graph, gradients, features):
         name = f"edges_{k + 1}"
         product = (gradients[name] * features[name])[real]
         start = 0
-        for kind, channels in edge_channels(irreps).items():
+        for kind, channels in EdgeIrreps(irreps).items():
             stop = start + edge_dim(kind) * channels
             found[k, int(kind.rstrip("+-"))] += _of_channels(
                 product[:, start:stop], edge_dim(kind)

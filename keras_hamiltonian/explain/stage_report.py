@@ -17,9 +17,7 @@ from keras_hamiltonian.explain.environment_plots import plot_environment_map
 from keras_hamiltonian.explain.environment_plots import plot_novelty
 from keras_hamiltonian.explain.environments import EnvironmentMap
 from keras_hamiltonian.explain.inputs import as_calculation
-from keras_hamiltonian.models.equivariant_stage import EquivariantStage
-from keras_hamiltonian.models.hamiltonian_cascade import HamiltonianCascade
-from keras_hamiltonian.models.refinement_stage import RefinementStage
+from keras_hamiltonian.models.first_stage import FirstStage
 
 
 def explain_stages(model, atoms, folder, training=(), held_out=(), atom=0):
@@ -64,12 +62,13 @@ def explain_stages(model, atoms, folder, training=(), held_out=(), atom=0):
     for structure in (atoms, *training, *held_out):
         as_calculation(structure, model)
     parts = {}
-    if _has_attention(model):
+    first, *second = model.stages()
+    backbone = getattr(model.stages()[-1], "backbone", None)
+    if getattr(backbone, "has_attention", False):
         parts["attention"] = lambda: _attention(model, atoms, atom)
-    if held_out and isinstance(model, HamiltonianCascade):
+    if held_out and second:
         parts["corrections"] = lambda: _corrections(model, held_out)
-    first = getattr(model, "stage", model)
-    if training and held_out and isinstance(first, EquivariantStage):
+    if training and held_out and isinstance(first, FirstStage):
         parts["environments"] = lambda: _environments(model, training, held_out)
     found = dict.fromkeys(("attention", "corrections", "environments"))
     pictures, pieces, left_out = {}, [], {}
@@ -123,13 +122,6 @@ def _write(folder, pictures, text):
         files["stages"] = folder / "stages.txt"
         files["stages"].write_text(f"{text}\n")
     return files
-
-
-def _has_attention(model):
-    second = getattr(model, "refinement", model)
-    return isinstance(second, RefinementStage) and second.arguments.get(
-        "attention", True
-    )
 
 
 def _attention_text(maps):

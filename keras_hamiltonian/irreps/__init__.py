@@ -6,6 +6,7 @@ from keras_hamiltonian.irreps.e3nn_weights import linear_to_e3nn
 from keras_hamiltonian.irreps.e3nn_weights import product_from_so2
 from keras_hamiltonian.irreps.e3nn_weights import to_ir_mul
 from keras_hamiltonian.irreps.e3nn_weights import to_mul_ir
+from keras_hamiltonian.irreps.edge_irreps import EdgeIrreps
 from keras_hamiltonian.irreps.irreps import Irrep
 from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.irreps.product_paths import ProductPath
@@ -17,6 +18,7 @@ from keras_hamiltonian.irreps.wigner import spherical_harmonics
 from keras_hamiltonian.irreps.wigner import wigner_d_matrix
 
 __all__ = [
+    "EdgeIrreps",
     "Irrep",
     "Irreps",
     "ProductPath",

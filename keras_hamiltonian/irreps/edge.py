@@ -13,7 +13,6 @@ import math
 import numpy as np
 
 from keras_hamiltonian.irreps.irreps import Irrep
-from keras_hamiltonian.irreps.irreps import Irreps
 
 
 def edge_dim(kind):
@@ -31,30 +30,6 @@ def irrep_kinds(irrep):
     irrep = Irrep(*irrep)
     zero = "0+" if irrep.is_natural else "0-"
     return [zero, *(str(m) for m in range(1, irrep.l + 1))]
-
-
-def edge_channels(irreps):
-    """Channels of each kind that irreps bring.
-
-    The channels of one kind follow the order of the irreps.
-
-    Args:
-        irreps: str or `Irreps`.
-
-    Returns:
-        Dict from kind to number of channels; kinds without any are absent.
-
-    Example:
-
-    >>> edge_channels("64x0e + 32x1o + 8x1e")
-    {'0+': 96, '0-': 8, '1': 40}
-    """
-    irreps = Irreps(irreps)
-    counts = {}
-    for mul, irrep in irreps:
-        for kind in irrep_kinds(irrep):
-            counts[kind] = counts.get(kind, 0) + mul
-    return {k: counts[k] for k in edge_kinds(99) if k in counts}
 
 
 def frame_rows(l, natural=True):

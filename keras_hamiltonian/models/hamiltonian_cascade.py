@@ -3,6 +3,7 @@
 import keras
 
 from keras_hamiltonian.models.stage import Stage
+from keras_hamiltonian.models.stage import check_version
 from keras_hamiltonian.models.stage import graph_inputs
 from keras_hamiltonian.models.stage_features import StageFeatures
 
@@ -36,7 +37,7 @@ class HamiltonianCascade(Stage):
     kept in a `StageFeatures` are those of before.
 
     Args:
-        stage: `EquivariantStage`.
+        stage: `FirstStage`.
         refinement: second stage, made for the features of the first.
 
     Inputs and outputs: those of the first stage.
@@ -46,26 +47,44 @@ class HamiltonianCascade(Stage):
     """
 
     _own_provenance = None
+    # Both stages are written as they are when the cascade is saved.
+    arguments = {}
 
     def __init__(self, stage, refinement, name="hamiltonian_cascade"):
         for key in ("basis", "reaches", "spin"):
-            ours, theirs = stage.arguments[key], refinement.arguments[key]
+            ours, theirs = getattr(stage, key), getattr(refinement, key)
             if ours != theirs:
                 raise ValueError(
                     f"Both stages need the same {key}. Received: {ours} in "
                     f"the first, {theirs} in the second. Make the second one "
                     f"with `{type(refinement).__name__}.for_stage(stage)`."
                 )
-        inputs = graph_inputs(stage.arguments["dtype"])
+        inputs = graph_inputs(stage.input["edge_vectors"].dtype)
         features = stage.feature_model()(inputs)
         outputs = refinement({**inputs, **features})
         super().__init__(inputs, outputs, name=name)
         self.stage = stage
         self.refinement = refinement
-        self.arguments = {
-            key: stage.arguments[key] for key in ("basis", "reaches", "spin")
-        }
         stage.trainable = False
+
+    def stages(self):
+        """The first stage and the second one."""
+        return [self.stage, self.refinement]
+
+    @property
+    def basis(self):
+        """The `OrbitalBasis` of the blocks."""
+        return self.stage.basis
+
+    @property
+    def reaches(self):
+        """Dict from element symbol to the reach of its orbitals, in Å."""
+        return self.stage.reaches
+
+    @property
+    def spin(self):
+        """Spin layout of the blocks."""
+        return self.stage.spin
 
     @property
     def is_hermitian(self):
@@ -74,7 +93,7 @@ class HamiltonianCascade(Stage):
 
     @property
     def feature_model(self):
-        """What the refinement sees: `EquivariantStage.feature_model`."""
+        """What the refinement sees: `FirstStage.feature_model`."""
         return self.get_layer(f"{self.stage.name}_features")
 
     @property
@@ -119,20 +138,21 @@ class HamiltonianCascade(Stage):
         return StageFeatures(self.stage, dataset, path=path)
 
     def get_config(self):
-        config = super().get_config()
         serialize = keras.saving.serialize_keras_object
+        # Overlap and threshold stand with the first stage.
         return {
-            "name": self.name,
+            **super().get_config(),
             "stage": serialize(self.stage),
             "refinement": serialize(self.refinement),
             "overlap": None,
-            "provenance": config["provenance"],
             "overlap_threshold": None,
         }
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
         config = dict(config)
+        # Before the stages are read, which a newer version may have changed.
+        check_version(config.get("format_version", 1))
         deserialize = keras.saving.deserialize_keras_object
         for key in ("stage", "refinement"):
             config[key] = deserialize(config[key], custom_objects)

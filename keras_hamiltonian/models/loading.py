@@ -1,6 +1,9 @@
 """Reading a trained model."""
 
+import importlib
+import json
 import pathlib
+import tempfile
 import zipfile
 
 import keras
@@ -10,16 +13,24 @@ from keras_hamiltonian.losses import block_errors  # noqa: F401
 from keras_hamiltonian.models import equivariant_stage  # noqa: F401
 from keras_hamiltonian.models import equivariant_transformer_stage  # noqa: F401
 from keras_hamiltonian.models import hamiltonian_cascade  # noqa: F401
+from keras_hamiltonian.models import old_files
 from keras_hamiltonian.models import transformer_stage  # noqa: F401
 from keras_hamiltonian.models.stage import Stage
+
+# Modules whose classes are known.
+OWN = ("keras", "keras_hamiltonian", "builtins")
 
 
 def load_model(path):
     """Reads a `.keras` file, ready to predict.
 
-    The file may come from another backend. To continue a training on the
-    backend it was made with, use `keras.models.load_model`, which restores
-    the optimizer too.
+    The file may come from another backend, and from package version 0.1.0. To
+    continue a training on the backend it was made with, use
+    `keras.models.load_model`, which restores the optimizer too.
+
+    Layers and stages of your own are found where the file says: their modules
+    are imported from the Python path. A file names modules and never holds
+    code, but importing runs what the module does when imported.
 
     Args:
         path: str or path.
@@ -29,7 +40,8 @@ def load_model(path):
 
     Raises:
         ValueError: if the file is missing, holds another kind of model, or
-            was written by a version whose layers differ.
+            was written by a newer version, or a module that it names cannot
+            be imported.
     """
     path = pathlib.Path(path)
     if not path.is_file():
@@ -39,17 +51,59 @@ def load_model(path):
             f"{path} is no model: models are .keras files, as `train` and "
             "`model.save` write them."
         )
-    try:
-        model = keras.saving.load_model(path, compile=False)
-    except (TypeError, ValueError) as error:
-        # Keras lists every weight; its first paragraph names the trouble.
-        reason = " ".join(str(error).split("[", 1)[0].split())[:400]
-        raise ValueError(
-            f"{path} is no model that this version of the package can read; "
-            f"it may come from another version. {reason}"
-        ) from error
+    if old_files.is_old(path):
+        with tempfile.TemporaryDirectory() as folder:
+            converted = pathlib.Path(folder) / "model.keras"
+            old_files.convert(path, converted)
+            model = _read(converted, path)
+    else:
+        model = _read(path, path)
     if not isinstance(model, Stage):
         raise ValueError(
             f"{path} holds a {type(model).__name__}, no model of matrix blocks."
         )
     return model
+
+
+def _read(path, named):
+    """The model of a file; errors name `named`."""
+    _import_modules(path, named)
+    try:
+        return keras.saving.load_model(path, compile=False)
+    except (TypeError, ValueError) as error:
+        # Keras lists every weight; its first paragraph names the trouble.
+        reason = " ".join(str(error).split("[", 1)[0].split())[:400]
+        raise ValueError(
+            f"{named} is no model that this version of the package can read. "
+            f"{reason}"
+        ) from error
+
+
+def _import_modules(path, named):
+    """Imports the modules of layers and stages that the file names."""
+    with zipfile.ZipFile(path) as file:
+        if "config.json" not in file.namelist():
+            return
+        config = json.loads(file.read("config.json"))
+    for module in sorted(_modules(config)):
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise ValueError(
+                f"{named} has layers or stages of the module {module!r}, which "
+                f"cannot be imported: {error}. Run Python in the folder of the "
+                "module's file, or install it."
+            ) from error
+
+
+def _modules(config):
+    """Modules that a configuration names, but for those of Keras."""
+    if isinstance(config, list):
+        return {name for item in config for name in _modules(item)}
+    if not isinstance(config, dict):
+        return set()
+    found = {name for item in config.values() for name in _modules(item)}
+    module = config.get("module")
+    if "class_name" in config and isinstance(module, str):
+        found.add(module)
+    return {name for name in found if name.split(".")[0] not in OWN}

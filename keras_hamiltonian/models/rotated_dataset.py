@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from keras_hamiltonian.irreps.rotation import random_rotations
-from keras_hamiltonian.layers.random_rotation import RandomRotation
+from keras_hamiltonian.layers.geometry.random_rotation import RandomRotation
 
 
 class RotatedDataset(keras.utils.PyDataset):

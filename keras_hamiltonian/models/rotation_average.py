@@ -6,7 +6,6 @@ import numpy as np
 from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.irreps.rotation import random_rotations
 from keras_hamiltonian.irreps.wigner import wigner_d_matrix
-from keras_hamiltonian.models.hamiltonian_cascade import HamiltonianCascade
 from keras_hamiltonian.ops.rotate_blocks import rotate_blocks
 
 
@@ -66,13 +65,13 @@ def rotated_predictions(model, inputs, rotations):
     Yields:
         For each rotation a dict of `"onsite"` and `"hopping"` float64 arrays.
     """
-    if isinstance(model, HamiltonianCascade):
+    first, *second = model.stages()
+    network, irreps = model, []
+    if second:
         features = model.feature_model.predict_on_batch(inputs)
         features = {name: np.asarray(x) for name, x in features.items()}
-        inputs, network = {**inputs, **features}, model.refinement
-        irreps = model.stage.feature_irreps
-    else:
-        network, irreps = model, []
+        inputs, network = {**inputs, **features}, second[0]
+        irreps = first.feature_irreps
     shells = model.basis.table_shells
     for rotation in np.asarray(rotations, dtype=np.float64):
         rotated = _rotated_inputs(inputs, rotation, irreps, shells, model.spin)

@@ -1,9 +1,18 @@
 """What all stages share: their inputs and how they are saved."""
 
+import functools
+
 import keras
 
+from keras_hamiltonian.models.parts import recorded_arguments
+from keras_hamiltonian.models.parts import to_config
+from keras_hamiltonian.models.summary import print_summary
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
 from keras_hamiltonian.physics.overlap import TwoCentreOverlap
+
+# Of the configuration and the weights' names in `.keras` files. 1: package
+# version 0.1.0, read by way of `kh.load_model`.
+FORMAT_VERSION = 2
 
 
 def graph_inputs(dtype="float32"):
@@ -37,9 +46,10 @@ def graph_inputs(dtype="float32"):
 class Stage(keras.Model):
     """A functional model of blocks, saved with all that a prediction needs.
 
-    A subclass builds the graph, calls `super().__init__(inputs, outputs)` and
-    then sets `self.arguments`, a dict of JSON values with at least `basis`,
-    `reaches` and `spin`.
+    A subclass takes `basis`, `reaches` and, unless it is always `"none"`,
+    `spin`; it builds the graph from a backbone and a readout and calls
+    `super().__init__(inputs, outputs)`. Its arguments are recorded: numbers,
+    text, dicts, lists, layers, and classes by name.
 
     Attributes:
         overlap: `TwoCentreOverlap`, or `None`. Gives the overlap of new
@@ -50,12 +60,27 @@ class Stage(keras.Model):
             bands of its predictions leave out; see `BlochMatrices` and
             `kh.evaluation.choose_overlap_threshold`.
 
-    They are set after construction and stand in the `.keras` file.
+    The last three are set after construction and stand in the `.keras` file.
     """
 
     overlap = None
     provenance = None
     overlap_threshold = None
+
+    def __new__(cls, *args, **kwargs):
+        stage = super().__new__(cls, *args, **kwargs)
+        # Keras would wrap dicts and lists if it saw them.
+        object.__setattr__(stage, "_call", (args, kwargs))
+        return stage
+
+    @functools.cached_property
+    def arguments(self):
+        """What the stage was made with: dict of JSON values."""
+        return recorded_arguments(type(self), *self._call)
+
+    def stages(self):
+        """The stages that run one after the other: here this one alone."""
+        return [self]
 
     @property
     def basis(self):
@@ -75,7 +100,7 @@ class Stage(keras.Model):
     @property
     def spin(self):
         """Spin layout of the blocks: `"none"` or `"noncollinear"`."""
-        return self.arguments["spin"]
+        return self.arguments.get("spin", "none")
 
     def check_elements(self, atoms, basis=None):
         """Checks that the model was made for the elements of a structure.
@@ -142,6 +167,14 @@ class Stage(keras.Model):
                 "spin layout."
             )
 
+    def summary(self, print_fn=print):
+        """Prints the parts, what each is, and how many weights it has.
+
+        Args:
+            print_fn: function of a str, called once.
+        """
+        print_summary(self, print_fn)
+
     def fit(self, x=None, *args, **kwargs):
         """See `keras.Model.fit`."""
         self.check_dataset(x)
@@ -162,14 +195,16 @@ class Stage(keras.Model):
         return {
             "name": self.name,
             **self.arguments,
+            "format_version": FORMAT_VERSION,
             "overlap": None if self.overlap is None else self.overlap.to_dict(),
-            "provenance": _plain(self.provenance),
+            "provenance": to_config(self.provenance),
             "overlap_threshold": self.overlap_threshold,
         }
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
         config = dict(config)
+        check_version(config.pop("format_version", 1))
         overlap = config.pop("overlap", None)
         provenance = config.pop("provenance", None)
         threshold = config.pop("overlap_threshold", None)
@@ -182,15 +217,16 @@ class Stage(keras.Model):
         return stage
 
 
-def _plain(value):
-    """Plain dicts and lists: Keras wraps those that it finds in a model."""
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if value is None or isinstance(value, str | bool | int | float):
-        return value
-    raise ValueError(
-        "`provenance` holds what JSON can: dicts, lists, strings and numbers. "
-        f"Received: {value!r}."
-    )
+def check_version(version):
+    """Raises for a file of another format than this package writes."""
+    if version > FORMAT_VERSION:
+        raise ValueError(
+            f"The model has the format {version} of a newer version of the "
+            f"package; this one reads up to format {FORMAT_VERSION}. Install "
+            "a newer keras_hamiltonian."
+        )
+    if version < FORMAT_VERSION:
+        raise ValueError(
+            f"The model has the format {version} of an older version of the "
+            "package. Read it with `kh.load_model`, and save it again."
+        )

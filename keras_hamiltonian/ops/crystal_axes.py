@@ -18,15 +18,15 @@ def rotate_frames(wigner, rotation):
     """Wigner matrices of the edges of a rotated crystal: `W D(Q)ᵀ`.
 
     Args:
-        wigner: list of `(N, M, 2l+1, 2l+1)` tensors for l = 1...
+        wigner: list of `(N, M, 2l+1, 2l+1)` tensors for l = 0...
         rotation: list of `(N, 2l+1, 2l+1)` tensors D(Q), for each atom that of
             its crystal.
 
     Returns:
         List of tensors of the shapes of `wigner`.
     """
-    rotated = []
-    for w, d in zip(wigner, rotation):
+    rotated = [wigner[0]]
+    for w, d in zip(wigner[1:], rotation[1:]):
         shape = backend.shape(w)
         rows = backend.reshape(w, (shape[0], shape[1] * shape[2], shape[3]))
         rotated.append(backend.reshape(rows @ backend.swapaxes(d, 1, 2), shape))
@@ -39,7 +39,7 @@ def rotate_irreps(features, irreps, rotation, inverse=False):
     Args:
         features: `(N, dim)` tensor, `ir_mul` layout.
         irreps: str or `Irreps`. What they are.
-        rotation: list of `(N, 2l+1, 2l+1)` tensors D(Q) for l = 1...
+        rotation: list of `(N, 2l+1, 2l+1)` tensors D(Q) for l = 0...
         inverse: bool. Whether to rotate back.
 
     Returns:
@@ -50,7 +50,7 @@ def rotate_irreps(features, irreps, rotation, inverse=False):
     rotated = []
     for (mul, irrep), x in zip(irreps, pieces):
         if irrep.l:
-            matrix = rotation[irrep.l - 1]
+            matrix = rotation[irrep.l]
             matrix = backend.swapaxes(matrix, 1, 2) if inverse else matrix
             x = matrix @ backend.reshape(x, (-1, irrep.dim, mul))
             x = backend.reshape(x, (-1, irrep.dim * mul))
@@ -64,7 +64,7 @@ def edges_to_axes(edges, irreps, wigner):
     Args:
         edges: edge features whose channels follow `irreps`.
         irreps: str or `Irreps`.
-        wigner: list of `(N, M, 2l+1, 2l+1)` tensors for l = 1...
+        wigner: list of `(N, M, 2l+1, 2l+1)` tensors for l = 0...
 
     Returns:
         `(N, M, irreps.dim)` tensor, `ir_mul` layout.
@@ -73,7 +73,6 @@ def edges_to_axes(edges, irreps, wigner):
     shape = backend.shape(wigner[0])[:2]
     single = {kind: _single(x) for kind, x in edges.items()}
     matrices = [_single(w) for w in wigner]
-    matrices = [backend.ones_like(matrices[0][:, :, :1, :1]), *matrices]
     rotated = sum_over_edges(single, irreps, matrices, kernel="reference")
     return backend.reshape(rotated, (*shape, irreps.dim))
 
@@ -84,7 +83,7 @@ def axes_to_edges(features, irreps, wigner, kernel="reference"):
     Args:
         features: `(N, M, irreps.dim)` tensor, `ir_mul` layout.
         irreps: str or `Irreps`.
-        wigner: list of `(N, M, 2l+1, 2l+1)` tensors for l = 1...
+        wigner: list of `(N, M, 2l+1, 2l+1)` tensors for l = 0...
         kernel: of `rotate_into_edges`.
 
     Returns:

@@ -76,12 +76,9 @@ def shell_rotations(wigner, layout):
     num_atoms, num_neighbors = backend.shape(wigner[0])[:2]
     flat = [
         backend.reshape(w, (num_atoms, num_neighbors, -1))
-        for w in wigner[: layout.mmax]
+        for w in wigner[: layout.mmax + 1]
     ]
-    ones = backend.ones_like(wigner[0][:, :, 0, :1])
-    entries = backend.concatenate(
-        [backend.zeros_like(ones), ones, *flat], axis=-1
-    )
+    entries = backend.concatenate([backend.zeros_like(flat[0]), *flat], axis=-1)
     index = _rotation_index(layout.shells)
     taken = backend.take(entries, index.ravel(), axis=-1)
     shape = (num_atoms, num_neighbors, *index.shape)

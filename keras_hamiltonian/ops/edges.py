@@ -39,7 +39,7 @@ def rotate_into_edges(
     Args:
         atoms: `(N, dim)` tensor, `ir_mul` layout.
         irreps: str or `Irreps`. What they are.
-        wigner: list of `(N, M, 2l+1, 2l+1)` tensors for l = 1.., as
+        wigner: list of `(N, M, 2l+1, 2l+1)` tensors for l = 0.., as
             `wigner_d` returns them.
         neighbors: `(N, M)` int tensor. The atom whose features are rotated.
             Defaults to the atom that the edge belongs to.
@@ -80,7 +80,7 @@ def rotate_into_edges(
             pieces = [rotated]
         else:
             matrix = backend.reshape(
-                wigner[irrep.l - 1],
+                wigner[irrep.l],
                 (num_atoms, num_neighbors * irrep.dim, irrep.dim),
             )
             rotated = backend.reshape(

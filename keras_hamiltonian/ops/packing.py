@@ -15,7 +15,7 @@ def pack_edges(edges, channels):
 
     Args:
         edges: edge features (see `keras_hamiltonian.ops.edges`).
-        channels: dict from kind to number of channels.
+        channels: `EdgeIrreps`.
 
     Returns:
         `(N, M, Σ d · channels)` tensor in the order of `channels`.
@@ -32,7 +32,7 @@ def unpack_edges(packed, channels):
 
     Args:
         packed: `(N, M, Σ d · channels)` tensor.
-        channels: dict from kind to number of channels.
+        channels: `EdgeIrreps`.
 
     Returns:
         Dict of `(N, M, d, channels)` tensors.
@@ -51,13 +51,14 @@ def pack_wigner(wigner):
     """Wigner matrices of all degrees: `(N, M, Σ (2l+1)²)`.
 
     Args:
-        wigner: list of `(N, M, 2l+1, 2l+1)` tensors for l = 1.., as
-            `wigner_d` returns them.
+        wigner: list of `(N, M, 2l+1, 2l+1)` tensors for l = 0.., as
+            `wigner_d` returns them. The ones of l = 0 are left out.
     """
     shape = backend.shape(wigner[0])[:2]
     return join_channels(
         backend.reshape(w, (*shape, (2 * l + 1) ** 2))
-        for l, w in enumerate(wigner, start=1)
+        for l, w in enumerate(wigner)
+        if l
     )
 
 
@@ -69,9 +70,13 @@ def unpack_wigner(packed, lmax):
         lmax: int. Largest degree.
 
     Returns:
-        List of `(N, M, 2l+1, 2l+1)` tensors for l = 1..lmax.
+        List of `(N, M, 2l+1, 2l+1)` tensors for l = 0..lmax.
     """
     shape = backend.shape(packed)[:2]
     dims = [2 * l + 1 for l in range(1, lmax + 1)]
     pieces = split_channels(packed, [d * d for d in dims])
-    return [backend.reshape(x, (*shape, d, d)) for x, d in zip(pieces, dims)]
+    ones = backend.ones_like(packed[..., :1, None])
+    return [
+        ones,
+        *(backend.reshape(x, (*shape, d, d)) for x, d in zip(pieces, dims)),
+    ]

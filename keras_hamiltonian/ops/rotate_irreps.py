@@ -3,7 +3,6 @@
 import keras
 
 from keras_hamiltonian.irreps.irreps import Irreps
-from keras_hamiltonian.ops import backend
 from keras_hamiltonian.ops.symbolic import broadcast_shapes
 from keras_hamiltonian.ops.symbolic import is_symbolic
 from keras_hamiltonian.ops.tensor_product import join_terms
@@ -83,7 +82,6 @@ def _rotate(features, irreps, rotations):
     lmax = max([irrep.l for _, irrep in irreps], default=0)
     matrices = rotation_matrices(rotations, lmax)
     sign = determinant(rotations)[..., None, None]
-    matrices = [backend.ones_like(sign), *matrices]
     rotated = []
     for (_, irrep), x in zip(irreps, split_terms(features, irreps)):
         # The matrices carry the parity (-1)^l already.

@@ -37,8 +37,8 @@ def so2_convolution(
 
     Args:
         features: `(N, irreps_in.dim)` tensor, `ir_mul` layout.
-        wigner: list of `(N, M, 2l+1, 2l+1)` tensors for l = 1.. to the largest
-            degree of both irreps, at least 1: `wigner_d` of the edge frames.
+        wigner: list of `(N, M, 2l+1, 2l+1)` tensors for l = 0.. to the largest
+            degree of both irreps: `wigner_d` of the edge frames.
         kernels: dict from kind to `(channels in, channels out)` tensors, from
             `so2_kernels` or weights in their own right.
         neighbors: `(N, M)` int tensor. Row of the neighbour.
@@ -129,10 +129,10 @@ class SO2Convolution(keras.Operation):
 
 def _check(features, wigner, kernels, weights, irreps_in, irreps_out):
     check_size(features, irreps_in.dim, "features", irreps_in)
-    lmax = max(1, irreps_in.lmax, irreps_out.lmax)
-    if len(wigner) < lmax:
+    lmax = max(irreps_in.lmax, irreps_out.lmax)
+    if len(wigner) <= lmax:
         raise ValueError(
-            f"Wigner matrices are needed for l = 1..{lmax}, the degrees of "
+            f"Wigner matrices are needed for l = 0..{lmax}, the degrees of "
             f"{irreps_in} and {irreps_out}. Received: {len(wigner)} of them."
         )
     expected = kernel_shapes(irreps_in, irreps_out)
@@ -180,5 +180,4 @@ def _convolve(
             )
             for kind, x in edges.items()
         }
-    one = backend.ones_like(wigner[0][:, :, :1, :1])
-    return sum_over_edges(edges, irreps_out, [one, *wigner], kernel)
+    return sum_over_edges(edges, irreps_out, wigner, kernel)

@@ -74,14 +74,14 @@ def wigner_d(frames, lmax):
         lmax: int. Largest degree.
 
     Returns:
-        List of `(..., 2l+1, 2l+1)` tensors for l = 1..lmax. Rows: component 0,
+        List of `(..., 2l+1, 2l+1)` tensors for l = 0..lmax. Rows: component 0,
         then the pairs (m, -m); columns: m = -l..l.
 
     Example:
 
     >>> matrices = wigner_d(keras.ops.eye(3)[None], 2)
     >>> [tuple(matrix.shape) for matrix in matrices]
-    [(1, 3, 3), (1, 5, 5)]
+    [(1, 1, 1), (1, 3, 3), (1, 5, 5)]
 
     Reference: the recursion of `irreps.wigner_d_matrix`.
     """
@@ -105,12 +105,12 @@ class WignerD(keras.Operation):
         leading = frames.shape[:-2]
         return [
             keras.KerasTensor((*leading, 2 * l + 1, 2 * l + 1), frames.dtype)
-            for l in range(1, self.lmax + 1)
+            for l in range(self.lmax + 1)
         ]
 
 
 def rotation_matrices(rotations, lmax, in_frame=False):
-    """Matrices of rotations on all degrees from 1 to `lmax`.
+    """Matrices of rotations on all degrees from 0 to `lmax`.
 
     Polynomials of degree l in the entries: for an improper rotation they act
     with the parity (-1)^l.
@@ -132,12 +132,12 @@ def rotation_matrices(rotations, lmax, in_frame=False):
         ],
         axis=-2,
     )
-    if lmax < 1:
-        return []
-    matrices = [first]
-    if in_frame:
+    matrices = [backend.ones_like(first[..., :1, :1])]
+    if lmax >= 1:
+        matrices.append(first)
+    if lmax >= 1 and in_frame:
         rows = backend.constant(frame_rows(1), first)
-        matrices = [backend.einsum("rn,...nm->...rm", rows, first)]
+        matrices[1] = backend.einsum("rn,...nm->...rm", rows, first)
     for degree in range(2, lmax + 1):
         left, right = _couplings(degree, in_frame)
         half = backend.einsum(

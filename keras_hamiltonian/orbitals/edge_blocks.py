@@ -13,9 +13,9 @@ import functools
 import numpy as np
 
 from keras_hamiltonian.irreps.edge import edge_dim
-from keras_hamiltonian.irreps.edge import edge_kinds
 from keras_hamiltonian.irreps.edge import edge_product
 from keras_hamiltonian.irreps.edge import frame_rows
+from keras_hamiltonian.irreps.edge_irreps import EdgeIrreps
 
 
 class EdgeBlockLayout:
@@ -32,7 +32,7 @@ class EdgeBlockLayout:
             are others. Defaults to `shells`.
 
     Attributes:
-        channels: dict from kind to number of channels.
+        channels: `EdgeIrreps`.
         slabs: list of `Slab` records, by m1 outer and m2 inner.
         num_rows: int. Rows of the block.
         columns: `EdgeBlockLayout` of the second atom's shells; by default the
@@ -41,7 +41,7 @@ class EdgeBlockLayout:
     Example:
 
     >>> EdgeBlockLayout((0, 0, 1, 1, 2)).channels
-    {'0+': 35, '0-': 10, '1': 36, '2': 19, '3': 6, '4': 1}
+    EdgeIrreps('35x0+ + 10x0- + 36x1 + 19x2 + 6x3 + 1x4')
     """
 
     def __init__(self, shells, part="scalar", column_shells=None):
@@ -64,7 +64,7 @@ class EdgeBlockLayout:
             for m2 in range(self.columns.mmax + 1):
                 for spin in spins:
                     self.slabs.append(self._slab(m1, m2, spin, counts))
-        self.channels = {k: counts[k] for k in edge_kinds(99) if k in counts}
+        self.channels = EdgeIrreps(counts)
 
     def _slab(self, m1, m2, spin, counts):
         factors = (spin, *(str(m) if m else "0+" for m in (m1, m2)))

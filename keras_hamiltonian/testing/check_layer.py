@@ -31,7 +31,7 @@ def check_layer(layer_class, arguments, inputs, is_trained=True):
 
     Example:
 
-    >>> from keras_hamiltonian.layers.equivariant_linear import (
+    >>> from keras_hamiltonian.layers.linear.equivariant_linear import (
     ...     EquivariantLinear,
     ... )
     >>> check_layer(

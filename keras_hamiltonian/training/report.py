@@ -5,7 +5,6 @@ import shutil
 
 from keras_hamiltonian.evaluation.full_report import full_report
 from keras_hamiltonian.evaluation.report import evaluate_model
-from keras_hamiltonian.models.hamiltonian_cascade import HamiltonianCascade
 from keras_hamiltonian.prediction import predict
 
 # Levels of so many test structures, and time and memory of predictions up to
@@ -50,9 +49,8 @@ def report_training(
     if not split.test:
         raise ValueError("The split has no test structures to report on.")
     model, output = trained.model, trained.file.parent
-    first = None
-    if isinstance(model, HamiltonianCascade):
-        first = model.stage
+    first, *second = model.stages()
+    first = first if second else None
     files = {"model": trained.file.name}
     for name in split.test[:num_predictions]:
         calculation = store[name]

@@ -12,8 +12,10 @@ import keras_hamiltonian as kh
 from keras_hamiltonian.explain.attention import AttentionMaps
 from keras_hamiltonian.explain.attention import attention_maps
 from keras_hamiltonian.irreps.rotation import random_rotations
-from keras_hamiltonian.layers.edge_attention import EdgeAttention
-from keras_hamiltonian.layers.neighbor_attention import NeighborAttention
+from keras_hamiltonian.layers.attention.edge_attention import EdgeAttention
+from keras_hamiltonian.layers.attention.neighbor_attention import (
+    NeighborAttention,
+)
 
 FREE = {"width": 16, "num_heads": 2, "num_blocks": 1}
 SYMMETRIC = {

@@ -23,7 +23,7 @@ def rotate_into_edges(atoms, irreps, wigner, neighbors, reverse_edge):
     """`ops.edges.rotate_into_edges`."""
     irreps = Irreps(irreps)
     kinds = list(edge_channels(irreps))
-    used = [wigner[l - 1] for l in matrix_degrees(irreps, "one")]
+    used = [wigner[l] for l in matrix_degrees(irreps, "one")]
     num_neighbors = wigner[0].shape[1]
     edges = rotate_in(
         atoms,

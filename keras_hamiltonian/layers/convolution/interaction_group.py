@@ -1,0 +1,185 @@
+"""One group of stage one: an update of the atoms, then one of the edges."""
+
+import keras
+
+from keras_hamiltonian.irreps.edge_irreps import EdgeIrreps
+from keras_hamiltonian.irreps.irreps import Irreps
+from keras_hamiltonian.layers.convolution.atom_update import AtomUpdate
+from keras_hamiltonian.layers.convolution.edge_ends import EdgeEnds
+from keras_hamiltonian.layers.convolution.edge_update import EdgeUpdate
+from keras_hamiltonian.layers.convolution.equivariant_convolution import (
+    EquivariantConvolution,
+)
+from keras_hamiltonian.layers.convolution.message_sum import MessageSum
+from keras_hamiltonian.layers.norms.atom_graph_norm import AtomGraphNorm
+from keras_hamiltonian.layers.norms.edge_graph_norm import EdgeGraphNorm
+from keras_hamiltonian.layers.norms.edge_norm import EdgeNorm
+from keras_hamiltonian.layers.norms.equivariant_norm import EquivariantNorm
+
+ATOM_NORMS = {"local": EquivariantNorm, "graph": AtomGraphNorm}
+EDGE_NORMS = {"local": EdgeNorm, "graph": EdgeGraphNorm}
+
+
+@keras.saving.register_keras_serializable(package="keras_hamiltonian")
+class InteractionGroup(keras.layers.Layer):
+    """Atoms receive messages of their edges, then edges those of their atoms.
+
+    A convolution of [neighbour | edge], summed at each atom, updates the atoms;
+    a second one of [both new atoms | edge] updates the edges. Both are
+    residual, on normalised features. Groups are stacked.
+
+    DeepH-E3 has the receiving atom in the first convolution too. Left out, the
+    error after 300 steps on graphene was the same (one seed).
+
+    Args:
+        irreps_atoms: str. Irreps of the atoms before.
+        irreps_edges: str. `EdgeIrreps` of the edges before.
+        irreps_out: str. Irreps of the atoms after; the edges get those into
+            which they split.
+        num_species: int. Elements in the basis.
+        radial_size: int. Numbers per edge from `RadialFeatures`.
+        norm: str. `"local"`: statistics of each atom and edge; `"graph"`:
+            of the whole structure, as DeepH-E3 has it.
+
+    Call arguments:
+        state: dict of `"atoms"` `(N, irreps_atoms.dim)`, `ir_mul` layout;
+            `"edges"`, edge features; `"neighbor"`, edge features of the
+            second atom, from `EdgeEnds` or the group before.
+        geometry: dict of `"wigner"`, `"weighted_wigner"`, `"radial"`,
+            `"species"` and `"reverse_edge"`; with `norm="graph"` also
+            `"structure"` and `"edge_mask"`. See `EquivariantBackbone`.
+
+    Output: the new state, a dict of `"atoms"`, `"edges"` and `"neighbor"`.
+
+    Example:
+
+    >>> layer = InteractionGroup("4x0e", "4x0+", "4x0e + 2x1o", 2, 6)
+    >>> edges = {"0+": keras.ops.ones((2, 1, 1, 4))}
+    >>> state = {
+    ...     "atoms": keras.ops.ones((2, 4)),
+    ...     "edges": edges,
+    ...     "neighbor": edges,
+    ... }
+    >>> wigner = [keras.ops.ones((2, 1, d, d)) for d in (1, 3)]
+    >>> geometry = {
+    ...     "wigner": wigner,
+    ...     "weighted_wigner": wigner,
+    ...     "radial": keras.ops.ones((2, 1, 6)),
+    ...     "species": keras.ops.convert_to_tensor([0, 1]),
+    ...     "reverse_edge": keras.ops.convert_to_tensor([[1], [0]]),
+    ... }
+    >>> tuple(layer(state, geometry)["atoms"].shape)
+    (2, 10)
+    """
+
+    def __init__(
+        self,
+        irreps_atoms,
+        irreps_edges,
+        irreps_out,
+        num_species,
+        radial_size=64,
+        norm="local",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if norm not in ATOM_NORMS:
+            raise ValueError(
+                f'`norm` is "local" or "graph". Received: norm={norm!r}.'
+            )
+        self.irreps_atoms = Irreps(irreps_atoms)
+        self.irreps_edges = EdgeIrreps(irreps_edges)
+        self.irreps_out = Irreps(irreps_out)
+        self.num_species = num_species
+        self.radial_size = radial_size
+        self.norm = norm
+        before, edges = str(self.irreps_atoms), str(self.irreps_edges)
+        after, new_edges = str(self.irreps_out), EdgeIrreps(self.irreps_out)
+        own = {"dtype": self.dtype_policy}
+        self.edge_norm = EDGE_NORMS[norm](name="edge_norm", **own)
+        self.atom_convolution = EquivariantConvolution(
+            [EdgeIrreps(self.irreps_atoms), edges],
+            after,
+            radial_size,
+            name="atom_convolution",
+            **own,
+        )
+        self.message_sum = MessageSum(after, name="message_sum", **own)
+        self.atom_update = AtomUpdate(
+            before, after, after, num_species, name="atom_update", **own
+        )
+        self.atom_norm = ATOM_NORMS[norm](after, name="atom_norm", **own)
+        self.edge_ends = EdgeEnds(after, name="edge_ends", **own)
+        self.edge_convolution = EquivariantConvolution(
+            [new_edges, new_edges, edges],
+            after,
+            radial_size,
+            name="edge_convolution",
+            **own,
+        )
+        self.edge_update = EdgeUpdate(
+            edges, new_edges, name="edge_update", **own
+        )
+
+    def build(self, state_shape=None, geometry_shape=None):
+        for layer in (
+            self.edge_norm,
+            self.atom_convolution,
+            self.message_sum,
+            self.atom_update,
+            self.atom_norm,
+            self.edge_ends,
+            self.edge_convolution,
+            self.edge_update,
+        ):
+            layer.build()
+
+    def call(self, state, geometry):
+        # `call` instead of `__call__`: the checks of Keras take as long as
+        # the products, and this layer has been through them.
+        radial, edges = geometry["radial"], state["edges"]
+        whole = ()
+        if self.norm == "graph":
+            whole = (geometry["structure"], geometry["edge_mask"])
+        normed = self.edge_norm.call(edges, *whole)
+        messages = self.atom_convolution.call(
+            [state["neighbor"], normed], radial
+        )
+        sums = self.message_sum.call(messages, geometry["weighted_wigner"])
+        atoms = self.atom_update.call(state["atoms"], sums, geometry["species"])
+        ends = self.ends(atoms, geometry)
+        messages = self.edge_convolution.call(
+            [ends["center"], ends["neighbor"], normed], radial
+        )
+        edges = self.edge_update.call(edges, messages)
+        return {"atoms": atoms, "edges": edges, "neighbor": ends["neighbor"]}
+
+    def ends(self, atoms, geometry):
+        """Normalised features of the atoms after the group, at both ends of
+        each edge: a dict of `"center"` and `"neighbor"`."""
+        whole = ()
+        if self.norm == "graph":
+            whole = (geometry["structure"],)
+        return self.edge_ends.call(
+            self.atom_norm.call(atoms, *whole),
+            geometry["wigner"],
+            geometry["reverse_edge"],
+        )
+
+    def compute_output_shape(self, state_shape, geometry_shape):
+        shapes = EdgeIrreps(self.irreps_out).shapes(
+            tuple(geometry_shape["radial"][:2])
+        )
+        atoms = (state_shape["atoms"][0], self.irreps_out.dim)
+        return {"atoms": atoms, "edges": shapes, "neighbor": dict(shapes)}
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "irreps_atoms": str(self.irreps_atoms),
+            "irreps_edges": str(self.irreps_edges),
+            "irreps_out": str(self.irreps_out),
+            "num_species": self.num_species,
+            "radial_size": self.radial_size,
+            "norm": self.norm,
+        }

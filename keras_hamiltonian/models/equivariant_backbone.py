@@ -1,0 +1,189 @@
+"""Features of atoms and edges that rotate with the crystal."""
+
+import keras
+
+from keras_hamiltonian.irreps.edge_irreps import EdgeIrreps
+from keras_hamiltonian.irreps.irreps import Irrep
+from keras_hamiltonian.irreps.irreps import Irreps
+from keras_hamiltonian.layers.convolution.edge_ends import EdgeEnds
+from keras_hamiltonian.layers.convolution.interaction_group import (
+    InteractionGroup,
+)
+from keras_hamiltonian.layers.geometry.edge_embedding import EdgeEmbedding
+from keras_hamiltonian.layers.geometry.species_embedding import SpeciesEmbedding
+from keras_hamiltonian.models.composite_layer import CompositeLayer
+from keras_hamiltonian.models.graph_geometry import GraphGeometry
+from keras_hamiltonian.models.parts import make_part
+from keras_hamiltonian.orbitals.basis import OrbitalBasis
+from keras_hamiltonian.orbitals.block_layout import BlockLayout
+
+# DeepH-E3's default.
+HIDDEN_IRREPS = "64x0e + 32x1o + 16x2e + 8x3o + 8x4e"
+# What groups and readouts find in `geometry` besides computed tensors.
+GRAPH_KEYS = ("species", "neighbors", "reverse_edge", "edge_mask", "structure")
+
+
+@keras.saving.register_keras_serializable(package="keras_hamiltonian")
+class EquivariantBackbone(CompositeLayer):
+    """Embedding of elements and lengths, then groups of updates.
+
+    Args:
+        basis: dict. Shells of each element.
+        reaches: dict. Reach of each element's orbitals in Å.
+        spin: str. Spin layout of the blocks that are to be read out.
+        irreps: str. Hidden irreps of atoms and edges.
+        num_groups: int. Groups of one atom and one edge update.
+        num_gaussians: int. Radial functions.
+        radial_units: sequence of int. Hidden layers of radial weights.
+        norm: str. See `InteractionGroup`.
+        radial: layer or factory in place of `RadialFeatures`.
+        embedding: layer or factory in place of `SpeciesEmbedding`.
+        interaction: factory in place of `InteractionGroup`, called for every
+            group. A group takes `(state, geometry)`, dicts as
+            `InteractionGroup` explains them, and returns a state with at
+            least `"atoms"` and `"edges"`.
+
+    Factories and their names are explained at `make_part`.
+
+    Call arguments:
+        inputs: dict, see `graph_inputs`.
+
+    Output: a dict of `"atoms"`, list of `(N, dim)` for each group; `"edges"`,
+        list of edge features; and `"geometry"`, see `GraphGeometry`.
+
+    Attributes:
+        irreps_out: list of `Irreps` of each group.
+        lmax: int. Largest degree of the Wigner matrices.
+        geometry: `GraphGeometry`.
+    """
+
+    def __init__(
+        self,
+        basis,
+        reaches,
+        spin="none",
+        irreps=HIDDEN_IRREPS,
+        num_groups=3,
+        num_gaussians=64,
+        radial_units=(64, 64),
+        norm="local",
+        radial=None,
+        embedding=None,
+        interaction=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        own = {"dtype": self.dtype_policy}
+        table = OrbitalBasis(basis)
+        reach = [float(reaches[symbol]) for symbol in table.symbols]
+        num_species = len(table.symbols)
+        layout = BlockLayout(table, spin)
+        hidden = Irreps(irreps).regrouped()
+        last = last_irreps(hidden, layout)
+        scalars = Irreps([(hidden.count("0e"), Irrep(0, 1))])
+        self.irreps_out = [hidden] * (num_groups - 1) + [last]
+        self.lmax = max(layout.lmax, last.lmax)
+        self.geometry = GraphGeometry(
+            reach,
+            self.lmax,
+            num_gaussians,
+            radial_units,
+            radial,
+            name="geometry",
+            **own,
+        )
+        self.embedding = make_part(
+            embedding,
+            SpeciesEmbedding,
+            num_species=num_species,
+            channels=scalars.dim,
+            name="embedding",
+            **own,
+        )
+        self.edge_embedding = EdgeEmbedding(
+            self.geometry.radial_size, scalars.dim, name="edge_embedding", **own
+        )
+        self.edge_ends = EdgeEnds(str(scalars), name="edge_ends", **own)
+        self.groups = self._groups(interaction, scalars, num_species, norm)
+
+    def call(self, inputs, change=None):
+        # `change(name, x)` may replace what the embedding and each group give:
+        # `kh.explain` looks at what follows.
+        graph = {name: inputs[name] for name in GRAPH_KEYS}
+        computed = self.geometry(inputs)
+        geometry = {**graph, **computed}
+        atoms = self.embedding(inputs["species"])
+        if change is not None:
+            atoms = change("elements", atoms)
+        state = {
+            "atoms": atoms,
+            "edges": self.edge_embedding(computed["radial"]),
+            "neighbor": self.edge_ends(
+                atoms, computed["wigner"], inputs["reverse_edge"]
+            )["neighbor"],
+        }
+        found = {"atoms": [], "edges": []}
+        for k, group in enumerate(self.groups, start=1):
+            state = group(state, geometry)
+            if change is not None:
+                state = self._changed(change, k, state, geometry)
+            found["atoms"].append(state["atoms"])
+            found["edges"].append(state["edges"])
+        return {**found, "geometry": computed}
+
+    def _groups(self, interaction, scalars, num_species, norm):
+        before = [scalars, *self.irreps_out]
+        return [
+            make_part(
+                interaction,
+                InteractionGroup,
+                irreps_atoms=str(before[k]),
+                irreps_edges=str(EdgeIrreps(before[k])),
+                irreps_out=str(after),
+                num_species=num_species,
+                radial_size=self.geometry.radial_size,
+                norm=norm,
+                name=f"group_{k + 1}",
+                dtype=self.dtype_policy,
+            )
+            for k, after in enumerate(self.irreps_out)
+        ]
+
+    def _changed(self, change, k, state, geometry):
+        atoms = change(f"atoms_{k}", state["atoms"])
+        edges = change(f"edges_{k}", state["edges"])
+        changed = {"atoms": atoms, "edges": edges}
+        if "neighbor" in state:
+            ends = self.groups[k - 1].ends(atoms, geometry)
+            changed["neighbor"] = ends["neighbor"]
+        return changed
+
+
+def last_irreps(hidden, layout):
+    """Hidden irreps with what the blocks need beyond them.
+
+    Blocks hold irreps of unnatural parity, and of higher degree than a small
+    network carries; the last group of updates gets as many of them as the
+    blocks hold, at most as many as the hidden irreps have of that degree.
+    Multiplicities are multiples of 4 and add up to a multiple of 16: matrix
+    products of other sizes run at half the speed.
+
+    Args:
+        hidden: `Irreps`.
+        layout: `BlockLayout`.
+
+    Returns:
+        `Irreps`.
+    """
+    extra = {}
+    for coupling in layout.onsite.values():
+        for mul, irrep in coupling.irreps:
+            if hidden.count(irrep):
+                continue
+            room = hidden.count(Irrep(irrep.l, -irrep.p)) or 4
+            wanted = extra.get(irrep, 0) + mul
+            extra[irrep] = min(wanted, room, 16)
+    extra = {irrep: -(-mul // 4) * 4 for irrep, mul in extra.items()}
+    if extra:
+        extra[min(extra)] += -sum(extra.values()) % 16
+    return (hidden + Irreps([(m, i) for i, m in extra.items()])).regrouped()

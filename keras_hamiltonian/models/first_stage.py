@@ -1,0 +1,109 @@
+"""What a second stage needs of a first one."""
+
+import dataclasses
+
+import keras
+
+from keras_hamiltonian.layers.geometry.pack_edges import PackEdges
+from keras_hamiltonian.layers.geometry.pack_wigner import PackWigner
+from keras_hamiltonian.models.stage import Stage
+from keras_hamiltonian.models.stage import graph_inputs
+
+
+class FirstStage(Stage):
+    """A stage that predicts all blocks and hands its features to a second one.
+
+    It consists of two layers:
+
+    - a backbone: `backbone(inputs)` with the inputs of `graph_inputs` returns
+      a dict of `"atoms"`, a list of `(N, dim)` tensors in `ir_mul` layout, one
+      for each group; `"edges"`, a list of edge features (dicts from kind to
+      tensor, see `keras_hamiltonian.ops.edges`); and `"geometry"`, a dict with
+      at least `"wigner"` and `"relative"` (see `EquivariantBackbone`). Its
+      attributes are `irreps_out`, a list of the irreps of each group (edges
+      have the `EdgeIrreps` into which they split), and `lmax`, the degree of
+      the last Wigner matrix;
+    - a readout: `readout(inputs, features)` returns a dict of `"onsite"` and
+      `"hopping"` blocks, and `readout.adapt(dataset)` fits what has a closed
+      form. `BlockReadout` is one.
+
+    A second stage asks for `feature_irreps`, `feature_lmax` and
+    `feature_model`, nothing else.
+
+    A subclass takes `basis`, `reaches`, `spin` and `dtype`, makes both and
+    calls `super().__init__(backbone, readout, name)`.
+
+    Args:
+        backbone, readout: layers as above.
+        name: str.
+
+    Raises: `ValueError` if the backbone does not say what its features are.
+    """
+
+    def __init__(self, backbone, readout, name=None):
+        for attribute in ("irreps_out", "lmax"):
+            if not hasattr(backbone, attribute):
+                raise ValueError(
+                    f"The backbone {backbone.name!r} has no `{attribute}`, "
+                    "which tells a second stage what its features are. Set "
+                    "`irreps_out` (list of irreps, one for each group) and "
+                    "`lmax` (degree of the last Wigner matrix)."
+                )
+        inputs = graph_inputs(self.arguments["dtype"])
+        features = backbone(inputs)
+        super().__init__(inputs, readout(inputs, features), name=name)
+        self.backbone = backbone
+        self.readout = readout
+        self._features = _Features(features)
+
+    @property
+    def is_hermitian(self):
+        """Whether blocks are Hermitian by construction."""
+        return getattr(self.readout, "hermitian", True)
+
+    @property
+    def feature_irreps(self):
+        """Irreps of the features of each group: list of str."""
+        return [str(irreps) for irreps in self.backbone.irreps_out]
+
+    @property
+    def feature_lmax(self):
+        """Largest degree of the Wigner matrices among the features."""
+        return self.backbone.lmax
+
+    def feature_model(self):
+        """A model of all that a second stage takes from this one.
+
+        Returns:
+            `keras.Model` with the inputs of the stage, sharing its weights.
+            Outputs: `atoms_k` `(N, dim)`, `ir_mul` layout, and `edges_k`
+            `(N, M, size)` (see `PackEdges`), for the groups k = 1, 2, ...;
+            `wigner` `(N, M, size)` (see `PackWigner`), whose frames those of
+            the edges are; `baseline_onsite` and `baseline_hopping`, eV.
+        """
+        features = self._features.tensors
+        own = {"dtype": self.input["edge_vectors"].dtype}
+        outputs = {f"baseline_{name}": x for name, x in self.output.items()}
+        for k, irreps in enumerate(self.feature_irreps, start=1):
+            outputs[f"atoms_{k}"] = features["atoms"][k - 1]
+            outputs[f"edges_{k}"] = PackEdges(irreps, **own)(
+                features["edges"][k - 1]
+            )
+        outputs["wigner"] = PackWigner(**own)(features["geometry"]["wigner"])
+        return keras.Model(self.input, outputs, name=f"{self.name}_features")
+
+    def adapt(self, dataset):
+        """Fits what has a closed form: baseline and scales of the channels.
+
+        Args:
+            dataset: `HamiltonianDataset` or iterable of its batches.
+        """
+        self.check_dataset(dataset)
+        self.readout.adapt(dataset)
+
+
+@dataclasses.dataclass
+class _Features:
+    """Symbolic tensors, out of Keras' sight: it would track dicts and lists."""
+
+    tensors: dict

@@ -1,0 +1,159 @@
+"""Features of the exactly symmetric Transformer."""
+
+import keras
+
+from keras_hamiltonian.irreps.edge_irreps import EdgeIrreps
+from keras_hamiltonian.irreps.irreps import Irreps
+from keras_hamiltonian.models.attention_backbone import AttentionBackbone
+from keras_hamiltonian.models.graph_geometry import GraphGeometry
+from keras_hamiltonian.models.roll.feature_frames import FeatureFrames
+from keras_hamiltonian.models.roll.roll_transformer_block import (
+    RollTransformerBlock,
+)
+from keras_hamiltonian.orbitals.basis import OrbitalBasis
+from keras_hamiltonian.orbitals.block_layout import BlockLayout
+
+
+@keras.saving.register_keras_serializable(package="keras_hamiltonian")
+class RollTransformerBackbone(AttentionBackbone):
+    """The last features of a first stage, and blocks that take them in.
+
+    Args: those of `EquivariantTransformerStage`.
+
+    Call arguments:
+        inputs: dict, see `refinement_inputs`.
+
+    Output: a dict as of `EquivariantBackbone`, of one group: all that the
+        readout is to see, joined and normalised.
+
+    Attributes:
+        irreps_out: list of one `Irreps`, of the atoms.
+        irreps_edges: `EdgeIrreps`.
+    """
+
+    def __init__(
+        self,
+        basis,
+        reaches,
+        spin,
+        feature_irreps,
+        feature_lmax,
+        channels,
+        hidden,
+        irreps,
+        num_blocks,
+        num_heads,
+        num_gaussians,
+        groups,
+        radial=None,
+        attention=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        own = {"dtype": self.dtype_policy}
+        symbols = OrbitalBasis(basis).symbols
+        mmax = max(Irreps(irreps).lmax, BlockLayout(basis, spin).lmax)
+        _check(feature_irreps, feature_lmax, groups, mmax)
+        self.first = len(feature_irreps) - groups + 1
+        taken = [str(Irreps(i)) for i in feature_irreps[self.first - 1 :]]
+        self.geometry = GraphGeometry(
+            [float(reaches[symbol]) for symbol in symbols],
+            feature_lmax,
+            num_gaussians,
+            radial=radial,
+            frames_given=True,
+            name="geometry",
+            **own,
+        )
+        self.frames = [
+            FeatureFrames(i, name=f"frames_{k}", **own)
+            for k, i in enumerate(taken, start=self.first)
+        ]
+        self.blocks = [
+            RollTransformerBlock(
+                # The edge and its two ends.
+                [EdgeIrreps(i) for i in taken for _ in range(3)],
+                channels,
+                irreps,
+                mmax,
+                len(symbols),
+                hidden,
+                num_heads,
+                is_first=k == 1,
+                radial_size=self.geometry.radial_size,
+                attention=attention,
+                name=f"block_{k}",
+                **own,
+            )
+            for k in range(1, num_blocks + 1)
+        ]
+        atoms = self.blocks[-1].irreps_out
+        self.irreps_out = [Irreps("+".join([*taken, str(atoms)]))]
+        entering = [EdgeIrreps(i) for i in taken]
+        ends = [self.blocks[-1].irreps_edges, *[EdgeIrreps(atoms)] * 2]
+        self.irreps_edges = sum(entering + ends, EdgeIrreps())
+
+    def call(self, inputs, visit=None):
+        # `visit(block, arguments)` sees what enters each block.
+        reverse_edge = inputs["reverse_edge"]
+        geometry = self.geometry(inputs)
+        frames = [
+            layer(
+                inputs[f"atoms_{k}"],
+                inputs[f"edges_{k}"],
+                geometry["wigner"],
+                reverse_edge,
+            )
+            for k, layer in enumerate(self.frames, start=self.first)
+        ]
+        entering = ("edges", "center", "neighbor")
+        arguments = {
+            "features": [found[name] for found in frames for name in entering],
+            "geometry": {
+                "wigner": geometry["wigner"],
+                "envelope": geometry["envelope"],
+                "radial": geometry["radial"],
+                "species": inputs["species"],
+                "reverse_edge": reverse_edge,
+            },
+        }
+        for block in self.blocks:
+            if visit is not None:
+                visit(block, arguments)
+            state = block(**arguments)
+            arguments["state"] = state
+        edges = [found["edges"] for found in frames]
+        edges += [state[name] for name in ("normed_edges", *entering[1:])]
+        atoms = [found["atoms"] for found in frames] + [state["normed_atoms"]]
+        return {
+            "atoms": [keras.ops.concatenate(atoms, axis=-1)],
+            "edges": [self._joined(edges)],
+            "geometry": geometry,
+        }
+
+    def attention_factor(self, inputs, features):
+        """What multiplies all weights, `(N, M)`: they contain the envelope."""
+        return inputs["edge_mask"]
+
+    def _joined(self, edges):
+        return {
+            kind: keras.ops.concatenate(
+                [x[kind] for x in edges if kind in x], axis=-1
+            )
+            for kind in self.irreps_edges
+        }
+
+
+def _check(feature_irreps, feature_lmax, groups, mmax):
+    if not 1 <= groups <= len(feature_irreps):
+        raise ValueError(
+            "`groups` of the first stage are at least one and at most what it "
+            f"has. Received: groups={groups}, {len(feature_irreps)} "
+            "`feature_irreps`. `for_stage` fills these in."
+        )
+    if mmax > feature_lmax:
+        raise ValueError(
+            f"`irreps` and blocks go to degree {mmax}, the Wigner matrices of "
+            f"the first stage to {feature_lmax}. Take lower `irreps`, or a "
+            "first stage with higher ones."
+        )
