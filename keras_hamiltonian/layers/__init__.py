@@ -21,6 +21,7 @@ __getattr__, __dir__ = lazy_names(
         "EquivariantConvolution": "convolution.equivariant_convolution",
         "EquivariantLinear": "linear.equivariant_linear",
         "EquivariantNorm": "norms.equivariant_norm",
+        "FeatureFrames": "convolution.feature_frames",
         "Gate": "linear.gate",
         "HermitianAverage": "readout.hermitian_average",
         "HoppingReadout": "readout.hopping_readout",

@@ -1,11 +1,13 @@
 """Models, how they are read, and where they come from."""
 
 from keras_hamiltonian.models.block_readout import BlockReadout
+from keras_hamiltonian.models.composite_layer import CompositeLayer
 from keras_hamiltonian.models.equivariant_backbone import EquivariantBackbone
 from keras_hamiltonian.models.equivariant_stage import EquivariantStage
 from keras_hamiltonian.models.equivariant_transformer_stage import (
     EquivariantTransformerStage,
 )
+from keras_hamiltonian.models.feature_backbone import FeatureBackbone
 from keras_hamiltonian.models.first_stage import FirstStage
 from keras_hamiltonian.models.graph_geometry import GraphGeometry
 from keras_hamiltonian.models.hamiltonian_cascade import HamiltonianCascade
@@ -28,9 +30,11 @@ from keras_hamiltonian.models.transformer_stage import TransformerStage
 __all__ = [
     "PRESETS",
     "BlockReadout",
+    "CompositeLayer",
     "EquivariantBackbone",
     "EquivariantStage",
     "EquivariantTransformerStage",
+    "FeatureBackbone",
     "FirstStage",
     "GraphGeometry",
     "HamiltonianCascade",

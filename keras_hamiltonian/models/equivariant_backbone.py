@@ -75,7 +75,6 @@ class EquivariantBackbone(CompositeLayer):
         super().__init__(**kwargs)
         own = {"dtype": self.dtype_policy}
         table = OrbitalBasis(basis)
-        reach = [float(reaches[symbol]) for symbol in table.symbols]
         num_species = len(table.symbols)
         layout = BlockLayout(table, spin)
         hidden = Irreps(irreps).regrouped()
@@ -84,7 +83,8 @@ class EquivariantBackbone(CompositeLayer):
         self.irreps_out = [hidden] * (num_groups - 1) + [last]
         self.lmax = max(layout.lmax, last.lmax)
         self.geometry = GraphGeometry(
-            reach,
+            table.to_dict(),
+            reaches,
             self.lmax,
             num_gaussians,
             radial_units,
@@ -104,7 +104,14 @@ class EquivariantBackbone(CompositeLayer):
             self.geometry.radial_size, scalars.dim, name="edge_embedding", **own
         )
         self.edge_ends = EdgeEnds(str(scalars), name="edge_ends", **own)
-        self.groups = self._groups(interaction, scalars, num_species, norm)
+        self.groups = make_groups(
+            interaction,
+            [scalars, *self.irreps_out],
+            num_species=num_species,
+            radial_size=self.geometry.radial_size,
+            norm=norm,
+            **own,
+        )
 
     def call(self, inputs, change=None):
         # `change(name, x)` may replace what the embedding and each group give:
@@ -131,24 +138,6 @@ class EquivariantBackbone(CompositeLayer):
             found["edges"].append(state["edges"])
         return {**found, "geometry": computed}
 
-    def _groups(self, interaction, scalars, num_species, norm):
-        before = [scalars, *self.irreps_out]
-        return [
-            make_part(
-                interaction,
-                InteractionGroup,
-                irreps_atoms=str(before[k]),
-                irreps_edges=str(EdgeIrreps(before[k])),
-                irreps_out=str(after),
-                num_species=num_species,
-                radial_size=self.geometry.radial_size,
-                norm=norm,
-                name=f"group_{k + 1}",
-                dtype=self.dtype_policy,
-            )
-            for k, after in enumerate(self.irreps_out)
-        ]
-
     def _changed(self, change, k, state, geometry):
         atoms = change(f"atoms_{k}", state["atoms"])
         edges = change(f"edges_{k}", state["edges"])
@@ -157,6 +146,31 @@ class EquivariantBackbone(CompositeLayer):
             ends = self.groups[k - 1].ends(atoms, geometry)
             changed["neighbor"] = ends["neighbor"]
         return changed
+
+
+def make_groups(interaction, irreps, **arguments):
+    """Groups of updates, one for each step from irreps to irreps.
+
+    Args:
+        interaction: `None` or factory, see `make_part`.
+        irreps: list of `Irreps`: before the first group, and after each.
+        **arguments: of `InteractionGroup`.
+
+    Returns:
+        List of layers.
+    """
+    return [
+        make_part(
+            interaction,
+            InteractionGroup,
+            irreps_atoms=str(before),
+            irreps_edges=str(EdgeIrreps(before)),
+            irreps_out=str(after),
+            name=f"group_{k}",
+            **arguments,
+        )
+        for k, (before, after) in enumerate(zip(irreps, irreps[1:]), start=1)
+    ]
 
 
 def last_irreps(hidden, layout):

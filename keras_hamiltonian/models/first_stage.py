@@ -6,6 +6,7 @@ import keras
 
 from keras_hamiltonian.layers.geometry.pack_edges import PackEdges
 from keras_hamiltonian.layers.geometry.pack_wigner import PackWigner
+from keras_hamiltonian.models.block_readout import BlockReadout
 from keras_hamiltonian.models.stage import Stage
 from keras_hamiltonian.models.stage import graph_inputs
 
@@ -34,13 +35,15 @@ class FirstStage(Stage):
     calls `super().__init__(backbone, readout, name)`.
 
     Args:
-        backbone, readout: layers as above.
+        backbone: layer as above.
+        readout: layer as above. Defaults to a `BlockReadout` of the backbone's
+            last features.
         name: str.
 
     Raises: `ValueError` if the backbone does not say what its features are.
     """
 
-    def __init__(self, backbone, readout, name=None):
+    def __init__(self, backbone, readout=None, name=None):
         for attribute in ("irreps_out", "lmax"):
             if not hasattr(backbone, attribute):
                 raise ValueError(
@@ -49,6 +52,8 @@ class FirstStage(Stage):
                     "`irreps_out` (list of irreps, one for each group) and "
                     "`lmax` (degree of the last Wigner matrix)."
                 )
+        if readout is None:
+            readout = default_readout(self.arguments, backbone)
         inputs = graph_inputs(self.arguments["dtype"])
         features = backbone(inputs)
         super().__init__(inputs, readout(inputs, features), name=name)
@@ -100,6 +105,25 @@ class FirstStage(Stage):
         """
         self.check_dataset(dataset)
         self.readout.adapt(dataset)
+
+
+def default_readout(arguments, backbone, **options):
+    """A `BlockReadout` of the last features of a backbone.
+
+    Args:
+        arguments: dict, of the stage.
+        backbone: layer with `irreps_out`.
+        **options: further arguments of `BlockReadout`.
+    """
+    return BlockReadout(
+        arguments["basis"],
+        arguments["reaches"],
+        arguments["spin"],
+        str(backbone.irreps_out[-1]),
+        dtype=arguments["dtype"],
+        name="readout",
+        **options,
+    )
 
 
 @dataclasses.dataclass

@@ -9,6 +9,7 @@ from keras_hamiltonian.layers.geometry.radial_features import RadialFeatures
 from keras_hamiltonian.layers.geometry.unpack_wigner import UnpackWigner
 from keras_hamiltonian.models.composite_layer import CompositeLayer
 from keras_hamiltonian.models.parts import make_part
+from keras_hamiltonian.orbitals.basis import OrbitalBasis
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
@@ -16,8 +17,8 @@ class GraphGeometry(CompositeLayer):
     """Lengths, envelopes, frames and radial features of all edges.
 
     Args:
-        reaches: list of float. Reach of each element's orbitals in Å, in the
-            order of the basis.
+        basis: dict. Shells of each element.
+        reaches: dict. Reach of each element's orbitals in Å.
         lmax: int. Largest degree of the Wigner matrices.
         num_gaussians: int. Radial functions.
         radial_units: sequence of int. Hidden layers of radial weights.
@@ -31,8 +32,8 @@ class GraphGeometry(CompositeLayer):
         inputs: dict, see `graph_inputs` and `refinement_inputs`.
 
     Output: a dict of `"lengths"` (Å), `"relative"` and `"envelope"`,
-        `(N, M)`; `"radial"`, `(N, M, size)`; `"wigner"`, list for l = 0..lmax;
-        and, unless frames are given, `"weighted_wigner"` (see `EdgeEnvelope`).
+        `(N, M)`; `"radial"`, `(N, M, size)`; `"wigner"` and
+        `"weighted_wigner"`, lists for l = 0..lmax (see `EdgeEnvelope`).
 
     Attributes:
         radial_size: int. The size of `"radial"`.
@@ -40,6 +41,7 @@ class GraphGeometry(CompositeLayer):
 
     def __init__(
         self,
+        basis,
         reaches,
         lmax,
         num_gaussians=64,
@@ -50,19 +52,20 @@ class GraphGeometry(CompositeLayer):
     ):
         super().__init__(**kwargs)
         own = {"dtype": self.dtype_policy}
+        reach = [float(reaches[s]) for s in OrbitalBasis(basis).symbols]
         self.frames_given = frames_given
         if frames_given:
             self.lengths = EdgeLengths(name="lengths", **own)
             self.wigner = UnpackWigner(lmax, name="wigner", **own)
         else:
             self.frames = EdgeGeometry(lmax, name="frames", **own)
-        self.envelope = EdgeEnvelope(reaches, name="envelope", **own)
+        self.envelope = EdgeEnvelope(reach, name="envelope", **own)
         self.radial = make_part(
             radial,
             RadialFeatures,
             num_gaussians=num_gaussians,
-            reach=2 * max(reaches),
-            num_species=len(reaches),
+            reach=2 * max(reach),
+            num_species=len(reach),
             units=radial_units,
             name="radial",
             **own,
@@ -70,20 +73,17 @@ class GraphGeometry(CompositeLayer):
         self.radial_size = _size_of(self.radial)
 
     def call(self, inputs):
-        vectors = inputs["edge_vectors"]
+        vectors, mask = inputs["edge_vectors"], inputs["edge_mask"]
         graph = inputs["species"], inputs["neighbors"]
         if self.frames_given:
             lengths = self.lengths(vectors)
-            reached = self.envelope(lengths, *graph, inputs["edge_mask"])
-            del reached["weighted_wigner"]
-            found = {"lengths": lengths, **reached}
-            found["wigner"] = self.wigner(inputs["wigner"])
+            wigner = self.wigner(inputs["wigner"])
+            found = {"lengths": lengths, "wigner": wigner}
         else:
             found = self.frames(vectors)
             lengths, wigner = found["lengths"], found["wigner"]
-            found |= self.envelope(lengths, *graph, inputs["edge_mask"], wigner)
-        found["radial"] = self.radial(lengths, *graph)
-        return found
+        reached = self.envelope(lengths, *graph, mask, wigner)
+        return {**found, **reached, "radial": self.radial(lengths, *graph)}
 
 
 def _size_of(radial):

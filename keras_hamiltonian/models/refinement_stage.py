@@ -6,6 +6,7 @@ from keras_hamiltonian.data.dataset import HamiltonianDataset
 from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.layers.readout.block_sum import BlockSum
 from keras_hamiltonian.models.block_readout import BlockReadout
+from keras_hamiltonian.models.first_stage import default_readout
 from keras_hamiltonian.models.parts import make_part
 from keras_hamiltonian.models.stage import Stage
 from keras_hamiltonian.models.stage import graph_inputs
@@ -57,16 +58,19 @@ class RefinementStage(Stage):
     readout, layers as `FirstStage` explains them, and calls
     `super().__init__(backbone, readout, name)`. The backbone takes the inputs
     of `refinement_inputs`; what the readout returns is added to the baseline
-    blocks among them. With `gain=0.0` a `BlockReadout` returns zero until it
-    is trained.
+    blocks among them.
 
     Args:
-        backbone, readout: layers.
+        backbone: layer.
+        readout: layer. Defaults to a `BlockReadout` of the backbone's last
+            features that returns zero until it is trained.
         name: str.
     """
 
-    def __init__(self, backbone, readout, name=None):
+    def __init__(self, backbone, readout=None, name=None):
         arguments = self.arguments
+        if readout is None:
+            readout = default_readout(arguments, backbone, gain=0.0)
         dtype = keras.DTypePolicy(arguments["dtype"]).variable_dtype
         inputs = refinement_inputs(
             arguments["basis"],

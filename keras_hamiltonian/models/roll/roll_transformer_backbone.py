@@ -4,9 +4,9 @@ import keras
 
 from keras_hamiltonian.irreps.edge_irreps import EdgeIrreps
 from keras_hamiltonian.irreps.irreps import Irreps
+from keras_hamiltonian.layers.convolution.feature_frames import FeatureFrames
 from keras_hamiltonian.models.attention_backbone import AttentionBackbone
 from keras_hamiltonian.models.graph_geometry import GraphGeometry
-from keras_hamiltonian.models.roll.feature_frames import FeatureFrames
 from keras_hamiltonian.models.roll.roll_transformer_block import (
     RollTransformerBlock,
 )
@@ -57,7 +57,8 @@ class RollTransformerBackbone(AttentionBackbone):
         self.first = len(feature_irreps) - groups + 1
         taken = [str(Irreps(i)) for i in feature_irreps[self.first - 1 :]]
         self.geometry = GraphGeometry(
-            [float(reaches[symbol]) for symbol in symbols],
+            basis,
+            reaches,
             feature_lmax,
             num_gaussians,
             radial=radial,

@@ -72,14 +72,14 @@ class TransformerBackbone(AttentionBackbone):
         symbols = OrbitalBasis(basis).symbols
         layout = BlockLayout(basis, spin)
         _check(feature_irreps, feature_lmax, layout, rotation)
-        reach = [float(reaches[symbol]) for symbol in symbols]
         vectors = sum((layout.onsite[p].irreps for p in layout.parts), Irreps())
         self.irreps_out = [vectors.regrouped()]
         self.irreps_edges = EdgeIrreps(self.irreps_out[0])
         self.shares = {"atoms": alpha, "edges": beta}
         self.num_blocks = num_blocks
         self.geometry = GraphGeometry(
-            reach,
+            basis,
+            reaches,
             feature_lmax if feature_irreps else max(1, layout.lmax),
             radial_units=(width,),
             radial=radial,
@@ -103,7 +103,11 @@ class TransformerBackbone(AttentionBackbone):
         self.angles = None
         if gamma:
             self.angles = AngleFeatures(
-                width, len(symbols), 2 * max(reach), name="angles", **own
+                width,
+                len(symbols),
+                2 * max(reaches[s] for s in symbols),
+                name="angles",
+                **own,
             )
         options = (alpha, beta, gamma, num_heads, _attention(attention))
         self._make_blocks(feature_irreps, options, dense_dtype)
