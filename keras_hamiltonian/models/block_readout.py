@@ -5,6 +5,7 @@ import keras
 from keras_hamiltonian.irreps.edge_irreps import EdgeIrreps
 from keras_hamiltonian.layers.convolution.interaction_group import ATOM_NORMS
 from keras_hamiltonian.layers.convolution.interaction_group import EDGE_NORMS
+from keras_hamiltonian.layers.parts import make_part
 from keras_hamiltonian.layers.readout.block_sum import BlockSum
 from keras_hamiltonian.layers.readout.hermitian_average import HermitianAverage
 from keras_hamiltonian.layers.readout.hopping_readout import HoppingReadout
@@ -14,7 +15,6 @@ from keras_hamiltonian.layers.readout.two_centre_baseline import (
     TwoCentreBaseline,
 )
 from keras_hamiltonian.models.composite_layer import CompositeLayer
-from keras_hamiltonian.models.parts import make_part
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
 
 

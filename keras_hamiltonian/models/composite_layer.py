@@ -2,27 +2,15 @@
 
 import keras
 
-from keras_hamiltonian.models.parts import recorded_arguments
+from keras_hamiltonian.layers.layer import Layer
 
 
-class CompositeLayer(keras.layers.Layer):
+class CompositeLayer(Layer):
     """A layer whose `call` calls other layers, and so runs symbolically too.
 
     A subclass makes its layers in the constructor and calls them, not their
-    `call`, so that they are built and their shapes follow by themselves. Its
-    arguments are recorded for the configuration.
+    `call`, so that they are built and their shapes follow by themselves.
     """
-
-    def __new__(cls, *args, **kwargs):
-        layer = super().__new__(cls, *args, **kwargs)
-        arguments = recorded_arguments(cls, args, kwargs, with_further=False)
-        # Keras would wrap the dict if it saw it.
-        object.__setattr__(layer, "arguments", arguments)
-        return layer
-
-    def build(self, *shapes, **named_shapes):
-        # The layers are built when they are called.
-        self.built = True
 
     def __call__(self, *args, **kwargs):
         return _sorted(super().__call__(*args, **kwargs))
@@ -33,9 +21,6 @@ class CompositeLayer(keras.layers.Layer):
             lambda x: keras.KerasTensor(x.shape, x.dtype),
             _sorted(self.call(*args, **kwargs)),
         )
-
-    def get_config(self):
-        return {**super().get_config(), **self.arguments}
 
 
 def _sorted(structure):

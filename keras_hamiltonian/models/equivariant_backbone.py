@@ -11,9 +11,9 @@ from keras_hamiltonian.layers.convolution.interaction_group import (
 )
 from keras_hamiltonian.layers.geometry.edge_embedding import EdgeEmbedding
 from keras_hamiltonian.layers.geometry.species_embedding import SpeciesEmbedding
+from keras_hamiltonian.layers.parts import make_part
 from keras_hamiltonian.models.composite_layer import CompositeLayer
 from keras_hamiltonian.models.graph_geometry import GraphGeometry
-from keras_hamiltonian.models.parts import make_part
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
 from keras_hamiltonian.orbitals.block_layout import BlockLayout
 

@@ -7,8 +7,8 @@ from keras_hamiltonian.layers.geometry.edge_geometry import EdgeGeometry
 from keras_hamiltonian.layers.geometry.edge_lengths import EdgeLengths
 from keras_hamiltonian.layers.geometry.radial_features import RadialFeatures
 from keras_hamiltonian.layers.geometry.unpack_wigner import UnpackWigner
+from keras_hamiltonian.layers.parts import make_part
 from keras_hamiltonian.models.composite_layer import CompositeLayer
-from keras_hamiltonian.models.parts import make_part
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
 
 

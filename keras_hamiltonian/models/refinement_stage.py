@@ -4,10 +4,10 @@ import keras
 
 from keras_hamiltonian.data.dataset import HamiltonianDataset
 from keras_hamiltonian.irreps.irreps import Irreps
+from keras_hamiltonian.layers.parts import make_part
 from keras_hamiltonian.layers.readout.block_sum import BlockSum
 from keras_hamiltonian.models.block_readout import BlockReadout
 from keras_hamiltonian.models.first_stage import default_readout
-from keras_hamiltonian.models.parts import make_part
 from keras_hamiltonian.models.stage import Stage
 from keras_hamiltonian.models.stage import graph_inputs
 from keras_hamiltonian.models.stage_features import Residuals

@@ -4,8 +4,8 @@ import functools
 
 import keras
 
-from keras_hamiltonian.models.parts import recorded_arguments
-from keras_hamiltonian.models.parts import to_config
+from keras_hamiltonian.layers.parts import recorded_arguments
+from keras_hamiltonian.layers.parts import to_config
 from keras_hamiltonian.models.summary import print_summary
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
 from keras_hamiltonian.physics.overlap import TwoCentreOverlap

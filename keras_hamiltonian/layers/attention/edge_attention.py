@@ -5,6 +5,7 @@ import keras
 from keras_hamiltonian.irreps.edge_irreps import EdgeIrreps
 from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.layers.convolution.message_sum import MessageSum
+from keras_hamiltonian.layers.layer import Layer
 from keras_hamiltonian.layers.linear.so2_linear import SO2Linear
 from keras_hamiltonian.ops import backend
 
@@ -13,7 +14,7 @@ LIMIT = 5.0
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
-class EdgeAttention(keras.layers.Layer):
+class EdgeAttention(Layer):
     """Sums edge features at each atom, weighted by softmax over the edges.
 
     Scores come from the invariant channels (`"0+"`), one for every head; values
@@ -69,7 +70,7 @@ class EdgeAttention(keras.layers.Layer):
             str(self.irreps_out), name="message_sum", **own
         )
 
-    def build(self, edges_shape=None, envelope_shape=None, wigner_shape=None):
+    def build(self, *shapes):
         self.linear.build()
         self.message_sum.build()
         size = self.irreps_in["0+"]
@@ -105,11 +106,3 @@ class EdgeAttention(keras.layers.Layer):
 
     def compute_output_shape(self, edges_shape, envelope_shape, wigner_shape):
         return (envelope_shape[0], self.irreps_out.dim)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "irreps_in": str(self.irreps_in),
-            "irreps_out": str(self.irreps_out),
-            "num_heads": self.num_heads,
-        }

@@ -2,12 +2,13 @@
 
 import keras
 
+from keras_hamiltonian.layers.layer import Layer
 from keras_hamiltonian.ops import backend
 from keras_hamiltonian.ops.edges import join_channels
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
-class NeighborAttention(keras.layers.Layer):
+class NeighborAttention(Layer):
     """Multi-head attention of each atom over its own neighbours.
 
     The atom asks; keys and values are made of [edge | neighbour]. Values
@@ -103,18 +104,8 @@ class NeighborAttention(keras.layers.Layer):
             1 - alone[..., None]
         )
 
-    def compute_output_shape(
-        self,
-        atoms_shape,
-        edges_shape,
-        neighbors_shape,
-        envelope_shape,
-        edge_mask_shape,
-    ):
+    def compute_output_shape(self, atoms_shape):
         return tuple(atoms_shape)
-
-    def get_config(self):
-        return {**super().get_config(), "num_heads": self.num_heads}
 
 
 def edges_and_neighbors(atoms, edges, neighbors):

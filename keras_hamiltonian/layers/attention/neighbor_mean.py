@@ -5,11 +5,12 @@ import keras
 from keras_hamiltonian.layers.attention.neighbor_attention import (
     edges_and_neighbors,
 )
+from keras_hamiltonian.layers.layer import Layer
 from keras_hamiltonian.ops import backend
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
-class NeighborMean(keras.layers.Layer):
+class NeighborMean(Layer):
     """Dense layer of the mean of [edge | neighbour], weighted by the envelope.
 
     Stands in for `NeighborAttention` with mixing weights that are stationary:
@@ -57,15 +58,5 @@ class NeighborMean(keras.layers.Layer):
         mean = backend.sum(given, axis=1) / total
         return backend.dense(mean, self.kernel.value)
 
-    def compute_output_shape(
-        self,
-        atoms_shape,
-        edges_shape,
-        neighbors_shape,
-        envelope_shape,
-        edge_mask_shape,
-    ):
+    def compute_output_shape(self, atoms_shape):
         return tuple(atoms_shape)
-
-    def get_config(self):
-        return {**super().get_config(), "num_heads": self.num_heads}

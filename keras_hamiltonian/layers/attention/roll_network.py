@@ -3,6 +3,7 @@
 import keras
 
 from keras_hamiltonian.irreps.edge_irreps import EdgeIrreps
+from keras_hamiltonian.layers.layer import Layer
 from keras_hamiltonian.layers.linear.so2_linear import SO2Linear
 from keras_hamiltonian.ops import backend
 from keras_hamiltonian.ops.roll import roll_coefficients
@@ -11,7 +12,7 @@ from keras_hamiltonian.ops.roll import roll_samples
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
-class RollNetwork(keras.layers.Layer):
+class RollNetwork(Layer):
     """Products of edge features, of all degrees with all others.
 
     A linear map gives every kind to `mmax` the same channels; they are the
@@ -83,7 +84,7 @@ class RollNetwork(keras.layers.Layer):
             name="linear",
         )
 
-    def build(self, inputs_shape=None, radial_shape=None):
+    def build(self, *shapes):
         self.linear.build()
         sizes = {
             "kernel_first": (self.channels, self.hidden),
@@ -130,16 +131,6 @@ class RollNetwork(keras.layers.Layer):
 
     def compute_output_shape(self, inputs_shape, radial_shape):
         return self.irreps_out.shapes(tuple(radial_shape[:2]))
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "irreps_in": [str(i) for i in self.irreps_in],
-            "channels": self.channels,
-            "hidden": self.hidden,
-            "mmax": self.mmax,
-            "radial_size": self.radial_size,
-        }
 
     def _fill(self, edges):
         """Zeros for the kinds that no input has."""

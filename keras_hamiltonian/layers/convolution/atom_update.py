@@ -3,12 +3,13 @@
 import keras
 
 from keras_hamiltonian.irreps.irreps import Irreps
+from keras_hamiltonian.layers.layer import Layer
 from keras_hamiltonian.layers.linear.equivariant_linear import EquivariantLinear
 from keras_hamiltonian.ops import backend
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
-class AtomUpdate(keras.layers.Layer):
+class AtomUpdate(Layer):
     """Adds what the neighbours said.
 
     The sum of messages passes a linear map with weights of the atom's own
@@ -66,7 +67,7 @@ class AtomUpdate(keras.layers.Layer):
                 self.irreps_in, shared, use_bias=False, name="skip", **own
             )
 
-    def build(self, atoms_shape=None, messages_shape=None, species_shape=None):
+    def build(self, *shapes):
         self.linear.build()
         if self.skip is not None:
             self.skip.build()
@@ -78,17 +79,8 @@ class AtomUpdate(keras.layers.Layer):
             kept = atoms
         return kept + self.linear.call(messages, species)
 
-    def compute_output_shape(self, atoms_shape, messages_shape, species_shape):
+    def compute_output_shape(self, atoms_shape):
         return (atoms_shape[0], self.irreps_out.dim)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "irreps_in": str(self.irreps_in),
-            "irreps_messages": str(self.irreps_messages),
-            "irreps_out": str(self.irreps_out),
-            "num_species": self.num_species,
-        }
 
     def _place(self, kept):
         """Fills the irreps that the atoms did not have before with zeros."""

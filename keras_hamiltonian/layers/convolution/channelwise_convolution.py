@@ -4,6 +4,7 @@ import keras
 
 from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.irreps.product_paths import ProductPaths
+from keras_hamiltonian.layers.layer import Layer
 from keras_hamiltonian.layers.linear.equivariant_linear import EquivariantLinear
 from keras_hamiltonian.ops.channelwise_convolution import (
     channelwise_convolution,
@@ -11,7 +12,7 @@ from keras_hamiltonian.ops.channelwise_convolution import (
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
-class ChannelwiseConvolution(keras.layers.Layer):
+class ChannelwiseConvolution(Layer):
     """Convolution in which the edge's length weighs every path and channel.
 
     Each channel of a neighbour is coupled with the spherical harmonics of the
@@ -81,14 +82,7 @@ class ChannelwiseConvolution(keras.layers.Layer):
             name="linear",
         )
 
-    def build(
-        self,
-        features_shape=None,
-        harmonics_shape=None,
-        weights_shape=None,
-        neighbors_shape=None,
-        reverse_edge_shape=None,
-    ):
+    def build(self, *shapes):
         self.linear.build()
 
     def call(self, features, harmonics, weights, neighbors, reverse_edge):
@@ -97,21 +91,5 @@ class ChannelwiseConvolution(keras.layers.Layer):
         )
         return self.linear.call(sums) * self.num_neighbors**-0.5
 
-    def compute_output_shape(
-        self,
-        features_shape,
-        harmonics_shape,
-        weights_shape,
-        neighbors_shape,
-        reverse_edge_shape,
-    ):
+    def compute_output_shape(self, features_shape):
         return (features_shape[0], self.irreps_out.dim)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "irreps_in": str(self.paths.irreps_in1),
-            "irreps_harmonics": str(self.paths.irreps_in2),
-            "irreps_out": str(self.irreps_out),
-            "num_neighbors": self.num_neighbors,
-        }

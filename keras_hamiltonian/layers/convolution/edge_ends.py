@@ -4,11 +4,12 @@ import keras
 
 from keras_hamiltonian.irreps.edge_irreps import EdgeIrreps
 from keras_hamiltonian.irreps.irreps import Irreps
+from keras_hamiltonian.layers.layer import Layer
 from keras_hamiltonian.ops.edges import rotate_both_ends
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
-class EdgeEnds(keras.layers.Layer):
+class EdgeEnds(Layer):
     """Rotates the features of both atoms into the frames of their edges.
 
     Args:
@@ -37,11 +38,6 @@ class EdgeEnds(keras.layers.Layer):
         super().__init__(**kwargs)
         self.irreps_in = Irreps(irreps)
 
-    def build(
-        self, atoms_shape=None, wigner_shape=None, reverse_edge_shape=None
-    ):
-        self.built = True
-
     def call(self, atoms, wigner, reverse_edge):
         center, neighbor = rotate_both_ends(
             atoms, self.irreps_in, wigner, reverse_edge
@@ -53,6 +49,3 @@ class EdgeEnds(keras.layers.Layer):
     ):
         shapes = EdgeIrreps(self.irreps_in).shapes(tuple(reverse_edge_shape))
         return {"center": shapes, "neighbor": dict(shapes)}
-
-    def get_config(self):
-        return {**super().get_config(), "irreps": str(self.irreps_in)}

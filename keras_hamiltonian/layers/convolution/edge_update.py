@@ -3,11 +3,12 @@
 import keras
 
 from keras_hamiltonian.irreps.edge_irreps import EdgeIrreps
+from keras_hamiltonian.layers.layer import Layer
 from keras_hamiltonian.layers.linear.so2_linear import SO2Linear
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
-class EdgeUpdate(keras.layers.Layer):
+class EdgeUpdate(Layer):
     """Adds the messages to the edge features.
 
     Messages come from gated linear maps and are mixed by the next one, so no
@@ -51,7 +52,7 @@ class EdgeUpdate(keras.layers.Layer):
                 name="skip",
             )
 
-    def build(self, edges_shape=None, messages_shape=None):
+    def build(self, *shapes):
         if self.skip is not None:
             self.skip.build()
 
@@ -69,11 +70,4 @@ class EdgeUpdate(keras.layers.Layer):
             kind: shape
             for kind, shape in self.irreps_out.shapes(leading).items()
             if kind in messages_shape or kind in kept
-        }
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "irreps_in": str(self.irreps_in),
-            "irreps_out": str(self.irreps_out),
         }

@@ -5,6 +5,7 @@ import keras
 from keras_hamiltonian.irreps.edge import irrep_kinds
 from keras_hamiltonian.irreps.edge_irreps import EdgeIrreps
 from keras_hamiltonian.irreps.irreps import Irreps
+from keras_hamiltonian.layers.layer import Layer
 from keras_hamiltonian.layers.linear.so2_linear import SO2Linear
 from keras_hamiltonian.ops import backend
 from keras_hamiltonian.ops.edges import join_channels
@@ -12,7 +13,7 @@ from keras_hamiltonian.ops.edges import split_channels
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
-class EquivariantConvolution(keras.layers.Layer):
+class EquivariantConvolution(Layer):
     """Convolution of atom and edge features in the frame of the edge.
 
     Mixes its inputs (atoms at the ends, edge) by an SO(2) linear map, passes
@@ -68,7 +69,7 @@ class EquivariantConvolution(keras.layers.Layer):
         )
         self.kinds = [k for k in self.channels if k in self.linear.irreps_out]
 
-    def build(self, inputs_shape=None, radial_shape=None):
+    def build(self, *shapes):
         self.linear.build()
         self.radial_kernel = self.add_weight(
             shape=(self.radial_size, self.irreps_out.num_irreps),
@@ -102,14 +103,6 @@ class EquivariantConvolution(keras.layers.Layer):
     def compute_output_shape(self, inputs_shape, radial_shape):
         shapes = self.channels.shapes(tuple(radial_shape[:2]))
         return {kind: shapes[kind] for kind in self.kinds}
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "irreps_in": [str(i) for i in self.irreps_in],
-            "irreps_out": str(self.irreps_out),
-            "radial_size": self.radial_size,
-        }
 
     def _gates(self, sigma, gates):
         """One gate per channel: scalars gate themselves, which is SiLU."""

@@ -5,13 +5,14 @@ import keras
 from keras_hamiltonian.irreps.edge_irreps import EdgeIrreps
 from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.layers.convolution.edge_ends import EdgeEnds
+from keras_hamiltonian.layers.layer import Layer
 from keras_hamiltonian.layers.norms.edge_norm import EdgeNorm
 from keras_hamiltonian.layers.norms.equivariant_norm import EquivariantNorm
 from keras_hamiltonian.ops.packing import unpack_edges
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
-class FeatureFrames(keras.layers.Layer):
+class FeatureFrames(Layer):
     """Unpacks, normalises and rotates the features of one group of a stage.
 
     Args:
@@ -48,13 +49,7 @@ class FeatureFrames(keras.layers.Layer):
         self.atom_norm = EquivariantNorm(irreps, name="atom_norm", **own)
         self.edge_ends = EdgeEnds(irreps, name="edge_ends", **own)
 
-    def build(
-        self,
-        atoms_shape=None,
-        edges_shape=None,
-        wigner_shape=None,
-        reverse_edge_shape=None,
-    ):
+    def build(self, *shapes):
         for layer in (self.edge_norm, self.atom_norm, self.edge_ends):
             layer.build()
 
@@ -68,9 +63,7 @@ class FeatureFrames(keras.layers.Layer):
             **ends,
         }
 
-    def compute_output_shape(
-        self, atoms_shape, edges_shape, wigner_shape, reverse_edge_shape
-    ):
+    def compute_output_shape(self, atoms_shape, edges_shape):
         leading = tuple(edges_shape[:2])
         shapes = EdgeIrreps(self.irreps_in).shapes(leading)
         return {
@@ -79,6 +72,3 @@ class FeatureFrames(keras.layers.Layer):
             "center": dict(shapes),
             "neighbor": dict(shapes),
         }
-
-    def get_config(self):
-        return {**super().get_config(), "irreps": str(self.irreps_in)}

@@ -11,6 +11,7 @@ from keras_hamiltonian.layers.convolution.equivariant_convolution import (
     EquivariantConvolution,
 )
 from keras_hamiltonian.layers.convolution.message_sum import MessageSum
+from keras_hamiltonian.layers.layer import Layer
 from keras_hamiltonian.layers.norms.atom_graph_norm import AtomGraphNorm
 from keras_hamiltonian.layers.norms.edge_graph_norm import EdgeGraphNorm
 from keras_hamiltonian.layers.norms.edge_norm import EdgeNorm
@@ -21,7 +22,7 @@ EDGE_NORMS = {"local": EdgeNorm, "graph": EdgeGraphNorm}
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
-class InteractionGroup(keras.layers.Layer):
+class InteractionGroup(Layer):
     """Atoms receive messages of their edges, then edges those of their atoms.
 
     A convolution of [neighbour | edge], summed at each atom, updates the atoms;
@@ -121,7 +122,7 @@ class InteractionGroup(keras.layers.Layer):
             edges, new_edges, name="edge_update", **own
         )
 
-    def build(self, state_shape=None, geometry_shape=None):
+    def build(self, *shapes):
         for layer in (
             self.edge_norm,
             self.atom_convolution,
@@ -172,14 +173,3 @@ class InteractionGroup(keras.layers.Layer):
         )
         atoms = (state_shape["atoms"][0], self.irreps_out.dim)
         return {"atoms": atoms, "edges": shapes, "neighbor": dict(shapes)}
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "irreps_atoms": str(self.irreps_atoms),
-            "irreps_edges": str(self.irreps_edges),
-            "irreps_out": str(self.irreps_out),
-            "num_species": self.num_species,
-            "radial_size": self.radial_size,
-            "norm": self.norm,
-        }

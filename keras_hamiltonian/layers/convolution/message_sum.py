@@ -3,11 +3,12 @@
 import keras
 
 from keras_hamiltonian.irreps.irreps import Irreps
+from keras_hamiltonian.layers.layer import Layer
 from keras_hamiltonian.ops.edges import sum_over_edges
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
-class MessageSum(keras.layers.Layer):
+class MessageSum(Layer):
     """Rotates messages out of the edge frames and adds them up at each atom.
 
     Args:
@@ -32,14 +33,8 @@ class MessageSum(keras.layers.Layer):
         super().__init__(**kwargs)
         self.irreps_out = Irreps(irreps)
 
-    def build(self, messages_shape=None, weighted_wigner_shape=None):
-        self.built = True
-
     def call(self, messages, weighted_wigner):
         return sum_over_edges(messages, self.irreps_out, weighted_wigner)
 
     def compute_output_shape(self, messages_shape, weighted_wigner_shape):
         return (weighted_wigner_shape[0][0], self.irreps_out.dim)
-
-    def get_config(self):
-        return {**super().get_config(), "irreps": str(self.irreps_out)}

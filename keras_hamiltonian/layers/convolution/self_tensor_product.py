@@ -4,12 +4,13 @@ import keras
 
 from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.irreps.symmetric_couplings import count_symmetric_paths
+from keras_hamiltonian.layers.layer import Layer
 from keras_hamiltonian.ops.symmetric_contraction import check_contraction
 from keras_hamiltonian.ops.symmetric_contraction import symmetric_contraction
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
-class SelfTensorProduct(keras.layers.Layer):
+class SelfTensorProduct(Layer):
     """Learned polynomial of the features of each channel.
 
     From sums over neighbours its terms of order ν make correlations of ν
@@ -56,7 +57,7 @@ class SelfTensorProduct(keras.layers.Layer):
             self.irreps_in, self.irreps_out, correlation
         )
 
-    def build(self, features_shape=None, species_shape=None):
+    def build(self, *shapes):
         species = () if self.num_species is None else (self.num_species,)
         self.kernel = self.add_weight(
             shape=(*species, self.num_paths, self.irreps_in[0][0]),
@@ -74,17 +75,8 @@ class SelfTensorProduct(keras.layers.Layer):
             species,
         )
 
-    def compute_output_shape(self, features_shape, species_shape=None):
+    def compute_output_shape(self, features_shape):
         return (*features_shape[:-1], self.irreps_out.dim)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "irreps_in": str(self.irreps_in),
-            "irreps_out": str(self.irreps_out),
-            "correlation": self.correlation,
-            "num_species": self.num_species,
-        }
 
     def _initialize(self, shape, dtype=None):
         counts = count_symmetric_paths(

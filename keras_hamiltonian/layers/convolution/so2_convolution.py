@@ -3,13 +3,14 @@
 import keras
 
 from keras_hamiltonian.irreps.irreps import Irreps
+from keras_hamiltonian.layers.layer import Layer
 from keras_hamiltonian.layers.linear.so2_linear import SO2Linear
 from keras_hamiltonian.ops.so2_convolution import so2_convolution
 from keras_hamiltonian.ops.so2_kernels import kernel_shapes
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
-class SO2Convolution(keras.layers.Layer):
+class SO2Convolution(Layer):
     """Convolution that mixes all channels along all paths at once.
 
     The fully connected tensor product with all spherical harmonics of the
@@ -73,14 +74,7 @@ class SO2Convolution(keras.layers.Layer):
             name="linear",
         )
 
-    def build(
-        self,
-        features_shape=None,
-        wigner_shape=None,
-        weights_shape=None,
-        neighbors_shape=None,
-        reverse_edge_shape=None,
-    ):
+    def build(self, *shapes):
         self.linear.build()
 
     def call(self, features, wigner, weights, neighbors, reverse_edge):
@@ -97,20 +91,5 @@ class SO2Convolution(keras.layers.Layer):
         )
         return sums * self.num_neighbors**-0.5
 
-    def compute_output_shape(
-        self,
-        features_shape,
-        wigner_shape,
-        weights_shape,
-        neighbors_shape,
-        reverse_edge_shape,
-    ):
+    def compute_output_shape(self, features_shape):
         return (features_shape[0], self.irreps_out.dim)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "irreps_in": str(self.irreps_in),
-            "irreps_out": str(self.irreps_out),
-            "num_neighbors": self.num_neighbors,
-        }

@@ -3,12 +3,13 @@
 import keras
 
 from keras_hamiltonian.irreps.product_paths import ProductPaths
+from keras_hamiltonian.layers.layer import Layer
 from keras_hamiltonian.ops.symbolic import broadcast_shapes
 from keras_hamiltonian.ops.tensor_product import tensor_product
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
-class TensorProduct(keras.layers.Layer):
+class TensorProduct(Layer):
     """Couples two inputs along every allowed path, mixing all channels.
 
     The most general product that is linear in both inputs and commutes with
@@ -55,7 +56,7 @@ class TensorProduct(keras.layers.Layer):
                 f"irreps_out={irreps_out}. Remove it, or add to the inputs."
             )
 
-    def build(self, x1_shape=None, x2_shape=None):
+    def build(self, *shapes):
         self.kernel = self.add_weight(
             shape=(self.paths.num_weights,),
             initializer=keras.initializers.RandomNormal(stddev=1.0),
@@ -68,11 +69,3 @@ class TensorProduct(keras.layers.Layer):
     def compute_output_shape(self, x1_shape, x2_shape):
         leading = broadcast_shapes(x1_shape[:-1], x2_shape[:-1])
         return (*leading, self.irreps_out.dim)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "irreps_in1": str(self.paths.irreps_in1),
-            "irreps_in2": str(self.paths.irreps_in2),
-            "irreps_out": str(self.irreps_out),
-        }

@@ -2,11 +2,12 @@
 
 import keras
 
+from keras_hamiltonian.layers.layer import Layer
 from keras_hamiltonian.ops import backend
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
-class EdgeEmbedding(keras.layers.Layer):
+class EdgeEmbedding(Layer):
     """Scalars of an edge from its length and elements.
 
     Args:
@@ -31,7 +32,7 @@ class EdgeEmbedding(keras.layers.Layer):
         self.num_features = num_features
         self.channels = channels
 
-    def build(self, radial_shape=None):
+    def build(self, *shapes):
         self.kernel = self.add_weight(
             shape=(self.num_features, self.channels),
             initializer=keras.initializers.RandomNormal(stddev=0.5),
@@ -44,10 +45,3 @@ class EdgeEmbedding(keras.layers.Layer):
 
     def compute_output_shape(self, radial_shape):
         return {"0+": (*radial_shape[:2], 1, self.channels)}
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "num_features": self.num_features,
-            "channels": self.channels,
-        }

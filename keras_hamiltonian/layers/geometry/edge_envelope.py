@@ -4,11 +4,12 @@ import keras
 import numpy as np
 
 from keras_hamiltonian.layers.geometry.species_pairs import pair_index
+from keras_hamiltonian.layers.layer import Layer
 from keras_hamiltonian.ops import backend
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
-class EdgeEnvelope(keras.layers.Layer):
+class EdgeEnvelope(Layer):
     """Distance relative to the reach of the pair, and a smooth cut-off.
 
     Args:
@@ -49,16 +50,6 @@ class EdgeEnvelope(keras.layers.Layer):
         self.reaches = [float(r) for r in reaches]
         self.num_neighbors = num_neighbors
 
-    def build(
-        self,
-        lengths_shape=None,
-        species_shape=None,
-        neighbors_shape=None,
-        edge_mask_shape=None,
-        wigner_shape=None,
-    ):
-        self.built = True
-
     def call(self, lengths, species, neighbors, edge_mask, wigner=()):
         number = len(self.reaches)
         reach = np.add.outer(self.reaches, self.reaches).ravel()
@@ -89,11 +80,4 @@ class EdgeEnvelope(keras.layers.Layer):
             "relative": shape,
             "envelope": shape,
             "weighted_wigner": [tuple(w) for w in wigner_shape],
-        }
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "reaches": self.reaches,
-            "num_neighbors": self.num_neighbors,
         }

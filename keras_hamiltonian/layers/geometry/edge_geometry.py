@@ -2,13 +2,14 @@
 
 import keras
 
+from keras_hamiltonian.layers.layer import Layer
 from keras_hamiltonian.ops import backend
 from keras_hamiltonian.ops.wigner_d import edge_frames
 from keras_hamiltonian.ops.wigner_d import wigner_d
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
-class EdgeGeometry(keras.layers.Layer):
+class EdgeGeometry(Layer):
     """What the other layers need to know about the edges, computed once.
 
     Args:
@@ -49,6 +50,3 @@ class EdgeGeometry(keras.layers.Layer):
             "lengths": leading,
             "wigner": [(*leading, 2 * l + 1, 2 * l + 1) for l in degrees],
         }
-
-    def get_config(self):
-        return {**super().get_config(), "lmax": self.lmax}

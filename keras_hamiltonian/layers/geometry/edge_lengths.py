@@ -2,11 +2,12 @@
 
 import keras
 
+from keras_hamiltonian.layers.layer import Layer
 from keras_hamiltonian.ops import backend
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
-class EdgeLengths(keras.layers.Layer):
+class EdgeLengths(Layer):
     """Length of every edge.
 
     Call arguments:
@@ -19,9 +20,6 @@ class EdgeLengths(keras.layers.Layer):
     >>> tuple(EdgeLengths()(keras.ops.ones((4, 2, 3))).shape)
     (4, 2)
     """
-
-    def build(self, edge_vectors_shape=None):
-        self.built = True
 
     def call(self, edge_vectors):
         squared = backend.sum(edge_vectors * edge_vectors, axis=-1)

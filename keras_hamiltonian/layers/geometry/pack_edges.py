@@ -3,11 +3,12 @@
 import keras
 
 from keras_hamiltonian.irreps.edge_irreps import EdgeIrreps
+from keras_hamiltonian.layers.layer import Layer
 from keras_hamiltonian.ops.packing import pack_edges
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
-class PackEdges(keras.layers.Layer):
+class PackEdges(Layer):
     """Joins edge features of all kinds into one tensor.
 
     For data sets that keep the features of a stage.
@@ -36,15 +37,9 @@ class PackEdges(keras.layers.Layer):
         super().__init__(**kwargs)
         self.irreps_in = EdgeIrreps(irreps)
 
-    def build(self, edges_shape=None):
-        self.built = True
-
     def call(self, edges):
         return pack_edges(edges, self.irreps_in)
 
     def compute_output_shape(self, edges_shape):
         leading = tuple(next(iter(edges_shape.values()))[:2])
         return (*leading, self.irreps_in.dim)
-
-    def get_config(self):
-        return {**super().get_config(), "irreps": str(self.irreps_in)}

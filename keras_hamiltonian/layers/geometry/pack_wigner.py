@@ -2,11 +2,12 @@
 
 import keras
 
+from keras_hamiltonian.layers.layer import Layer
 from keras_hamiltonian.ops.packing import pack_wigner
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
-class PackWigner(keras.layers.Layer):
+class PackWigner(Layer):
     """Joins the Wigner matrices of the edges, from l = 1 on, into one tensor.
 
     Call arguments:
@@ -21,9 +22,6 @@ class PackWigner(keras.layers.Layer):
     >>> tuple(layer(wigner).shape)
     (4, 2, 9)
     """
-
-    def build(self, wigner_shape=None):
-        self.built = True
 
     def call(self, wigner):
         return pack_wigner(wigner)

@@ -4,11 +4,12 @@ import keras
 import numpy as np
 
 from keras_hamiltonian.layers.geometry.species_pairs import pair_index
+from keras_hamiltonian.layers.layer import Layer
 from keras_hamiltonian.ops import backend
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
-class RadialFeatures(keras.layers.Layer):
+class RadialFeatures(Layer):
     """A small network of the edge's length and the pair of elements.
 
     Gaussians of the length, next to an embedding of the pair of elements,
@@ -58,9 +59,7 @@ class RadialFeatures(keras.layers.Layer):
         self.units = tuple(units)
         self.embedding_size = embedding_size
 
-    def build(
-        self, lengths_shape=None, species_shape=None, neighbors_shape=None
-    ):
+    def build(self, *shapes):
         sizes = [self.num_gaussians, *self.units]
         if self.num_species > 1:
             sizes[0] += self.embedding_size
@@ -102,17 +101,5 @@ class RadialFeatures(keras.layers.Layer):
             x = backend.silu(backend.dense(x, kernel.value) + bias.value)
         return x
 
-    def compute_output_shape(
-        self, lengths_shape, species_shape, neighbors_shape
-    ):
+    def compute_output_shape(self, lengths_shape):
         return (*lengths_shape, self.units[-1])
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "num_gaussians": self.num_gaussians,
-            "reach": self.reach,
-            "num_species": self.num_species,
-            "units": list(self.units),
-            "embedding_size": self.embedding_size,
-        }

@@ -2,13 +2,14 @@
 
 import keras
 
+from keras_hamiltonian.layers.layer import Layer
 from keras_hamiltonian.ops import backend
 from keras_hamiltonian.ops.rotate_blocks import rotate_blocks
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
-class RandomRotation(keras.layers.Layer):
+class RandomRotation(Layer):
     """Draws rotations uniformly (Haar measure) while training, else none.
 
     Inside a model it gives the matrices. Outside, `transform_batch` rotates
@@ -40,9 +41,6 @@ class RandomRotation(keras.layers.Layer):
         self.spin = spin
         self.seed = seed
         self.generator = keras.random.SeedGenerator(seed)
-
-    def build(self, structure_shape=None):
-        self.built = True
 
     def call(self, structure, training=None):
         if training:
@@ -143,14 +141,6 @@ class RandomRotation(keras.layers.Layer):
     def compute_output_spec(self, structure, training=None):
         shape = self.compute_output_shape(structure.shape)
         return keras.KerasTensor(shape, self.compute_dtype)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "basis": None if self.basis is None else self.basis.to_dict(),
-            "spin": self.spin,
-            "seed": self.seed,
-        }
 
 
 def quaternion_matrices(quaternions):

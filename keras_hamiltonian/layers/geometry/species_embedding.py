@@ -2,11 +2,12 @@
 
 import keras
 
+from keras_hamiltonian.layers.layer import Layer
 from keras_hamiltonian.ops import backend
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
-class SpeciesEmbedding(keras.layers.Layer):
+class SpeciesEmbedding(Layer):
     """A learned row of scalars for each element.
 
     Args:
@@ -30,7 +31,7 @@ class SpeciesEmbedding(keras.layers.Layer):
         self.num_species = num_species
         self.channels = channels
 
-    def build(self, species_shape=None):
+    def build(self, *shapes):
         self.table = self.add_weight(
             shape=(self.num_species, self.channels),
             initializer=keras.initializers.RandomNormal(stddev=1.0),
@@ -46,10 +47,3 @@ class SpeciesEmbedding(keras.layers.Layer):
 
     def compute_output_shape(self, species_shape):
         return (*species_shape, self.channels)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "num_species": self.num_species,
-            "channels": self.channels,
-        }

@@ -4,11 +4,12 @@ import keras
 
 from keras_hamiltonian.irreps.irreps import Irrep
 from keras_hamiltonian.irreps.irreps import Irreps
+from keras_hamiltonian.layers.layer import Layer
 from keras_hamiltonian.ops.spherical_harmonics import spherical_harmonics
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
-class SphericalHarmonics(keras.layers.Layer):
+class SphericalHarmonics(Layer):
     """Spherical harmonics of vectors, the second factor of tensor products.
 
     Args:
@@ -39,10 +40,3 @@ class SphericalHarmonics(keras.layers.Layer):
 
     def compute_output_shape(self, vectors_shape):
         return (*vectors_shape[:-1], self.irreps_out.dim)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "lmax": self.lmax,
-            "normalize": self.normalize,
-        }

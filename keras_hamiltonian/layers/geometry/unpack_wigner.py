@@ -2,11 +2,12 @@
 
 import keras
 
+from keras_hamiltonian.layers.layer import Layer
 from keras_hamiltonian.ops.packing import unpack_wigner
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
-class UnpackWigner(keras.layers.Layer):
+class UnpackWigner(Layer):
     """The list of Wigner matrices that `PackWigner` joined.
 
     Args:
@@ -27,9 +28,6 @@ class UnpackWigner(keras.layers.Layer):
         super().__init__(**kwargs)
         self.lmax = lmax
 
-    def build(self, packed_shape=None):
-        self.built = True
-
     def call(self, packed):
         return unpack_wigner(packed, self.lmax)
 
@@ -37,6 +35,3 @@ class UnpackWigner(keras.layers.Layer):
         degrees = range(self.lmax + 1)
         leading = tuple(packed_shape[:2])
         return [(*leading, 2 * l + 1, 2 * l + 1) for l in degrees]
-
-    def get_config(self):
-        return {**super().get_config(), "lmax": self.lmax}

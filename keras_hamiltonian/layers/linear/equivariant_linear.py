@@ -4,13 +4,14 @@ import keras
 
 from keras_hamiltonian.irreps.irreps import Irrep
 from keras_hamiltonian.irreps.irreps import Irreps
+from keras_hamiltonian.layers.layer import Layer
 from keras_hamiltonian.ops import backend
 from keras_hamiltonian.ops.edges import join_channels
 from keras_hamiltonian.ops.edges import split_channels
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
-class EquivariantLinear(keras.layers.Layer):
+class EquivariantLinear(Layer):
     """Mixes channels of equal irrep; the only linear map rotation allows.
 
     Args:
@@ -69,7 +70,7 @@ class EquivariantLinear(keras.layers.Layer):
             (self.irreps_in.count(irrep), mul) for mul, irrep in self.irreps_out
         ]
 
-    def build(self, features_shape=None, species_shape=None):
+    def build(self, *shapes):
         species = self.num_species or 1
         self.kernel = self.add_weight(
             shape=(species, sum(a * b for a, b in self.kernel_shapes)),
@@ -118,18 +119,8 @@ class EquivariantLinear(keras.layers.Layer):
             total = y if total is None else total + y
         return total
 
-    def compute_output_shape(self, features_shape, species_shape=None):
+    def compute_output_shape(self, features_shape):
         return (*features_shape[:-1], self.irreps_out.dim)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "irreps_in": str(self.irreps_in),
-            "irreps_out": str(self.irreps_out),
-            "num_species": self.num_species,
-            "use_bias": self.use_bias,
-            "gain": self.gain,
-        }
 
     def _initialize(self, shape, dtype=None):
         values = [

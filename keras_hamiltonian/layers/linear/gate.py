@@ -4,13 +4,14 @@ import keras
 
 from keras_hamiltonian.irreps.irreps import Irrep
 from keras_hamiltonian.irreps.irreps import Irreps
+from keras_hamiltonian.layers.layer import Layer
 from keras_hamiltonian.ops import backend
 from keras_hamiltonian.ops.tensor_product import join_terms
 from keras_hamiltonian.ops.tensor_product import split_terms
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
-class Gate(keras.layers.Layer):
+class Gate(Layer):
     """Passes scalars through SiLU and gates everything else by scalars.
 
     Channels of `0e` are activated themselves. All others, `0o` too, are
@@ -60,6 +61,3 @@ class Gate(keras.layers.Layer):
 
     def compute_output_shape(self, features_shape):
         return (*features_shape[:-1], self.irreps_out.dim)
-
-    def get_config(self):
-        return {**super().get_config(), "irreps_out": str(self.irreps_out)}

@@ -2,11 +2,12 @@
 
 import keras
 
+from keras_hamiltonian.layers.layer import Layer
 from keras_hamiltonian.ops import backend
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
-class NormedDense(keras.layers.Layer):
+class NormedDense(Layer):
     """A dense layer of vectors normalised over their components.
 
     Scale and shift of the norm are part of the dense layer. In contrast to
@@ -55,10 +56,3 @@ class NormedDense(keras.layers.Layer):
 
     def compute_output_shape(self, x_shape):
         return (*x_shape[:-1], self.units)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "units": self.units,
-            "activation": self.activation,
-        }

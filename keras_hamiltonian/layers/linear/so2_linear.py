@@ -3,13 +3,14 @@
 import keras
 
 from keras_hamiltonian.irreps.edge_irreps import EdgeIrreps
+from keras_hamiltonian.layers.layer import Layer
 from keras_hamiltonian.ops import backend
 from keras_hamiltonian.ops.edges import split_channels
 from keras_hamiltonian.ops.so2_linear import so2_linear
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
-class SO2Linear(keras.layers.Layer):
+class SO2Linear(Layer):
     """Mixes the channels of each kind of one or more edge features.
 
     Args:
@@ -53,7 +54,7 @@ class SO2Linear(keras.layers.Layer):
             {kind: size for kind, (_, size) in self.kernel_shapes.items()}
         )
 
-    def build(self, inputs_shape=None):
+    def build(self, *shapes):
         self.kernel = self.add_weight(
             shape=(sum(sum(a) * b for a, b in self.kernel_shapes.values()),),
             initializer=self._initialize,
@@ -74,15 +75,6 @@ class SO2Linear(keras.layers.Layer):
     def compute_output_shape(self, inputs_shape):
         leading = next(iter(inputs_shape[0].values()))[:2]
         return self.irreps_out.shapes(leading)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "irreps_in": [str(i) for i in self.irreps_in],
-            "irreps_out": str(self.irreps_out),
-            "use_bias": self.use_bias,
-            "gain": self.gain,
-        }
 
     def kernels(self):
         """The flat kernel as one matrix for each kind and input."""

@@ -62,5 +62,5 @@ class AtomGraphNorm(EquivariantNorm):
             pieces.append(backend.reshape(x, (-1, irrep.dim * mul)))
         return join_channels(pieces)
 
-    def compute_output_shape(self, features_shape, structure_shape):
+    def compute_output_shape(self, features_shape):
         return tuple(features_shape)

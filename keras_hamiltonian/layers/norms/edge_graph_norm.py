@@ -34,11 +34,6 @@ class EdgeGraphNorm(EdgeNorm):
     Reference: see `AtomGraphNorm`.
     """
 
-    def build(
-        self, edges_shape=None, structure_shape=None, edge_mask_shape=None
-    ):
-        self.built = True
-
     def call(self, edges, structure, edge_mask):
         return {
             kind: structure_normalize(
@@ -47,7 +42,5 @@ class EdgeGraphNorm(EdgeNorm):
             for kind, x in edges.items()
         }
 
-    def compute_output_shape(
-        self, edges_shape, structure_shape, edge_mask_shape
-    ):
+    def compute_output_shape(self, edges_shape):
         return dict(edges_shape)

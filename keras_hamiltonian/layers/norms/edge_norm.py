@@ -2,11 +2,12 @@
 
 import keras
 
+from keras_hamiltonian.layers.layer import Layer
 from keras_hamiltonian.ops import backend
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
-class EdgeNorm(keras.layers.Layer):
+class EdgeNorm(Layer):
     """Gives every kind of every edge unit size.
 
     Channels of `"0+"` are layer-normalised; every other kind is divided by its
@@ -35,9 +36,6 @@ class EdgeNorm(keras.layers.Layer):
         super().__init__(**kwargs)
         self.epsilon = epsilon
 
-    def build(self, edges_shape=None):
-        self.built = True
-
     def call(self, edges):
         return {
             kind: backend.layer_normalize(x, self.epsilon)
@@ -48,6 +46,3 @@ class EdgeNorm(keras.layers.Layer):
 
     def compute_output_shape(self, edges_shape):
         return dict(edges_shape)
-
-    def get_config(self):
-        return {**super().get_config(), "epsilon": self.epsilon}

@@ -4,13 +4,14 @@ import keras
 
 from keras_hamiltonian.irreps.irreps import Irrep
 from keras_hamiltonian.irreps.irreps import Irreps
+from keras_hamiltonian.layers.layer import Layer
 from keras_hamiltonian.ops import backend
 from keras_hamiltonian.ops.edges import join_channels
 from keras_hamiltonian.ops.edges import split_channels
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
-class EquivariantNorm(keras.layers.Layer):
+class EquivariantNorm(Layer):
     """Gives every irrep of every atom unit size, with a learned scale.
 
     Scalars (`0e`) are layer-normalised over channels; every other term is
@@ -37,7 +38,7 @@ class EquivariantNorm(keras.layers.Layer):
         self.irreps_in = self.irreps_out = Irreps(irreps)
         self.epsilon = epsilon
 
-    def build(self, features_shape=None):
+    def build(self, *shapes):
         self.scales = [
             self.add_weight(
                 shape=(mul,), initializer="ones", name=f"scale_{irrep}"
@@ -68,10 +69,3 @@ class EquivariantNorm(keras.layers.Layer):
 
     def compute_output_shape(self, features_shape):
         return tuple(features_shape)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "irreps": str(self.irreps_in),
-            "epsilon": self.epsilon,
-        }

@@ -2,9 +2,11 @@
 
 import keras
 
+from keras_hamiltonian.layers.layer import Layer
+
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
-class BlockSum(keras.layers.Layer):
+class BlockSum(Layer):
     """Adds corrections to the blocks of a first stage.
 
     Call arguments:
@@ -24,18 +26,11 @@ class BlockSum(keras.layers.Layer):
     2.0
     """
 
-    def build(
-        self, onsite_shape=None, hopping_shape=None, corrections_shape=None
-    ):
-        self.built = True
-
     def call(self, onsite, hopping, corrections):
         return {
             "onsite": onsite + corrections["onsite"],
             "hopping": hopping + corrections["hopping"],
         }
 
-    def compute_output_shape(
-        self, onsite_shape, hopping_shape, corrections_shape
-    ):
+    def compute_output_shape(self, onsite_shape, hopping_shape):
         return {"onsite": tuple(onsite_shape), "hopping": tuple(hopping_shape)}

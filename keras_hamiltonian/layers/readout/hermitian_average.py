@@ -2,12 +2,13 @@
 
 import keras
 
+from keras_hamiltonian.layers.layer import Layer
 from keras_hamiltonian.ops import backend
 from keras_hamiltonian.ops.spin import hermitian_transpose
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
-class HermitianAverage(keras.layers.Layer):
+class HermitianAverage(Layer):
     """Mean of every block and the Hermitian transpose of its partner.
 
     The network writes the blocks of (i, j, R) and (j, i, -R) from different
@@ -38,9 +39,6 @@ class HermitianAverage(keras.layers.Layer):
         super().__init__(**kwargs)
         self.spin = spin
 
-    def build(self, onsite_shape, hopping_shape, reverse_edge_shape):
-        self.built = True
-
     def call(self, onsite, hopping, reverse_edge):
         inner = hopping.shape[2:]
         size = 1
@@ -58,13 +56,8 @@ class HermitianAverage(keras.layers.Layer):
             "hopping": 0.5 * (hopping + partner),
         }
 
-    def compute_output_shape(
-        self, onsite_shape, hopping_shape, reverse_edge_shape
-    ):
+    def compute_output_shape(self, onsite_shape, hopping_shape):
         return {
             "onsite": tuple(onsite_shape),
             "hopping": tuple(hopping_shape),
         }
-
-    def get_config(self):
-        return {**super().get_config(), "spin": self.spin}

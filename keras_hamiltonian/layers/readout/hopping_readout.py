@@ -3,6 +3,7 @@
 import keras
 
 from keras_hamiltonian.irreps.edge_irreps import EdgeIrreps
+from keras_hamiltonian.layers.layer import Layer
 from keras_hamiltonian.layers.linear.so2_linear import SO2Linear
 from keras_hamiltonian.ops import backend
 from keras_hamiltonian.ops.edge_blocks import frame_blocks
@@ -14,7 +15,7 @@ from keras_hamiltonian.orbitals.block_layout import BlockLayout
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
-class HoppingReadout(keras.layers.Layer):
+class HoppingReadout(Layer):
     """Linear map to the edge channels of the blocks, scaled, rotated out.
 
     Args:
@@ -68,13 +69,7 @@ class HoppingReadout(keras.layers.Layer):
                 name=f"linear_{part}",
             )
 
-    def build(
-        self,
-        edges_shape=None,
-        mean_shape=None,
-        scale_shape=None,
-        wigner_shape=None,
-    ):
+    def build(self, *shapes):
         for linear in self.linear.values():
             linear.build()
 
@@ -95,22 +90,11 @@ class HoppingReadout(keras.layers.Layer):
             parts[part] = self._rotated(channels, layout, rotations, wigner)
         return join_parts(parts, self.layout)
 
-    def compute_output_shape(
-        self, edges_shape, mean_shape, scale_shape, wigner_shape
-    ):
+    def compute_output_shape(self, edges_shape):
         leading = tuple(edges_shape["0+"][:2])
         rows = self.layout.basis.num_rows
         spin = () if self.layout.spin == "none" else (2, 2, 2)
         return (*leading, *spin, rows, rows)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "basis": self.layout.basis.to_dict(),
-            "irreps": str(self.irreps_in),
-            "spin": self.layout.spin,
-            "gain": self.gain,
-        }
 
     def _rotated(self, channels, layout, rotations, wigner):
         blocks = frame_blocks(channels, layout)

@@ -3,6 +3,7 @@
 import keras
 
 from keras_hamiltonian.irreps.irreps import Irreps
+from keras_hamiltonian.layers.layer import Layer
 from keras_hamiltonian.layers.linear.equivariant_linear import EquivariantLinear
 from keras_hamiltonian.ops import backend
 from keras_hamiltonian.ops.spin import join_parts
@@ -10,7 +11,7 @@ from keras_hamiltonian.orbitals.block_layout import BlockLayout
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
-class OnsiteReadout(keras.layers.Layer):
+class OnsiteReadout(Layer):
     """Linear map to the irreps of the onsite blocks, scaled, coupled.
 
     Args:
@@ -54,13 +55,7 @@ class OnsiteReadout(keras.layers.Layer):
             for part in self.layout.parts
         }
 
-    def build(
-        self,
-        atoms_shape=None,
-        species_shape=None,
-        mean_shape=None,
-        scale_shape=None,
-    ):
+    def build(self, *shapes):
         for linear in self.linear.values():
             linear.build()
 
@@ -79,18 +74,7 @@ class OnsiteReadout(keras.layers.Layer):
             parts[part] = backend.reshape(backend.dense(x, matrix), shape)
         return join_parts(parts, self.layout)
 
-    def compute_output_shape(
-        self, atoms_shape, species_shape, mean_shape, scale_shape
-    ):
+    def compute_output_shape(self, atoms_shape):
         rows = self.layout.basis.num_rows
         spin = () if self.layout.spin == "none" else (2, 2, 2)
         return (atoms_shape[0], *spin, rows, rows)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "basis": self.layout.basis.to_dict(),
-            "irreps": str(self.irreps_in),
-            "spin": self.layout.spin,
-            "gain": self.gain,
-        }

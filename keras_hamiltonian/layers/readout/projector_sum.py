@@ -5,6 +5,7 @@ import numpy as np
 
 from keras_hamiltonian.irreps.clebsch_gordan import clebsch_gordan
 from keras_hamiltonian.irreps.edge_irreps import EdgeIrreps
+from keras_hamiltonian.layers.layer import Layer
 from keras_hamiltonian.layers.linear.so2_linear import SO2Linear
 from keras_hamiltonian.ops import backend
 from keras_hamiltonian.ops.edge_blocks import frame_blocks
@@ -20,7 +21,7 @@ LARGEST_PRODUCT = 2**23
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
-class ProjectorSum(keras.layers.Layer):
+class ProjectorSum(Layer):
     """`H_ij = Σ_k X_ik W X_jkᵀ` over atoms k near both i and j.
 
     Non-local pseudopotentials, and neutral-atom potentials expanded in
@@ -124,16 +125,7 @@ class ProjectorSum(keras.layers.Layer):
         repeats = [2 * l + 1 for l in shells]
         self.row_sizes.assign(np.repeat(sizes, repeats))
 
-    def build(
-        self,
-        edges_shape=None,
-        radial_shape=None,
-        relative_shape=None,
-        edge_mask_shape=None,
-        wigner_shape=None,
-        species_shape=None,
-        common_neighbors_shape=None,
-    ):
+    def build(self, *shapes):
         self.linear.build()
         num_species = len(self.layout.basis.symbols)
         self.row_sizes = self.add_weight(
@@ -220,18 +212,6 @@ class ProjectorSum(keras.layers.Layer):
         return {
             "onsite": (relative_shape[0], *block),
             "hopping": (*relative_shape, *block),
-        }
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "basis": self.layout.basis.to_dict(),
-            "irreps": str(self.irreps_in),
-            "projectors": self.projectors,
-            "reach": self.reach,
-            "spin": self.layout.spin,
-            "radial_size": self.radial_size,
-            "gain": self.gain,
         }
 
     def _own_blocks(self, elements):

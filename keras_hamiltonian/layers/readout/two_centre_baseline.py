@@ -5,6 +5,7 @@ import numpy as np
 
 from keras_hamiltonian.layers.geometry.species_pairs import pair_index
 from keras_hamiltonian.layers.geometry.species_pairs import select_by_index
+from keras_hamiltonian.layers.layer import Layer
 from keras_hamiltonian.ops import backend
 from keras_hamiltonian.ops.edges import join_channels
 from keras_hamiltonian.ops.edges import split_channels
@@ -14,7 +15,7 @@ from keras_hamiltonian.orbitals.two_centre_fit import TwoCentreFit
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
-class TwoCentreBaseline(keras.layers.Layer):
+class TwoCentreBaseline(Layer):
     """Two-centre Hamiltonian, and the spread of what it leaves to learn.
 
     In the edge frame the hopping block of two atoms alone has `"0+"` channels
@@ -119,14 +120,7 @@ class TwoCentreBaseline(keras.layers.Layer):
         counts = np.bincount(shells)
         return np.sqrt(np.bincount(shells, squares) / counts)
 
-    def build(
-        self,
-        relative_shape=None,
-        species_shape=None,
-        neighbors_shape=None,
-        edge_mask_shape=None,
-        wigner_shape=None,
-    ):
+    def build(self, *shapes):
         pairs = self.num_species**2
         self.means = {}
         self.scales = {}
@@ -183,14 +177,7 @@ class TwoCentreBaseline(keras.layers.Layer):
             )
         return result
 
-    def compute_output_shape(
-        self,
-        relative_shape,
-        species_shape,
-        neighbors_shape,
-        edge_mask_shape,
-        wigner_shape,
-    ):
+    def compute_output_shape(self, relative_shape):
         leading = tuple(relative_shape)
         hopping, onsite = self.layout.hopping, self.layout.onsite
         atoms = {
@@ -208,17 +195,6 @@ class TwoCentreBaseline(keras.layers.Layer):
             },
             "onsite_mean": atoms,
             "onsite_scale": dict(atoms),
-        }
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "basis": self.layout.basis.to_dict(),
-            "reaches": self.reaches,
-            "spin": self.layout.spin,
-            "num_splines": self.num_splines,
-            "two_centre": self.two_centre,
-            "channel_scales": self.channel_scales,
         }
 
     def _constant(self, name, shape, initializer):

@@ -7,16 +7,16 @@ from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.layers.attention.edge_attention import EdgeAttention
 from keras_hamiltonian.layers.attention.roll_network import RollNetwork
 from keras_hamiltonian.layers.convolution.edge_ends import EdgeEnds
+from keras_hamiltonian.layers.layer import Layer
 from keras_hamiltonian.layers.linear.equivariant_linear import EquivariantLinear
 from keras_hamiltonian.layers.norms.edge_norm import EdgeNorm
 from keras_hamiltonian.layers.norms.equivariant_norm import EquivariantNorm
-from keras_hamiltonian.models.parts import make_part
-from keras_hamiltonian.models.parts import to_config
+from keras_hamiltonian.layers.parts import make_part
 from keras_hamiltonian.ops.roll import roll_kinds
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
-class RollTransformerBlock(keras.layers.Layer):
+class RollTransformerBlock(Layer):
     """Edges pass a roll network, and atoms attend to them.
 
     Args:
@@ -113,14 +113,13 @@ class RollTransformerBlock(keras.layers.Layer):
             name="attention",
             **own,
         )
-        self.attention_config = to_config(attention)
         self.atom_linear = EquivariantLinear(
             irreps, irreps, num_species, name="atom_linear", **own
         )
         self.atom_norm = EquivariantNorm(irreps, name="atom_norm", **own)
         self.edge_ends = EdgeEnds(irreps, name="edge_ends", **own)
 
-    def build(self, features_shape=None, geometry_shape=None, state_shape=None):
+    def build(self, *shapes):
         for layer in (
             self.edge_norm,
             self.network,
@@ -176,21 +175,6 @@ class RollTransformerBlock(keras.layers.Layer):
             "normed_edges": dict(edges),
             "center": ends,
             "neighbor": dict(ends),
-        }
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "irreps_in": [str(i) for i in self.irreps_in],
-            "channels": self.channels,
-            "irreps": str(self.irreps_out),
-            "mmax": self.mmax,
-            "num_species": self.num_species,
-            "hidden": self.hidden,
-            "num_heads": self.num_heads,
-            "is_first": self.is_first,
-            "radial_size": self.radial_size,
-            "attention": self.attention_config,
         }
 
     def _edges(self, features, geometry, state):

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from keras_hamiltonian.layers.geometry.species_pairs import pair_index
+from keras_hamiltonian.layers.layer import Layer
 from keras_hamiltonian.ops import backend
 
 # How close two distances are for one neighbour to stand beside the other.
@@ -12,7 +13,7 @@ NUM_LEGENDRE = 4
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
-class AngleFeatures(keras.layers.Layer):
+class AngleFeatures(Layer):
     """Sums a network of pairs of neighbours that are alike in distance.
 
     The method sums over pairs (j, m) that are adjacent in a list of neighbours
@@ -78,14 +79,7 @@ class AngleFeatures(keras.layers.Layer):
         self.num_gaussians = num_gaussians
         self.num_neighbors = num_neighbors
 
-    def build(
-        self,
-        edge_vectors_shape=None,
-        lengths_shape=None,
-        envelope_shape=None,
-        species_shape=None,
-        neighbors_shape=None,
-    ):
+    def build(self, *shapes):
         hidden, pairs = self.hidden_units, self.num_species**2
         # An embedding before a dense layer is a table of the layer's size;
         # the table of pairs holds those of both elements.
@@ -119,26 +113,8 @@ class AngleFeatures(keras.layers.Layer):
         total = total * self.num_neighbors**-0.5
         return backend.dense(total, self.readout.value)
 
-    def compute_output_shape(
-        self,
-        edge_vectors_shape,
-        lengths_shape,
-        envelope_shape,
-        species_shape,
-        neighbors_shape,
-    ):
+    def compute_output_shape(self, edge_vectors_shape):
         return (edge_vectors_shape[0], self.units)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "units": self.units,
-            "num_species": self.num_species,
-            "reach": self.reach,
-            "hidden_units": self.hidden_units,
-            "num_gaussians": self.num_gaussians,
-            "num_neighbors": self.num_neighbors,
-        }
 
     def _weight(self, name, shape, stddev):
         initializer = keras.initializers.RandomNormal(stddev=stddev)

@@ -4,6 +4,7 @@ import keras
 
 from keras_hamiltonian.irreps.edge_irreps import EdgeIrreps
 from keras_hamiltonian.irreps.irreps import Irreps
+from keras_hamiltonian.layers.layer import Layer
 from keras_hamiltonian.ops import backend
 from keras_hamiltonian.ops.crystal_axes import edges_to_axes
 from keras_hamiltonian.ops.crystal_axes import rotate_irreps
@@ -11,7 +12,7 @@ from keras_hamiltonian.ops.packing import unpack_edges
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
-class CrystalFeatures(keras.layers.Layer):
+class CrystalFeatures(Layer):
     """Rotates the features of one group and normalises their components.
 
     Features of edges leave their frames for the axes of the rotated crystal,
@@ -48,9 +49,6 @@ class CrystalFeatures(keras.layers.Layer):
         super().__init__(**kwargs)
         self.irreps_in = Irreps(irreps)
 
-    def build(self, atoms_shape=None, edges_shape=None, frames_shape=None):
-        self.built = True
-
     def call(self, atoms, edges, frames, training=None):
         irreps = self.irreps_in
         # The list is empty in a model that does not rotate crystals.
@@ -63,8 +61,5 @@ class CrystalFeatures(keras.layers.Layer):
             "edges": backend.layer_normalize(edges, 1e-5),
         }
 
-    def compute_output_shape(self, atoms_shape, edges_shape, frames_shape):
+    def compute_output_shape(self, atoms_shape, edges_shape):
         return {"atoms": tuple(atoms_shape), "edges": tuple(edges_shape)}
-
-    def get_config(self):
-        return {**super().get_config(), "irreps": str(self.irreps_in)}

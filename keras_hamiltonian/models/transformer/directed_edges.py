@@ -2,12 +2,13 @@
 
 import keras
 
+from keras_hamiltonian.layers.layer import Layer
 from keras_hamiltonian.ops import backend
 from keras_hamiltonian.ops.edges import join_channels
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
-class DirectedEdges(keras.layers.Layer):
+class DirectedEdges(Layer):
     """Dense layer of radial features and spherical harmonics of the edge.
 
     Without the harmonics a network that takes no covariant features could not
@@ -51,8 +52,5 @@ class DirectedEdges(keras.layers.Layer):
         x = join_channels([radial, *harmonics])
         return backend.dense(x, self.kernel.value) + self.bias.value
 
-    def compute_output_shape(self, radial_shape, wigner_shape):
+    def compute_output_shape(self, radial_shape):
         return (*radial_shape[:-1], self.units)
-
-    def get_config(self):
-        return {**super().get_config(), "units": self.units}

@@ -2,11 +2,12 @@
 
 import keras
 
+from keras_hamiltonian.layers.layer import Layer
 from keras_hamiltonian.ops import backend
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
-class EdgeTransition(keras.layers.Layer):
+class EdgeTransition(Layer):
     """Residual update of edges: `e + Dense(SiLU(LN(Dense[n_i | e | n_j])))`.
 
     The first dense layer is a sum of three, so that those of the atoms run

@@ -4,12 +4,13 @@ import keras
 
 from keras_hamiltonian.irreps.edge_irreps import EdgeIrreps
 from keras_hamiltonian.irreps.irreps import Irreps
+from keras_hamiltonian.layers.layer import Layer
 from keras_hamiltonian.ops.crystal_axes import axes_to_edges
 from keras_hamiltonian.ops.crystal_axes import rotate_irreps
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
-class FrameVectors(keras.layers.Layer):
+class FrameVectors(Layer):
     """Takes vectors of atoms and edges to where readouts expect them.
 
     Vectors of atoms are rotated back from the axes of the rotated crystal;
@@ -42,9 +43,6 @@ class FrameVectors(keras.layers.Layer):
         super().__init__(**kwargs)
         self.irreps_out = Irreps(irreps)
 
-    def build(self, atoms_shape=None, edges_shape=None, frames_shape=None):
-        self.built = True
-
     def call(self, atoms, edges, frames, training=None):
         irreps = self.irreps_out
         # The list is empty in a model that does not rotate crystals.
@@ -57,9 +55,6 @@ class FrameVectors(keras.layers.Layer):
             "edges": axes_to_edges(edges, irreps, frames["wigner"]),
         }
 
-    def compute_output_shape(self, atoms_shape, edges_shape, frames_shape):
+    def compute_output_shape(self, atoms_shape, edges_shape):
         edges = EdgeIrreps(self.irreps_out).shapes(tuple(edges_shape[:2]))
         return {"atoms": tuple(atoms_shape), "edges": edges}
-
-    def get_config(self):
-        return {**super().get_config(), "irreps": str(self.irreps_out)}

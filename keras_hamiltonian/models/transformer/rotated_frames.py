@@ -2,13 +2,14 @@
 
 import keras
 
+from keras_hamiltonian.layers.layer import Layer
 from keras_hamiltonian.ops import backend
 from keras_hamiltonian.ops.crystal_axes import rotate_frames
 from keras_hamiltonian.ops.wigner_d import rotation_matrices
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
-class RotatedFrames(keras.layers.Layer):
+class RotatedFrames(Layer):
     """Wigner matrices of the frames after a rotation of the crystal.
 
     Outside training the crystal is not rotated, and nothing is computed.
@@ -28,9 +29,6 @@ class RotatedFrames(keras.layers.Layer):
     >>> bool(keras.ops.all(found["wigner"][0] == wigner[0]))
     True
     """
-
-    def build(self, wigner_shape=None, rotations_shape=None):
-        self.built = True
 
     def call(self, wigner, rotations, training=None):
         if not training:

@@ -7,9 +7,9 @@ from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.layers.attention.neighbor_mean import NeighborMean
 from keras_hamiltonian.layers.geometry.random_rotation import RandomRotation
 from keras_hamiltonian.layers.geometry.species_embedding import SpeciesEmbedding
+from keras_hamiltonian.layers.parts import make_part
 from keras_hamiltonian.models.attention_backbone import AttentionBackbone
 from keras_hamiltonian.models.graph_geometry import GraphGeometry
-from keras_hamiltonian.models.parts import make_part
 from keras_hamiltonian.models.transformer.angle_features import AngleFeatures
 from keras_hamiltonian.models.transformer.crystal_features import (
     CrystalFeatures,

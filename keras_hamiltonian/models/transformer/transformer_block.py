@@ -5,15 +5,15 @@ import keras
 from keras_hamiltonian.layers.attention.neighbor_attention import (
     NeighborAttention,
 )
+from keras_hamiltonian.layers.layer import Layer
 from keras_hamiltonian.layers.linear.normed_dense import NormedDense
-from keras_hamiltonian.models.parts import make_part
-from keras_hamiltonian.models.parts import to_config
+from keras_hamiltonian.layers.parts import make_part
 from keras_hamiltonian.models.transformer.edge_transition import EdgeTransition
 from keras_hamiltonian.ops import backend
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
-class TransformerBlock(keras.layers.Layer):
+class TransformerBlock(Layer):
     """Takes in features of the first stage, then updates atoms and edges.
 
         ñ_i = n_i + α Dense(f_i) + γ c_i,  ẽ_ij = e_ij + β Dense(f_ij)
@@ -77,7 +77,6 @@ class TransformerBlock(keras.layers.Layer):
             name="attention",
             **own,
         )
-        self.attention_config = to_config(attention)
         self.transition = EdgeTransition(name="edge_transition", **own)
 
     def build(
@@ -126,20 +125,8 @@ class TransformerBlock(keras.layers.Layer):
         atoms, edges = self._taken_in(atoms, edges, known)
         return self.attention.attention_weights(atoms, edges, **graph)
 
-    def compute_output_shape(
-        self, atoms_shape, edges_shape, known_shape=None, graph_shape=None
-    ):
+    def compute_output_shape(self, atoms_shape, edges_shape):
         return {"atoms": tuple(atoms_shape), "edges": tuple(edges_shape)}
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "alpha": self.alpha,
-            "beta": self.beta,
-            "gamma": self.gamma,
-            "num_heads": self.num_heads,
-            "attention": self.attention_config,
-        }
 
     def _taken_in(self, atoms, edges, known):
         atoms = self._joined(atoms, known, "atoms", self.alpha)

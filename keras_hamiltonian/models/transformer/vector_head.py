@@ -3,11 +3,12 @@
 import keras
 
 from keras_hamiltonian.irreps.irreps import Irreps
+from keras_hamiltonian.layers.layer import Layer
 from keras_hamiltonian.ops import backend
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
-class VectorHead(keras.layers.Layer):
+class VectorHead(Layer):
     """Dense layer to the components of irreps, beside gated features.
 
         y = Dense(LN(x)) + Dense(f * Dense(LN(x)))
@@ -77,15 +78,8 @@ class VectorHead(keras.layers.Layer):
         gate = backend.dense(x, self.gate.value) + self.gate_bias.value
         return y + backend.dense(features * gate, self.feature_kernel.value)
 
-    def compute_output_shape(self, x_shape, features_shape=None):
+    def compute_output_shape(self, x_shape):
         return (*x_shape[:-1], self.irreps_out.dim)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "irreps_out": str(self.irreps_out),
-            "irreps_in": str(self.irreps_in),
-        }
 
     def _covariant(self, shape, dtype=None):
         columns = []

@@ -8,8 +8,8 @@ import numpy as np
 
 from keras_hamiltonian.irreps.edge_irreps import EdgeIrreps
 from keras_hamiltonian.irreps.irreps import Irreps
-from keras_hamiltonian.models.named_objects import named_object
-from keras_hamiltonian.models.named_objects import object_name
+from keras_hamiltonian.layers.named_objects import named_object
+from keras_hamiltonian.layers.named_objects import object_name
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
 
 

@@ -1,0 +1,27 @@
+"""What all layers of this package share."""
+
+import keras
+
+from keras_hamiltonian.layers.parts import recorded_arguments
+
+
+class Layer(keras.layers.Layer):
+    """A layer whose arguments are recorded for its configuration.
+
+    So no argument is spelled a second time, or forgotten. Without weights
+    there is nothing to build; `build` of a layer whose weights do not depend
+    on its inputs takes no shapes.
+    """
+
+    def __new__(cls, *args, **kwargs):
+        layer = super().__new__(cls, *args, **kwargs)
+        arguments = recorded_arguments(cls, args, kwargs, with_further=False)
+        # Keras would wrap the dict if it saw it.
+        object.__setattr__(layer, "arguments", arguments)
+        return layer
+
+    def build(self, *shapes, **named_shapes):
+        self.built = True
+
+    def get_config(self):
+        return {**super().get_config(), **self.arguments}
