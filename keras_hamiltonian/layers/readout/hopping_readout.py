@@ -39,7 +39,7 @@ class HoppingReadout(keras.layers.Layer):
     >>> layer = HoppingReadout({"H": "1s"}, "4x0+")
     >>> edges = {"0+": keras.ops.ones((2, 1, 1, 4))}
     >>> mean = scale = {"scalar": keras.ops.ones((2, 1, 1))}
-    >>> wigner = [keras.ops.ones((2, 1, 3, 3))]
+    >>> wigner = [keras.ops.ones((2, 1, 1, 1))]
     >>> tuple(layer(edges, mean, scale, wigner).shape)
     (2, 1, 1, 1)
     """
