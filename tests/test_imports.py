@@ -89,6 +89,7 @@ def test_irreps_need_numpy_alone():
     for path in (PACKAGE / "irreps").glob("*.py"):
         for name in imported(ast.parse(path.read_text())):
             assert name.split(".")[0] in {
+                "collections",
                 "dataclasses",
                 "functools",
                 "itertools",

@@ -46,7 +46,7 @@ def rotate_blocks(blocks, rotations, shells, spin="none"):
     rotated = matrix @ flat @ backend.swapaxes(matrix, -1, -2)
     if spin != "none":
         parts = backend.reshape(rotated, (shape[0], -1, 8, rows * rows))
-        mixed = _spin_matrix(degrees[0], rotations)[:, None] @ parts
+        mixed = _spin_matrix(degrees[1], rotations)[:, None] @ parts
         rotated = backend.reshape(mixed, (shape[0], -1, rows, rows))
     return backend.reshape(rotated, shape)
 
@@ -55,12 +55,9 @@ def _shell_matrix(degrees, shells):
     """Block-diagonal matrix of a table of shells: `(N, rows, rows)`."""
     flat = [
         backend.reshape(d, (-1, d.shape[-1] ** 2))
-        for d in degrees[: max(shells)]
+        for d in degrees[: max(shells) + 1]
     ]
-    one = backend.ones_like(degrees[0][:, 0, :1])
-    entries = backend.concatenate(
-        [backend.zeros_like(one), one, *flat], axis=-1
-    )
+    entries = backend.concatenate([backend.zeros_like(flat[0]), *flat], axis=-1)
     index = _entries(shells)
     taken = backend.take(entries, index.ravel(), axis=-1)
     return backend.reshape(taken, (-1, *index.shape))
@@ -68,7 +65,7 @@ def _shell_matrix(degrees, shells):
 
 @functools.cache
 def _entries(shells):
-    """Where each entry stands among 0, 1 and the matrices of each degree."""
+    """Where each entry stands among 0 and the matrices of each degree."""
     starts = np.cumsum([0] + [2 * l + 1 for l in shells])
     offsets = np.cumsum([1] + [(2 * l + 1) ** 2 for l in range(max(shells))])
     index = np.zeros((starts[-1], starts[-1]), dtype="int32")

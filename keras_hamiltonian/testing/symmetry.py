@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from keras_hamiltonian.irreps.edge_irreps import EdgeIrreps
 from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.irreps.rotation import random_rotations
 from keras_hamiltonian.structures.triangles import common_neighbors
@@ -50,7 +51,7 @@ def assert_equivariant(
 
 
 def assert_edge_equivariant(
-    function, channels_in, channels_out, dtype="float64", seed=0
+    function, irreps_in, irreps_out, dtype="float64", seed=0
 ):
     """Checks that edge features rotate with a roll of each edge's frame.
 
@@ -59,7 +60,7 @@ def assert_edge_equivariant(
 
     Args:
         function: callable, dict of `(N, M, d, channels)` tensors to the same.
-        channels_in, channels_out: dict from kind to number of channels.
+        irreps_in, irreps_out: str or `EdgeIrreps`.
         dtype: str. Float type; sets the tolerance.
         seed: int.
 
@@ -68,25 +69,18 @@ def assert_edge_equivariant(
     """
     random = np.random.default_rng(seed)
     shape = (2, 3)
-    edges = {
-        kind: random.normal(size=(*shape, 1 if "0" in kind else 2, num))
-        for kind, num in channels_in.items()
-    }
+    shapes = EdgeIrreps(irreps_in).shapes(shape)
+    edges = {kind: random.normal(size=size) for kind, size in shapes.items()}
     angles = random.uniform(0, 2 * np.pi, size=shape)
     signs = random.choice([-1.0, 1.0], size=shape)
     plain = _call(function, edges, (), dtype)
     found = _call(function, roll_edges(edges, angles, signs), (), dtype)
-    if set(plain) != set(channels_out):
+    irreps = EdgeIrreps({kind: x.shape[-1] for kind, x in plain.items()})
+    if irreps != EdgeIrreps(irreps_out):
         raise AssertionError(
-            f"Expected the kinds {sorted(channels_out)}. Received: "
-            f"{sorted(plain)}."
+            f"Expected {EdgeIrreps(irreps_out)}. Received: {irreps}."
         )
     for kind, expected in roll_edges(plain, angles, signs).items():
-        if expected.shape[-1] != channels_out[kind]:
-            raise AssertionError(
-                f"Kind {kind} has {expected.shape[-1]} channels instead of "
-                f"{channels_out[kind]}."
-            )
         _compare(found[kind], expected, dtype, f"kind {kind}")
 
 

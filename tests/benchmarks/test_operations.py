@@ -26,16 +26,16 @@ if keras.config.backend() != "torch":
 o3 = pytest.importorskip("e3nn.o3")
 
 import torch  # noqa: E402
-from convolution_cases import FOURTH  # noqa: E402
-from convolution_cases import LOW  # noqa: E402
-from convolution_cases import SIXTH  # noqa: E402
-from convolution_cases import TO_E3NN  # noqa: E402
-from convolution_cases import harmonics_to  # noqa: E402
-from convolution_cases import measure  # noqa: E402
-from convolution_cases import mixing_convolution  # noqa: E402
-from convolution_cases import mixing_e3nn  # noqa: E402
-from convolution_cases import program_of  # noqa: E402
-from convolution_cases import ring  # noqa: E402
+from convolution_programs import FOURTH  # noqa: E402
+from convolution_programs import LOW  # noqa: E402
+from convolution_programs import SIXTH  # noqa: E402
+from convolution_programs import TO_E3NN  # noqa: E402
+from convolution_programs import harmonics_to  # noqa: E402
+from convolution_programs import measure  # noqa: E402
+from convolution_programs import mixing_convolution  # noqa: E402
+from convolution_programs import mixing_e3nn  # noqa: E402
+from convolution_programs import program_of  # noqa: E402
+from convolution_programs import ring  # noqa: E402
 
 FORWARD_OR_BOTH = pytest.mark.parametrize(
     "backward", [False, True], ids=["forward", "both"]

@@ -3,9 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from keras_hamiltonian.irreps import Irreps
 from keras_hamiltonian.irreps import wigner_d_matrix
-from keras_hamiltonian.irreps.edge import edge_channels
 from keras_hamiltonian.irreps.edge import edge_dim
 from keras_hamiltonian.irreps.edge import edge_kinds
 from keras_hamiltonian.irreps.edge import edge_product
@@ -91,16 +89,6 @@ def test_irreps_of_space_split_into_kinds(l, natural):
             block_diagonal([action(k) for k in kinds]),
             atol=1e-14,
         )
-
-
-def test_channels_follow_the_irreps():
-    irreps = "64x0e + 32x1o + 8x1e + 2x0o + 4x2e"
-    channels = edge_channels(irreps)
-    assert channels == {"0+": 100, "0-": 10, "1": 44, "2": 4}
-    assert list(channels) == ["0+", "0-", "1", "2"]
-    assert Irreps(irreps).dim == sum(
-        edge_dim(k) * n for k, n in channels.items()
-    )
 
 
 def test_kinds():

@@ -15,7 +15,7 @@ def run(lengths, species, mask=1.0):
             np.arange(len(lengths))[::-1, None].copy(), dtype="int32"
         ),
         keras.ops.full(lengths.shape, mask, "float64"),
-        [keras.ops.ones((*lengths.shape, 3, 3), "float64")],
+        [keras.ops.ones((*lengths.shape, d, d), "float64") for d in (1, 3)],
     )
     return keras.tree.map_structure(keras.ops.convert_to_numpy, found)
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from keras_hamiltonian import layers
+from keras_hamiltonian.irreps import EdgeIrreps
 from keras_hamiltonian.irreps import Irreps
 from keras_hamiltonian.irreps import random_rotations
-from keras_hamiltonian.irreps.edge import edge_channels
 from keras_hamiltonian.testing import assert_edge_equivariant
 from keras_hamiltonian.testing import assert_equivariant
 
@@ -95,12 +95,14 @@ def test_bias_on_anything_but_0e_would_be_noticed():
         assert_equivariant(lambda x: x + 0.1, "2x0e+1x1o", "2x0e+1x1o")
     with pytest.raises(AssertionError, match="kind 1"):
         assert_edge_equivariant(
-            lambda b: {"1": keras.ops.tanh(b["1"])}, {"1": 2}, {"1": 2}
+            lambda b: {"1": keras.ops.tanh(b["1"])}, "2x1", "2x1"
         )
     with pytest.raises(AssertionError, match="kind 0-"):
         assert_edge_equivariant(
-            lambda b: {"0-": keras.ops.abs(b["0-"])}, {"0-": 2}, {"0-": 2}
+            lambda b: {"0-": keras.ops.abs(b["0-"])}, "2x0-", "2x0-"
         )
+    with pytest.raises(AssertionError, match="Expected 3x1. Received: 2x1"):
+        assert_edge_equivariant(lambda b: b, "2x1", "3x1")
 
 
 def test_unreachable_irrep_is_named():
@@ -108,18 +110,23 @@ def test_unreachable_irrep_is_named():
         layers.EquivariantLinear("8x0e", "1x2e")
 
 
+def test_unknown_activation():
+    with pytest.raises(ValueError, match="activation='relu'"):
+        layers.NormedDense(3, "relu")
+
+
 def test_maps_of_edge_features():
-    channels = dict(edge_channels(MIXED))
-    linear = layers.SO2Linear([channels], {**channels, "3": 4}, **FLOAT64)
+    irreps = EdgeIrreps(MIXED)
+    linear = layers.SO2Linear([MIXED], irreps + "4x3", **FLOAT64)
     built(linear)
-    assert linear.kinds_out == channels  # nothing reaches kind 3
-    assert_edge_equivariant(lambda b: linear([b]), channels, channels)
+    assert linear.irreps_out == irreps  # nothing reaches kind 3
+    assert_edge_equivariant(lambda b: linear([b]), irreps, irreps)
     norm = layers.EdgeNorm(**FLOAT64)
-    assert_edge_equivariant(norm, channels, channels)
-    update = layers.EdgeUpdate("4x0e", MIXED, **FLOAT64)
+    assert_edge_equivariant(norm, irreps, irreps)
+    update = layers.EdgeUpdate("4x0+", MIXED, **FLOAT64)
     built(update)
     assert_edge_equivariant(
-        lambda b: update({"0+": b["0+"][..., :4]}, b), channels, channels
+        lambda b: update({"0+": b["0+"][..., :4]}, b), irreps, irreps
     )
 
 
@@ -127,10 +134,7 @@ def test_convolution():
     layer = layers.EquivariantConvolution([MIXED], MIXED, 3, **FLOAT64)
     built(layer)
     radial = np.random.default_rng(0).normal(size=(2, 3, 3))
-    channels = dict(edge_channels(MIXED))
-    assert_edge_equivariant(
-        lambda b: layer([b], tensors(radial)), channels, channels
-    )
+    assert_edge_equivariant(lambda b: layer([b], tensors(radial)), MIXED, MIXED)
 
 
 @pytest.fixture
@@ -145,7 +149,7 @@ def network():
         "ends": layers.EdgeEnds("4x0e + 2x1o", **FLOAT64),
         "groups": [
             layers.InteractionGroup(*irreps, 2, size, **FLOAT64)
-            for irreps in (("4x0e+2x1o", "4x0e", MIXED), (MIXED,) * 3)
+            for irreps in (("4x0e+2x1o", "4x0+", MIXED), (MIXED,) * 3)
         ],
     }
 
@@ -164,14 +168,15 @@ def network():
             "species": species,
             "reverse_edge": graph["reverse_edge"],
         }
-        edges = own["embedding"](radial)
         ends = own["ends"](atoms, wigner, graph["reverse_edge"])
-        neighbor = ends["neighbor"]
+        state = {
+            "atoms": atoms,
+            "edges": own["embedding"](radial),
+            "neighbor": ends["neighbor"],
+        }
         for group in own["groups"]:
-            found = group(atoms, edges, neighbor, shared)
-            atoms, edges = found["atoms"], found["edges"]
-            neighbor = found["neighbor"]
-        return {"atoms": atoms, "edges": edges}
+            state = group(state, shared)
+        return {"atoms": state["atoms"], "edges": state["edges"]}
 
     return call
 

@@ -37,5 +37,5 @@ def test_result_is_hermitian_bit_for_bit(cluster, spin):
 
 
 def test_readout_names_the_kinds_that_are_missing():
-    with pytest.raises(ValueError, match="kind 0-, 2, which the irreps"):
+    with pytest.raises(ValueError, match="kind 0-, 2, which the features"):
         HoppingReadout({"C": "1s 1p"}, "4x0e + 2x1o")

@@ -7,7 +7,7 @@ import pytest
 
 from keras_hamiltonian.data.dataset import batch_inputs
 from keras_hamiltonian.layers import ProjectorSum
-from keras_hamiltonian.layers import projector_sum
+from keras_hamiltonian.layers.readout import projector_sum
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
 from keras_hamiltonian.structures.neighbors import neighbor_table
 from keras_hamiltonian.structures.neighbors import pairs_within
@@ -57,13 +57,14 @@ def test_sum_over_all_common_neighbours(monkeypatch, largest):
     inputs["edge_vectors"] = table.edge_vectors
     layer = ProjectorSum(
         {"H": "1s"},
-        {"0+": 1},
+        "1x0+",
         "1s",
         PROJECTOR_REACH,
         radial_size=1,
         dtype="float64",
     )
-    found = run(layer, inputs, True, [np.ones((*table.neighbors.shape, 3, 3))])
+    wigner = [np.ones((*table.neighbors.shape, d, d)) for d in (1, 3)]
+    found = run(layer, inputs, True, wigner)
 
     def overlap(vector):
         length = np.linalg.norm(vector, axis=-1)
@@ -105,7 +106,7 @@ def test_spin_orbit_term_splits_a_p_shell():
     }
     layer = ProjectorSum(
         {"Bi": "1p"},
-        {"0+": 1, "0-": 1, "1": 1, "2": 1},
+        "1x0+ + 1x0- + 1x1 + 1x2",
         "1p",
         spin="noncollinear",
         radial_size=1,
@@ -131,14 +132,14 @@ def _isolated(layer, inputs):
     layer.own.assign(np.full(layer.own.shape, OWN))
     edges = {
         kind: np.zeros((1, 1, 1 if kind[0] == "0" else 2, 1))
-        for kind in layer.channels_in
+        for kind in layer.irreps_in
     }
     outputs = layer(
         edges=edges,
         radial=np.zeros((1, 1, 1)),
         relative=np.ones((1, 1)),
         edge_mask=inputs["edge_mask"],
-        wigner=[np.eye(3)[None, None], np.eye(5)[None, None]],
+        wigner=[np.eye(d)[None, None] for d in (1, 3, 5)],
         species=inputs["species"],
         common_neighbors=inputs["common_neighbors"],
     )

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_hamiltonian.layers import RandomRotation
-from keras_hamiltonian.layers import RotatedFrames
+from keras_hamiltonian.models.transformer.rotated_frames import RotatedFrames
 from keras_hamiltonian.testing import rotate_blocks
 
 BASIS = {"C": "2s 1p 1d"}
@@ -78,9 +78,12 @@ def test_no_rotation_outside_training():
     structure = np.zeros(4, "int32")
     found = numpy(RandomRotation(seed=0)(structure))
     np.testing.assert_array_equal(found, np.broadcast_to(np.eye(3), (4, 3, 3)))
-    wigner = [keras.ops.convert_to_tensor(np.random.rand(4, 2, 3, 3))]
-    frames = RotatedFrames(dtype="float64")(wigner, found)
-    np.testing.assert_array_equal(numpy(frames["wigner"][0]), numpy(wigner[0]))
+    wigner = [np.random.rand(4, 2, d, d) for d in (1, 3)]
+    frames = RotatedFrames(dtype="float64")(
+        [keras.ops.convert_to_tensor(w) for w in wigner], found
+    )
+    for before, after in zip(wigner, frames["wigner"], strict=True):
+        np.testing.assert_array_equal(numpy(after), before)
 
 
 @pytest.mark.parametrize("spin", ["none", "noncollinear"])

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
+from keras_hamiltonian.irreps import EdgeIrreps
 from keras_hamiltonian.irreps import Irreps
-from keras_hamiltonian.irreps.edge import edge_channels
 from keras_hamiltonian.irreps.edge import edge_dim
 from keras_hamiltonian.irreps.rotation import random_rotations
 from keras_hamiltonian.ops.crystal_axes import axes_to_edges
@@ -42,7 +42,7 @@ def edges():
     random = np.random.default_rng(1)
     return {
         kind: tensor(random.normal(size=(N, M, edge_dim(kind), size)))
-        for kind, size in edge_channels(IRREPS).items()
+        for kind, size in EdgeIrreps(IRREPS).items()
     }
 
 

@@ -4,11 +4,11 @@ import keras
 import numpy as np
 import pytest
 
+from keras_hamiltonian.irreps import EdgeIrreps
 from keras_hamiltonian.irreps import Irreps
 from keras_hamiltonian.irreps import edge_frames
 from keras_hamiltonian.irreps import random_rotations
 from keras_hamiltonian.irreps import wigner_d_matrix
-from keras_hamiltonian.irreps.edge import edge_channels
 from keras_hamiltonian.irreps.edge import edge_dim
 from keras_hamiltonian.irreps.edge import frame_rows
 from keras_hamiltonian.irreps.edge import irrep_kinds
@@ -32,8 +32,7 @@ def arrays(tensors):
 
 def wigner_of(vectors, lmax=4):
     """Wigner matrices for l = 0..lmax, by NumPy frames."""
-    found = wigner_d(tensors(edge_frames(vectors)), lmax)
-    return [keras.ops.ones((*vectors.shape[:2], 1, 1), "float64"), *found]
+    return wigner_d(tensors(edge_frames(vectors)), lmax)
 
 
 def seen_from(features, irreps, vectors):
@@ -64,19 +63,19 @@ def features():
 
 def test_rotating_into_the_edges(cluster, features):
     vectors = cluster["edge_vectors"]
-    found = rotate_into_edges(tensors(features), IRREPS, wigner_of(vectors)[1:])
+    found = rotate_into_edges(tensors(features), IRREPS, wigner_of(vectors))
     own = np.broadcast_to(
         features[:, None], (*vectors.shape[:2], features.shape[1])
     )
     assert_same(arrays(found), seen_from(own, IRREPS, vectors))
     channels = {k: x.shape[-1] for k, x in found.items()}
-    assert channels == dict(edge_channels(IRREPS))
+    assert channels == EdgeIrreps(IRREPS)
 
 
 def test_features_of_the_other_atom(cluster, features):
     """The atom at the far end, seen in the frame of the edge itself."""
     vectors, mask = cluster["edge_vectors"], cluster["edge_mask"] > 0
-    own = rotate_into_edges(tensors(features), IRREPS, wigner_of(vectors)[1:])
+    own = rotate_into_edges(tensors(features), IRREPS, wigner_of(vectors))
     found = reverse_edges(own, IRREPS, tensors(cluster["reverse_edge"]))
     other = features[cluster["neighbors"]]
     expected = seen_from(other, IRREPS, vectors)
@@ -89,7 +88,7 @@ def test_features_of_the_other_atom(cluster, features):
 def test_rotating_in_and_out_again(cluster, features):
     wigner = wigner_of(cluster["edge_vectors"])
     weights = np.random.default_rng(1).normal(size=cluster["edge_mask"].shape)
-    edges = rotate_into_edges(tensors(features), IRREPS, wigner[1:])
+    edges = rotate_into_edges(tensors(features), IRREPS, wigner)
     weighted = [w * tensors(weights)[..., None, None] for w in wigner]
     found = arrays(sum_over_edges(edges, IRREPS, weighted))
     expected = features * weights.sum(1)[:, None]
@@ -103,7 +102,7 @@ def test_kinds_that_are_missing_are_zero(cluster, missing):
     irreps = "2x1e + 1x2o + 2x4e"  # every 0- is at the start of its irrep
     edges = {
         kind: random.normal(size=(*shape, edge_dim(kind), num))
-        for kind, num in edge_channels(irreps).items()
+        for kind, num in EdgeIrreps(irreps).items()
     }
     for kind in missing:
         edges[kind][:] = 0
@@ -153,14 +152,14 @@ SPANS = [
 
 
 def product(x, wigner, irreps_in, irreps_out, kernels):
-    edges = rotate_into_edges(x, irreps_in, wigner[1:])
+    edges = rotate_into_edges(x, irreps_in, wigner)
     mixed = so2_linear([edges], kernels)
     return arrays(sum_over_edges(mixed, irreps_out, wigner))
 
 
 def unit_kernels(irreps_in, irreps_out):
     """Each weight of the SO(2) map in turn one, all others zero."""
-    channels = edge_channels(irreps_in), edge_channels(irreps_out)
+    channels = EdgeIrreps(irreps_in), EdgeIrreps(irreps_out)
     shapes = {
         kind: (n, channels[1][kind])
         for kind, n in channels[0].items()
@@ -223,7 +222,7 @@ def test_product_is_equivariant(cluster, features):
     random = np.random.default_rng(4)
     kernels = {
         kind: [tensors(random.normal(size=(n, n)))]
-        for kind, n in edge_channels(IRREPS).items()
+        for kind, n in EdgeIrreps(IRREPS).items()
     }
     vectors = cluster["edge_vectors"]
     plain = product(

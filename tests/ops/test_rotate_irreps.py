@@ -35,7 +35,7 @@ def test_against_the_matrix_of_numpy(rotations, dtype):
 
 
 def test_gradient_by_the_rotation(rotations):
-    """Along a rotate about an axis, where the matrices stay rotations."""
+    """Along a rotation about an axis, where the matrices stay rotations."""
     irreps = Irreps("1x1e + 2x2o")
     generator = np.array([[0, -1, 0.3], [1, 0, 0.2], [-0.3, -0.2, 0]])
     x = np.random.default_rng(2).normal(size=(4, irreps.dim))

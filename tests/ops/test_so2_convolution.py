@@ -148,14 +148,15 @@ def test_weights_of_a_product_from_kernels():
 
 def test_no_edges(cluster):
     features = np.ones((5, 6))
-    wigner, kernel = np.ones((5, 0, 3, 3)), np.ones((2, 3))
+    wigner = [np.ones((5, 0, d, d)) for d in (1, 3)]
+    kernel = np.ones((2, 3))
 
-    def convolve(features, wigner, kernel, neighbors, reverse_edge=None):
+    def convolve(features, kernel, neighbors, reverse_edge=None):
         kernels = {"0+": kernel, "1": kernel}
         irreps = "2x1o", "3x1o"
         return so2_convolution(
             features,
-            [wigner],
+            tensors(wigner),
             kernels,
             neighbors,
             *irreps,
@@ -164,7 +165,7 @@ def test_no_edges(cluster):
 
     index = np.zeros((5, 0), "int32")
     zeros = np.zeros((5, 9))
-    xs = features, wigner, kernel, index
+    xs = features, kernel, index
     assert_near(run(convolve, *xs), zeros)
     assert_near(run(convolve, *xs, index), zeros)
 
@@ -191,10 +192,11 @@ def test_shapes(cluster):
 
 
 def test_errors(cluster):
-    x, wigner = keras.ops.ones((5, 6)), [keras.ops.ones((5, 4, 3, 3))]
+    x = keras.ops.ones((5, 6))
+    wigner = [keras.ops.ones((5, 4, d, d)) for d in (1, 3)]
     kernels = {kind: keras.ops.ones((2, 3)) for kind in ("0+", "1")}
     index = tensors(cluster["neighbors"])
-    with pytest.raises(ValueError, match="needed for l = 1..2"):
+    with pytest.raises(ValueError, match="needed for l = 0..2"):
         so2_convolution(x, wigner, kernels, index, "2x1o", "3x2e")
     with pytest.raises(ValueError, match="Kernels from 2x1o to 4x1o"):
         so2_convolution(x, wigner, kernels, index, "2x1o", "4x1o")

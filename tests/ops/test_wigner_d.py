@@ -22,7 +22,7 @@ def test_to_degree_eight(dtype):
     rotates = rotations.astype(dtype)
     found = run(lambda r: wigner_d(r, LMAX), rotates)
     plain = run(lambda r: rotation_matrices(r, LMAX), rotates)
-    for l, (a, b) in enumerate(zip(found, plain), start=1):
+    for l, (a, b) in enumerate(zip(found, plain)):
         expected = wigner_d_matrix(l, rotations)
         assert_near(b, expected, dtype, f"l = {l}")
         expected = frame_rows(l) @ expected
@@ -37,7 +37,7 @@ def test_against_e3nn(o3):
     # e3nn's (x, y, z) are our (y, z, x).
     ours = theirs[:, [2, 0, 1]][:, :, [2, 0, 1]]
     found = run(lambda r: wigner_d(r, LMAX), ours)
-    for l, matrix in enumerate(found, start=1):
+    for l, matrix in enumerate(found):
         expected = frame_rows(l) @ o3.wigner_D(l, *angles).numpy()
         assert_near(matrix, expected, name=l)
 

@@ -43,7 +43,7 @@ class EdgeAttention(Layer):
     ...     "0+": keras.ops.ones((5, 7, 1, 8)),
     ...     "1": keras.ops.ones((5, 7, 2, 4)),
     ... }
-    >>> wigner = [keras.ops.ones((5, 7, 3, 3))]
+    >>> wigner = [keras.ops.ones((5, 7, d, d)) for d in (1, 3)]
     >>> tuple(layer(edges, keras.ops.ones((5, 7)), wigner).shape)
     (5, 10)
     """

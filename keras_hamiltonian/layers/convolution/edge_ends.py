@@ -27,7 +27,7 @@ class EdgeEnds(Layer):
     >>> layer = EdgeEnds("4x0e + 2x1o")
     >>> ends = layer(
     ...     keras.ops.ones((2, 10)),
-    ...     wigner=[keras.ops.ones((2, 1, 3, 3))],
+    ...     wigner=[keras.ops.ones((2, 1, d, d)) for d in (1, 3)],
     ...     reverse_edge=keras.ops.convert_to_tensor([[1], [0]]),
     ... )
     >>> {kind: tuple(x.shape) for kind, x in ends["neighbor"].items()}

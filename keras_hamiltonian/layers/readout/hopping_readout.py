@@ -40,7 +40,7 @@ class HoppingReadout(Layer):
     >>> layer = HoppingReadout({"H": "1s"}, "4x0+")
     >>> edges = {"0+": keras.ops.ones((2, 1, 1, 4))}
     >>> mean = scale = {"scalar": keras.ops.ones((2, 1, 1))}
-    >>> wigner = [keras.ops.ones((2, 1, 3, 3))]
+    >>> wigner = [keras.ops.ones((2, 1, 1, 1))]
     >>> tuple(layer(edges, mean, scale, wigner).shape)
     (2, 1, 1, 1)
     """

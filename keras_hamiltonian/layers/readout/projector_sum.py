@@ -64,7 +64,7 @@ class ProjectorSum(Layer):
     ...     radial=keras.ops.ones((1, 2, 3)),
     ...     relative=keras.ops.ones((1, 2)) * 0.5,
     ...     edge_mask=keras.ops.ones((1, 2)),
-    ...     wigner=[keras.ops.ones((1, 2, 3, 3))],
+    ...     wigner=[keras.ops.ones((1, 2, 1, 1))],
     ...     species=keras.ops.convert_to_tensor([0]),
     ...     common_neighbors=keras.ops.convert_to_tensor(
     ...         [[[2, 3, 1], [3, 2, 0], [0, 1, 2]]]

@@ -59,7 +59,7 @@ class TwoCentreBaseline(Layer):
     ...     species=keras.ops.convert_to_tensor([0, 0]),
     ...     neighbors=keras.ops.convert_to_tensor([[1], [0]]),
     ...     edge_mask=keras.ops.ones((2, 1)),
-    ...     wigner=[keras.ops.ones((2, 1, 3, 3))],
+    ...     wigner=[keras.ops.ones((2, 1, 1, 1))],
     ... )
     >>> tuple(baseline["hopping_mean"]["scalar"].shape)
     (2, 1, 1)

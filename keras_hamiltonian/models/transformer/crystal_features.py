@@ -33,7 +33,7 @@ class CrystalFeatures(Layer):
 
     Example:
 
-    >>> wigner = [keras.ops.ones((2, 5, 3, 3))]
+    >>> wigner = [keras.ops.ones((2, 5, d, d)) for d in (1, 3)]
     >>> found = CrystalFeatures("4x0e + 2x1o")(
     ...     keras.ops.ones((2, 10)),
     ...     keras.ops.ones((2, 5, 10)),

@@ -26,8 +26,8 @@ class DirectedEdges(Layer):
 
     Example:
 
-    >>> radial, wigner = keras.ops.ones((2, 5, 8)), keras.ops.ones((2, 5, 3, 3))
-    >>> tuple(DirectedEdges(4)(radial, [wigner]).shape)
+    >>> wigner = [keras.ops.ones((2, 5, d, d)) for d in (1, 3)]
+    >>> tuple(DirectedEdges(4)(keras.ops.ones((2, 5, 8)), wigner).shape)
     (2, 5, 4)
     """
 

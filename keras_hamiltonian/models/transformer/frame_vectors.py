@@ -29,7 +29,7 @@ class FrameVectors(Layer):
 
     Example:
 
-    >>> wigner = [keras.ops.ones((2, 5, 3, 3))]
+    >>> wigner = [keras.ops.ones((2, 5, d, d)) for d in (1, 3)]
     >>> found = FrameVectors("4x0e + 2x1o")(
     ...     keras.ops.ones((2, 10)),
     ...     keras.ops.ones((2, 5, 10)),

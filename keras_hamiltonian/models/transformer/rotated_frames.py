@@ -24,7 +24,7 @@ class RotatedFrames(Layer):
 
     Example:
 
-    >>> wigner = [keras.ops.ones((2, 5, 3, 3))]
+    >>> wigner = [keras.ops.ones((2, 5, d, d)) for d in (1, 3)]
     >>> found = RotatedFrames()(wigner, keras.ops.ones((2, 3, 3)))
     >>> bool(keras.ops.all(found["wigner"][0] == wigner[0]))
     True

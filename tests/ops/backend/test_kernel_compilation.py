@@ -12,8 +12,8 @@ import subprocess
 import keras
 import pytest
 
+from keras_hamiltonian.irreps import EdgeIrreps
 from keras_hamiltonian.irreps import Irreps
-from keras_hamiltonian.irreps.edge import edge_channels
 from keras_hamiltonian.irreps.edge import edge_dim
 from keras_hamiltonian.irreps.product_paths import ProductPaths
 
@@ -133,9 +133,9 @@ def test_edge_rotations(compiled, dtype, tmp_path):
     atoms = torch.zeros(NUM_ATOMS, Irreps(HIDDEN).dim, dtype=dtype)
     edges = {
         kind: torch.zeros(*shape, edge_dim(kind), n, dtype=dtype)
-        for kind, n in edge_channels(HIDDEN).items()
+        for kind, n in EdgeIrreps(HIDDEN).items()
     }
-    rotate_into_edges(atoms, HIDDEN, wigner[1:], kernel="fused")
+    rotate_into_edges(atoms, HIDDEN, wigner, kernel="fused")
     total = sum_over_edges(edges, HIDDEN, wigner, kernel="fused")
     total.sum().backward()
     names = ["rotate_in_kernel", "rotate_out_kernel", "outer_kernel"]

@@ -12,8 +12,8 @@ import keras
 import numpy as np
 import pytest
 
+from keras_hamiltonian.irreps import EdgeIrreps
 from keras_hamiltonian.irreps import Irreps
-from keras_hamiltonian.irreps.edge import edge_channels
 from keras_hamiltonian.irreps.edge import edge_dim
 from keras_hamiltonian.irreps.product_paths import ProductPaths
 from keras_hamiltonian.layers import EdgeEnds
@@ -78,7 +78,7 @@ def edge_tensors(num_atoms, num_neighbors, irreps, dtype="float64", lmax=4):
     wigner[-1] = wigner[-1].transpose(2, 3).contiguous().transpose(2, 3)
     edges = {
         kind: tensor(random.normal(size=(*shape, edge_dim(kind), n)), dtype)
-        for kind, n in edge_channels(irreps).items()
+        for kind, n in EdgeIrreps(irreps).items()
     }
     first = edges["0+"]
     edges["0+"] = torch.stack([first, first], dim=-1)[..., 0]
@@ -120,9 +120,9 @@ def double(x):
 def test_rotating_into_edges(dtype, which):
     atoms, wigner, _ = edge_tensors(3, 5, IRREPS, dtype)
     lists = neighbor_lists(3, 5) if which == "neighbor" else []
-    found = rotate_into_edges(atoms, IRREPS, wigner[1:], *lists, kernel="fused")
+    found = rotate_into_edges(atoms, IRREPS, wigner, *lists, kernel="fused")
     expected = rotate_into_edges(
-        atoms.double(), IRREPS, double(wigner[1:]), *lists, kernel="reference"
+        atoms.double(), IRREPS, double(wigner), *lists, kernel="reference"
     )
     assert set(found) == set(expected)
     for kind, x in expected.items():
@@ -168,8 +168,8 @@ def test_channelwise_convolution(dtype, irreps, angular, kept):
 def test_more_channels_than_a_tile_holds():
     irreps = "300x0e + 70x1o + 40x4e"
     atoms, wigner, edges = edge_tensors(2, 3, irreps)
-    found = rotate_into_edges(atoms, irreps, wigner[1:], kernel="fused")
-    expected = rotate_into_edges(atoms, irreps, wigner[1:], kernel="reference")
+    found = rotate_into_edges(atoms, irreps, wigner, kernel="fused")
+    expected = rotate_into_edges(atoms, irreps, wigner, kernel="reference")
     for kind, x in expected.items():
         assert_close(found[kind], x, name=kind)
     found = sum_over_edges(edges, irreps, wigner, kernel="fused")
@@ -188,7 +188,7 @@ def test_more_channels_than_a_tile_holds():
 def test_no_edges(shape):
     atoms, wigner, edges = edge_tensors(*shape, SMALL, lmax=1)
     lists = neighbor_lists(*shape, num_padding=0)
-    found = rotate_into_edges(atoms, SMALL, wigner[1:], *lists, kernel="fused")
+    found = rotate_into_edges(atoms, SMALL, wigner, *lists, kernel="fused")
     assert {k: x.shape for k, x in found.items()} == {
         k: x.shape for k, x in edges.items()
     }
@@ -227,7 +227,7 @@ def rotation_case(which, num_atoms=2, num_neighbors=3, irreps=SMALL):
         )
         return tuple(found[kind] for kind in kinds)
 
-    return run, [atoms, *wigner[1:]]
+    return run, [atoms, *wigner]
 
 
 def convolution_case(num_atoms=2, num_neighbors=3, irreps="3x0e + 2x1o"):
@@ -385,14 +385,15 @@ def test_both_ends_of_the_edges(cluster):
 
 def test_kernel_that_cannot_run_says_why():
     atoms, wigner, _ = edge_tensors(2, 3, SMALL, lmax=1)
-    mixed = [wigner[1].float()]
+    mixed = [wigner[0], wigner[1].float()]
     with pytest.raises(ValueError, match="float64 and of torch.float32"):
         rotate_into_edges(atoms, SMALL, mixed, kernel="fused")
+    elsewhere = [wigner[0], wigner[1].to("meta")]
     with pytest.raises(ValueError, match="on meta"):
-        rotate_into_edges(atoms, SMALL, [wigner[1].to("meta")], kernel="fused")
+        rotate_into_edges(atoms, SMALL, elsewhere, kernel="fused")
     with pytest.raises(ValueError, match="Received: kernel='fast'"):
-        rotate_into_edges(atoms, SMALL, wigner[1:], kernel="fast")
+        rotate_into_edges(atoms, SMALL, wigner, kernel="fast")
     with pytest.raises(ValueError, match="reverse_edge=None"):
         rotate_into_edges(
-            atoms, SMALL, wigner[1:], neighbor_lists(2, 3)[0], kernel="fused"
+            atoms, SMALL, wigner, neighbor_lists(2, 3)[0], kernel="fused"
         )

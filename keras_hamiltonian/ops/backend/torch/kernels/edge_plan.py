@@ -8,9 +8,9 @@ compare them by identity (`eq=False`), which every launch does.
 import dataclasses
 import functools
 
-from keras_hamiltonian.irreps.edge import edge_channels
 from keras_hamiltonian.irreps.edge import edge_dim
 from keras_hamiltonian.irreps.edge import irrep_kinds
+from keras_hamiltonian.irreps.edge_irreps import EdgeIrreps
 from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.ops.backend.torch.kernels.tiles import power_of_two
 from keras_hamiltonian.ops.backend.torch.kernels.tiles import tile_channels
@@ -97,7 +97,7 @@ def edge_plan(irreps, kinds, scalars):
     irreps = Irreps(irreps)
     kinds = kinds.split(",")
     degrees = matrix_degrees(irreps, scalars)
-    widths = edge_channels(irreps)
+    widths = EdgeIrreps(irreps)
     used = dict.fromkeys(widths, 0)
     terms = []
     for (mul, irrep), where in zip(irreps, irreps.slices()):
@@ -139,7 +139,7 @@ def edge_plan(irreps, kinds, scalars):
 
 def edge_shapes(irreps, kinds, num_atoms, num_neighbors):
     """Shapes of the edge features of the given kinds."""
-    channels = edge_channels(irreps)
+    channels = EdgeIrreps(irreps)
     return [
         (num_atoms, num_neighbors, edge_dim(kind), channels[kind])
         for kind in kinds.split(",")

@@ -6,8 +6,8 @@ form in `edge_kernels`, so the backward pass of each calls the other two.
 
 import torch
 
-from keras_hamiltonian.irreps.edge import edge_channels
 from keras_hamiltonian.irreps.edge import edge_kinds
+from keras_hamiltonian.irreps.edge_irreps import EdgeIrreps
 from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.ops.backend.torch.kernels import edge_gradient_kernels
 from keras_hamiltonian.ops.backend.torch.kernels import edge_kernels
@@ -22,7 +22,7 @@ Tensor = torch.Tensor
 def rotate_into_edges(atoms, irreps, wigner, neighbors, reverse_edge):
     """`ops.edges.rotate_into_edges`."""
     irreps = Irreps(irreps)
-    kinds = list(edge_channels(irreps))
+    kinds = list(EdgeIrreps(irreps))
     used = [wigner[l] for l in matrix_degrees(irreps, "one")]
     num_neighbors = wigner[0].shape[1]
     edges = rotate_in(
@@ -41,7 +41,7 @@ def rotate_into_edges(atoms, irreps, wigner, neighbors, reverse_edge):
 def sum_over_edges(edges, irreps, wigner):
     """`ops.edges.sum_over_edges`."""
     irreps = Irreps(irreps)
-    channels = edge_channels(irreps)
+    channels = EdgeIrreps(irreps)
     kinds = [k for k in edge_kinds(irreps.lmax) if k in edges and k in channels]
     if not kinds:
         return wigner[0].new_zeros(wigner[0].shape[0], irreps.dim)

@@ -153,7 +153,7 @@ MEASURE = """
 import json, sys, time
 import torch
 sys.path.insert(0, sys.argv[1])
-from convolution_cases import *
+from convolution_programs import *
 torch.set_num_threads(1)
 program = eval(sys.argv[2])
 def memory(field):

@@ -1,13 +1,14 @@
-"""What the layers of the Transformer promise beyond their contract."""
+"""What the Transformer's own layers promise beyond their contract."""
 
 import ase.build
 import keras
 import numpy as np
 import pytest
 
-from keras_hamiltonian import layers
 from keras_hamiltonian.data.dataset import batch_inputs
 from keras_hamiltonian.irreps.rotation import random_rotations
+from keras_hamiltonian.models.transformer.angle_features import AngleFeatures
+from keras_hamiltonian.models.transformer.vector_head import VectorHead
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
 from keras_hamiltonian.structures.neighbors import neighbor_table
 from keras_hamiltonian.structures.neighbors import pairs_within
@@ -59,7 +60,7 @@ def angle_inputs(inputs):
 
 @pytest.fixture
 def angles():
-    return layers.AngleFeatures(6, 2, 5.2, dtype="float64")
+    return AngleFeatures(6, 2, 5.2, dtype="float64")
 
 
 @pytest.mark.parametrize("rattle", [0.0, 0.1])
@@ -118,41 +119,9 @@ def test_angles_tell_angles(angles):
     assert np.abs(found[0] - found[1]).max() > 1e-2
 
 
-@pytest.mark.parametrize("attention", [True, False])
-def test_padding_and_atoms_alone(attention):
-    """Padding does not count; an atom without neighbours hears zero."""
-    random = np.random.default_rng(0)
-    mask = np.array([[1, 1, 0.0], [0, 0, 0], [1, 0, 0]])
-    inputs = {
-        "atoms": random.normal(size=(3, 8)),
-        "edges": random.normal(size=(3, 3, 8)),
-        "envelope": 0.5 * mask,
-        "edge_mask": mask,
-    }
-    neighbors = np.array([[1, 2, 0], [1, 1, 1], [0, 2, 2]], "int32")
-    layer = layers.NeighborAttention(2, attention)
-
-    def heard(given):
-        tensors = {
-            k: keras.ops.convert_to_tensor(x, dtype="float32")
-            for k, x in given.items()
-        }
-        return numpy(layer(neighbors=neighbors, **tensors))
-
-    plain = heard(inputs)
-    assert np.isfinite(plain).all()
-    np.testing.assert_array_equal(plain[1], 0)
-    other = dict(inputs, edges=inputs["edges"] + 100 * (1 - mask)[..., None])
-    np.testing.assert_allclose(heard(other), plain, atol=1e-6)
-    # One neighbour is heard whole: the softmax of one number is one.
-    nearer = dict(inputs, envelope=mask)
-    factor = 2 if attention else 1
-    np.testing.assert_allclose(heard(nearer)[2], factor * plain[2], rtol=1e-4)
-
-
 def test_features_pass_the_head_as_irreps_at_the_start():
     """Without what x adds, the head is covariant until it is trained."""
-    head = layers.VectorHead("2x0e + 3x1o", "4x0e + 2x1o", dtype="float64")
+    head = VectorHead("2x0e + 3x1o", "4x0e + 2x1o", dtype="float64")
     x, features = (
         np.zeros((5, 8)),
         np.random.default_rng(0).normal(size=(5, 10)),
@@ -164,11 +133,3 @@ def test_features_pass_the_head_as_irreps_at_the_start():
         head.irreps_out,
     )
     assert np.abs(numpy(head(x, features))).max() > 0.1
-
-
-def test_heads_divide_the_size():
-    layer = layers.NeighborAttention(3)
-    with pytest.raises(ValueError, match="8 features and num_heads=3"):
-        layer.build((2, 8), (2, 3, 8))
-    with pytest.raises(ValueError, match="activation='relu'"):
-        layers.NormedDense(3, "relu")

@@ -1,0 +1,52 @@
+"""Arguments and inputs of attention, and of the network of roll angles."""
+
+from layer_inputs import MIXED
+from layer_inputs import M
+from layer_inputs import N
+from layer_inputs import edges_of
+from layer_inputs import graph
+from layer_inputs import wigner_of
+
+
+def edge_attention(random):
+    irreps = "4x0+ + 4x1 + 4x2"
+    arguments = {
+        "irreps_in": irreps,
+        "irreps_out": "4x0e + 2x1o",
+        "num_heads": 2,
+    }
+    return arguments, {
+        "edges": edges_of(random, irreps),
+        "wigner": wigner_of(random),
+        **graph(random, "envelope"),
+    }
+
+
+def over_neighbors(random):
+    return {"num_heads": 2}, {
+        "atoms": random.normal(size=(N, 8)),
+        "edges": random.normal(size=(N, M, 8)),
+        **graph(random, "neighbors", "envelope", "edge_mask"),
+    }
+
+
+def roll_network(random):
+    arguments = {
+        "irreps_in": [MIXED, "3x1"],
+        "channels": 4,
+        "hidden": 6,
+        "mmax": 3,
+        "radial_size": 5,
+    }
+    return arguments, {
+        "inputs": [edges_of(random, i) for i in arguments["irreps_in"]],
+        "radial": random.normal(size=(N, M, 5)),
+    }
+
+
+CASES = {
+    "EdgeAttention": [edge_attention],
+    "NeighborAttention": [over_neighbors],
+    "NeighborMean": [over_neighbors],
+    "RollNetwork": [roll_network],
+}
