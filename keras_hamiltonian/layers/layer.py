@@ -15,7 +15,9 @@ class Layer(keras.layers.Layer):
 
     def __new__(cls, *args, **kwargs):
         layer = super().__new__(cls, *args, **kwargs)
-        arguments = recorded_arguments(cls, args, kwargs, with_further=False)
+        arguments = {}
+        if cls.__init__ is not keras.layers.Layer.__init__:
+            arguments = recorded_arguments(cls, args, kwargs, False)
         # Keras would wrap the dict if it saw it.
         object.__setattr__(layer, "arguments", arguments)
         return layer

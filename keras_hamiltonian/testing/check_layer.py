@@ -53,13 +53,13 @@ def check_layer(layer_class, arguments, inputs, is_trained=True):
 def _check_config(layer_class, arguments):
     layer = layer_class(**arguments)
     config = layer.get_config()
-    parameters = inspect.signature(layer_class.__init__).parameters.values()
+    of_keras = set(inspect.signature(keras.layers.Layer).parameters)
     expected = {
         p.name
-        for p in parameters
-        if p.name != "self" and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
+        for p in inspect.signature(layer_class).parameters.values()
+        if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
     }
-    missing = expected - set(config)
+    missing = expected - of_keras - set(config)
     _require(
         not missing,
         f"{layer_class.__name__}.get_config() lacks {sorted(missing)}.",
