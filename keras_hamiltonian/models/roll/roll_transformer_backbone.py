@@ -88,11 +88,10 @@ class RollTransformerBackbone(AttentionBackbone):
             )
             for k in range(1, num_blocks + 1)
         ]
-        atoms = self.blocks[-1].irreps_out
-        self.irreps_out = [Irreps("+".join([*taken, str(atoms)]))]
-        entering = [EdgeIrreps(i) for i in taken]
-        ends = [self.blocks[-1].irreps_edges, *[EdgeIrreps(atoms)] * 2]
-        self.irreps_edges = sum(entering + ends, EdgeIrreps())
+        atoms = str(self.blocks[-1].irreps_out)
+        self.irreps_out = [Irreps("+".join([*taken, atoms]))]
+        edges = [*taken, self.blocks[-1].irreps_edges, atoms, atoms]
+        self.irreps_edges = sum(map(EdgeIrreps, edges), EdgeIrreps())
 
     def call(self, inputs, visit=None):
         # `visit(block, arguments)` sees what enters each block.

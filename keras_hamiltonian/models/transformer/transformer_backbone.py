@@ -91,23 +91,16 @@ class TransformerBackbone(AttentionBackbone):
         if rotation == "random":
             self.rotation = RandomRotation(seed=seed, name="rotation", **own)
             self.rotated_frames = RotatedFrames(name="rotated_frames", **own)
+        known = {"num_species": len(symbols), "channels": width}
         self.embedding = make_part(
-            embedding,
-            SpeciesEmbedding,
-            num_species=len(symbols),
-            channels=width,
-            name="embedding",
-            **own,
+            embedding, SpeciesEmbedding, name="embedding", **known, **own
         )
         self.edge_embedding = DirectedEdges(width, name="edge_embedding", **own)
         self.angles = None
         if gamma:
+            reach = 2 * max(reaches[symbol] for symbol in symbols)
             self.angles = AngleFeatures(
-                width,
-                len(symbols),
-                2 * max(reaches[s] for s in symbols),
-                name="angles",
-                **own,
+                width, len(symbols), reach, name="angles", **own
             )
         options = (alpha, beta, gamma, num_heads, _attention(attention))
         self._make_blocks(feature_irreps, options, dense_dtype)
