@@ -52,8 +52,7 @@ class RollTransformerBackbone(AttentionBackbone):
         super().__init__(**kwargs)
         own = {"dtype": self.dtype_policy}
         symbols = OrbitalBasis(basis).symbols
-        mmax = max(Irreps(irreps).lmax, BlockLayout(basis, spin).lmax)
-        _check(feature_irreps, feature_lmax, groups, mmax)
+        mmax = _check(basis, spin, irreps, feature_irreps, feature_lmax, groups)
         self.first = len(feature_irreps) - groups + 1
         taken = [str(Irreps(i)) for i in feature_irreps[self.first - 1 :]]
         self.geometry = GraphGeometry(
@@ -144,16 +143,19 @@ class RollTransformerBackbone(AttentionBackbone):
         }
 
 
-def _check(feature_irreps, feature_lmax, groups, mmax):
+def _check(basis, spin, irreps, feature_irreps, feature_lmax, groups):
+    """Largest degree of the blocks and of the state."""
     if not 1 <= groups <= len(feature_irreps):
         raise ValueError(
             "`groups` of the first stage are at least one and at most what it "
             f"has. Received: groups={groups}, {len(feature_irreps)} "
             "`feature_irreps`. `for_stage` fills these in."
         )
+    mmax = max(Irreps(irreps).lmax, BlockLayout(basis, spin).lmax)
     if mmax > feature_lmax:
         raise ValueError(
             f"`irreps` and blocks go to degree {mmax}, the Wigner matrices of "
             f"the first stage to {feature_lmax}. Take lower `irreps`, or a "
             "first stage with higher ones."
         )
+    return mmax
