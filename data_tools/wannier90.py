@@ -19,9 +19,9 @@ import numpy as np
 
 from data_tools.deeph_files import replacing
 from keras_hamiltonian.physics.bands import solve_bands
-from keras_hamiltonian.physics.damped_problem import damped_problem
 from keras_hamiltonian.physics.hamiltonian import BlochMatrices
 from keras_hamiltonian.physics.k_points import monkhorst_pack
+from keras_hamiltonian.physics.solvers.damped_problem import damped_problem
 
 MAX_PROBES = 64
 # Occupied bands that are off by more than this deserve a word.

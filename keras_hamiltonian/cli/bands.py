@@ -90,7 +90,10 @@ def bands(
         )
     options = {"workers": workers}
     if num_bands is not None:
-        options.update(num_bands=min(num_bands, matrices.size), around=level)
+        number = min(num_bands, matrices.size)
+        options.update(
+            solve=kh.physics.nearest_states, energy=level, num_states=number
+        )
     found = kh.physics.band_structure(matrices, way, level, **options)
     reference = _reference(crystal, way, options)
     shown = (found, reference)
@@ -150,7 +153,7 @@ def _reference(crystal, way, options):
         known = dataclasses.replace(known, overlap=crystal.calculation.overlap)
     level = known.fermi_level
     level = crystal.fermi_level if level is None else level
-    if "around" in options:
-        options = {**options, "around": level}
+    if "energy" in options:
+        options = {**options, "energy": level}
     matrices = BlochMatrices.from_calculation(known)
     return band_structure(matrices, way, level, **options)

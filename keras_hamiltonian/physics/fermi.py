@@ -9,6 +9,7 @@ from keras_hamiltonian.physics.hamiltonian import LARGEST_DENSE
 from keras_hamiltonian.physics.hamiltonian import BlochMatrices
 from keras_hamiltonian.physics.k_points import monkhorst_pack
 from keras_hamiltonian.physics.states import count_states
+from keras_hamiltonian.physics.states import states_in_window
 from keras_hamiltonian.physics.workers import solve_k_points
 
 BOLTZMANN_IN_EV_PER_KELVIN = 8.617333262e-5
@@ -250,7 +251,12 @@ def _level_near(
     for _ in range(MOST_WINDOWS):
         window = (around - half, around + half)
         solved = solve_k_points(
-            matrices, k_points, workers, window=window, coefficients=False
+            states_in_window,
+            matrices,
+            k_points,
+            workers,
+            window=window,
+            coefficients=False,
         )
         counts = [len(states.energies) for states in solved]
         below = np.average([s.first for s in solved], weights=weights)

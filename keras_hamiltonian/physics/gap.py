@@ -6,7 +6,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from keras_hamiltonian.physics.k_points import monkhorst_pack
-from keras_hamiltonian.physics.states import solve_states
+from keras_hamiltonian.physics.states import lowest_states
 from keras_hamiltonian.physics.workers import solve_k_points
 
 # A wave vector of an edge is moved until its energy is this sharp, in eV.
@@ -133,6 +133,7 @@ def find_gap(matrices, num_electrons, grid, refine=True, workers=1):
         )
     k_points = monkhorst_pack(grid, gamma_centered=True)
     solved = solve_k_points(
+        lowest_states,
         matrices,
         k_points,
         workers,
@@ -145,7 +146,7 @@ def find_gap(matrices, num_electrons, grid, refine=True, workers=1):
         return found
 
     def bands(k_point):
-        states = solve_states(
+        states = lowest_states(
             matrices, k_point, num_occupied + 1, coefficients=False
         )
         return states.energies[-2:]

@@ -5,7 +5,7 @@ import functools
 import numpy as np
 import scipy.sparse
 
-from keras_hamiltonian.physics.dissection import Dissection
+from keras_hamiltonian.physics.solvers.dissection import Dissection
 
 # A file rounds its numbers and a network computes in float32; a larger
 # deviation means that pairs are missing or swapped.
@@ -28,7 +28,7 @@ class BlochMatrices:
         num_orbitals: `(num_atoms,)` ints. Orbitals of each atom, without spin.
         overlap_threshold: float. Combinations of orbitals whose norm
             (eigenvalue of S(k)) is smaller are left out wherever all states
-            are solved (see `solve_states`). For predicted Hamiltonians: their
+            are solved (see `states`). For predicted Hamiltonians: their
             error is divided by that norm. Defaults to none.
 
     Attributes:
@@ -152,7 +152,7 @@ class BlochMatrices:
             raise ValueError(
                 f"{self.size} orbitals are too many for dense matrices (at "
                 f"most {LARGEST_DENSE}). Ask for a part of the states: "
-                "`around` an energy, with their number, or in a `window`."
+                "`nearest_states` or `states_in_window`."
             )
         matrices = []
         for matrix in (self.hamiltonian_at(k_point), self.overlap_at(k_point)):

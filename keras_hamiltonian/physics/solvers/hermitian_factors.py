@@ -37,7 +37,7 @@ class HermitianFactors:
     Example:
 
     >>> import scipy.sparse
-    >>> from keras_hamiltonian.physics.dissection import Dissection
+    >>> from keras_hamiltonian.physics.solvers.dissection import Dissection
     >>> chain = scipy.sparse.diags_array([1.0, 0.3, 1.0], offsets=[-1, 0, 1],
     ...                                  shape=(40, 40)).tocsr()
     >>> factors = HermitianFactors(chain, Dissection(chain, [1] * 40))

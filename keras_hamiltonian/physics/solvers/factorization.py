@@ -6,7 +6,7 @@ import numpy as np
 import scipy.sparse
 from scipy.sparse.linalg import splu
 
-from keras_hamiltonian.physics.hermitian_factors import HermitianFactors
+from keras_hamiltonian.physics.solvers.hermitian_factors import HermitianFactors
 
 SOLVERS = ("multifrontal", "superlu", "pardiso")
 
