@@ -143,6 +143,8 @@ def monkhorst_pack(size, gamma_centered=False):
         raise ValueError(
             f"A grid needs three positive sizes. Received: {size.tolist()}."
         )
+    # ASE's grid, moved by half a step to centre it, misses Γ by a rounding
+    # error; then H(Γ) would be complex.
     axes = [
         (np.arange(n) - (n - 1) // 2) / n
         if gamma_centered
