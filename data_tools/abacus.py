@@ -1,9 +1,10 @@
 """ABACUS: Hamiltonian and overlap in numerical atomic orbitals.
 
-Reads and writes the text files of `out_mat_hs2 1` of both generations: up to
-3.8 (`data-HR-sparse_SPIN0.csr`, `data-SR-sparse_SPIN0.csr`) and from 3.9.0.25
-on (`hrs1_nao.csr`, `srs1_nao.csr`, later `sr_nao.csr`). See
-`data_tools.abacus_csr` for what stands in them.
+Reads the text files of `out_mat_hs2 1` of both generations: up to 3.8
+(`data-HR-sparse_SPIN0.csr`, `data-SR-sparse_SPIN0.csr`) and from 3.9.0.25 on
+(`hrs1_nao.csr`, `srs1_nao.csr`, later `sr_nao.csr`). See
+`data_tools.abacus_csr` for their contents, `data_tools.abacus_writer` for the
+way back.
 
 Orbitals: atom > l > zeta > m = 0, 1, -1, 2, -2 with the sign (-1)^m, so p is
 (z, -x, -y). Energies in Ry of 13.605698 eV, ABACUS' constant.
@@ -28,34 +29,22 @@ into other cells than STRU (#3064); the check of the geometry in
 """
 
 import pathlib
-import shutil
-import tempfile
 
 import numpy as np
 
 from data_tools import abacus_csr
 from data_tools import abacus_input
 from data_tools import deeph_files
+from data_tools.abacus_csr import LAYOUTS
+from data_tools.abacus_csr import RYDBERG_IN_EV
+from data_tools.abacus_csr import permuted
+from data_tools.abacus_csr import spinor_places
 from data_tools.cell_matrices import blocks_of_stack
-from data_tools.cell_matrices import stack_of_blocks
 from keras_hamiltonian.data.calculation import Calculation
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
 from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
-from keras_hamiltonian.orbitals.orders import from_package_order
 from keras_hamiltonian.orbitals.orders import to_package_order
 
-RYDBERG_IN_EV = 13.605698
-# Names of H (up, down) and S; for S also those of `calculation get_s`.
-LAYOUTS = {
-    "new": (
-        ("hrs1_nao.csr", "hrs2_nao.csr"),
-        ("srs1_nao.csr", "sr_nao.csr"),
-    ),
-    "old": (
-        ("data-HR-sparse_SPIN0.csr", "data-HR-sparse_SPIN1.csr"),
-        ("data-SR-sparse_SPIN0.csr", "SR.csr"),
-    ),
-}
 # A six-digit lattice in the header against that of STRU.
 LATTICE_TOLERANCE = 1e-4
 
@@ -119,60 +108,6 @@ def read_abacus(folder, basis=None, structure=None):
             for field, matrix in matrices.items()
         },
     )
-
-
-def write_abacus(folder, calculation, layout="new"):
-    """Writes a folder that looks like an ABACUS run; appears when complete.
-
-    STRU lies in it, the matrices, `Orbital` and a log with Fermi level and
-    number of electrons in `OUT.ABACUS`. Atoms are sorted by element, as ABACUS
-    has them. Blocks that are zero throughout are not in the files.
-
-    Args:
-        folder: str or path. Not there yet, or empty.
-        calculation: `Calculation` with an overlap.
-        layout: str. `"new"` (3.9.0.25 and later) or `"old"`.
-
-    Returns:
-        `(num_atoms,)` int array: the atoms of the calculation in the order of
-        the files.
-
-    Raises:
-        ValueError: if the overlap is missing, the shells of an atom are not in
-            the order of their degrees, or the folder is not empty.
-    """
-    if layout not in LAYOUTS:
-        raise ValueError(
-            f"`layout` is {' or '.join(LAYOUTS)}. Received: {layout!r}."
-        )
-    if calculation.overlap is None:
-        raise ValueError(
-            f"The calculation {calculation.name!r} has no `overlap`; ABACUS' "
-            "files come in pairs."
-        )
-    for symbol in dict.fromkeys(calculation.atoms.symbols):
-        degrees = list(calculation.basis.shells[symbol])
-        if degrees != sorted(degrees):
-            raise ValueError(
-                f"ABACUS sorts shells by degree; {symbol} has {degrees}."
-            )
-    folder = pathlib.Path(folder).absolute()
-    if folder.exists() and any(folder.iterdir()):
-        raise ValueError(f"{folder} is not empty. Choose another folder.")
-    symbols = list(dict.fromkeys(calculation.atoms.symbols))
-    rank = [symbols.index(symbol) for symbol in calculation.atoms.symbols]
-    order = np.argsort(rank, kind="stable")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(
-        prefix=f".{folder.name}.", dir=folder.parent
-    ) as scratch:
-        written = pathlib.Path(scratch) / folder.name
-        (written / "OUT.ABACUS").mkdir(parents=True)
-        _write_run(written, calculation, order, layout)
-        if folder.exists():
-            folder.rmdir()
-        shutil.move(written, folder)
-    return order
 
 
 def find_output(folder, layout=None):
@@ -337,7 +272,7 @@ def _matrices(paths, files, overlap, spin, widths):
     def blocks_of(file):
         stack = file.stack
         if is_spinor:
-            stack = _permuted(stack, _spinor_places(widths))
+            stack = permuted(stack, spinor_places(widths))
         return blocks_of_stack(file.cells, stack, factor * widths)
 
     spins, overlap = [blocks_of(file) for file in files], blocks_of(overlap)
@@ -355,29 +290,11 @@ def _matrices(paths, files, overlap, spin, widths):
     if spins:
         found = spins[0]
         matrices["hamiltonian"] = BlockMatrix(
-            found.atom_pairs, found.shapes, found.entries * RYDBERG_IN_EV
+            found.atom_pairs,
+            found.shapes,
+            found.entries * RYDBERG_IN_EV,
         )
     return matrices
-
-
-def _spinor_places(widths):
-    """Where ABACUS' orbital (spin innermost) stands: up, down per atom."""
-    starts = 2 * (np.cumsum(widths) - widths)
-    return np.concatenate(
-        [
-            start + np.arange(2 * n) // 2 + n * (np.arange(2 * n) % 2)
-            for start, n in zip(starts, widths)
-        ]
-    )
-
-
-def _permuted(stack, place):
-    """The stack with row and column k moved to `place[k]`."""
-    stack = stack.tocoo()
-    cell, row = np.divmod(stack.row, len(place))
-    stack.row = cell * len(place) + place[row]
-    stack.col = place[stack.col]
-    return stack.tocsr()
 
 
 def _spinless(path, matrix):
@@ -394,79 +311,3 @@ def _spinless(path, matrix):
             )
         blocks.append(part.real)
     return BlockMatrix.from_blocks(matrix.atom_pairs, blocks)
-
-
-def _write_run(folder, calculation, order, layout):
-    output = folder / "OUT.ABACUS"
-    atoms, basis = calculation.atoms[order], calculation.basis
-    position = np.argsort(order)
-    widths = calculation.num_orbitals[order]
-
-    def sorted_matrix(matrix):
-        pairs = matrix.atom_pairs.copy()
-        pairs[:, 3:] = position[pairs[:, 3:]]
-        matrix = BlockMatrix(pairs, matrix.shapes, matrix.entries)
-        return from_package_order(matrix, "abacus", basis, atoms.numbers)
-
-    structure = None
-    if layout == "new":
-        structure = abacus_input.structure_lines(atoms)
-    (up, down), (overlap_name, _) = LAYOUTS[layout]
-    overlap = sorted_matrix(calculation.overlap)
-    hamiltonians = []
-    if calculation.hamiltonian is not None:
-        hamiltonians = [sorted_matrix(calculation.hamiltonian)]
-    if calculation.spin == "noncollinear":
-        overlap = BlockMatrix.from_blocks(
-            overlap.atom_pairs,
-            [np.kron(np.eye(2), b).astype(complex) for b in overlap.blocks()],
-        )
-    elif calculation.spin == "collinear":
-        hamiltonians = [
-            BlockMatrix.from_blocks(
-                matrix.atom_pairs,
-                [
-                    block.reshape(2, len(block) // 2, 2, -1)[s, :, s]
-                    for block in matrix.blocks()
-                ],
-            )
-            for matrix in hamiltonians
-            for s in (0, 1)
-        ]
-
-    def write(name, label, matrix, unit, count, spin):
-        factor = 2 if calculation.spin == "noncollinear" else 1
-        cells, stack = stack_of_blocks(matrix, factor * widths)
-        if factor == 2:
-            stack = _permuted(stack, np.argsort(_spinor_places(widths)))
-        abacus_csr.write_csr(
-            output / name, label, cells, stack / unit, structure, count, spin
-        )
-
-    write(overlap_name, "S", overlap, 1.0, 1, 1)
-    for k, matrix in enumerate(hamiltonians):
-        count = len(hamiltonians)
-        write((up, down)[k], "H", matrix, RYDBERG_IN_EV, count, k + 1)
-    abacus_input.write_stru(folder / "STRU", atoms, basis)
-    _write_orbital(output / "Orbital", atoms, basis)
-    lines = ["written by keras_hamiltonian, not by ABACUS"]
-    if calculation.num_electrons is not None:
-        lines.append(
-            f"AUTOSET number of electrons:  = {calculation.num_electrons!r}"
-        )
-    if calculation.fermi_level is not None:
-        lines.append(f"EFERMI = {float(calculation.fermi_level)!r} eV")
-    (output / "running_scf.log").write_text("\n".join(lines) + "\n")
-
-
-def _write_orbital(path, atoms, basis):
-    lines = ["  #io    spec    l    m    z"]
-    for number, symbol in enumerate(atoms.symbols):
-        degrees = basis.shells[symbol]
-        for l in sorted(set(degrees)):
-            for zeta in range(1, degrees.count(l) + 1):
-                lines += [
-                    f"{number:5d}{symbol:>8}{l:5d}{m:5d}{zeta:5d}"
-                    for m in range(2 * l + 1)
-                ]
-    path.write_text("\n".join(lines) + "\n")

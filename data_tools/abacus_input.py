@@ -4,7 +4,6 @@ import re
 
 import ase
 import numpy as np
-from ase.data import atomic_masses
 from ase.data import atomic_numbers
 
 from keras_hamiltonian.conventions import SHELL_LETTERS
@@ -65,44 +64,6 @@ def read_stru(path):
     labels = [line[0] for line in sections.get("ATOMIC_SPECIES", [])]
     files = [line[0] for line in sections.get("NUMERICAL_ORBITAL", [])]
     return atoms, {element(path, x): f for x, f in zip(labels, files)}
-
-
-def write_stru(path, atoms, basis):
-    """Writes a STRU file; atoms of one element stand together.
-
-    Orbital and pseudopotential files are named, not made.
-    """
-    symbols = list(dict.fromkeys(atoms.symbols))
-    lines = ["ATOMIC_SPECIES"]
-    for symbol in symbols:
-        mass = atomic_masses[atomic_numbers[symbol]]
-        lines.append(f"{symbol} {mass:.3f} {symbol}.upf")
-    lines += ["", "NUMERICAL_ORBITAL"]
-    lines += [f"{s}_{_letters(basis.shells[s])}.orb" for s in symbols]
-    lines += ["", "LATTICE_CONSTANT", repr(1 / BOHR_IN_ANGSTROM)]
-    lines += ["", "LATTICE_VECTORS", *_rows(np.asarray(atoms.cell))]
-    lines += ["", "ATOMIC_POSITIONS", "Direct"]
-    direct = atoms.get_scaled_positions(wrap=False)
-    for symbol in symbols:
-        own = direct[atoms.symbols == symbol]
-        lines += ["", symbol, "0.0", str(len(own))]
-        lines += [f"{row} 0 0 0" for row in _rows(own)]
-    path.write_text("\n".join(lines) + "\n")
-
-
-def structure_lines(atoms):
-    """The unit cell as the new matrix files have it."""
-    symbols = list(dict.fromkeys(atoms.symbols))
-    counts = [str(int((atoms.symbols == symbol).sum())) for symbol in symbols]
-    return [
-        " user_defined_lattice",
-        " 1",
-        *[f" {row}" for row in _rows(np.asarray(atoms.cell))],
-        " " + " ".join(symbols),
-        " " + " ".join(counts),
-        " Direct",
-        *[f" {row}" for row in _rows(atoms.get_scaled_positions(wrap=False))],
-    ]
 
 
 def read_structure_lines(path, lines):
@@ -288,13 +249,3 @@ def _add(path, shells, symbol, degrees):
             f"{path} gives {symbol} the shells {shells[symbol]} and {degrees}. "
             "One model needs one basis per element."
         )
-
-
-def _letters(degrees):
-    return "".join(
-        f"{degrees.count(l)}{SHELL_LETTERS[l]}" for l in sorted(set(degrees))
-    )
-
-
-def _rows(numbers):
-    return [" ".join(repr(float(x)) for x in row) for row in numbers]

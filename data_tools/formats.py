@@ -28,7 +28,7 @@ from collections.abc import Callable
 
 from data_tools.abacus import find_output
 from data_tools.abacus import read_abacus
-from data_tools.abacus import write_abacus
+from data_tools.abacus_writer import write_abacus
 from data_tools.deeph import CHUNKED_FILES
 from data_tools.deeph import find_layouts
 from data_tools.deeph import read_chunked
