@@ -40,6 +40,8 @@ from data_tools.abacus_csr import RYDBERG_IN_EV
 from data_tools.abacus_csr import permuted
 from data_tools.abacus_csr import spinor_places
 from data_tools.cell_matrices import blocks_of_stack
+from data_tools.spin_blocks import join_spins
+from data_tools.spin_blocks import spin_part
 from keras_hamiltonian.data.calculation import Calculation
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
 from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
@@ -282,11 +284,7 @@ def _matrices(paths, files, overlap, spin, widths):
     spins = [deeph_files.on_pairs(m, pairs, factor * widths) for m in spins]
     matrices = {"overlap": deeph_files.on_pairs(overlap, pairs, widths)}
     if len(spins) == 2:
-        blocks = [
-            np.kron([[1, 0], [0, 0]], up) + np.kron([[0, 0], [0, 1]], down)
-            for up, down in zip(spins[0].blocks(), spins[1].blocks())
-        ]
-        spins = [BlockMatrix.from_blocks(pairs, blocks)]
+        spins = [join_spins(*spins)]
     if spins:
         found = spins[0]
         matrices["hamiltonian"] = BlockMatrix(
@@ -299,15 +297,13 @@ def _matrices(paths, files, overlap, spin, widths):
 
 def _spinless(path, matrix):
     """The up-up part of an overlap, which the other parts must agree with."""
-    blocks = []
-    for block in matrix.blocks():
-        rows, columns = block.shape[0] // 2, block.shape[1] // 2
-        part = block[:rows, :columns]
-        error = np.abs(block - np.kron(np.eye(2), part.real)).max(initial=0)
-        if error > 1e-6:
-            raise ValueError(
-                f"{path}: the overlap of up and down differ, or mix, by "
-                f"{error:.1e}. It is no overlap of a run with nspin 4."
-            )
-        blocks.append(part.real)
-    return BlockMatrix.from_blocks(matrix.atom_pairs, blocks)
+    up = spin_part(matrix, 0, 0)
+    up = BlockMatrix(up.atom_pairs, up.shapes, up.entries.real)
+    difference = matrix.entries - join_spins(up, up).entries
+    error = np.abs(difference).max(initial=0)
+    if error > 1e-6:
+        raise ValueError(
+            f"{path}: the overlap of up and down differ, or mix, by "
+            f"{error:.1e}. It is no overlap of a run with nspin 4."
+        )
+    return up

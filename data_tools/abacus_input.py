@@ -6,6 +6,7 @@ import ase
 import numpy as np
 from ase.data import atomic_numbers
 
+from data_tools.shells import element_shells
 from keras_hamiltonian.conventions import SHELL_LETTERS
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
 
@@ -207,26 +208,26 @@ def _place(path, atoms, numbers, kind, unit):
 
 
 def _shells_of_log(path, log):
-    shells = {}
+    shells = []
     for block in re.split(r"READING ATOM TYPE", log)[1:]:
         label = re.search(r"(?i:atom label)\s*=\s*(\S+)", block)
         counts = re.findall(r"L=(\d+), number of zeta\s*=\s*(\d+)", block)
         if label and counts:
             degrees = [int(l) for l, n in counts for _ in range(int(n))]
-            _add(path, shells, element(path, label.group(1)), degrees)
-    return shells
+            shells.append((element(path, label.group(1)), degrees))
+    return element_shells(path, shells)
 
 
 def _shells_of_orbital(path, text):
     rows = [line.split() for line in text.splitlines()]
     rows = [r for r in rows if len(r) >= 5 and r[0].isdigit()]
-    shells = {}
+    shells = []
     for atom in dict.fromkeys(row[0] for row in rows):
         own = [row for row in rows if row[0] == atom]
         zetas = dict.fromkeys((int(row[2]), int(row[4])) for row in own)
         degrees = [l for l, _ in zetas]
-        _add(path, shells, element(path, own[0][1]), degrees)
-    return shells
+        shells.append((element(path, own[0][1]), degrees))
+    return element_shells(path, shells)
 
 
 def _shells_of_names(files):
@@ -241,11 +242,3 @@ def _shells_of_names(files):
                 for _ in range(int(count))
             ]
     return shells
-
-
-def _add(path, shells, symbol, degrees):
-    if shells.setdefault(symbol, degrees) != degrees:
-        raise ValueError(
-            f"{path} gives {symbol} the shells {shells[symbol]} and {degrees}. "
-            "One model needs one basis per element."
-        )

@@ -14,6 +14,8 @@ from data_tools.abacus_csr import permuted
 from data_tools.abacus_csr import spinor_places
 from data_tools.abacus_input import BOHR_IN_ANGSTROM
 from data_tools.cell_matrices import stack_of_blocks
+from data_tools.spin_blocks import join_spins
+from data_tools.spin_blocks import spin_part
 from keras_hamiltonian.conventions import SHELL_LETTERS
 from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
 from keras_hamiltonian.orbitals.orders import from_package_order
@@ -105,21 +107,12 @@ def _write_run(folder, calculation, order, layout):
     if calculation.hamiltonian is not None:
         hamiltonians = [sorted_matrix(calculation.hamiltonian)]
     if calculation.spin == "noncollinear":
-        overlap = BlockMatrix.from_blocks(
-            overlap.atom_pairs,
-            [np.kron(np.eye(2), b).astype(complex) for b in overlap.blocks()],
-        )
+        entries = overlap.entries.astype(complex)
+        overlap = BlockMatrix(overlap.atom_pairs, overlap.shapes, entries)
+        overlap = join_spins(overlap, overlap)
     elif calculation.spin == "collinear":
         hamiltonians = [
-            BlockMatrix.from_blocks(
-                matrix.atom_pairs,
-                [
-                    block.reshape(2, len(block) // 2, 2, -1)[s, :, s]
-                    for block in matrix.blocks()
-                ],
-            )
-            for matrix in hamiltonians
-            for s in (0, 1)
+            spin_part(matrix, s, s) for matrix in hamiltonians for s in (0, 1)
         ]
 
     def write(name, label, matrix, unit, count, spin):

@@ -81,13 +81,7 @@ def write_chunked(folder, calculation, files=None, fill_missing=False):
     """
     folder = pathlib.Path(folder)
     names = deeph_files.matrix_names(CHUNKED_FILES, files)
-    matrices = {
-        content: getattr(calculation, content)
-        for content in deeph_files.MATRICES
-        if names[content] and getattr(calculation, content) is not None
-    }
-    if not matrices:
-        raise ValueError("The calculation has no matrix to write.")
+    matrices = deeph_files.matrices_to_write(calculation, names)
     matrices = _on_common_pairs(matrices, calculation, fill_missing)
     deeph_files.prepare_folder(
         folder, CHUNKED_FILES, {names[content] for content in matrices}

@@ -35,6 +35,22 @@ def matrix_names(defaults, files):
     }
 
 
+def matrices_to_write(calculation, names):
+    """Dict of the matrices that a calculation has and `names` does not drop.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    matrices = {
+        content: getattr(calculation, content)
+        for content, name in names.items()
+        if name and getattr(calculation, content) is not None
+    }
+    if not matrices:
+        raise ValueError("The calculation has no matrix to write.")
+    return matrices
+
+
 def matrix_paths(folder, defaults, files):
     """Paths of the matrices that a folder holds.
 

@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 
 from data_tools import deeph_files
+from data_tools.shells import element_shells
 from keras_hamiltonian.data.calculation import Calculation
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
 from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
@@ -101,16 +102,11 @@ def write_legacy(folder, calculation, files=None):
     """
     folder = pathlib.Path(folder)
     names = deeph_files.matrix_names(LEGACY_FILES, files)
-    matrices = {
-        names[content]: getattr(calculation, content)
-        for content in deeph_files.MATRICES
-        if names[content] and getattr(calculation, content) is not None
-    }
-    if not matrices:
-        raise ValueError("The calculation has no matrix to write.")
     ordered = {
-        name: _in_file_order(matrix, calculation)
-        for name, matrix in matrices.items()
+        names[content]: _in_file_order(matrix, calculation)
+        for content, matrix in deeph_files.matrices_to_write(
+            calculation, names
+        ).items()
     }
     deeph_files.prepare_folder(folder, LEGACY_FILES, ordered)
     _write_structure(folder, calculation)
@@ -239,15 +235,7 @@ def _read_basis(folder, atoms):
             f"{path} has {len(lines)} lines for {len(atoms)} atoms; expected "
             "one line per atom with the degrees of its shells."
         )
-    shells = {}
-    for atom, (symbol, degrees) in enumerate(zip(atoms.symbols, lines)):
-        if shells.setdefault(symbol, degrees) != degrees:
-            raise ValueError(
-                f"{path} gives {symbol} the shells {shells[symbol]} and, for "
-                f"atom {atom + 1}, {degrees}. One model needs one basis per "
-                "element."
-            )
-    return OrbitalBasis(shells)
+    return OrbitalBasis(element_shells(path, zip(atoms.symbols, lines)))
 
 
 def _read_blocks(path, num_atoms):

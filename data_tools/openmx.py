@@ -8,6 +8,8 @@ import ase
 import numpy as np
 from ase.data import atomic_numbers
 
+from data_tools.shells import element_shells
+from data_tools.spin_blocks import join_spins
 from keras_hamiltonian.conventions import BOHR_IN_ANGSTROM
 from keras_hamiltonian.conventions import HARTREE_IN_EV
 from keras_hamiltonian.conventions import SHELL_LETTERS
@@ -223,34 +225,30 @@ def _hamiltonian(path, raw):
     real = raw["real"] * HARTREE_IN_EV
     if raw["spin"] == 0:
         return BlockMatrix(pairs, shapes, real[0])
-    if raw["spin"] == 1:
-        up, down = real
-        mixed = reverse = np.zeros_like(up)
-    else:
+    parts = list(real)
+    if raw["spin"] == 3:
         imaginary = raw["imaginary"] * HARTREE_IN_EV
-        up = real[0] + 1j * imaginary[0]
-        down = real[1] + 1j * imaginary[1]
-        mixed = real[2] + 1j * (real[3] + imaginary[2])
-        reverse = _adjoint(path, BlockMatrix(pairs, shapes, mixed))
-    quarters = [
-        BlockMatrix(pairs, shapes, entries).blocks()
-        for entries in (up, mixed, reverse, down)
-    ]
-    return BlockMatrix.from_blocks(
-        pairs, [np.block([[a, b], [c, d]]) for a, b, c, d in zip(*quarters)]
-    )
+        parts = [
+            real[0] + 1j * imaginary[0],
+            real[1] + 1j * imaginary[1],
+            real[2] + 1j * (real[3] + imaginary[2]),
+        ]
+    parts = [BlockMatrix(pairs, shapes, entries) for entries in parts]
+    if raw["spin"] == 3:
+        parts.append(_adjoint(path, parts[2]))
+    return join_spins(*parts)
 
 
 def _adjoint(path, matrix):
-    """Flat entries of the matrix with blocks `M_ji(-R)^†`."""
+    """The matrix with blocks `M_ji(-R)^†`."""
     partners = matrix.reverse_positions()
     if (partners < 0).any():
         raise ValueError(
             f"{path}: {int((partners < 0).sum())} of {len(matrix)} pairs lack "
             "the partner (-R, j, i), which holds their down-up block."
         )
-    blocks = [matrix.block(p).conj().T.ravel() for p in partners]
-    return np.concatenate(blocks)
+    blocks = [matrix.block(p).conj().T for p in partners]
+    return BlockMatrix.from_blocks(matrix.atom_pairs, blocks)
 
 
 def _input_text(path, raw, output):
@@ -301,21 +299,16 @@ def _species(path, text, num_orbitals):
             f"The input text of {path} lists {len(atoms)} atoms; the file has "
             f"{len(num_orbitals)}. Pass the .out file of this run as `output`."
         )
-    symbols, shells = [], {}
+    shells = []
     for line, count in zip(atoms, num_orbitals.tolist()):
         if line[1] not in orbitals:
             raise ValueError(
                 f"The input text of {path} defines the species "
                 f"{', '.join(orbitals)}, but an atom is of {line[1]!r}."
             )
-        symbol, degrees = _shells(path, orbitals[line[1]], count)
-        if shells.setdefault(symbol, degrees) != degrees:
-            raise ValueError(
-                f"{path} gives {symbol} the shells {shells[symbol]} and "
-                f"{degrees}. One model needs one basis per element."
-            )
-        symbols.append(symbol)
-    return symbols, OrbitalBasis(shells)
+        shells.append(_shells(path, orbitals[line[1]], count))
+    symbols = [symbol for symbol, _ in shells]
+    return symbols, OrbitalBasis(element_shells(path, shells))
 
 
 def _shells(path, orbitals, count):

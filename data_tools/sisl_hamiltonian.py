@@ -13,9 +13,10 @@ import scipy.sparse
 
 from data_tools.cell_matrices import blocks_of_stack
 from data_tools.cell_matrices import stack_of_blocks
+from data_tools.shells import element_shells
+from data_tools.spin_blocks import spin_part
 from keras_hamiltonian.data.calculation import Calculation
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
-from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
 from keras_hamiltonian.orbitals.orders import from_package_order
 from keras_hamiltonian.orbitals.orders import to_package_order
 
@@ -78,7 +79,7 @@ def to_sisl(calculation):
         if not is_spinful:
             return {(0, 0): _supercell(geometry, matrix, widths)}
         return {
-            box: _supercell(geometry, _spin_part(matrix, *box), widths)
+            box: _supercell(geometry, spin_part(matrix, *box), widths)
             for box in _SPIN_BOX
         }
 
@@ -174,15 +175,6 @@ def _geometry(sisl, calculation):
     )
 
 
-def _spin_part(matrix, row, column):
-    """Blocks of one spin for the rows and one for the columns."""
-    blocks = [
-        block.reshape(2, block.shape[0] // 2, 2, -1)[row, :, column]
-        for block in matrix.blocks()
-    ]
-    return BlockMatrix.from_blocks(matrix.atom_pairs, blocks)
-
-
 def _supercell(geometry, matrix, widths):
     """sisl's `(n, n num_cells)` CSR matrix of one part."""
     cells, stack = stack_of_blocks(matrix, widths)
@@ -269,16 +261,11 @@ def _atoms(geometry):
 
 
 def _basis(geometry, atoms):
-    shells = {}
-    for number, symbol in enumerate(atoms.symbols):
-        degrees = _degrees(symbol, geometry.atoms[number])
-        if shells.setdefault(symbol, degrees) != degrees:
-            raise ValueError(
-                f"{symbol} has the shells {shells[symbol]} and, for atom "
-                f"{number + 1}, {degrees}. One model needs one basis per "
-                "element."
-            )
-    return OrbitalBasis(shells)
+    shells = [
+        (symbol, _degrees(symbol, atom))
+        for symbol, atom in zip(atoms.symbols, geometry.atoms)
+    ]
+    return OrbitalBasis(element_shells("The sisl geometry", shells))
 
 
 def _degrees(symbol, atom):

@@ -166,9 +166,9 @@ def _remainder(blocks, l, order):
     """Norm of elements with m ≠ m' in the edge frame over the whole norm."""
     outside = total = 0.0
     for block, rotation, left, right in blocks:
-        rotate = rotation @ order
-        rotated = rotate @ block if left == l else block
-        rotated = rotated @ rotate.T if right == l else rotated
+        to_frame = rotation @ order
+        rotated = to_frame @ block if left == l else block
+        rotated = rotated @ to_frame.T if right == l else rotated
         m = np.arange(-left, left + 1)[:, None] != np.arange(-right, right + 1)
         outside += float((np.abs(rotated[m]) ** 2).sum())
         total += float((np.abs(rotated) ** 2).sum())

@@ -119,9 +119,9 @@ def test_chain(overlap):
 
 @pytest.mark.parametrize("angle", [60, 120])
 def test_tight_binding_graphene(angle):
-    rotate = np.radians(angle)
+    radians = np.radians(angle)
     cell = np.diag([2.46, 2.46, 15.0])
-    cell[1] = [2.46 * np.cos(rotate), 2.46 * np.sin(rotate), 0]
+    cell[1] = [2.46 * np.cos(radians), 2.46 * np.sin(radians), 0]
     third = 1 / 3 if angle == 60 else 2 / 3
     atoms = ase.Atoms(
         "C2", cell=cell, scaled_positions=[[0, 0, 0], [1 / 3, third, 0]]

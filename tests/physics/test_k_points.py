@@ -13,8 +13,8 @@ from keras_hamiltonian.physics.k_points import periodic_directions
 
 def honeycomb(angle, vacuum_axis=2):
     """Graphene in a cell of 60° or 120°, periodic on paper along all axes."""
-    rotate = np.radians(angle)
-    plane = np.array([[1, 0], [np.cos(rotate), np.sin(rotate)]]) * 2.46
+    radians = np.radians(angle)
+    plane = np.array([[1, 0], [np.cos(radians), np.sin(radians)]]) * 2.46
     cell = np.zeros((3, 3))
     cell[:2, :2] = plane
     cell[2, 2] = 15.0
