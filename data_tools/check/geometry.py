@@ -193,8 +193,8 @@ def _bond_ratios(atoms):
     radii = covalent_radii[atoms.numbers]
     if not bonded.any():
         return np.zeros(0)
-    cutoff = 4.5 * float(radii[bonded].max())
-    first, second, lengths = neighbors(atoms, cutoff)
+    reach = 4.5 * float(radii[bonded].max())
+    first, second, lengths = neighbors(atoms, reach)
     ratios = lengths / (radii[first] + radii[second])
     nearest = np.full(len(atoms), np.inf)
     np.minimum.at(nearest, first, ratios)
@@ -202,9 +202,9 @@ def _bond_ratios(atoms):
     return nearest[np.isfinite(nearest)]
 
 
-def neighbors(atoms, cutoff):
-    """Pairs within a cut-off in Å: atoms i and j, and the distance."""
+def neighbors(atoms, reach):
+    """Pairs within a reach in Å: atoms i and j, and the distance."""
     atoms = ase.Atoms(
         atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc
     )
-    return vesin.ase_neighbor_list("ijd", atoms, cutoff)
+    return vesin.ase_neighbor_list("ijd", atoms, reach)
