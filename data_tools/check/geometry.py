@@ -6,7 +6,6 @@ import vesin
 from ase.data import covalent_radii
 
 from data_tools.check.finding import Finding
-from data_tools.check.sample import is_onsite
 from keras_hamiltonian.conventions import BOHR_IN_ANGSTROM
 
 # Nearest neighbours in units of the sum of the covalent radii: 0.93 in
@@ -157,7 +156,7 @@ def _variation(sample, positions, cell, sense):
     )
     lengths = np.linalg.norm(vectors, axis=1)
     elements = np.sort(sample.calculation.atoms.numbers[pairs[:, 3:]], axis=1)
-    offsite = ~is_onsite(overlap)
+    offsite = ~overlap.is_onsite
     if offsite.any() and lengths[offsite].min() < SHORTEST_DISTANCE:
         return np.inf
     worst = 1.0

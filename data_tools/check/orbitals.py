@@ -14,7 +14,6 @@ import numpy as np
 
 from data_tools.check.finding import Finding
 from data_tools.check.geometry import check_geometry
-from data_tools.check.sample import is_onsite
 from keras_hamiltonian.conventions import SHELL_LETTERS
 from keras_hamiltonian.irreps.rotation import edge_frames
 from keras_hamiltonian.irreps.wigner import wigner_d_matrix
@@ -114,7 +113,7 @@ def _cartesian_candidates():
 def _strongest_pairs(sample):
     """Positions of the off-site pairs with the largest blocks."""
     norms = np.where(
-        is_onsite(sample.calculation.overlap), 0, sample.block_norms
+        sample.calculation.overlap.is_onsite, 0, sample.block_norms
     )
     order = np.argsort(-norms, kind="stable")
     # Of equal atoms at equal distance one is enough; a few of each kind of

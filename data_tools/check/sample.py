@@ -83,12 +83,6 @@ class Sample:
             return None
 
 
-def is_onsite(matrix):
-    """`(P,)` bools: pairs of an atom with itself in the home cell."""
-    pairs = matrix.atom_pairs
-    return ~pairs[:, :3].any(axis=1) & (pairs[:, 3] == pairs[:, 4])
-
-
 def with_entries(matrix, entries):
     """The same pairs with other numbers."""
     return BlockMatrix(matrix.atom_pairs, matrix.shapes, entries)

@@ -55,6 +55,12 @@ class BlockMatrix:
         )
         return cls(atom_pairs, shapes, entries)
 
+    @property
+    def is_onsite(self):
+        """`(P,)` bools: pairs of an atom with itself in the home cell."""
+        pairs = self.atom_pairs
+        return ~pairs[:, :3].any(axis=1) & (pairs[:, 3] == pairs[:, 4])
+
     def __len__(self):
         return len(self.atom_pairs)
 
@@ -97,12 +103,17 @@ class BlockMatrix:
 
     def hermitian_error(self):
         """Largest `|M_ij(R) - M_ji(-R)^†|`; a missing partner counts as 0."""
+        partners, starts = self.reverse_positions(), self.boundaries[:-1]
         error = 0.0
-        for position, partner in enumerate(self.reverse_positions()):
-            block = self.block(position)
-            if partner >= 0:
-                block = block - self.block(partner).conj().T
-            error = max(error, float(np.abs(block).max(initial=0.0)))
+        for rows, columns in np.unique(self.shapes, axis=0):
+            same = np.flatnonzero((self.shapes == (rows, columns)).all(axis=1))
+            inside = np.arange(rows * columns)
+            mirror = inside.reshape(columns, rows).T.ravel()
+            blocks = self.entries[starts[same, None] + inside]
+            listed = partners[same] >= 0
+            partner = starts[partners[same[listed]], None] + mirror
+            blocks[listed] -= self.entries[partner].conj()
+            error = max(error, float(np.abs(blocks).max(initial=0.0)))
         return error
 
     def symmetrized(self):

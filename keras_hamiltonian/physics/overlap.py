@@ -202,7 +202,7 @@ def _integrals_of(calculation, basis):
     symbols = np.array(calculation.atoms.get_chemical_symbols())
     first, second = symbols[pairs[:, 3]], symbols[pairs[:, 4]]
     vectors = calculation.edge_vectors(pairs)
-    is_onsite = ~pairs[:, :3].any(axis=1) & (pairs[:, 3] == pairs[:, 4])
+    is_onsite = overlap.is_onsite
     for a in sorted(set(symbols)):
         chosen = np.flatnonzero(is_onsite & (first == a))
         yield (str(a), None), np.array([overlap.block(k) for k in chosen])
