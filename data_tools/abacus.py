@@ -11,7 +11,7 @@ Orbitals: atom > l > zeta > m = 0, 1, -1, 2, -2 with the sign (-1)^m, so p is
 
 Checked: both layouts against ABACUS' sources and documentation. Cells, order
 and signs against a file that ABACUS keeps for its own tests (silicon, 26
-orbitals, 183 cells), by hand: column atoms stand in cell R, and with (-1)^m its
+orbitals, 183 cells), by hand: column atoms are in cell R, and with (-1)^m its
 s-p and s-d blocks follow the edges of the cell (½ ½ 0), (½ 0 ½), (0 ½ ½). The
 file does not state its cell; without the signs the same cell rotated by 180°
 about z would fit. The Bloch sum: the documentation writes exp(-ikR), the source
@@ -55,7 +55,7 @@ def read_abacus(folder, basis=None, structure=None):
     """Reads an ABACUS run.
 
     Only numbers above ABACUS' threshold are in the files, so a pair of atoms
-    has a block if H or S has any number of it, and H and S get the same pairs.
+    has a block if H or S has a number of it, and H and S get the same pairs.
 
     Args:
         folder: str or path. The folder of the run, with one `OUT.*` in it, or
@@ -64,7 +64,7 @@ def read_abacus(folder, basis=None, structure=None):
             By default from the log, `Orbital`, or names of orbital files.
         structure: str or path. The STRU file. Defaults to the one the run's
             INPUT names, or STRU beside `OUT.*`. Without one the unit cell in
-            the matrix file serves, with the six digits that ABACUS prints.
+            the matrix file is used, with the six digits that ABACUS prints.
 
     Returns:
         `Calculation`, with Fermi level and electrons if the log has them.

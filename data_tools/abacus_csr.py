@@ -187,8 +187,8 @@ def _read_cells(path, body, size, count, is_old):
         if str(path) in str(error):
             raise
         raise ValueError(
-            f"{path}: the matrix of cell {len(parts) + 1} is not made of the "
-            f"numbers it should be ({error}). The file is damaged."
+            f"{path}: the matrix of cell {len(parts) + 1} cannot be "
+            f"read ({error}). The file is damaged."
         ) from None
     _check_cells(path, cells, count, is_old)
     return np.array(cells), _stack(parts, size)
@@ -242,13 +242,13 @@ def _check_cells(path, cells, count, is_old):
         )
     if len(cells) > count or (is_old and len(cells) < count):
         raise ValueError(
-            f"{path} lists {len(cells)} cells; its header promises {count}. "
+            f"{path} lists {len(cells)} cells; its header announces {count}. "
             "It was cut short or is damaged."
         )
 
 
 def spinor_places(widths):
-    """Where ABACUS' orbital (spin innermost) stands: up, down per atom."""
+    """Positions of ABACUS' orbitals (spin innermost) in up, down per atom."""
     starts = 2 * (np.cumsum(widths) - widths)
     return np.concatenate(
         [

@@ -109,7 +109,7 @@ def read_basis(path, atoms, log, orbital, files):
         `OrbitalBasis`.
 
     Raises:
-        ValueError: if none of them tells the shells of every element.
+        ValueError: if none of them has the shells of every element.
     """
     elements = set(atoms.symbols)
     for shells in (
@@ -184,7 +184,7 @@ def _positions(path, lines):
         block = lines[place + 3 : place + 3 + count]
         if len(block) < count:
             raise ValueError(
-                f"{path} promises {count} atoms of {symbol} and lists "
+                f"{path} announces {count} atoms of {symbol} and lists "
                 f"{len(block)}."
             )
         symbols += [symbol] * count

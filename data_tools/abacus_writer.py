@@ -1,4 +1,4 @@
-"""Writes folders that look like an ABACUS run, see `data_tools.abacus`."""
+"""Writes folders like those of ABACUS runs, see `data_tools.abacus`."""
 
 import pathlib
 import shutil
@@ -33,14 +33,14 @@ _BANNER_LINES = (
 
 
 def write_abacus(folder, calculation, layout="new"):
-    """Writes a folder that looks like an ABACUS run; appears when complete.
+    """Writes a folder like that of an ABACUS run; it appears when complete.
 
-    STRU lies in it, the matrices, `Orbital` and a log with Fermi level and
-    number of electrons in `OUT.ABACUS`. Atoms are sorted by element, as ABACUS
+    It holds STRU and, in `OUT.ABACUS`, the matrices, `Orbital` and a log with
+    Fermi level and number of electrons. Atoms are sorted by element, as ABACUS
     has them. Blocks that are zero throughout are not in the files.
 
     Args:
-        folder: str or path. Not there yet, or empty.
+        folder: str or path. New, or empty.
         calculation: `Calculation` with an overlap.
         layout: str. `"new"` (3.9.0.25 and later) or `"old"`.
 
@@ -141,7 +141,7 @@ def _write_run(folder, calculation, order, layout):
 
 
 def _write_stru(path, atoms, basis):
-    """Writes a STRU file; atoms of one element stand together.
+    """Writes a STRU file; atoms of one element follow one another.
 
     Orbital and pseudopotential files are named, not made.
     """
@@ -221,7 +221,7 @@ def _write_csr(path, label, cells, stack, structure=None, num_spins=1, spin=1):
                 "",
                 *structure,
                 "",
-                # ABACUS reads over this banner by its eight lines.
+                # ABACUS skips this banner by its eight lines.
                 *(f" #{line:^70}#" for line in _BANNER_LINES),
                 "",
             ]

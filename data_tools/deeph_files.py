@@ -158,7 +158,7 @@ def open_hdf5(path):
     except OSError as error:
         raise ValueError(
             f"{path} cannot be opened as HDF5 ({error}); it may be cut short "
-            "or of another kind."
+            "or of another format."
         ) from None
 
 
@@ -200,7 +200,7 @@ def prepare_folder(folder, defaults, written):
         written: collection of the file names that will be written.
 
     Raises:
-        ValueError: if a matrix lies there that will not be overwritten.
+        ValueError: if it holds a matrix that will not be overwritten.
     """
     folder.mkdir(parents=True, exist_ok=True)
     stale = [

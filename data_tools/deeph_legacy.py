@@ -52,8 +52,8 @@ def read_legacy(folder, files=None):
             prediction; the name `None` leaves a matrix out.
 
     Returns:
-        `Calculation`. A matrix whose file is not there is `None`. Blocks are
-        in m = -l..l; numbers only move, none is computed.
+        `Calculation`. A matrix without a file is `None`. Blocks are in
+        m = -l..l; numbers only move, none is computed.
 
     Raises:
         ValueError: if a file is missing or does not hold what it should.
@@ -88,11 +88,11 @@ def write_legacy(folder, calculation, files=None):
     """Writes a legacy DeepH folder; the inverse of `read_legacy`.
 
     Every file is complete or absent at any time. `num_electrons` and `source`
-    go into `info.json` under these names, which DeepH passes over. Collinear
+    go into `info.json` under these names, which DeepH ignores. Collinear
     blocks stay real.
 
     Args:
-        folder: str or path. Made if it is not there.
+        folder: str or path. Made if it does not exist.
         calculation: `Calculation`.
         files: dict or `None`. File names, as in `read_legacy`.
 
@@ -122,11 +122,11 @@ def write_prediction(folder, calculation, overlap=None):
 
     That is `hamiltonians_pred.h5` and `info.json`. DeepH's sparse
     diagonalisation stops at a pair that `overlaps.h5` does not have, so the
-    file gets exactly the pairs of the overlap. An `info.json` that is there is
-    kept, with its `isspinful` set.
+    file gets exactly the pairs of the overlap. An existing `info.json` is kept,
+    with its `isspinful` set.
 
     Args:
-        folder: str or path. Made if it is not there.
+        folder: str or path. Made if it does not exist.
         calculation: `Calculation` with a Hamiltonian.
         overlap: `BlockMatrix` that gives the pairs. Defaults to the
             calculation's; without either, the Hamiltonian's own pairs are

@@ -40,16 +40,16 @@ def read_scfout(path, output=None):
             without the text of the `.out` file appended.
         output: str or path or `None`. OpenMX's `.out` or input file. Only
             asked for if the scfout file has no input text; then a `.out` file
-            of the same name beside it serves as well.
+            of the same name in its folder is used too.
 
     Returns:
         `Calculation` with Hamiltonian (eV), overlap, Fermi level and number of
         valence electrons. Positions are OpenMX's own (Å), which the lattice
-        shifts of the pairs belong to; they may lie outside the cell.
+        shifts of the pairs belong to; they may be outside the cell.
 
     Raises:
         ValueError: if the file is of another version or kind, is cut short,
-            or its elements and shells cannot be told.
+            or its elements and shells are unknown.
     """
     path = pathlib.Path(path)
     raw = _read_binary(path)
@@ -91,7 +91,7 @@ class _Numbers:
         if len(data) != size:
             raise ValueError(
                 f"{self.path} ends before {what} is complete: {len(data)} of "
-                f"{size} bytes are there. The file was cut short: copy it "
+                f"{size} bytes. The file was cut short: copy it "
                 "again, or repeat the run with enough disk space."
             )
         return np.frombuffer(data, dtype).reshape(shape)
@@ -145,7 +145,7 @@ def _read_arrays(path, file):
     raw["num_electrons"] = float(scalars[8])
     num_lines = int(numbers.integers(1, what="the input text")[0])
     lines = numbers.take("S1", num_lines, LINE_LENGTH, what="the input text")
-    # Each line ends at its first zero byte; what follows is left over.
+    # Each line ends at its first zero byte; the rest has no meaning.
     texts = [line.tobytes().split(b"\0")[0] for line in lines]
     raw["input"] = b"".join(texts).decode(errors="replace")
     raw["appended"] = file.read().decode(errors="replace")
@@ -153,7 +153,7 @@ def _read_arrays(path, file):
 
 
 def _check_header(path, header):
-    """The spin switch (0, 1, 3) of a header that can be read on."""
+    """The spin switch (0, 1, 3) of a header that can be read."""
     num_atoms, switch = int(header[0]), int(header[1])
     swapped = header.astype("<i4").byteswap()
     if switch >> 8 and 0 <= swapped[1] < 64 and swapped[0] > 0:
@@ -314,8 +314,8 @@ def _species(path, text, num_orbitals):
 def _shells(path, orbitals, count):
     """Element and degrees of pseudo-atomic orbitals such as `C6.0-s2p2d1`.
 
-    `s4>1` contracts four functions to one; the count of the file tells which
-    of the two numbers the run kept.
+    `s4>1` contracts four functions to one; the number of orbitals in the
+    file shows which of the two the run used.
     """
     name, _, shells = orbitals.partition("-")
     symbol = re.match(r"[A-Z][a-z]?", name)

@@ -53,8 +53,7 @@ def to_sisl(calculation):
         `sisl.Hamiltonian`, eV and Å; unpolarised, polarised or with spin-orbit.
 
     Raises:
-        ValueError: if sisl is missing, or a matrix, or a shell beyond d is
-            there.
+        ValueError: if sisl or a matrix is missing, or a shell is beyond d.
 
     Example:
 
@@ -111,8 +110,8 @@ def from_sisl(
         source: dict. Where it comes from.
 
     Returns:
-        `Calculation`. A pair of atoms has a block if sisl stores any number
-        of it.
+        `Calculation`. A pair of atoms has a block if sisl stores a number of
+        it.
 
     Raises:
         ValueError: if the orbitals are orthogonal, or have no l and m in
@@ -221,7 +220,7 @@ def _blocks(geometry, boxes, widths, num_spins):
     size = int(widths.sum())
     starts = np.cumsum(widths) - widths
     atom = np.repeat(np.arange(len(widths)), widths)
-    # Where an orbital with spin up stands, and the step to spin down.
+    # Position of each orbital with spin up.
     place = np.arange(size) + (num_spins - 1) * starts[atom]
     rows, columns, numbers = [], [], []
     for (s, t), matrix in boxes.items():
@@ -278,7 +277,7 @@ def _degrees(symbol, atom):
             raise ValueError(
                 f"The orbitals of {symbol} are not labelled with l and m in "
                 f"SIESTA's order m = -l..l. Received: {labels}. Files of "
-                "SIESTA 4 and older do not tell; read the basis from the "
+                "SIESTA 4 and older lack them; read the basis from the "
                 "output of the run and pass a geometry that has it."
             )
         degrees.append(int(l))

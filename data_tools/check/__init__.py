@@ -1,4 +1,4 @@
-"""The data doctor: says in words what is wrong with Hamiltonian data.
+"""The data doctor: finds what is wrong with Hamiltonian data.
 
     python -m data_tools.check PATH... [--json FILE] [--split FILE]
 
@@ -41,15 +41,15 @@ CHECKS = (
 
 
 def examine(calculation, file=""):
-    """Everything that is wrong with one calculation.
+    """Finds what is wrong with one calculation.
 
     Args:
         calculation: `Calculation`.
         file: str or path. Where it comes from, for the findings.
 
     Returns:
-        List of `Finding`; empty if all is well. Without an overlap the checks
-        that rest on it (geometry, orbital order, energies) say nothing.
+        List of `Finding`, empty if nothing is wrong. The checks that need an
+        overlap (geometry, orbital order, energies) find nothing without it.
     """
     sample = Sample(calculation)
     findings = check_finite(sample)

@@ -9,7 +9,7 @@ from keras_hamiltonian.conventions import RYDBERG_IN_EV
 # From the lowest to the highest eigenvalue a basis with two radial functions
 # spans 90 to 230 eV; minimal bases span 25 and more.
 SMALLEST_SPAN = {"minimal": 5.0, "larger": 20.0}
-# Valence electrons of pseudopotentials lie above -100 eV.
+# Valence electrons of pseudopotentials are above -100 eV.
 DEEPEST_VALENCE = 150.0
 
 
@@ -53,7 +53,7 @@ def check_energy_unit(sample):
 def check_fermi_level(sample):
     """Fermi level inside the spectrum, with as many states as electrons.
 
-    Silent where the spectrum itself is in a wrong unit.
+    Finds nothing where the spectrum itself is in a wrong unit.
     """
     calculation = sample.calculation
     fermi_level = calculation.fermi_level

@@ -1,4 +1,4 @@
-"""What a check has to say."""
+"""What a check finds."""
 
 import dataclasses
 
@@ -16,7 +16,7 @@ class Finding:
         message: str. What was found, with numbers and units.
         remedy: str. What to do.
         structure: str. Name of the structure.
-        file: str. File or folder that it stands in.
+        file: str. File or folder that holds it.
     """
 
     check: str

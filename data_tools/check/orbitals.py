@@ -1,11 +1,11 @@
 """Are the orbitals of a shell in the order m = -l..l, with the usual signs?
 
-Seen along its edge a two-centre integral vanishes unless m = m'. Each overlap
-block is rotated so that the polar axis lies along the edge; with a wrong order
-the rotation mixes wrong orbitals and elements with m ≠ m' remain.
+In the frame of its edge a two-centre integral vanishes unless m = m'. Each
+overlap block is rotated so that the polar axis lies along the edge; with a
+wrong order the rotation mixes wrong orbitals and elements with m ≠ m' remain.
 
-What it cannot see: signs (-1)^m are a half turn about z, which in an exactly
-flat crystal only reverses the edges.
+It cannot find signs (-1)^m in an exactly flat crystal: they are a half turn
+about z, which only reverses the edges.
 """
 
 import itertools
@@ -30,7 +30,7 @@ def check_orbital_order(sample):
     """Overlap diagonal in m along each edge, else the order that makes it so.
 
     Lattice and positions must be right for this, so a sample with a wrong
-    geometry is left alone.
+    geometry is not checked.
     """
     overlap = sample.calculation.overlap
     if overlap is None or check_geometry(sample):
@@ -49,7 +49,7 @@ def check_orbital_order(sample):
 def _wrong_order(blocks, l):
     letter = SHELL_LETTERS[l]
     message = (
-        f"The {letter} orbitals do not stand in the order m = -{l}..{l} with "
+        f"The {letter} orbitals are not in the order m = -{l}..{l} with "
         "the usual signs: along its edge the overlap is not diagonal in m."
     )
     for name, order in _candidates(l):

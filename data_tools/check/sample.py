@@ -1,4 +1,4 @@
-"""A calculation under examination: what several checks need, computed once."""
+"""One calculation, with what several checks need, computed once."""
 
 import functools
 
@@ -30,7 +30,7 @@ class Sample:
 
     @property
     def matrices(self):
-        """Dict from name to matrix, of those that are there."""
+        """Dict from name to matrix, of those the calculation has."""
         calculation = self.calculation
         fields = {
             "H": calculation.hamiltonian,

@@ -57,8 +57,8 @@ class ElementLabels:
         A Hermitian matrix has every orbital block twice.
         """
         pairs = self.atom_pairs
-        turned = np.concatenate([-pairs[:, :3], pairs[:, [4, 3]]], axis=1)
-        steps = np.concatenate([turned - pairs, np.zeros((len(pairs), 1))], 1)
+        reverse = np.concatenate([-pairs[:, :3], pairs[:, [4, 3]]], axis=1)
+        steps = np.concatenate([reverse - pairs, np.zeros((len(pairs), 1))], 1)
         first = np.argmax(steps != 0, axis=1)
         order = np.sign(steps[np.arange(len(pairs)), first])
         row, column = np.divmod(self.block_keys[:, 1], self._num_shells)
@@ -91,7 +91,7 @@ class ElementLabels:
         }
 
     def describe(self, block, basis):
-        """An orbital block in words and numbers: a dict of JSON values.
+        """Describes an orbital block: a dict of JSON values.
 
         Args:
             block: int. Position in `block_keys`.

@@ -6,7 +6,7 @@ import numpy as np
 class BlockMatrix:
     """Blocks `M_ij(R)` of a crystal, one for each listed atom pair.
 
-    The blocks lie one after another in a flat array, so that pairs of
+    The blocks follow one another in a flat array, so that pairs of
     different elements need no padding: the chunk layout of the DeepH-dock
     files (`atom_pairs`, `chunk_shapes`, `chunk_boundaries`, `entries`).
 
@@ -18,7 +18,7 @@ class BlockMatrix:
             row by row.
 
     Raises:
-        ValueError: if the shapes do not fit together, or a pair comes twice.
+        ValueError: if the shapes do not fit, or a pair is listed twice.
     """
 
     def __init__(self, atom_pairs, shapes, entries):
@@ -35,7 +35,7 @@ class BlockMatrix:
             )
         if self.entries.shape != (self.boundaries[-1],):
             raise ValueError(
-                f"The shapes ask for {self.boundaries[-1]} entries in one "
+                f"The shapes need {self.boundaries[-1]} entries in one "
                 f"flat array. Received: entries of shape {self.entries.shape}."
             )
         self.index = {
@@ -79,7 +79,7 @@ class BlockMatrix:
         return None if position is None else self.block(position)
 
     def reverse_positions(self):
-        """Where the partner `(-R, j, i)` of each pair stands.
+        """Position of the partner `(-R, j, i)` of each pair.
 
         Returns:
             `(P,)` int array; -1 where the partner is missing.

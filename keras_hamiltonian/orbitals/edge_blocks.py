@@ -114,7 +114,7 @@ class EdgeBlockLayout:
         return shells
 
     def to_channels(self, frame_blocks):
-        """Channels of blocks that stand in their edge frame.
+        """Channels of blocks in their edge frame.
 
         Args:
             frame_blocks: `(E, rows, columns)` array in frame order, or

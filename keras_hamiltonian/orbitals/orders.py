@@ -32,8 +32,8 @@ def _odd_positive(m):
 
 
 # Program: (m in the program's order, sign of the program's function against
-# the package's). DeepH's legacy files keep OpenMX's order whatever program
-# made the numbers.
+# the package's). DeepH's legacy files keep OpenMX's order for numbers of
+# all programs.
 _PROGRAMS = {
     "openmx": (_OPENMX, _plus),
     "siesta": ({l: _ASCENDING[l] for l in range(3)}, _condon_shortley),

@@ -17,10 +17,10 @@ LARGEST_DENSE = 8000
 class BlochMatrices:
     """Sparse H(R), S(R), H(k) and S(k) of one crystal.
 
-    `H(k) = Σ_R H(R) exp(2πi k·R)` with fractional k. The orbitals of the cell
-    stand atom by atom; with spin those of an atom are up, then down, and the
-    spinless overlap is doubled. H and S may list different pairs: what is not
-    listed is zero.
+    `H(k) = Σ_R H(R) exp(2πi k·R)` with fractional k. The orbitals are
+    ordered atom by atom; with spin all up orbitals of an atom come first, then
+    all down, and the spinless overlap is repeated for both. H and S may list
+    different pairs: what is not listed is zero.
 
     Args:
         hamiltonian: `BlockMatrix` in eV.
@@ -168,7 +168,7 @@ class BlochMatrices:
 
 
 class _BlochSum:
-    """One CSR pattern per crystal; every k adds up the numbers in it.
+    """Sums over R in one CSR pattern, which is the same for every k.
 
     Args:
         name: str. For errors.
@@ -267,7 +267,7 @@ class _BlochSum:
         self.columns[place] = column
 
     def _check_hermitian(self, name):
-        """An arbitrary k tells every R apart, so one matrix is enough."""
+        """At a general k every R has its own phase: one matrix is enough."""
         matrix = self.at([0.1234, 0.2718, 0.3141])
         difference = matrix - matrix.conj().T
         error = float(np.abs(difference.data).max(initial=0.0))
@@ -304,5 +304,5 @@ def _check_shapes(matrix, num_orbitals):
         raise ValueError(
             f"The block of {tuple(matrix.atom_pairs[wrong].tolist())} has the "
             f"shape {tuple(matrix.shapes[wrong].tolist())}; the orbitals of "
-            f"its atoms ask for {tuple(expected[wrong].tolist())}."
+            f"its atoms make it {tuple(expected[wrong].tolist())}."
         )

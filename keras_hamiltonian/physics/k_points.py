@@ -56,7 +56,7 @@ def k_path(atoms, path=None, num_points=120, periodic=None):
         path: str such as `"GMKG"` (a comma is a jump), or a list of
             `(name, fractional point)`. Defaults to the lattice's standard
             path.
-        num_points: int. Number of wave vectors, about; corners included.
+        num_points: int. Approximate number of wave vectors, corners included.
         periodic: `(3,)` bools. Directions with dispersion, such as
             `BlochMatrices.periodic`. By default those of `atoms.pbc` without a
             vacuum of 10 Å.

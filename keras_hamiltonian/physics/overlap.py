@@ -221,8 +221,8 @@ def _integrals_of(calculation, basis):
             raise ValueError(
                 f"The overlap of {a}-{b} in {calculation.name!r} is no "
                 f"two-centre matrix: it deviates by {error:.1e} in the frame "
-                "of the edge. The orbital order or the positions of the file "
-                "are not what the reader took them for."
+                "of the edge. The file has another orbital order or other "
+                "positions than its reader assumes."
             )
         distances = np.linalg.norm(vectors[chosen], axis=1)
         yield (str(a), str(b)), (distances, integrals)

@@ -1,4 +1,4 @@
-"""Where states live: on which orbitals, and on how many atoms."""
+"""Which orbitals states consist of, and over how many atoms they spread."""
 
 import numpy as np
 
@@ -9,8 +9,8 @@ def orbital_groups(calculation):
     """The rows of H(k) that belong to each element and kind of shell.
 
     Args:
-        calculation: `Calculation`, or whatever has its `atoms`, `basis` and
-            `is_spinful`.
+        calculation: `Calculation`, or any object with its `atoms`, `basis`
+            and `is_spinful`.
 
     Returns:
         Dict from names such as `"C p"` to int arrays. Together they hold each

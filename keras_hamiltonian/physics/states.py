@@ -33,8 +33,8 @@ class States:
             `C^† S(k) C = 1`, or `None` if not asked for.
         residual: float. The largest norm `|H c - E S c|` of a state, in eV;
             `None` where there are no coefficients.
-        first: int. How many states lie below the first one; `None` if the
-            solver does not count them.
+        first: int. Number of states below the first one; `None` if the solver
+            does not count them.
     """
 
     k_point: np.ndarray
@@ -166,9 +166,10 @@ def states_in_window(
 
 
 def count_states(matrices, k_point, energy):
-    """How many states lie below an energy, without finding any of them.
+    """Number of states below an energy, without solving for them.
 
-    The signs of the pivots of `H - E S` tell (Sylvester's law of inertia).
+    It is the number of negative pivots of `H - E S` (Sylvester's law of
+    inertia).
 
     Args:
         matrices: `BlochMatrices`.
@@ -222,9 +223,8 @@ def _chosen_solver(matrices, solver, num_states=0):
     if solver != "dense" and matrices.overlap_threshold is not None:
         warnings.warn(
             f"The {solver} solver keeps all combinations of orbitals; those of "
-            f"norms below {matrices.overlap_threshold:g} can bring spurious "
-            'levels of a predicted Hamiltonian. solver="dense" leaves them '
-            "out.",
+            f"norms below {matrices.overlap_threshold:g} can give a predicted "
+            'Hamiltonian spurious levels. solver="dense" leaves them out.',
             stacklevel=3,
         )
     return solver

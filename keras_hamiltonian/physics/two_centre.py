@@ -53,8 +53,8 @@ class TwoCentreIntegrals:
             reach: float, in Å.
             distances: `(P,)` array, in Å.
             integrals: `(P, num_channels)` array, from `slater_koster`.
-            is_symmetric: bool. A and B are the same element, so that the edge
-                may be read both ways.
+            is_symmetric: bool. Whether A and B are the same element: then
+                integrals are averaged over both directions of an edge.
         """
         if is_symmetric:
             swapped, signs = _exchange(shells)

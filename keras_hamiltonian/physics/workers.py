@@ -33,8 +33,8 @@ def solve_k_points(solve, matrices, k_points, workers=1, **options):
     Args:
         solve: function of a module: `lowest_states`, `nearest_states`,
             `states_in_window`, or another one that is called as
-            `solve(matrices, k_point, **options)` and keeps of the states what
-            fits the memory.
+            `solve(matrices, k_point, **options)`. Coefficients of many wave
+            vectors would fill the memory.
         matrices: `BlochMatrices`.
         k_points: `(num_k, 3)` array, fractional.
         workers: int. Processes. With 1 everything happens in this one, with
@@ -110,8 +110,8 @@ def _run(task, results):
                 process.wait()
     if any(codes):
         raise ValueError(
-            f"A worker ended with code {max(codes, key=abs)}. Most often "
-            "memory was short (-9): take fewer workers."
+            f"A worker ended with code {max(codes, key=abs)}. Most often the "
+            "memory is too small (-9): take fewer workers."
         )
 
 

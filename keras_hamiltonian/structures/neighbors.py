@@ -1,4 +1,4 @@
-"""Neighbour lists: which atoms each atom sees, and where the reverse stands."""
+"""Neighbour lists, with the position of the reverse of each edge."""
 
 import dataclasses
 

@@ -13,8 +13,8 @@ def solve_dense(matrices, k_point, num_states=None, coefficients=True):
     Args:
         matrices: `BlochMatrices`.
         k_point: `(3,)` array, fractional.
-        num_states: int. The lowest states, where that saves time; without
-            it, and with an `overlap_threshold`, all come back.
+        num_states: int. Solves for the lowest states only, where that saves
+            time. By default, and with an `overlap_threshold`, all are found.
         coefficients: bool. Whether to return the coefficients.
 
     Returns:

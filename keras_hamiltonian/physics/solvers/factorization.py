@@ -95,7 +95,7 @@ class _Pardiso:
 
     def _solve(self, right):
         with warnings.catch_warnings():
-            # It asks for right sides in Fortran's order and makes them so.
+            # It warns of right sides that it copies to Fortran order.
             warnings.simplefilter(
                 "ignore", scipy.sparse.SparseEfficiencyWarning
             )

@@ -9,13 +9,12 @@ from keras_hamiltonian.physics.solvers.shift_invert import nearest_vectors
 # Where the energy meets an eigenvalue of a part of the crystal, one of these
 # steps (eV) beside it does not.
 SIDE_STEPS = (0.0, 1.1e-3, -3.7e-3, 1.3e-2, -4.1e-2)
-# Relative errors of a solution: with a larger one it is refined once, or not
-# taken at all.
+# Relative errors of a solution, above which it is refined once, or refused.
 REFINED_ERROR = 1e-6
 LARGEST_ERROR = 1e-3
 # The first number of states that is tried for a window of energies.
 FIRST_NUMBER = 20
-# A state is none if H x and E S x differ by more than this, in eV.
+# Largest norm of H x - E S x of a state, in eV.
 LARGEST_RESIDUAL = 1e-4
 
 
@@ -97,7 +96,7 @@ class ShiftedProblem:
             f"found: {reason}. Most likely S(k) is not positive definite, "
             "because the overlap does not belong to this structure or lacks "
             "pairs, or because orbitals are nearly dependent. "
-            "`check_overlap(matrices, k_point)` tells; up to 8000 orbitals "
+            "`check_overlap(matrices, k_point)` checks it. Up to 8000 orbitals "
             '`matrices.overlap_threshold = 1e-5` with `solver="dense"` leaves '
             "the dependent combinations out. For larger cells repair the "
             "overlap, or take orbitals that reach less far."
