@@ -14,7 +14,7 @@ def open_data(path, packed):
         `HamiltonianStore`.
 
     Raises:
-        ValueError: if there is nothing that can be read.
+        ValueError: if nothing can be read.
     """
     from data_tools.convert import convert
     from keras_hamiltonian.data import HamiltonianStore
@@ -27,19 +27,19 @@ def open_data(path, packed):
 
 
 def open_split(store, path, seed, drawn):
-    """The split of a set; where there is none it is drawn and kept.
+    """The split of a set; a missing one is drawn and saved.
 
     Args:
         store: `HamiltonianStore`.
-        path: path of a split, which need not be there.
+        path: path of a split, which may not exist.
         seed: int. Of the draw.
-        drawn: path. Where a split that was drawn is written.
+        drawn: path. Where a drawn split is saved.
 
     Returns:
         `Split` with structures to train and to test on.
 
     Raises:
-        ValueError: if a part is empty or names structures that are not there.
+        ValueError: if a part is empty, or has structures that the set lacks.
     """
     from keras_hamiltonian.data import Split
     from keras_hamiltonian.data import random_split
