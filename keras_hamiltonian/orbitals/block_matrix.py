@@ -84,13 +84,7 @@ class BlockMatrix:
         Returns:
             `(P,)` int array; -1 where the partner is missing.
         """
-        return np.array(
-            [
-                self.index.get((-a, -b, -c, j, i), -1)
-                for a, b, c, i, j in self.atom_pairs.tolist()
-            ],
-            dtype=np.int64,
-        )
+        return reverse_positions(self.atom_pairs)
 
     def select(self, positions):
         """The pairs at the given positions, as a new matrix."""
@@ -151,3 +145,18 @@ class BlockMatrix:
             f"BlockMatrix({len(self)} pairs, {self.entries.size} numbers, "
             f"{self.entries.dtype})"
         )
+
+
+def reverse_positions(atom_pairs):
+    """Position of the partner `(-R, j, i)` of each pair.
+
+    Args:
+        atom_pairs: `(P, 5)` int array of `(R1, R2, R3, i, j)`.
+
+    Returns:
+        `(P,)` int array; -1 where the partner is missing.
+    """
+    pairs = np.asarray(atom_pairs).tolist()
+    index = {tuple(pair): k for k, pair in enumerate(pairs)}
+    partners = [index.get((-a, -b, -c, j, i), -1) for a, b, c, i, j in pairs]
+    return np.array(partners, dtype=np.int64)

@@ -59,17 +59,6 @@ def lowest_states(matrices, k_point, num_states=None, coefficients=True):
     Raises:
         ValueError: if S(k) is not positive definite, or the matrices are too
             large for all states.
-
-    Example:
-
-    >>> from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
-    >>> from keras_hamiltonian.physics.hamiltonian import BlochMatrices
-    >>> levels = BlockMatrix.from_blocks(
-    ...     [(0, 0, 0, 0, 0)], [np.diag([-1.0, 3.0, 4.0])]
-    ... )
-    >>> matrices = BlochMatrices(levels, None, [3])
-    >>> lowest_states(matrices, [0, 0, 0], 2).energies
-    array([-1.,  3.])
     """
     num_states = matrices.size if num_states is None else num_states
     _check_number(matrices, num_states)
@@ -147,6 +136,8 @@ def states_in_window(
     ...     [(0, 0, 0, 0, 0)], [np.diag([-1.0, 3.0, 4.0])]
     ... )
     >>> matrices = BlochMatrices(levels, None, [3])
+    >>> lowest_states(matrices, [0, 0, 0], 2).energies
+    array([-1.,  3.])
     >>> states = states_in_window(matrices, [0, 0, 0], (2, 5))
     >>> states.energies, states.first
     (array([3., 4.]), 1)
@@ -238,7 +229,6 @@ def _part(k_point, solved, chosen, first):
 
 
 def _sparse_states(k_point, solved, coefficients):
-    states = States(k_point, *solved)
-    if not coefficients:
-        states.coefficients = None
-    return states
+    energies, found, residual, first = solved
+    found = found if coefficients else None
+    return States(k_point, energies, found, residual, first)

@@ -46,18 +46,6 @@ def solve_k_points(solve, matrices, k_points, workers=1, **options):
 
     Raises:
         ValueError: like the function, or if a worker dies.
-
-    Example:
-
-    >>> import numpy as np
-    >>> from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
-    >>> from keras_hamiltonian.physics.hamiltonian import BlochMatrices
-    >>> from keras_hamiltonian.physics.states import lowest_states
-    >>> level = BlockMatrix.from_blocks([(0, 0, 0, 0, 0)], [2.0 * np.eye(1)])
-    >>> matrices = BlochMatrices(level, None, [1])
-    >>> (states,) = solve_k_points(lowest_states, matrices, [[0, 0, 0]])
-    >>> states.energies
-    array([2.])
     """
     k_points = list(k_points)
     if not isinstance(workers, int) or workers < 1:
