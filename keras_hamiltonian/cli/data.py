@@ -14,7 +14,7 @@ def open_data(path, packed):
         `HamiltonianStore`.
 
     Raises:
-        ValueError: if nothing can be read.
+        ValueError: if there is nothing that can be read.
     """
     from data_tools.convert import convert
     from keras_hamiltonian.data import HamiltonianStore
@@ -27,19 +27,19 @@ def open_data(path, packed):
 
 
 def open_split(store, path, seed, drawn):
-    """The split of a set; a missing one is drawn and saved.
+    """The split of a set; where there is none it is drawn and kept.
 
     Args:
         store: `HamiltonianStore`.
-        path: path of a split, which may not exist.
+        path: path of a split, which need not be there.
         seed: int. Of the draw.
-        drawn: path. Where a drawn split is saved.
+        drawn: path. Where a split that was drawn is written.
 
     Returns:
         `Split` with structures to train and to test on.
 
     Raises:
-        ValueError: if a part is empty, or has structures that the set lacks.
+        ValueError: if a part is empty or names structures that are not there.
     """
     from keras_hamiltonian.data import Split
     from keras_hamiltonian.data import random_split

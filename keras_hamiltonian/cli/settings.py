@@ -25,7 +25,7 @@ def read_settings(path, options, changes=()):
         `TrainingSettings`.
 
     Raises:
-        ValueError: with the setting, its value and what is allowed.
+        ValueError: naming the setting, its value and what is allowed.
     """
     values = {}
     if path is not None:
@@ -46,7 +46,7 @@ def read_settings(path, options, changes=()):
                 f"--set {change}: {text!r} is no value of YAML: {error}"
             ) from error
     for budget, other in BUDGETS.items():
-        # One budget replaces the other; two are an error.
+        # One budget replaces the other, not so two of them.
         if changed.get(budget) is not None and other not in changed:
             values.pop(other, None)
     try:
