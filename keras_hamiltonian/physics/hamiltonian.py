@@ -32,6 +32,7 @@ class BlochMatrices:
             error is divided by that norm. Defaults to none.
 
     Attributes:
+        overlap_threshold: float or `None`; may be set.
         spinful: bool. Whether the Hamiltonian carries spin.
         size: int. Rows of H(k), spin included.
         num_orbitals: `(num_atoms,)` ints. Rows of each atom, spin included.
