@@ -44,7 +44,6 @@ from data_tools.spin_blocks import join_spins
 from data_tools.spin_blocks import spin_part
 from keras_hamiltonian.data.calculation import Calculation
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
-from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
 from keras_hamiltonian.orbitals.orders import to_package_order
 
 # A six-digit lattice in the header against that of STRU.
@@ -286,19 +285,15 @@ def _matrices(paths, files, overlap, spin, widths):
     if len(spins) == 2:
         spins = [join_spins(*spins)]
     if spins:
-        found = spins[0]
-        matrices["hamiltonian"] = BlockMatrix(
-            found.atom_pairs,
-            found.shapes,
-            found.entries * RYDBERG_IN_EV,
-        )
+        entries = spins[0].entries * RYDBERG_IN_EV
+        matrices["hamiltonian"] = spins[0].with_entries(entries)
     return matrices
 
 
 def _spinless(path, matrix):
     """The up-up part of an overlap, which the other parts must agree with."""
     up = spin_part(matrix, 0, 0)
-    up = BlockMatrix(up.atom_pairs, up.shapes, up.entries.real)
+    up = up.with_entries(up.entries.real)
     difference = matrix.entries - join_spins(up, up).entries
     error = np.abs(difference).max(initial=0)
     if error > 1e-6:

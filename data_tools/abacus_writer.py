@@ -107,8 +107,7 @@ def _write_run(folder, calculation, order, layout):
     if calculation.hamiltonian is not None:
         hamiltonians = [sorted_matrix(calculation.hamiltonian)]
     if calculation.spin == "noncollinear":
-        entries = overlap.entries.astype(complex)
-        overlap = BlockMatrix(overlap.atom_pairs, overlap.shapes, entries)
+        overlap = overlap.with_entries(overlap.entries.astype(complex))
         overlap = join_spins(overlap, overlap)
     elif calculation.spin == "collinear":
         hamiltonians = [

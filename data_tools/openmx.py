@@ -62,7 +62,7 @@ def read_scfout(path, output=None):
         pbc=True,
     )
     overlap = BlockMatrix(raw["pairs"], raw["shapes"], raw["overlap"])
-    hamiltonian = _hamiltonian(path, raw)
+    hamiltonian = _hamiltonian(path, raw, overlap)
     return Calculation(
         atoms,
         basis,
@@ -219,12 +219,11 @@ def _check_range(path, values, lowest, highest, what):
         )
 
 
-def _hamiltonian(path, raw):
-    """Blocks in eV and OpenMX's order; up before down."""
-    pairs, shapes = raw["pairs"], raw["shapes"]
+def _hamiltonian(path, raw, overlap):
+    """Blocks in eV and OpenMX's order, on the pairs of the overlap."""
     real = raw["real"] * HARTREE_IN_EV
     if raw["spin"] == 0:
-        return BlockMatrix(pairs, shapes, real[0])
+        return overlap.with_entries(real[0])
     parts = list(real)
     if raw["spin"] == 3:
         imaginary = raw["imaginary"] * HARTREE_IN_EV
@@ -233,7 +232,7 @@ def _hamiltonian(path, raw):
             real[1] + 1j * imaginary[1],
             real[2] + 1j * (real[3] + imaginary[2]),
         ]
-    parts = [BlockMatrix(pairs, shapes, entries) for entries in parts]
+    parts = [overlap.with_entries(entries) for entries in parts]
     if raw["spin"] == 3:
         parts.append(_adjoint(path, parts[2]))
     return join_spins(*parts)

@@ -17,7 +17,7 @@ def join_spins(up, down, mixed=None, reverse=None):
     Returns:
         `BlockMatrix`.
     """
-    zero = BlockMatrix(up.atom_pairs, up.shapes, np.zeros_like(up.entries))
+    zero = up.with_entries(np.zeros_like(up.entries))
     mixed = zero if mixed is None else mixed
     reverse = zero if reverse is None else reverse
     parts = (up, mixed, reverse, down)

@@ -5,7 +5,6 @@ import functools
 import numpy as np
 import scipy.linalg
 
-from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
 from keras_hamiltonian.physics.hamiltonian import BlochMatrices
 
 K_POINTS = (
@@ -81,8 +80,3 @@ class Sample:
         except ValueError:
             # Not Hermitian: `check_hermitian` says so.
             return None
-
-
-def with_entries(matrix, entries):
-    """The same pairs with other numbers."""
-    return BlockMatrix(matrix.atom_pairs, matrix.shapes, entries)

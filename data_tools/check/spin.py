@@ -3,7 +3,6 @@
 import numpy as np
 
 from data_tools.check.finding import Finding
-from data_tools.check.sample import with_entries
 
 # eV. Converged non-magnetic runs keep time reversal to 1e-6.
 TIME_REVERSAL_TOLERANCE = 1e-3
@@ -167,7 +166,7 @@ def _from_interleaved(calculation):
             for n in block.shape
         )
         entries.append(block[np.ix_(rows, columns)].ravel())
-    return with_entries(hamiltonian, np.concatenate(entries))
+    return hamiltonian.with_entries(np.concatenate(entries))
 
 
 def _coupling(calculation):

@@ -55,6 +55,10 @@ class BlockMatrix:
         )
         return cls(atom_pairs, shapes, entries)
 
+    def with_entries(self, entries):
+        """The same pairs with other numbers."""
+        return BlockMatrix(self.atom_pairs, self.shapes, entries)
+
     @property
     def is_onsite(self):
         """`(P,)` bools: pairs of an atom with itself in the home cell."""
