@@ -1,16 +1,17 @@
 """ABACUS: Hamiltonian and overlap in numerical atomic orbitals.
 
-Reads and writes the text files of `out_mat_hs2 1` of both generations: up to
-3.8 (`data-HR-sparse_SPIN0.csr`, `data-SR-sparse_SPIN0.csr`) and from 3.9.0.25
-on (`hrs1_nao.csr`, `srs1_nao.csr`, later `sr_nao.csr`). See
-`data_tools.abacus_csr` for what stands in them.
+Reads the text files of `out_mat_hs2 1` of both generations: up to 3.8
+(`data-HR-sparse_SPIN0.csr`, `data-SR-sparse_SPIN0.csr`) and from 3.9.0.25 on
+(`hrs1_nao.csr`, `srs1_nao.csr`, later `sr_nao.csr`). See
+`data_tools.abacus_csr` for their contents, `data_tools.abacus_writer` for the
+way back.
 
 Orbitals: atom > l > zeta > m = 0, 1, -1, 2, -2 with the sign (-1)^m, so p is
 (z, -x, -y). Energies in Ry of 13.605698 eV, ABACUS' constant.
 
 Checked: both layouts against ABACUS' sources and documentation. Cells, order
 and signs against a file that ABACUS keeps for its own tests (silicon, 26
-orbitals, 183 cells), by hand: column atoms stand in cell R, and with (-1)^m its
+orbitals, 183 cells), by hand: column atoms are in cell R, and with (-1)^m its
 s-p and s-d blocks follow the edges of the cell (½ ½ 0), (½ 0 ½), (0 ½ ½). The
 file does not state its cell; without the signs the same cell rotated by 180°
 about z would fit. The Bloch sum: the documentation writes exp(-ikR), the source
@@ -28,34 +29,23 @@ into other cells than STRU (#3064); the check of the geometry in
 """
 
 import pathlib
-import shutil
-import tempfile
 
 import numpy as np
 
 from data_tools import abacus_csr
 from data_tools import abacus_input
 from data_tools import deeph_files
+from data_tools.abacus_csr import LAYOUTS
+from data_tools.abacus_csr import RYDBERG_IN_EV
+from data_tools.abacus_csr import permuted
+from data_tools.abacus_csr import spinor_places
 from data_tools.cell_matrices import blocks_of_stack
-from data_tools.cell_matrices import stack_of_blocks
+from data_tools.spin_blocks import join_spins
+from data_tools.spin_blocks import spin_part
 from keras_hamiltonian.data.calculation import Calculation
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
-from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
-from keras_hamiltonian.orbitals.orders import from_package_order
 from keras_hamiltonian.orbitals.orders import to_package_order
 
-RYDBERG_IN_EV = 13.605698
-# Names of H (up, down) and S; for S also those of `calculation get_s`.
-LAYOUTS = {
-    "new": (
-        ("hrs1_nao.csr", "hrs2_nao.csr"),
-        ("srs1_nao.csr", "sr_nao.csr"),
-    ),
-    "old": (
-        ("data-HR-sparse_SPIN0.csr", "data-HR-sparse_SPIN1.csr"),
-        ("data-SR-sparse_SPIN0.csr", "SR.csr"),
-    ),
-}
 # A six-digit lattice in the header against that of STRU.
 LATTICE_TOLERANCE = 1e-4
 
@@ -64,7 +54,7 @@ def read_abacus(folder, basis=None, structure=None):
     """Reads an ABACUS run.
 
     Only numbers above ABACUS' threshold are in the files, so a pair of atoms
-    has a block if H or S has any number of it, and H and S get the same pairs.
+    has a block if H or S has a number of it, and H and S get the same pairs.
 
     Args:
         folder: str or path. The folder of the run, with one `OUT.*` in it, or
@@ -73,7 +63,7 @@ def read_abacus(folder, basis=None, structure=None):
             By default from the log, `Orbital`, or names of orbital files.
         structure: str or path. The STRU file. Defaults to the one the run's
             INPUT names, or STRU beside `OUT.*`. Without one the unit cell in
-            the matrix file serves, with the six digits that ABACUS prints.
+            the matrix file is used, with the six digits that ABACUS prints.
 
     Returns:
         `Calculation`, with Fermi level and electrons if the log has them.
@@ -119,60 +109,6 @@ def read_abacus(folder, basis=None, structure=None):
             for field, matrix in matrices.items()
         },
     )
-
-
-def write_abacus(folder, calculation, layout="new"):
-    """Writes a folder that looks like an ABACUS run; appears when complete.
-
-    STRU lies in it, the matrices, `Orbital` and a log with Fermi level and
-    number of electrons in `OUT.ABACUS`. Atoms are sorted by element, as ABACUS
-    has them. Blocks that are zero throughout are not in the files.
-
-    Args:
-        folder: str or path. Not there yet, or empty.
-        calculation: `Calculation` with an overlap.
-        layout: str. `"new"` (3.9.0.25 and later) or `"old"`.
-
-    Returns:
-        `(num_atoms,)` int array: the atoms of the calculation in the order of
-        the files.
-
-    Raises:
-        ValueError: if the overlap is missing, the shells of an atom are not in
-            the order of their degrees, or the folder is not empty.
-    """
-    if layout not in LAYOUTS:
-        raise ValueError(
-            f"`layout` is {' or '.join(LAYOUTS)}. Received: {layout!r}."
-        )
-    if calculation.overlap is None:
-        raise ValueError(
-            f"The calculation {calculation.name!r} has no `overlap`; ABACUS' "
-            "files come in pairs."
-        )
-    for symbol in dict.fromkeys(calculation.atoms.symbols):
-        degrees = list(calculation.basis.shells[symbol])
-        if degrees != sorted(degrees):
-            raise ValueError(
-                f"ABACUS sorts shells by degree; {symbol} has {degrees}."
-            )
-    folder = pathlib.Path(folder).absolute()
-    if folder.exists() and any(folder.iterdir()):
-        raise ValueError(f"{folder} is not empty. Choose another folder.")
-    symbols = list(dict.fromkeys(calculation.atoms.symbols))
-    rank = [symbols.index(symbol) for symbol in calculation.atoms.symbols]
-    order = np.argsort(rank, kind="stable")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(
-        prefix=f".{folder.name}.", dir=folder.parent
-    ) as scratch:
-        written = pathlib.Path(scratch) / folder.name
-        (written / "OUT.ABACUS").mkdir(parents=True)
-        _write_run(written, calculation, order, layout)
-        if folder.exists():
-            folder.rmdir()
-        shutil.move(written, folder)
-    return order
 
 
 def find_output(folder, layout=None):
@@ -337,7 +273,7 @@ def _matrices(paths, files, overlap, spin, widths):
     def blocks_of(file):
         stack = file.stack
         if is_spinor:
-            stack = _permuted(stack, _spinor_places(widths))
+            stack = permuted(stack, spinor_places(widths))
         return blocks_of_stack(file.cells, stack, factor * widths)
 
     spins, overlap = [blocks_of(file) for file in files], blocks_of(overlap)
@@ -347,126 +283,22 @@ def _matrices(paths, files, overlap, spin, widths):
     spins = [deeph_files.on_pairs(m, pairs, factor * widths) for m in spins]
     matrices = {"overlap": deeph_files.on_pairs(overlap, pairs, widths)}
     if len(spins) == 2:
-        blocks = [
-            np.kron([[1, 0], [0, 0]], up) + np.kron([[0, 0], [0, 1]], down)
-            for up, down in zip(spins[0].blocks(), spins[1].blocks())
-        ]
-        spins = [BlockMatrix.from_blocks(pairs, blocks)]
+        spins = [join_spins(*spins)]
     if spins:
-        found = spins[0]
-        matrices["hamiltonian"] = BlockMatrix(
-            found.atom_pairs, found.shapes, found.entries * RYDBERG_IN_EV
-        )
+        entries = spins[0].entries * RYDBERG_IN_EV
+        matrices["hamiltonian"] = spins[0].with_entries(entries)
     return matrices
-
-
-def _spinor_places(widths):
-    """Where ABACUS' orbital (spin innermost) stands: up, down per atom."""
-    starts = 2 * (np.cumsum(widths) - widths)
-    return np.concatenate(
-        [
-            start + np.arange(2 * n) // 2 + n * (np.arange(2 * n) % 2)
-            for start, n in zip(starts, widths)
-        ]
-    )
-
-
-def _permuted(stack, place):
-    """The stack with row and column k moved to `place[k]`."""
-    stack = stack.tocoo()
-    cell, row = np.divmod(stack.row, len(place))
-    stack.row = cell * len(place) + place[row]
-    stack.col = place[stack.col]
-    return stack.tocsr()
 
 
 def _spinless(path, matrix):
     """The up-up part of an overlap, which the other parts must agree with."""
-    blocks = []
-    for block in matrix.blocks():
-        rows, columns = block.shape[0] // 2, block.shape[1] // 2
-        part = block[:rows, :columns]
-        error = np.abs(block - np.kron(np.eye(2), part.real)).max(initial=0)
-        if error > 1e-6:
-            raise ValueError(
-                f"{path}: the overlap of up and down differ, or mix, by "
-                f"{error:.1e}. It is no overlap of a run with nspin 4."
-            )
-        blocks.append(part.real)
-    return BlockMatrix.from_blocks(matrix.atom_pairs, blocks)
-
-
-def _write_run(folder, calculation, order, layout):
-    output = folder / "OUT.ABACUS"
-    atoms, basis = calculation.atoms[order], calculation.basis
-    position = np.argsort(order)
-    widths = calculation.num_orbitals[order]
-
-    def sorted_matrix(matrix):
-        pairs = matrix.atom_pairs.copy()
-        pairs[:, 3:] = position[pairs[:, 3:]]
-        matrix = BlockMatrix(pairs, matrix.shapes, matrix.entries)
-        return from_package_order(matrix, "abacus", basis, atoms.numbers)
-
-    structure = None
-    if layout == "new":
-        structure = abacus_input.structure_lines(atoms)
-    (up, down), (overlap_name, _) = LAYOUTS[layout]
-    overlap = sorted_matrix(calculation.overlap)
-    hamiltonians = []
-    if calculation.hamiltonian is not None:
-        hamiltonians = [sorted_matrix(calculation.hamiltonian)]
-    if calculation.spin == "noncollinear":
-        overlap = BlockMatrix.from_blocks(
-            overlap.atom_pairs,
-            [np.kron(np.eye(2), b).astype(complex) for b in overlap.blocks()],
+    up = spin_part(matrix, 0, 0)
+    up = up.with_entries(up.entries.real)
+    difference = matrix.entries - join_spins(up, up).entries
+    error = np.abs(difference).max(initial=0)
+    if error > 1e-6:
+        raise ValueError(
+            f"{path}: the overlap of up and down differ, or mix, by "
+            f"{error:.1e}. It is no overlap of a run with nspin 4."
         )
-    elif calculation.spin == "collinear":
-        hamiltonians = [
-            BlockMatrix.from_blocks(
-                matrix.atom_pairs,
-                [
-                    block.reshape(2, len(block) // 2, 2, -1)[s, :, s]
-                    for block in matrix.blocks()
-                ],
-            )
-            for matrix in hamiltonians
-            for s in (0, 1)
-        ]
-
-    def write(name, label, matrix, unit, count, spin):
-        factor = 2 if calculation.spin == "noncollinear" else 1
-        cells, stack = stack_of_blocks(matrix, factor * widths)
-        if factor == 2:
-            stack = _permuted(stack, np.argsort(_spinor_places(widths)))
-        abacus_csr.write_csr(
-            output / name, label, cells, stack / unit, structure, count, spin
-        )
-
-    write(overlap_name, "S", overlap, 1.0, 1, 1)
-    for k, matrix in enumerate(hamiltonians):
-        count = len(hamiltonians)
-        write((up, down)[k], "H", matrix, RYDBERG_IN_EV, count, k + 1)
-    abacus_input.write_stru(folder / "STRU", atoms, basis)
-    _write_orbital(output / "Orbital", atoms, basis)
-    lines = ["written by keras_hamiltonian, not by ABACUS"]
-    if calculation.num_electrons is not None:
-        lines.append(
-            f"AUTOSET number of electrons:  = {calculation.num_electrons!r}"
-        )
-    if calculation.fermi_level is not None:
-        lines.append(f"EFERMI = {float(calculation.fermi_level)!r} eV")
-    (output / "running_scf.log").write_text("\n".join(lines) + "\n")
-
-
-def _write_orbital(path, atoms, basis):
-    lines = ["  #io    spec    l    m    z"]
-    for number, symbol in enumerate(atoms.symbols):
-        degrees = basis.shells[symbol]
-        for l in sorted(set(degrees)):
-            for zeta in range(1, degrees.count(l) + 1):
-                lines += [
-                    f"{number:5d}{symbol:>8}{l:5d}{m:5d}{zeta:5d}"
-                    for m in range(2 * l + 1)
-                ]
-    path.write_text("\n".join(lines) + "\n")
+    return up

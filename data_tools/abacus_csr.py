@@ -19,22 +19,24 @@ import re
 import numpy as np
 import scipy.sparse
 
+RYDBERG_IN_EV = 13.605698
+# Names of H (up, down) and S; for S also those of `calculation get_s`.
+LAYOUTS = {
+    "new": (
+        ("hrs1_nao.csr", "hrs2_nao.csr"),
+        ("srs1_nao.csr", "sr_nao.csr"),
+    ),
+    "old": (
+        ("data-HR-sparse_SPIN0.csr", "data-HR-sparse_SPIN1.csr"),
+        ("data-SR-sparse_SPIN0.csr", "SR.csr"),
+    ),
+}
 _OLD = re.compile(
     rb"\s*(?:STEP:\s*(-?\d+)\s+)?"
     rb"Matrix Dimension of \w+\(R\):\s*(\d+)\s+"
     rb"Matrix number of \w+\(R\):\s*(\d+)"
 )
 _NEW = re.compile(rb"\s*--- Ionic Step\s+(\d+)\s*---")
-_BANNER_LINES = (
-    "-" * 70,
-    "CSR Format",
-    "For each cell: R1 R2 R3 and how many numbers follow.",
-    "Then, in three parts:",
-    "the numbers, row by row;",
-    "the column of each, from 0;",
-    "where each row starts, and the end.",
-    "-" * 70,
-)
 _BANNER = re.compile(rb"CSR Format[^\n]*\n(?:[ \t]*#[^\n]*\n)*")
 
 
@@ -102,66 +104,6 @@ def read_csr(path):
         )
     cells, stack = _read_cells(path, body, size, count, is_old=bool(old))
     return CsrFile(bool(new), num_spins, cells, stack, structure)
-
-
-def write_csr(path, label, cells, stack, structure=None, num_spins=1, spin=1):
-    """Writes one file; the numbers keep all their digits.
-
-    Args:
-        path: path.
-        label: str. `"H"` or `"S"`.
-        cells: `(num_R, 3)` ints.
-        stack: sparse matrix `(num_R n, n)`. Zeros are left out.
-        structure: list of str. The unit cell; `None` writes the old header.
-        num_spins: int. Files of this matrix, 2 for up and down.
-        spin: int. Which of them, from 1.
-    """
-    size = stack.shape[1]
-    stack = stack.tocsr(copy=True)
-    stack.eliminate_zeros()
-    is_new = structure is not None
-    parts = [stack[r * size : (r + 1) * size] for r in range(len(cells))]
-    full = [(cell, part) for cell, part in zip(cells, parts) if part.nnz]
-    with open(path, "w") as file:
-        if is_new:
-            lines = [
-                " --- Ionic Step 1 ---",
-                f" # print {label} matrix in real space {label}(R)",
-                f" {num_spins} # number of spin directions",
-                f" {spin} # spin index",
-                f" {size} # number of localized basis",
-                f" {len(full)} # number of Bravais lattice vector R",
-                "",
-                *structure,
-                "",
-                # ABACUS reads over this banner by its eight lines.
-                *(f" #{line:^70}#" for line in _BANNER_LINES),
-                "",
-            ]
-        else:
-            lines = [
-                "STEP: 0",
-                f"Matrix Dimension of {label}(R): {size}",
-                f"Matrix number of {label}(R): {len(full)}",
-            ]
-        print("\n".join(lines), file=file)
-        for cell, part in full:
-            names = ("values", "column indices", "row pointers")
-            arrays = (_texts(part.data), part.indices, part.indptr)
-            start = " " if is_new else ""
-            print(f"{start}{' '.join(map(str, cell))} {part.nnz}", file=file)
-            for name, array in zip(names, arrays):
-                if is_new:
-                    print(f" # CSR {name}", file=file)
-                print("", *array, file=file)
-            if is_new:
-                print(file=file)
-
-
-def _texts(values):
-    if np.iscomplexobj(values):
-        return [f"({x.real:.16e},{x.imag:.16e})" for x in values]
-    return [f"{x:.16e}" for x in values]
 
 
 def _new_header(path, data):
@@ -245,8 +187,8 @@ def _read_cells(path, body, size, count, is_old):
         if str(path) in str(error):
             raise
         raise ValueError(
-            f"{path}: the matrix of cell {len(parts) + 1} is not made of the "
-            f"numbers it should be ({error}). The file is damaged."
+            f"{path}: the matrix of cell {len(parts) + 1} cannot be "
+            f"read ({error}). The file is damaged."
         ) from None
     _check_cells(path, cells, count, is_old)
     return np.array(cells), _stack(parts, size)
@@ -300,6 +242,26 @@ def _check_cells(path, cells, count, is_old):
         )
     if len(cells) > count or (is_old and len(cells) < count):
         raise ValueError(
-            f"{path} lists {len(cells)} cells; its header promises {count}. "
+            f"{path} lists {len(cells)} cells; its header announces {count}. "
             "It was cut short or is damaged."
         )
+
+
+def spinor_places(widths):
+    """Positions of ABACUS' orbitals (spin innermost) in up, down per atom."""
+    starts = 2 * (np.cumsum(widths) - widths)
+    return np.concatenate(
+        [
+            start + np.arange(2 * n) // 2 + n * (np.arange(2 * n) % 2)
+            for start, n in zip(starts, widths)
+        ]
+    )
+
+
+def permuted(stack, place):
+    """The stack with row and column k moved to `place[k]`."""
+    stack = stack.tocoo()
+    cell, row = np.divmod(stack.row, len(place))
+    stack.row = cell * len(place) + place[row]
+    stack.col = place[stack.col]
+    return stack.tocsr()

@@ -4,9 +4,9 @@ import re
 
 import ase
 import numpy as np
-from ase.data import atomic_masses
 from ase.data import atomic_numbers
 
+from data_tools.shells import element_shells
 from keras_hamiltonian.conventions import SHELL_LETTERS
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
 
@@ -67,44 +67,6 @@ def read_stru(path):
     return atoms, {element(path, x): f for x, f in zip(labels, files)}
 
 
-def write_stru(path, atoms, basis):
-    """Writes a STRU file; atoms of one element stand together.
-
-    Orbital and pseudopotential files are named, not made.
-    """
-    symbols = list(dict.fromkeys(atoms.symbols))
-    lines = ["ATOMIC_SPECIES"]
-    for symbol in symbols:
-        mass = atomic_masses[atomic_numbers[symbol]]
-        lines.append(f"{symbol} {mass:.3f} {symbol}.upf")
-    lines += ["", "NUMERICAL_ORBITAL"]
-    lines += [f"{s}_{_letters(basis.shells[s])}.orb" for s in symbols]
-    lines += ["", "LATTICE_CONSTANT", repr(1 / BOHR_IN_ANGSTROM)]
-    lines += ["", "LATTICE_VECTORS", *_rows(np.asarray(atoms.cell))]
-    lines += ["", "ATOMIC_POSITIONS", "Direct"]
-    direct = atoms.get_scaled_positions(wrap=False)
-    for symbol in symbols:
-        own = direct[atoms.symbols == symbol]
-        lines += ["", symbol, "0.0", str(len(own))]
-        lines += [f"{row} 0 0 0" for row in _rows(own)]
-    path.write_text("\n".join(lines) + "\n")
-
-
-def structure_lines(atoms):
-    """The unit cell as the new matrix files have it."""
-    symbols = list(dict.fromkeys(atoms.symbols))
-    counts = [str(int((atoms.symbols == symbol).sum())) for symbol in symbols]
-    return [
-        " user_defined_lattice",
-        " 1",
-        *[f" {row}" for row in _rows(np.asarray(atoms.cell))],
-        " " + " ".join(symbols),
-        " " + " ".join(counts),
-        " Direct",
-        *[f" {row}" for row in _rows(atoms.get_scaled_positions(wrap=False))],
-    ]
-
-
 def read_structure_lines(path, lines):
     """The unit cell in the header of a new matrix file, as `ase.Atoms`.
 
@@ -147,7 +109,7 @@ def read_basis(path, atoms, log, orbital, files):
         `OrbitalBasis`.
 
     Raises:
-        ValueError: if none of them tells the shells of every element.
+        ValueError: if none of them has the shells of every element.
     """
     elements = set(atoms.symbols)
     for shells in (
@@ -222,7 +184,7 @@ def _positions(path, lines):
         block = lines[place + 3 : place + 3 + count]
         if len(block) < count:
             raise ValueError(
-                f"{path} promises {count} atoms of {symbol} and lists "
+                f"{path} announces {count} atoms of {symbol} and lists "
                 f"{len(block)}."
             )
         symbols += [symbol] * count
@@ -246,26 +208,26 @@ def _place(path, atoms, numbers, kind, unit):
 
 
 def _shells_of_log(path, log):
-    shells = {}
+    shells = []
     for block in re.split(r"READING ATOM TYPE", log)[1:]:
         label = re.search(r"(?i:atom label)\s*=\s*(\S+)", block)
         counts = re.findall(r"L=(\d+), number of zeta\s*=\s*(\d+)", block)
         if label and counts:
             degrees = [int(l) for l, n in counts for _ in range(int(n))]
-            _add(path, shells, element(path, label.group(1)), degrees)
-    return shells
+            shells.append((element(path, label.group(1)), degrees))
+    return element_shells(path, shells)
 
 
 def _shells_of_orbital(path, text):
     rows = [line.split() for line in text.splitlines()]
     rows = [r for r in rows if len(r) >= 5 and r[0].isdigit()]
-    shells = {}
+    shells = []
     for atom in dict.fromkeys(row[0] for row in rows):
         own = [row for row in rows if row[0] == atom]
         zetas = dict.fromkeys((int(row[2]), int(row[4])) for row in own)
         degrees = [l for l, _ in zetas]
-        _add(path, shells, element(path, own[0][1]), degrees)
-    return shells
+        shells.append((element(path, own[0][1]), degrees))
+    return element_shells(path, shells)
 
 
 def _shells_of_names(files):
@@ -280,21 +242,3 @@ def _shells_of_names(files):
                 for _ in range(int(count))
             ]
     return shells
-
-
-def _add(path, shells, symbol, degrees):
-    if shells.setdefault(symbol, degrees) != degrees:
-        raise ValueError(
-            f"{path} gives {symbol} the shells {shells[symbol]} and {degrees}. "
-            "One model needs one basis per element."
-        )
-
-
-def _letters(degrees):
-    return "".join(
-        f"{degrees.count(l)}{SHELL_LETTERS[l]}" for l in sorted(set(degrees))
-    )
-
-
-def _rows(numbers):
-    return [" ".join(repr(float(x)) for x in row) for row in numbers]

@@ -23,15 +23,15 @@ def convert(
 ):
     """Converts calculations; the target appears when all of them are done.
 
-    One calculation is held at a time. Where two structures have the same name,
-    the folders they lie in are put before it.
+    One calculation is in memory at a time. Where two structures have the same
+    name, the names of their folders are put in front of it.
 
     Args:
         paths: str, path, or list of them. See `find_sources`.
         target: str or path. `"container"`: the file, replaced at the end if it
-            is there. Other formats: a folder that is not there yet (or empty),
-            with one folder or file per structure. A single structure of a
-            format that is one file goes to that file, if `target` ends so.
+            exists. Other formats: a new or empty folder, with one folder or
+            file per structure. A single structure of a format that is one
+            file goes to that file, if `target` has its ending.
         format: str. A name of `data_tools.formats.FORMATS`.
         source_format: str. Reads this format only. Defaults to all.
         read_options: dict. For the reader.
@@ -75,7 +75,7 @@ def _read_all(sources, names, options, progress):
 
 
 def _unique_names(sources):
-    """Names with as many folders before them as tell them apart."""
+    """Names with as many folders in front as make them different."""
     seen = set()
     for source in sources:
         place = source.file.resolve(), source.name
@@ -99,7 +99,7 @@ def _unique_names(sources):
 
 
 def _folders(source):
-    """What tells a source from others of its name, nearest first."""
+    """Names in front of that of a source, nearest first."""
     folders = [folder.name for folder in source.file.resolve().parents]
     return (
         folders

@@ -26,7 +26,7 @@ __all__ = [
 
 
 def read_deeph(folder, files=None):
-    """Reads a DeepH folder of either layout, told apart by its files.
+    """Reads a DeepH folder; its files show which of the layouts it has.
 
     Args:
         folder: str or path. With `element.dat` it is a legacy folder, with
@@ -68,13 +68,13 @@ def find_layouts(folder):
 
     Returns:
         List out of `"legacy"` and `"chunked"`; empty if it is no DeepH folder.
-        Both if the matrices of both are there.
+        Both if it has matrices of both.
     """
     folder = pathlib.Path(folder)
     marks = {"legacy": "element.dat", "chunked": "POSCAR"}
     layouts = [name for name in marks if (folder / marks[name]).is_file()]
     if len(layouts) == 2:
-        # A POSCAR often lies beside a calculation: the matrices decide.
+        # Many calculations come with a POSCAR: the matrices decide.
         files = {"legacy": LEGACY_FILES, "chunked": CHUNKED_FILES}
         layouts = [name for name in files if _has_matrix(folder, files[name])]
     return layouts

@@ -33,7 +33,7 @@ def read_chunked(folder, files=None):
             prediction; the name `None` leaves a matrix out.
 
     Returns:
-        `Calculation`. A matrix whose file is not there is `None`.
+        `Calculation`. A matrix without a file is `None`.
 
     Raises:
         ValueError: if a file is missing or does not hold what it should.
@@ -62,12 +62,12 @@ def read_chunked(folder, files=None):
 def write_chunked(folder, calculation, files=None, fill_missing=False):
     """Writes a folder of DeepH-dock; the inverse of `read_chunked`.
 
-    Every file is complete or absent at any time. Matrices come back bit for
-    bit; a POSCAR holds 16 decimals of an Å. DeepH-dock wants the same pairs in
-    all matrices of a folder: those of the Hamiltonian, in its order.
+    Every file is complete or absent at any time. Matrices are read
+    back bit for bit; a POSCAR has 16 decimals (Å). DeepH-dock needs the same
+    pairs in all matrices of a folder: those of the Hamiltonian, in its order.
 
     Args:
-        folder: str or path. Made if it is not there.
+        folder: str or path. Made if it does not exist.
         calculation: `Calculation`.
         files: dict or `None`. File names, as in `read_chunked`.
         fill_missing: bool. Where the matrices list different pairs, write all
@@ -81,13 +81,7 @@ def write_chunked(folder, calculation, files=None, fill_missing=False):
     """
     folder = pathlib.Path(folder)
     names = deeph_files.matrix_names(CHUNKED_FILES, files)
-    matrices = {
-        content: getattr(calculation, content)
-        for content in deeph_files.MATRICES
-        if names[content] and getattr(calculation, content) is not None
-    }
-    if not matrices:
-        raise ValueError("The calculation has no matrix to write.")
+    matrices = deeph_files.matrices_to_write(calculation, names)
     matrices = _on_common_pairs(matrices, calculation, fill_missing)
     deeph_files.prepare_folder(
         folder, CHUNKED_FILES, {names[content] for content in matrices}
@@ -123,7 +117,7 @@ def _read_poscar(path):
     try:
         return ase.io.read(path, format="vasp")
     except Exception as error:
-        # ASE raises whatever its parser stumbles over.
+        # ASE's parser raises exceptions of many kinds.
         raise ValueError(
             f"{path} cannot be read as a POSCAR ({type(error).__name__}: "
             f"{error}). Expected element symbols above their counts; dummy "
@@ -180,7 +174,7 @@ def _on_common_pairs(matrices, calculation, fill_missing):
     if set(counts.values()) != {len(pairs)} and not fill_missing:
         raise ValueError(
             f"The matrices list different pairs: {counts}, {len(pairs)} in "
-            "all. DeepH-dock wants the same pairs in all of them; "
+            "all. DeepH-dock needs the same pairs in all of them; "
             "fill_missing=True writes zero blocks for the rest."
         )
     num_rows = calculation.num_orbitals

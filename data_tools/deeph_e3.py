@@ -2,9 +2,9 @@
 
 `test_result.h5` keeps, for each structure, the labels and the predictions of
 all edges as rows of numbers; `src/dataset_info.json` and
-`src/target_blocks.json` of the run tell which orbital block each number
-belongs to. Labels and predictions are in eV and OpenMX's order. Checked against
-DeepH-E3's source (`update_hopping`, `save_test_result`), not against a run.
+`src/target_blocks.json` of the run give the orbital block of each number.
+Labels and predictions are in eV and OpenMX's order. Checked against DeepH-E3's
+source (`update_hopping`, `save_test_result`), not against a run.
 """
 
 import json

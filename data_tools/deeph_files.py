@@ -35,6 +35,22 @@ def matrix_names(defaults, files):
     }
 
 
+def matrices_to_write(calculation, names):
+    """Dict of the matrices that a calculation has and `names` does not drop.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    matrices = {
+        content: getattr(calculation, content)
+        for content, name in names.items()
+        if name and getattr(calculation, content) is not None
+    }
+    if not matrices:
+        raise ValueError("The calculation has no matrix to write.")
+    return matrices
+
+
 def matrix_paths(folder, defaults, files):
     """Paths of the matrices that a folder holds.
 
@@ -142,7 +158,7 @@ def open_hdf5(path):
     except OSError as error:
         raise ValueError(
             f"{path} cannot be opened as HDF5 ({error}); it may be cut short "
-            "or of another kind."
+            "or of another format."
         ) from None
 
 
@@ -184,7 +200,7 @@ def prepare_folder(folder, defaults, written):
         written: collection of the file names that will be written.
 
     Raises:
-        ValueError: if a matrix lies there that will not be overwritten.
+        ValueError: if it holds a matrix that will not be overwritten.
     """
     folder.mkdir(parents=True, exist_ok=True)
     stale = [

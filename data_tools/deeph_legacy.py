@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 
 from data_tools import deeph_files
+from data_tools.shells import element_shells
 from keras_hamiltonian.data.calculation import Calculation
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
 from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
@@ -51,8 +52,8 @@ def read_legacy(folder, files=None):
             prediction; the name `None` leaves a matrix out.
 
     Returns:
-        `Calculation`. A matrix whose file is not there is `None`. Blocks are
-        in m = -l..l; numbers only move, none is computed.
+        `Calculation`. A matrix without a file is `None`. Blocks are in
+        m = -l..l; numbers only move, none is computed.
 
     Raises:
         ValueError: if a file is missing or does not hold what it should.
@@ -87,11 +88,11 @@ def write_legacy(folder, calculation, files=None):
     """Writes a legacy DeepH folder; the inverse of `read_legacy`.
 
     Every file is complete or absent at any time. `num_electrons` and `source`
-    go into `info.json` under these names, which DeepH passes over. Collinear
+    go into `info.json` under these names, which DeepH ignores. Collinear
     blocks stay real.
 
     Args:
-        folder: str or path. Made if it is not there.
+        folder: str or path. Made if it does not exist.
         calculation: `Calculation`.
         files: dict or `None`. File names, as in `read_legacy`.
 
@@ -101,16 +102,11 @@ def write_legacy(folder, calculation, files=None):
     """
     folder = pathlib.Path(folder)
     names = deeph_files.matrix_names(LEGACY_FILES, files)
-    matrices = {
-        names[content]: getattr(calculation, content)
-        for content in deeph_files.MATRICES
-        if names[content] and getattr(calculation, content) is not None
-    }
-    if not matrices:
-        raise ValueError("The calculation has no matrix to write.")
     ordered = {
-        name: _in_file_order(matrix, calculation)
-        for name, matrix in matrices.items()
+        names[content]: _in_file_order(matrix, calculation)
+        for content, matrix in deeph_files.matrices_to_write(
+            calculation, names
+        ).items()
     }
     deeph_files.prepare_folder(folder, LEGACY_FILES, ordered)
     _write_structure(folder, calculation)
@@ -126,11 +122,11 @@ def write_prediction(folder, calculation, overlap=None):
 
     That is `hamiltonians_pred.h5` and `info.json`. DeepH's sparse
     diagonalisation stops at a pair that `overlaps.h5` does not have, so the
-    file gets exactly the pairs of the overlap. An `info.json` that is there is
-    kept, with its `isspinful` set.
+    file gets exactly the pairs of the overlap. An existing `info.json` is kept,
+    with its `isspinful` set.
 
     Args:
-        folder: str or path. Made if it is not there.
+        folder: str or path. Made if it does not exist.
         calculation: `Calculation` with a Hamiltonian.
         overlap: `BlockMatrix` that gives the pairs. Defaults to the
             calculation's; without either, the Hamiltonian's own pairs are
@@ -239,15 +235,7 @@ def _read_basis(folder, atoms):
             f"{path} has {len(lines)} lines for {len(atoms)} atoms; expected "
             "one line per atom with the degrees of its shells."
         )
-    shells = {}
-    for atom, (symbol, degrees) in enumerate(zip(atoms.symbols, lines)):
-        if shells.setdefault(symbol, degrees) != degrees:
-            raise ValueError(
-                f"{path} gives {symbol} the shells {shells[symbol]} and, for "
-                f"atom {atom + 1}, {degrees}. One model needs one basis per "
-                "element."
-            )
-    return OrbitalBasis(shells)
+    return OrbitalBasis(element_shells(path, zip(atoms.symbols, lines)))
 
 
 def _read_blocks(path, num_atoms):

@@ -12,7 +12,7 @@
 | `npz` | sparse H(R) in a NumPy archive | yes | yes | key `format` |
 | `wannier90` | `_hr.dat`, orthogonalised | no | yes | |
 
-A folder that holds such files or folders stands for all of them.
+A folder of such files or folders means all of them.
 
 Example:
 
@@ -28,7 +28,7 @@ from collections.abc import Callable
 
 from data_tools.abacus import find_output
 from data_tools.abacus import read_abacus
-from data_tools.abacus import write_abacus
+from data_tools.abacus_writer import write_abacus
 from data_tools.deeph import CHUNKED_FILES
 from data_tools.deeph import find_layouts
 from data_tools.deeph import read_chunked
@@ -76,7 +76,7 @@ class Source:
     """One structure that can be read.
 
     Attributes:
-        file: path. File or folder it stands in.
+        file: path. File or folder that holds it.
         name: str. Its name.
         format: str. Name of its format.
         read: function of the reader's options that returns the `Calculation`.
@@ -131,11 +131,11 @@ def detect_format(path):
 
 
 def read_calculation(path, format=None, name=None, **options):
-    """Reads one calculation, of a format told by its files.
+    """Reads one calculation; its files show the format.
 
     Args:
         path: str or path. See `find_sources`.
-        format: str. A name of `FORMATS`. Defaults to what the files tell.
+        format: str. A name of `FORMATS`. Defaults to that of the files.
         name: str. Which structure, where the path holds several.
         **options: of the format's reader, for example `output` of OpenMX.
 
@@ -209,7 +209,7 @@ def known_format(name, ability):
         ability: str. `"read"` or `"write"`.
 
     Raises:
-        ValueError: if it has not.
+        ValueError: if it has none.
     """
     able = [f.name for f in FORMATS.values() if getattr(f, ability)]
     if name not in able:

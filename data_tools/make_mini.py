@@ -42,8 +42,8 @@ class MiniSet:
 
     Attributes:
         source: str. Folder of the full set.
-        parts: three ranges of numbers (train, validate, test), or an int: so
-            many from 0 on, divided 60 / 20 / 20 in order.
+        parts: three ranges of numbers (train, validate, test), or an int:
+            this many from 0 on, divided 60 / 20 / 20 in order.
         overlaps: int. The overlap of this many training structures is kept;
             validation and test structures always keep theirs.
         bands: tuple of numbers with bands of the DFT code.
@@ -162,8 +162,8 @@ def calculations(source, split, mini):
     """
     for name in split.names:
         folder = source / name
-        # Rounded H and H⁰ together would not fit; the difference is what a
-        # network learns, so a coarse H⁰ would be no use either.
+        # Rounded H and H⁰ together would be too large, and a coarser H⁰ of no
+        # use, because a network learns the difference.
         left_out = {"initial_hamiltonian": None} if mini.is_rounded else {}
         if name in split.train[mini.overlaps :]:
             left_out["overlap"] = None

@@ -21,7 +21,7 @@ A file for programs that know nothing of this package. Keys:
 
 Rows r·n to (r+1)·n of the stack are `<m in cell 0 | H | n in cell R_r>`, and
 `H(k) = Σ_R H(R) exp(2πi k·R)`. Real harmonics with the usual signs: p is
-(y, z, x), d is (xy, yz, 3z²-r², xz, x²-y²). A matrix that is not there has no
+(y, z, x), d is (xy, yz, 3z²-r², xz, x²-y²). A missing matrix has no
 keys. Numbers that are stored although they are zero belong to a listed pair of
 atoms.
 
@@ -140,7 +140,7 @@ def read_npz(path):
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(
             f"{path} cannot be read as a NumPy archive ({error}); it may be "
-            "cut short or of another kind."
+            "cut short or of another format."
         ) from None
     if str(arrays.get("format")) != FORMAT:
         raise ValueError(

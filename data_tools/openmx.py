@@ -8,6 +8,8 @@ import ase
 import numpy as np
 from ase.data import atomic_numbers
 
+from data_tools.shells import element_shells
+from data_tools.spin_blocks import join_spins
 from keras_hamiltonian.conventions import BOHR_IN_ANGSTROM
 from keras_hamiltonian.conventions import HARTREE_IN_EV
 from keras_hamiltonian.conventions import SHELL_LETTERS
@@ -38,16 +40,16 @@ def read_scfout(path, output=None):
             without the text of the `.out` file appended.
         output: str or path or `None`. OpenMX's `.out` or input file. Only
             asked for if the scfout file has no input text; then a `.out` file
-            of the same name beside it serves as well.
+            of the same name in its folder is used too.
 
     Returns:
         `Calculation` with Hamiltonian (eV), overlap, Fermi level and number of
         valence electrons. Positions are OpenMX's own (Å), which the lattice
-        shifts of the pairs belong to; they may lie outside the cell.
+        shifts of the pairs belong to; they may be outside the cell.
 
     Raises:
         ValueError: if the file is of another version or kind, is cut short,
-            or its elements and shells cannot be told.
+            or its elements and shells are unknown.
     """
     path = pathlib.Path(path)
     raw = _read_binary(path)
@@ -60,7 +62,7 @@ def read_scfout(path, output=None):
         pbc=True,
     )
     overlap = BlockMatrix(raw["pairs"], raw["shapes"], raw["overlap"])
-    hamiltonian = _hamiltonian(path, raw)
+    hamiltonian = _hamiltonian(path, raw, overlap)
     return Calculation(
         atoms,
         basis,
@@ -89,7 +91,7 @@ class _Numbers:
         if len(data) != size:
             raise ValueError(
                 f"{self.path} ends before {what} is complete: {len(data)} of "
-                f"{size} bytes are there. The file was cut short: copy it "
+                f"{size} bytes. The file was cut short: copy it "
                 "again, or repeat the run with enough disk space."
             )
         return np.frombuffer(data, dtype).reshape(shape)
@@ -143,7 +145,7 @@ def _read_arrays(path, file):
     raw["num_electrons"] = float(scalars[8])
     num_lines = int(numbers.integers(1, what="the input text")[0])
     lines = numbers.take("S1", num_lines, LINE_LENGTH, what="the input text")
-    # Each line ends at its first zero byte; what follows is left over.
+    # Each line ends at its first zero byte; the rest has no meaning.
     texts = [line.tobytes().split(b"\0")[0] for line in lines]
     raw["input"] = b"".join(texts).decode(errors="replace")
     raw["appended"] = file.read().decode(errors="replace")
@@ -151,7 +153,7 @@ def _read_arrays(path, file):
 
 
 def _check_header(path, header):
-    """The spin switch (0, 1, 3) of a header that can be read on."""
+    """The spin switch (0, 1, 3) of a header that can be read."""
     num_atoms, switch = int(header[0]), int(header[1])
     swapped = header.astype("<i4").byteswap()
     if switch >> 8 and 0 <= swapped[1] < 64 and swapped[0] > 0:
@@ -217,40 +219,35 @@ def _check_range(path, values, lowest, highest, what):
         )
 
 
-def _hamiltonian(path, raw):
-    """Blocks in eV and OpenMX's order; up before down."""
-    pairs, shapes = raw["pairs"], raw["shapes"]
+def _hamiltonian(path, raw, overlap):
+    """Blocks in eV and OpenMX's order, on the pairs of the overlap."""
     real = raw["real"] * HARTREE_IN_EV
     if raw["spin"] == 0:
-        return BlockMatrix(pairs, shapes, real[0])
-    if raw["spin"] == 1:
-        up, down = real
-        mixed = reverse = np.zeros_like(up)
-    else:
+        return overlap.with_entries(real[0])
+    parts = list(real)
+    if raw["spin"] == 3:
         imaginary = raw["imaginary"] * HARTREE_IN_EV
-        up = real[0] + 1j * imaginary[0]
-        down = real[1] + 1j * imaginary[1]
-        mixed = real[2] + 1j * (real[3] + imaginary[2])
-        reverse = _adjoint(path, BlockMatrix(pairs, shapes, mixed))
-    quarters = [
-        BlockMatrix(pairs, shapes, entries).blocks()
-        for entries in (up, mixed, reverse, down)
-    ]
-    return BlockMatrix.from_blocks(
-        pairs, [np.block([[a, b], [c, d]]) for a, b, c, d in zip(*quarters)]
-    )
+        parts = [
+            real[0] + 1j * imaginary[0],
+            real[1] + 1j * imaginary[1],
+            real[2] + 1j * (real[3] + imaginary[2]),
+        ]
+    parts = [overlap.with_entries(entries) for entries in parts]
+    if raw["spin"] == 3:
+        parts.append(_adjoint(path, parts[2]))
+    return join_spins(*parts)
 
 
 def _adjoint(path, matrix):
-    """Flat entries of the matrix with blocks `M_ji(-R)^†`."""
+    """The matrix with blocks `M_ji(-R)^†`."""
     partners = matrix.reverse_positions()
     if (partners < 0).any():
         raise ValueError(
             f"{path}: {int((partners < 0).sum())} of {len(matrix)} pairs lack "
             "the partner (-R, j, i), which holds their down-up block."
         )
-    blocks = [matrix.block(p).conj().T.ravel() for p in partners]
-    return np.concatenate(blocks)
+    blocks = [matrix.block(p).conj().T for p in partners]
+    return BlockMatrix.from_blocks(matrix.atom_pairs, blocks)
 
 
 def _input_text(path, raw, output):
@@ -301,28 +298,23 @@ def _species(path, text, num_orbitals):
             f"The input text of {path} lists {len(atoms)} atoms; the file has "
             f"{len(num_orbitals)}. Pass the .out file of this run as `output`."
         )
-    symbols, shells = [], {}
+    shells = []
     for line, count in zip(atoms, num_orbitals.tolist()):
         if line[1] not in orbitals:
             raise ValueError(
                 f"The input text of {path} defines the species "
                 f"{', '.join(orbitals)}, but an atom is of {line[1]!r}."
             )
-        symbol, degrees = _shells(path, orbitals[line[1]], count)
-        if shells.setdefault(symbol, degrees) != degrees:
-            raise ValueError(
-                f"{path} gives {symbol} the shells {shells[symbol]} and "
-                f"{degrees}. One model needs one basis per element."
-            )
-        symbols.append(symbol)
-    return symbols, OrbitalBasis(shells)
+        shells.append(_shells(path, orbitals[line[1]], count))
+    symbols = [symbol for symbol, _ in shells]
+    return symbols, OrbitalBasis(element_shells(path, shells))
 
 
 def _shells(path, orbitals, count):
     """Element and degrees of pseudo-atomic orbitals such as `C6.0-s2p2d1`.
 
-    `s4>1` contracts four functions to one; the count of the file tells which
-    of the two numbers the run kept.
+    `s4>1` contracts four functions to one; the number of orbitals in the
+    file shows which of the two the run used.
     """
     name, _, shells = orbitals.partition("-")
     symbol = re.match(r"[A-Z][a-z]?", name)

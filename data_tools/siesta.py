@@ -1,12 +1,12 @@
 """SIESTA's `*.HSX` files (`SaveHS true`), through sisl.
 
-The geometry, the shells and the Fermi level stand in the file itself from
-SIESTA 5 on (versions 1 and 2 of the format). SIESTA 4 wrote version 0 in single
-precision without any of them; it is refused by name. Energies are SIESTA's own:
+The file itself has the geometry, the shells and the Fermi level from SIESTA 5
+on (versions 1 and 2 of the format). SIESTA 4 wrote version 0 in single
+precision without any of them; it is refused. Energies are SIESTA's own:
 sisl moves the Fermi level to 0, and the reader moves it back.
 
 Checked against sisl 0.20: the written files against sisl's own reading, the
-orbitals against its spherical harmonics. No SIESTA was at hand.
+orbitals against its spherical harmonics; not against SIESTA itself.
 """
 
 import pathlib
@@ -43,7 +43,7 @@ def read_siesta(path):
     sile = sisl.get_sile(path, cls=sisl.io.siesta.hsxSileSiesta)
     try:
         with warnings.catch_warnings():
-            # A missing Fermi level; the header has told.
+            # Of a missing Fermi level, which the header shows too.
             warnings.simplefilter("ignore")
             hamiltonian = sile.read_hamiltonian()
             shift = sile.read_fermi_level()

@@ -13,9 +13,10 @@ import scipy.sparse
 
 from data_tools.cell_matrices import blocks_of_stack
 from data_tools.cell_matrices import stack_of_blocks
+from data_tools.shells import element_shells
+from data_tools.spin_blocks import spin_part
 from keras_hamiltonian.data.calculation import Calculation
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
-from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
 from keras_hamiltonian.orbitals.orders import from_package_order
 from keras_hamiltonian.orbitals.orders import to_package_order
 
@@ -52,8 +53,7 @@ def to_sisl(calculation):
         `sisl.Hamiltonian`, eV and Å; unpolarised, polarised or with spin-orbit.
 
     Raises:
-        ValueError: if sisl is missing, or a matrix, or a shell beyond d is
-            there.
+        ValueError: if sisl or a matrix is missing, or a shell is beyond d.
 
     Example:
 
@@ -78,7 +78,7 @@ def to_sisl(calculation):
         if not is_spinful:
             return {(0, 0): _supercell(geometry, matrix, widths)}
         return {
-            box: _supercell(geometry, _spin_part(matrix, *box), widths)
+            box: _supercell(geometry, spin_part(matrix, *box), widths)
             for box in _SPIN_BOX
         }
 
@@ -110,8 +110,8 @@ def from_sisl(
         source: dict. Where it comes from.
 
     Returns:
-        `Calculation`. A pair of atoms has a block if sisl stores any number
-        of it.
+        `Calculation`. A pair of atoms has a block if sisl stores a number of
+        it.
 
     Raises:
         ValueError: if the orbitals are orthogonal, or have no l and m in
@@ -174,15 +174,6 @@ def _geometry(sisl, calculation):
     )
 
 
-def _spin_part(matrix, row, column):
-    """Blocks of one spin for the rows and one for the columns."""
-    blocks = [
-        block.reshape(2, block.shape[0] // 2, 2, -1)[row, :, column]
-        for block in matrix.blocks()
-    ]
-    return BlockMatrix.from_blocks(matrix.atom_pairs, blocks)
-
-
 def _supercell(geometry, matrix, widths):
     """sisl's `(n, n num_cells)` CSR matrix of one part."""
     cells, stack = stack_of_blocks(matrix, widths)
@@ -229,7 +220,7 @@ def _blocks(geometry, boxes, widths, num_spins):
     size = int(widths.sum())
     starts = np.cumsum(widths) - widths
     atom = np.repeat(np.arange(len(widths)), widths)
-    # Where an orbital with spin up stands, and the step to spin down.
+    # Position of each orbital with spin up.
     place = np.arange(size) + (num_spins - 1) * starts[atom]
     rows, columns, numbers = [], [], []
     for (s, t), matrix in boxes.items():
@@ -269,16 +260,11 @@ def _atoms(geometry):
 
 
 def _basis(geometry, atoms):
-    shells = {}
-    for number, symbol in enumerate(atoms.symbols):
-        degrees = _degrees(symbol, geometry.atoms[number])
-        if shells.setdefault(symbol, degrees) != degrees:
-            raise ValueError(
-                f"{symbol} has the shells {shells[symbol]} and, for atom "
-                f"{number + 1}, {degrees}. One model needs one basis per "
-                "element."
-            )
-    return OrbitalBasis(shells)
+    shells = [
+        (symbol, _degrees(symbol, atom))
+        for symbol, atom in zip(atoms.symbols, geometry.atoms)
+    ]
+    return OrbitalBasis(element_shells("The sisl geometry", shells))
 
 
 def _degrees(symbol, atom):
@@ -291,7 +277,7 @@ def _degrees(symbol, atom):
             raise ValueError(
                 f"The orbitals of {symbol} are not labelled with l and m in "
                 f"SIESTA's order m = -l..l. Received: {labels}. Files of "
-                "SIESTA 4 and older do not tell; read the basis from the "
+                "SIESTA 4 and older lack them; read the basis from the "
                 "output of the run and pass a geometry that has it."
             )
         degrees.append(int(l))

@@ -19,12 +19,12 @@ import numpy as np
 
 from data_tools.deeph_files import replacing
 from keras_hamiltonian.physics.bands import solve_bands
-from keras_hamiltonian.physics.damped_problem import damped_problem
 from keras_hamiltonian.physics.hamiltonian import BlochMatrices
 from keras_hamiltonian.physics.k_points import monkhorst_pack
+from keras_hamiltonian.physics.solvers.damped_problem import damped_problem
 
 MAX_PROBES = 64
-# Occupied bands that are off by more than this deserve a word.
+# Occupied bands that are off by more than this raise a warning.
 WARNING_IN_EV = 1e-3
 
 
@@ -122,8 +122,8 @@ def export_wannier90(calculation, path, grid, cutoff=0.0):
     cells, degeneracies = wigner_seitz_cells(calculation.atoms.cell, sizes)
     in_cells = table[tuple((cells % sizes).T)]
     largest = np.abs(in_cells).max(axis=(1, 2))
-    # A cell and its inverse, which stands as far from the end of the sorted
-    # list, go together whatever the last digit says.
+    # A cell and its inverse, which is as far from the end of the sorted list,
+    # are kept or left out together, in spite of rounding.
     largest = np.maximum(largest, largest[::-1])
     kept = (largest >= cutoff) | ~cells.any(axis=1)
     norms = np.linalg.norm(in_cells, ord=2, axis=(1, 2)) / degeneracies
@@ -162,7 +162,7 @@ def wigner_seitz_cells(lattice, sizes):
 
     Returns:
         `(num_R, 3)` ints, and `(num_R,)` ints: how many of the translations
-        that the grid cannot tell apart are equally near.
+        that are the same on the grid are equally near.
 
     Example:
 

@@ -238,8 +238,9 @@ class Prediction:
             path: str or list, see `k_path`, or a `KPath`. Defaults to the
                 standard path of the lattice.
             num_points: int. Number of wave vectors, about.
-            **options: of `solve_bands`, for example `num_bands`, `workers`,
-                or for large cells `around` an energy or a `window`.
+            **options: of `solve_bands`, for example `workers`, or for a part
+                of the bands of a large cell `solve=nearest_states` with its
+                `energy` and `num_states`.
 
         Returns:
             `BandStructure`, with the Fermi level where it is known.

@@ -1,4 +1,4 @@
-"""The data doctor: says in words what is wrong with Hamiltonian data.
+"""The data doctor: finds what is wrong with Hamiltonian data.
 
     python -m data_tools.check PATH... [--json FILE] [--split FILE]
 
@@ -9,7 +9,7 @@ by writing it and listing it in `CHECKS`.
 from data_tools.check.energies import check_energy_unit
 from data_tools.check.energies import check_fermi_level
 from data_tools.check.finding import Finding
-from data_tools.check.geometry import check_edge_lengths
+from data_tools.check.geometry import check_bond_lengths
 from data_tools.check.geometry import check_geometry
 from data_tools.check.matrices import check_baseline
 from data_tools.check.matrices import check_finite
@@ -25,7 +25,7 @@ from data_tools.check.spin import check_time_reversal
 __all__ = ["CHECKS", "Finding", "Sample", "examine"]
 
 CHECKS = (
-    check_edge_lengths,
+    check_bond_lengths,
     check_geometry,
     check_hermitian,
     check_pairs,
@@ -41,15 +41,15 @@ CHECKS = (
 
 
 def examine(calculation, file=""):
-    """Everything that is wrong with one calculation.
+    """Finds what is wrong with one calculation.
 
     Args:
         calculation: `Calculation`.
         file: str or path. Where it comes from, for the findings.
 
     Returns:
-        List of `Finding`; empty if all is well. Without an overlap the checks
-        that rest on it (geometry, orbital order, energies) say nothing.
+        List of `Finding`, empty if nothing is wrong. The checks that need an
+        overlap (geometry, orbital order, energies) find nothing without it.
     """
     sample = Sample(calculation)
     findings = check_finite(sample)

@@ -39,7 +39,7 @@ def run(paths, split=None):
     Args:
         paths: list of str. See `find_sources`.
         split: str or path. A split file for all paths; without it each path's
-            own is used where there is one.
+            own is used, if it has one.
 
     Returns:
         JSON-ready dict: `structures` (each with `file`, `name`, `is_readable`,
@@ -151,7 +151,7 @@ def _places(findings):
 def _parse(arguments):
     parser = argparse.ArgumentParser(
         prog="python -m data_tools.check",
-        description="Says what is wrong with Hamiltonian data.",
+        description="Finds what is wrong with Hamiltonian data.",
     )
     parser.add_argument(
         "paths",

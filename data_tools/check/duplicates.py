@@ -1,4 +1,4 @@
-"""The same structure twice, above all in two parts of a split."""
+"""Structures that occur twice, above all in two parts of a split."""
 
 import numpy as np
 
@@ -31,7 +31,7 @@ def fingerprint(atoms):
 
 
 def check_duplicates(structures, part_of=None):
-    """Structures that agree, and whether a split puts them apart.
+    """Structures that agree, and whether a split separates them.
 
     Args:
         structures: list of `(file, name, atoms)`.
@@ -93,7 +93,7 @@ def _finding(first, second, part_of):
         "duplicates",
         "warning",
         f"{same} (all distances within {SAME_DISTANCE} Å).",
-        "Keep one, or see that they never stand in two parts of a split.",
+        "Keep one, or make sure that no split has them in two parts.",
         structure=name,
         file=file,
     )

@@ -4,13 +4,12 @@ import numpy as np
 
 from data_tools.check.finding import Finding
 from keras_hamiltonian.conventions import HARTREE_IN_EV
+from keras_hamiltonian.conventions import RYDBERG_IN_EV
 
 # From the lowest to the highest eigenvalue a basis with two radial functions
 # spans 90 to 230 eV; minimal bases span 25 and more.
 SMALLEST_SPAN = {"minimal": 5.0, "larger": 20.0}
-# Binding energy of a hydrogen-like 1s electron, 13.6 eV Z².
-RYDBERG = HARTREE_IN_EV / 2
-# Valence electrons of pseudopotentials lie above -100 eV.
+# Valence electrons of pseudopotentials are above -100 eV.
 DEEPEST_VALENCE = 150.0
 
 
@@ -31,7 +30,7 @@ def check_energy_unit(sample):
                 f"All bands lie within {span:.1f} eV; this basis spans at "
                 f"least {smallest:.0f} eV. H looks like hartree "
                 f"({span * HARTREE_IN_EV:.0f} eV) or rydberg "
-                f"({span * RYDBERG:.0f} eV).",
+                f"({span * RYDBERG_IN_EV:.0f} eV).",
                 "Energies are eV: multiply H by 27.2113845 (hartree) or "
                 "13.6056923 (rydberg) on reading.",
             )
@@ -54,7 +53,7 @@ def check_energy_unit(sample):
 def check_fermi_level(sample):
     """Fermi level inside the spectrum, with as many states as electrons.
 
-    Silent where the spectrum itself is in a wrong unit.
+    Finds nothing where the spectrum itself is in a wrong unit.
     """
     calculation = sample.calculation
     fermi_level = calculation.fermi_level
@@ -89,7 +88,7 @@ def check_fermi_level(sample):
 def _outside(fermi_level, low, high):
     units = {
         "hartree": fermi_level * HARTREE_IN_EV,
-        "rydberg": fermi_level * RYDBERG,
+        "rydberg": fermi_level * RYDBERG_IN_EV,
         "converted to eV twice": fermi_level / HARTREE_IN_EV,
     }
     fitting = [name for name, e in units.items() if low < e < high]
@@ -109,7 +108,8 @@ def _depth(sample):
     energies = np.sort(sample.energies[0])
     electrons = calculation.num_electrons
     numbers = calculation.atoms.numbers
-    bound = RYDBERG * float(numbers.max()) ** 2
+    # Binding energy of a hydrogen-like 1s electron, 13.6 eV Z².
+    bound = RYDBERG_IN_EV * float(numbers.max()) ** 2
     if electrons is None:
         top = calculation.fermi_level
         top = energies[len(energies) // 2] if top is None else top
@@ -118,4 +118,4 @@ def _depth(sample):
         top = energies[min(max(occupied, 1), len(energies)) - 1]
         if electrons < 0.99 * numbers.sum():
             bound = DEEPEST_VALENCE
-    return float(top - energies[0]), max(bound, 2 * RYDBERG)
+    return float(top - energies[0]), max(bound, 2 * RYDBERG_IN_EV)

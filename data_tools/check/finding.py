@@ -1,4 +1,4 @@
-"""What a check has to say."""
+"""What a check finds."""
 
 import dataclasses
 
@@ -10,13 +10,13 @@ class Finding:
     """One thing that a check found.
 
     Attributes:
-        check: str. Name of the check, for filters: `"edge_lengths"`.
+        check: str. Name of the check, for filters: `"bond_lengths"`.
         severity: str. `"error"`: training on it gives a wrong model;
             `"warning"`: may be meant, look at it; `"note"`: worth knowing.
         message: str. What was found, with numbers and units.
         remedy: str. What to do.
         structure: str. Name of the structure.
-        file: str. File or folder that it stands in.
+        file: str. File or folder that holds it.
     """
 
     check: str

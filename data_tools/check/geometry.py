@@ -6,11 +6,10 @@ import vesin
 from ase.data import covalent_radii
 
 from data_tools.check.finding import Finding
-from data_tools.check.sample import is_onsite
 from keras_hamiltonian.conventions import BOHR_IN_ANGSTROM
 
 # Nearest neighbours in units of the sum of the covalent radii: 0.93 in
-# graphene, 1.03 in bismuth; noble gases are no bonds.
+# graphene, 1.03 in bismuth; noble gases have no bonds.
 PLAUSIBLE_BOND = (0.7, 1.4)
 NOBLE_GASES = (2, 10, 18, 36, 54, 86)
 # The overlap of two elements is a smooth function of their distance: sorted by
@@ -23,7 +22,7 @@ SHORTEST_DISTANCE = 0.3  # Å
 def check_bond_lengths(sample):
     """Bond lengths against covalent radii: bohr taken for Å, atoms too near.
 
-    Silent where `check_geometry` finds something, which explains more.
+    Finds nothing where `check_geometry` does, which explains more.
     """
     if check_geometry(sample):
         return []
@@ -68,14 +67,14 @@ def check_bond_lengths(sample):
 def check_geometry(sample):
     """Is the overlap one function of distance, as two-centre integrals are?
 
-    If not, other readings of the same numbers are tried, and the one that
-    makes it so is named: lattice or positions transposed, pairs reversed, one
+    If not, other readings of the same numbers are tried, and the one that fits
+    is named: lattice or positions transposed, pairs reversed, one
     of the two in bohr.
     """
     if sample.calculation.overlap is None:
         return []
     readings = _readings(sample.calculation)
-    now = _variation(sample, *readings.pop("as it stands"))
+    now = _variation(sample, *readings.pop("as it is"))
     if now <= LARGEST_VARIATION:
         return []
     fitting = [
@@ -100,7 +99,7 @@ def check_geometry(sample):
                 "no longer fit the lattice shifts of the pairs.",
             )
         ]
-    # Scaling the lattice or the positions fits alike; bonds tell which.
+    # Scaled lattice and scaled positions fit equally well; bond lengths decide.
     best = max(fitting, key=lambda name: _is_plausible(sample, readings[name]))
     return [
         Finding(
@@ -120,7 +119,7 @@ def _readings(calculation):
     positions, cell = atoms.positions, np.asarray(atoms.cell)
     bohr = BOHR_IN_ANGSTROM
     readings = {
-        "as it stands": (positions, cell, 1),
+        "as it is": (positions, cell, 1),
         "the lattice transposed": (positions, cell.T, 1),
         "the positions transposed": (_transposed(positions), cell, 1),
         "lattice and positions transposed": (
@@ -157,14 +156,14 @@ def _variation(sample, positions, cell, sense):
     )
     lengths = np.linalg.norm(vectors, axis=1)
     elements = np.sort(sample.calculation.atoms.numbers[pairs[:, 3:]], axis=1)
-    offsite = ~is_onsite(overlap)
+    offsite = ~overlap.is_onsite
     if offsite.any() and lengths[offsite].min() < SHORTEST_DISTANCE:
         return np.inf
     worst = 1.0
     for kind in np.unique(elements, axis=0):
         chosen = offsite & (elements == kind).all(axis=1)
         norms = sample.block_norms[chosen]
-        # Equal distances differ in the last digit; their order is no matter.
+        # Equal distances differ in the last digit; their order does not matter.
         order = np.lexsort((norms, np.round(lengths[chosen], 4)))
         norms = norms[order]
         if len(norms) > 2 and np.ptp(norms) > 1e-6:
@@ -193,8 +192,8 @@ def _bond_ratios(atoms):
     radii = covalent_radii[atoms.numbers]
     if not bonded.any():
         return np.zeros(0)
-    cutoff = 4.5 * float(radii[bonded].max())
-    first, second, lengths = neighbors(atoms, cutoff)
+    reach = 4.5 * float(radii[bonded].max())
+    first, second, lengths = neighbors(atoms, reach)
     ratios = lengths / (radii[first] + radii[second])
     nearest = np.full(len(atoms), np.inf)
     np.minimum.at(nearest, first, ratios)
@@ -202,9 +201,9 @@ def _bond_ratios(atoms):
     return nearest[np.isfinite(nearest)]
 
 
-def neighbors(atoms, cutoff):
-    """Pairs within a cut-off in Å: atoms i and j, and the distance."""
+def neighbors(atoms, reach):
+    """Pairs within a reach in Å: atoms i and j, and the distance."""
     atoms = ase.Atoms(
         atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc
     )
-    return vesin.ase_neighbor_list("ijd", atoms, cutoff)
+    return vesin.ase_neighbor_list("ijd", atoms, reach)

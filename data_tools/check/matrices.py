@@ -4,7 +4,6 @@ import numpy as np
 
 from data_tools.check.finding import Finding
 from data_tools.check.sample import K_POINTS
-from data_tools.check.sample import is_onsite
 from keras_hamiltonian.data.store import pair_union
 
 # eV, for S without unit. SCF codes write 1e-9 to 1e-7.
@@ -38,7 +37,8 @@ def check_hermitian(sample):
     """`M_ij(R) = M_ji(-R)^†`, and every pair beside its partner."""
     findings = []
     for name, matrix in sample.matrices.items():
-        missing = int((matrix.reverse_positions() < 0).sum())
+        partners = matrix.reverse_positions()
+        missing = int((partners < 0).sum())
         if missing:
             findings.append(
                 Finding(
@@ -50,7 +50,8 @@ def check_hermitian(sample):
                     "half as the conjugate transpose; else convert it again.",
                 )
             )
-        error = _hermitian_error(matrix)
+        listed = matrix.select(partners >= 0)
+        error = listed.hermitian_error()
         if error > HERMITIAN_TOLERANCE:
             findings.append(
                 Finding(
@@ -161,7 +162,7 @@ def check_baseline(sample):
 
 def _check_norms(overlap):
     diagonals = [
-        np.diag(overlap.block(k)) for k in np.flatnonzero(is_onsite(overlap))
+        np.diag(overlap.block(k)) for k in np.flatnonzero(overlap.is_onsite)
     ]
     if not diagonals:
         return [
@@ -197,23 +198,3 @@ def _are_equal(first, second):
     other = second.select(positions).entries
     scale = float(np.abs(first.entries).max(initial=0.0))
     return bool(np.abs(first.entries - other).max() <= 1e-9 * scale)
-
-
-def _hermitian_error(matrix):
-    """Like `BlockMatrix.hermitian_error`, with no loop over blocks."""
-    partners = matrix.reverse_positions()
-    listed = (partners >= 0) & (
-        matrix.shapes[partners] == matrix.shapes[:, ::-1]
-    ).all(axis=1)
-    error = 0.0
-    for rows, columns in np.unique(matrix.shapes[listed], axis=0):
-        same = np.flatnonzero(
-            listed & (matrix.shapes == (rows, columns)).all(axis=1)
-        )
-        inside = np.arange(rows * columns)
-        mirror = inside.reshape(columns, rows).T.ravel()
-        starts = matrix.boundaries[:-1]
-        left = matrix.entries[starts[same][:, None] + inside]
-        right = matrix.entries[starts[partners[same]][:, None] + mirror]
-        error = max(error, float(np.abs(left - right.conj()).max()))
-    return error

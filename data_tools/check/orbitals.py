@@ -1,11 +1,11 @@
 """Are the orbitals of a shell in the order m = -l..l, with the usual signs?
 
-Seen along its edge a two-centre integral vanishes unless m = m'. Each overlap
-block is rotated so that the polar axis lies along the edge; with a wrong order
-the rotation mixes wrong orbitals and elements with m ≠ m' remain.
+In the frame of its edge a two-centre integral vanishes unless m = m'. Each
+overlap block is rotated so that the polar axis lies along the edge; with a
+wrong order the rotation mixes wrong orbitals and elements with m ≠ m' remain.
 
-What it cannot see: signs (-1)^m are a half turn about z, which in an exactly
-flat crystal only reverses the edges.
+It cannot find signs (-1)^m in an exactly flat crystal: they are a half turn
+about z, which only reverses the edges.
 """
 
 import itertools
@@ -14,7 +14,6 @@ import numpy as np
 
 from data_tools.check.finding import Finding
 from data_tools.check.geometry import check_geometry
-from data_tools.check.sample import is_onsite
 from keras_hamiltonian.conventions import SHELL_LETTERS
 from keras_hamiltonian.irreps.rotation import edge_frames
 from keras_hamiltonian.irreps.wigner import wigner_d_matrix
@@ -31,7 +30,7 @@ def check_orbital_order(sample):
     """Overlap diagonal in m along each edge, else the order that makes it so.
 
     Lattice and positions must be right for this, so a sample with a wrong
-    geometry is left alone.
+    geometry is not checked.
     """
     overlap = sample.calculation.overlap
     if overlap is None or check_geometry(sample):
@@ -50,7 +49,7 @@ def check_orbital_order(sample):
 def _wrong_order(blocks, l):
     letter = SHELL_LETTERS[l]
     message = (
-        f"The {letter} orbitals do not stand in the order m = -{l}..{l} with "
+        f"The {letter} orbitals are not in the order m = -{l}..{l} with "
         "the usual signs: along its edge the overlap is not diagonal in m."
     )
     for name, order in _candidates(l):
@@ -114,7 +113,7 @@ def _cartesian_candidates():
 def _strongest_pairs(sample):
     """Positions of the off-site pairs with the largest blocks."""
     norms = np.where(
-        is_onsite(sample.calculation.overlap), 0, sample.block_norms
+        sample.calculation.overlap.is_onsite, 0, sample.block_norms
     )
     order = np.argsort(-norms, kind="stable")
     # Of equal atoms at equal distance one is enough; a few of each kind of
@@ -166,9 +165,9 @@ def _remainder(blocks, l, order):
     """Norm of elements with m ≠ m' in the edge frame over the whole norm."""
     outside = total = 0.0
     for block, rotation, left, right in blocks:
-        rotate = rotation @ order
-        rotated = rotate @ block if left == l else block
-        rotated = rotated @ rotate.T if right == l else rotated
+        to_frame = rotation @ order
+        rotated = to_frame @ block if left == l else block
+        rotated = rotated @ to_frame.T if right == l else rotated
         m = np.arange(-left, left + 1)[:, None] != np.arange(-right, right + 1)
         outside += float((np.abs(rotated[m]) ** 2).sum())
         total += float((np.abs(rotated) ** 2).sum())

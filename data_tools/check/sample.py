@@ -1,11 +1,10 @@
-"""A calculation under examination: what several checks need, computed once."""
+"""One calculation, with what several checks need, computed once."""
 
 import functools
 
 import numpy as np
 import scipy.linalg
 
-from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
 from keras_hamiltonian.physics.hamiltonian import BlochMatrices
 
 K_POINTS = (
@@ -30,7 +29,7 @@ class Sample:
 
     @property
     def matrices(self):
-        """Dict from name to matrix, of those that are there."""
+        """Dict from name to matrix, of those the calculation has."""
         calculation = self.calculation
         fields = {
             "H": calculation.hamiltonian,
@@ -81,14 +80,3 @@ class Sample:
         except ValueError:
             # Not Hermitian: `check_hermitian` says so.
             return None
-
-
-def is_onsite(matrix):
-    """`(P,)` bools: pairs of an atom with itself in the home cell."""
-    pairs = matrix.atom_pairs
-    return ~pairs[:, :3].any(axis=1) & (pairs[:, 3] == pairs[:, 4])
-
-
-def with_entries(matrix, entries):
-    """The same pairs with other numbers."""
-    return BlockMatrix(matrix.atom_pairs, matrix.shapes, entries)

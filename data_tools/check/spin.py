@@ -3,7 +3,6 @@
 import numpy as np
 
 from data_tools.check.finding import Finding
-from data_tools.check.sample import with_entries
 
 # eV. Converged non-magnetic runs keep time reversal to 1e-6.
 TIME_REVERSAL_TOLERANCE = 1e-3
@@ -31,7 +30,7 @@ _MISTAKES = {
 
 
 def check_spin_layout(sample):
-    """Do the blocks look like what `spin` says?"""
+    """Do the blocks have the form that `spin` claims?"""
     calculation = sample.calculation
     findings = []
     for name, matrix in sample.matrices.items():
@@ -53,7 +52,7 @@ def check_spin_layout(sample):
 
 
 def check_time_reversal(sample):
-    """Without magnetism `dd = uu*` and `du = -ud*`; tells a wrong layout."""
+    """Without magnetism `dd = uu*` and `du = -ud*`, if the layout is right."""
     calculation = sample.calculation
     if calculation.spin != "noncollinear" or calculation.hamiltonian is None:
         return []
@@ -131,8 +130,8 @@ def _interleaved_finding(symptom):
     return Finding(
         "spin_layout",
         "error",
-        f"Spin stands interleaved (orbital 1 up, orbital 1 down, ...): "
-        f"{symptom} as it stands, and holds for that order.",
+        f"Spin is interleaved (orbital 1 up, orbital 1 down, ...): "
+        f"{symptom} as it is, and nothing is wrong in that order.",
         "Reorder each block to up before down: block[::2], then block[1::2], "
         "for rows and columns.",
     )
@@ -167,7 +166,7 @@ def _from_interleaved(calculation):
             for n in block.shape
         )
         entries.append(block[np.ix_(rows, columns)].ravel())
-    return with_entries(hamiltonian, np.concatenate(entries))
+    return hamiltonian.with_entries(np.concatenate(entries))
 
 
 def _coupling(calculation):

@@ -1,4 +1,4 @@
-"""In which part of its split a structure stands."""
+"""Part of the split that each structure belongs to."""
 
 import pathlib
 
@@ -9,20 +9,20 @@ SPLIT_NAMES = ("dataset_split.json", "split.json")
 
 
 def parts_of_splits(sources, path, split=None):
-    """In which part of its split each structure stands.
+    """Part of the split that each structure belongs to.
 
     Args:
         sources: list of `Source`, all found below `path`.
         path: str or path.
-        split: `Split`. Counts for all of them; without it a container's own
-            split counts for its structures, that of the folder for the rest.
+        split: `Split` of all of them. Defaults to a container's own split for
+            its structures, and to that of the folder for the others.
 
     Returns:
         Dict from `(file, name)` to `"train"`, `"validate"` or `"test"`;
         structures in no split are left out.
 
     Raises:
-        ValueError: if a split lies there but is damaged.
+        ValueError: if a split is damaged.
     """
     splits, parts = {}, {}
     for source in sources:
@@ -37,14 +37,14 @@ def parts_of_splits(sources, path, split=None):
 
 
 def find_split(path):
-    """The split that lies with the data, or `None`.
+    """The split in the folder of the data, or `None`.
 
     Args:
         path: str or path. For a container `NAME.h5` it is `NAME.split.json`
             beside it; in a folder `dataset_split.json` or `split.json`.
 
     Raises:
-        ValueError: if the file is there but no split.
+        ValueError: if the file exists but is no split.
     """
     path = pathlib.Path(path)
     if path.is_dir():

@@ -1,13 +1,11 @@
 """`keras-hamiltonian bands`: band structure along a path."""
 
-import pathlib
 from typing import Annotated
 
 import typer
 
 from keras_hamiltonian.cli import spectrum
 from keras_hamiltonian.cli.files import appearing
-from keras_hamiltonian.cli.files import check_new
 from keras_hamiltonian.cli.files import one_structure
 
 # All bands of larger cells take minutes; then only those near the Fermi level
@@ -29,20 +27,17 @@ def bands(
         ),
     ] = None,
     points: Annotated[
-        int, typer.Option(min=2, help="Wave vectors on the path, about.")
-    ] = 120,
-    window: Annotated[
-        tuple[float, float],
+        int,
         typer.Option(
-            metavar="LOW HIGH",
-            help="Energies of the picture, eV about the Fermi level.",
+            min=2, help="Approximate number of wave vectors on the path."
         ),
-    ] = (-6.0, 6.0),
+    ] = 120,
+    window: spectrum.Window = (-6.0, 6.0),
     num_bands: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help="Only so many bands, those nearest to the Fermi level. "
+            help="Number of bands, those nearest to the Fermi level. "
             f"Default: all in cells of up to {MOST_ORBITALS} orbitals, else "
             f"{NEAR_BANDS} by the sparse solver.",
         ),
@@ -50,15 +45,7 @@ def bands(
     electrons: spectrum.Electrons = None,
     fermi_level: spectrum.FermiLevel = None,
     workers: spectrum.Workers = 1,
-    output: Annotated[
-        pathlib.Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            help="Numbers, .json or .npz; the picture lies beside it as .png. "
-            "Default: <name>.bands.json.",
-        ),
-    ] = None,
+    output: spectrum.output("bands") = None,
     overwrite: spectrum.Overwrite = False,
 ):
     """Band structure of a calculation or of a prediction.
@@ -73,9 +60,11 @@ def bands(
     """
     import keras_hamiltonian as kh
 
-    check_window(window)
+    spectrum.check_window(window)
     structure = one_structure(path, name)
-    output, picture = targets(output, structure.name, "bands", overwrite)
+    output, picture = spectrum.targets(
+        output, structure.name, "bands", overwrite
+    )
     crystal = spectrum.open_crystal(
         structure, model, electrons, fermi_level, workers
     )
@@ -90,7 +79,10 @@ def bands(
         )
     options = {"workers": workers}
     if num_bands is not None:
-        options.update(num_bands=min(num_bands, matrices.size), around=level)
+        number = min(num_bands, matrices.size)
+        options.update(
+            solve=kh.physics.nearest_states, energy=level, num_states=number
+        )
     found = kh.physics.band_structure(matrices, way, level, **options)
     reference = _reference(crystal, way, options)
     shown = (found, reference)
@@ -111,31 +103,6 @@ def bands(
     typer.echo(f"{output}, {picture}")
 
 
-def check_window(window):
-    """Raises a usage error where a window has no width."""
-    if not window[0] < window[1]:
-        raise typer.BadParameter(
-            f"goes from low to high. Received: {window[0]:g} {window[1]:g}.",
-            param_hint="--window",
-        )
-
-
-def targets(output, name, what, overwrite):
-    """Files of numbers and picture, which are not there yet.
-
-    Raises:
-        ValueError: if they are, or numbers cannot be written so.
-    """
-    if output is None:
-        output = pathlib.Path(f"{name}.{what}.json")
-    if output.suffix not in (".json", ".npz"):
-        raise ValueError(f"--output ends in .json or .npz. Received: {output}.")
-    picture = output.with_suffix(".png")
-    for file in (output, picture):
-        check_new(file, overwrite)
-    return output, picture
-
-
 def _reference(crystal, way, options):
     """Bands of the calculation that a prediction is compared with."""
     import dataclasses
@@ -150,7 +117,7 @@ def _reference(crystal, way, options):
         known = dataclasses.replace(known, overlap=crystal.calculation.overlap)
     level = known.fermi_level
     level = crystal.fermi_level if level is None else level
-    if "around" in options:
-        options = {**options, "around": level}
+    if "energy" in options:
+        options = {**options, "energy": level}
     matrices = BlochMatrices.from_calculation(known)
     return band_structure(matrices, way, level, **options)

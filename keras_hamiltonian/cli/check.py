@@ -17,8 +17,8 @@ def check(
     split: Annotated[
         pathlib.Path | None,
         typer.Option(
-            help="Split (JSON) of all paths, to find structures that train "
-            "and test. Default: <set>.split.json beside each set.",
+            help="Split (JSON) of all paths, to find structures in two of its "
+            "parts. Default: <set>.split.json beside each set.",
         ),
     ] = None,
     json: Annotated[
@@ -28,14 +28,14 @@ def check(
         ),
     ] = None,
 ):
-    """Say what is wrong with data: units, orbital order, spin, duplicates.
+    """Find what is wrong with data: units, orbital order, spin, duplicates.
 
     \b
       keras-hamiltonian check my_set.h5
       keras-hamiltonian check runs --json findings.json
 
     Each finding says what to do about it. Exit codes: 0 clean (warnings do
-    not count), 1 errors found, 2 nothing there that can be read.
+    not count), 1 errors found, 2 nothing that can be read.
     """
     from data_tools.check.__main__ import main
 

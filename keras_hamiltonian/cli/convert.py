@@ -23,7 +23,7 @@ def convert(
     target: Annotated[
         pathlib.Path,
         typer.Argument(
-            help="File of a container (.h5), or a folder that is new.",
+            help="File of a container (.h5), or a new folder.",
         ),
     ],
     format: Annotated[
@@ -37,8 +37,8 @@ def convert(
         str | None,
         typer.Option(
             help="Read this format only: container, deeph-legacy, deeph-dock, "
-            "openmx, siesta, abacus, abacus-legacy, npz. Default: what the "
-            "files tell.",
+            "openmx, siesta, abacus, abacus-legacy, npz. Default: that of "
+            "the files.",
         ),
     ] = None,
     predictions: Annotated[
@@ -52,8 +52,8 @@ def convert(
         bool,
         typer.Option(
             "--fill-missing",
-            help="deeph-dock: zero blocks where H and S list other pairs, "
-            "which predictions do.",
+            help="deeph-dock: zero blocks where H and S list different "
+            "pairs, as in predictions.",
         ),
     ] = False,
     precision: Annotated[
@@ -69,7 +69,7 @@ def convert(
     ] = 0,
     overwrite: Annotated[
         bool,
-        typer.Option("--overwrite", help="Replace a file that is there."),
+        typer.Option("--overwrite", help="Replace a file that exists."),
     ] = False,
 ):
     """Convert calculations to a container or to files of another program.
@@ -88,8 +88,8 @@ def convert(
         format = "container"
     if format is None:
         raise ValueError(
-            f"What {target} shall be is not told by its name. Give --format, "
-            "or a name that ends in .h5 for a container."
+            f"The name {target} does not say which format to write. Give "
+            "--format, or a name that ends in .h5 for a container."
         )
     if format in EXPORTS:
         raise ValueError(

@@ -1,14 +1,11 @@
 """`keras-hamiltonian dos`: density of states."""
 
-import pathlib
 from typing import Annotated
 from typing import Literal
 
 import typer
 
 from keras_hamiltonian.cli import spectrum
-from keras_hamiltonian.cli.bands import check_window
-from keras_hamiltonian.cli.bands import targets
 from keras_hamiltonian.cli.files import appearing
 from keras_hamiltonian.cli.files import one_structure
 
@@ -27,12 +24,7 @@ def dos(
             "30 Å over the height of the cell, which is coarse.",
         ),
     ] = None,
-    window: Annotated[
-        tuple[float, float],
-        typer.Option(
-            metavar="LOW HIGH", help="Energies, eV about the Fermi level."
-        ),
-    ] = (-6.0, 6.0),
+    window: spectrum.Window = (-6.0, 6.0),
     broadening: Annotated[
         float,
         typer.Option(
@@ -52,15 +44,7 @@ def dos(
     electrons: spectrum.Electrons = None,
     fermi_level: spectrum.FermiLevel = None,
     workers: spectrum.Workers = 1,
-    output: Annotated[
-        pathlib.Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            help="Numbers, .json or .npz; the picture lies beside it as .png. "
-            "Default: <name>.dos.json.",
-        ),
-    ] = None,
+    output: spectrum.output("dos") = None,
     overwrite: spectrum.Overwrite = False,
 ):
     """Density of states of a calculation or of a prediction.
@@ -76,14 +60,14 @@ def dos(
 
     from keras_hamiltonian import physics
 
-    check_window(window)
+    spectrum.check_window(window)
     if not broadening > 0:
         raise typer.BadParameter(
             f"is positive, in eV. Received: {broadening:g}.",
             param_hint="--broadening",
         )
     structure = one_structure(path, name)
-    output, picture = targets(output, structure.name, "dos", overwrite)
+    output, picture = spectrum.targets(output, structure.name, "dos", overwrite)
     crystal = spectrum.open_crystal(
         structure, model, electrons, fermi_level, workers
     )

@@ -115,8 +115,8 @@ def _format(target, format):
         ):
             return known.name
     raise ValueError(
-        f"What {target} shall be is not told by its name. Give --format, or a "
-        "name that ends in .HSX, .npz or _hr.dat."
+        f"The name {target} does not say which format to write. Give "
+        "--format, or a name that ends in .HSX, .npz or _hr.dat."
     )
 
 

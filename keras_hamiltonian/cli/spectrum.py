@@ -8,6 +8,8 @@ from typing import Any
 
 import typer
 
+from keras_hamiltonian.cli.files import check_new
+
 
 def parse_electrons(text):
     """`26` as a float, `Mo=14,S=6` as a dict."""
@@ -55,6 +57,12 @@ Electrons = Annotated[
         "set tells.",
     ),
 ]
+Window = Annotated[
+    tuple[float, float],
+    typer.Option(
+        metavar="LOW HIGH", help="Energies relative to the Fermi level, eV."
+    ),
+]
 FermiLevel = Annotated[
     float | None,
     typer.Option(
@@ -69,6 +77,42 @@ Workers = Annotated[
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace files that are there.")
 ]
+
+
+def output(what):
+    """The option for the file of numbers, `<name>.<what>.json`."""
+    option = typer.Option(
+        "--output",
+        "-o",
+        help="Numbers, .json or .npz; the picture has the same name and ends "
+        f"in .png. Default: <name>.{what}.json.",
+    )
+    return Annotated[pathlib.Path | None, option]
+
+
+def check_window(window):
+    """Raises a usage error where a window has no width."""
+    if not window[0] < window[1]:
+        raise typer.BadParameter(
+            f"goes from low to high. Received: {window[0]:g} {window[1]:g}.",
+            param_hint="--window",
+        )
+
+
+def targets(output, name, what, overwrite):
+    """Files of numbers and picture, which do not exist yet.
+
+    Raises:
+        ValueError: if they exist, or numbers cannot be written so.
+    """
+    if output is None:
+        output = pathlib.Path(f"{name}.{what}.json")
+    if output.suffix not in (".json", ".npz"):
+        raise ValueError(f"--output ends in .json or .npz. Received: {output}.")
+    picture = output.with_suffix(".png")
+    for file in (output, picture):
+        check_new(file, overwrite)
+    return output, picture
 
 
 @dataclasses.dataclass

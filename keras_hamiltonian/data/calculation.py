@@ -9,6 +9,7 @@ import numpy as np
 from keras_hamiltonian.conventions import SPIN_LAYOUTS
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
 from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
+from keras_hamiltonian.structures.neighbors import edge_vectors
 
 
 @dataclasses.dataclass
@@ -99,10 +100,7 @@ class Calculation:
 
     def edge_vectors(self, atom_pairs):
         """Edge vectors of pairs `(R1, R2, R3, i, j)`: `(P, 3)` in Å."""
-        pairs = np.asarray(atom_pairs)
-        positions = self.atoms.positions
-        shifts = pairs[:, :3] @ np.asarray(self.atoms.cell)
-        return positions[pairs[:, 4]] + shifts - positions[pairs[:, 3]]
+        return edge_vectors(self.atoms, atom_pairs)
 
     def _check_shapes(self, field, matrix, factor):
         pairs = matrix.atom_pairs

@@ -7,10 +7,10 @@ from keras_hamiltonian.evaluation.report import predicted_blocks
 from keras_hamiltonian.evaluation.report import with_electrons
 from keras_hamiltonian.evaluation.spectrum import obstacle
 from keras_hamiltonian.evaluation.spectrum import reference_level
+from keras_hamiltonian.physics.bands import solve_bands
 from keras_hamiltonian.physics.fermi import k_grid_points
 from keras_hamiltonian.physics.hamiltonian import BlochMatrices
 from keras_hamiltonian.physics.k_points import k_grid
-from keras_hamiltonian.physics.states import solve_states
 
 THRESHOLDS = (1e-3, 2e-3, 5e-3, 1e-2, 2e-2)
 NUM_STRUCTURES = 3
@@ -96,7 +96,7 @@ def _errors(model, calculation, candidates, window):
         k_points = k_points[: len(k_points) // 2 + 1]
     chosen = np.linspace(0, len(k_points) - 1, NUM_K_POINTS).round()
     k_points = k_points[np.unique(chosen.astype(int))]
-    exact = np.stack([_levels(reference, k, None) for k in k_points])
+    exact = solve_bands(reference, k_points)
     level = reference_level(calculation, exact, None, reference.spinful)
     near = np.abs(exact - level) < window
     if not near.any():
@@ -112,12 +112,7 @@ def _errors(model, calculation, candidates, window):
         if errors and errors[-1] > LARGEST_LOSS * min(errors):
             errors.append(np.inf)
             continue
-        found = [_levels(predicted, k, threshold) for k in k_points]
-        errors.append(np.abs(np.stack(found) - exact)[near].mean())
+        predicted.overlap_threshold = threshold
+        found = solve_bands(predicted, k_points)
+        errors.append(np.abs(found - exact)[near].mean())
     return errors
-
-
-def _levels(matrices, k_point, threshold):
-    return solve_states(
-        matrices, k_point, overlap_threshold=threshold, coefficients=False
-    ).energies

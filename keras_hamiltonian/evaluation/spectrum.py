@@ -9,7 +9,7 @@ from keras_hamiltonian.physics.fermi import fermi_level_of_bands
 from keras_hamiltonian.physics.fermi import k_grid_points
 from keras_hamiltonian.physics.hamiltonian import BlochMatrices
 from keras_hamiltonian.physics.k_points import k_grid
-from keras_hamiltonian.physics.states import solve_states
+from keras_hamiltonian.physics.states import lowest_states
 
 # Points of the grid times height of the cell.
 GRID_LENGTH_IN_ANGSTROM = 15.0
@@ -77,7 +77,7 @@ class SpectrumErrors:
         reference = BlochMatrices.from_calculation(calculation)
         grid = self.grid or k_grid(calculation.atoms, GRID_LENGTH_IN_ANGSTROM)
         k_points, weights = k_grid_points(reference, grid, gamma_centered=True)
-        exact = [solve_states(reference, k) for k in k_points]
+        exact = [lowest_states(reference, k) for k in k_points]
         level = reference_level(
             calculation,
             np.stack([states.energies for states in exact]),
@@ -165,7 +165,7 @@ class SpectrumErrors:
 
     def _levels(self, exact, matrices, level, weight):
         """Weight, energy, error, similarity, shared of each level there."""
-        found = solve_states(matrices, exact.k_point)
+        found = lowest_states(matrices, exact.k_point)
         groups = near_degenerate_groups(exact.energies, self.tolerance)
         return np.stack(
             [

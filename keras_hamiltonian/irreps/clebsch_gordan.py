@@ -11,7 +11,7 @@ def clebsch_gordan(l1, l2, l3):
     """Coupling of two real irreps to a third, normalised to one.
 
     The tensor is the only one (up to its sign) that
-    `D^l1 ⊗ D^l2 ⊗ D^l3` leaves as it is: the real form of Wigner's 3j symbol,
+    `D^l1 ⊗ D^l2 ⊗ D^l3` leaves unchanged: the real form of Wigner's 3j symbol,
     with e3nn's signs. `sqrt(2 l3 + 1)` times it is an orthogonal map from
     `l1 ⊗ l2` to `l3`.
 

@@ -6,7 +6,7 @@ where e3nn is given vectors as (y, z, x).
 
 Weights of a tensor product convert one to one: `ProductPaths` has e3nn's order
 and normalisation, so that `FullyConnectedTensorProduct.weight` is the `weights`
-of `ops.tensor_product` as it stands. Arrays are NumPy's; e3nn is not needed.
+of `ops.tensor_product` unchanged. Arrays are NumPy's; e3nn is not needed.
 """
 
 import math
@@ -55,7 +55,7 @@ def linear_from_e3nn(weight, irreps_in, irreps_out, bias=None):
         weights of the layer.
 
     Raises:
-        ValueError: if the number of weights is another.
+        ValueError: if the number of weights is wrong.
 
     Example:
 
@@ -155,7 +155,7 @@ def product_from_so2(kernels, paths):
 
 
 def _layout(irreps):
-    """Where the components in `ir_mul` order stand in `mul_ir` order."""
+    """Positions in `mul_ir` order of the components in `ir_mul` order."""
     return np.concatenate(
         [np.arange(0)]
         + [

@@ -10,7 +10,7 @@ from keras_hamiltonian.irreps.irreps import Irreps
 
 @dataclasses.dataclass(frozen=True)
 class ProductPath:
-    """One coupling of a term with a term to a term, with weights of its own.
+    """One coupling of two input terms to an output term, with own weights.
 
     Attributes:
         term1, term2, term_out: int. Positions in the irreps.
@@ -40,7 +40,7 @@ class ProductPath:
 
     @property
     def is_channelwise(self):
-        """Whether channels of the first input stay apart."""
+        """Whether channels of the first input stay separate."""
         return len(self.weight_shape) == 2
 
 

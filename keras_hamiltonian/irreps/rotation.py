@@ -4,7 +4,7 @@ import numpy as np
 
 
 def edge_frames(vectors):
-    """Rotations that lay each edge along the polar axis.
+    """Rotations that bring each edge to the polar axis.
 
     The roll about the edge is arbitrary. Here the x axis of the frame is the
     same for `v` and `-v`, so the frames of an edge and its reverse differ by a

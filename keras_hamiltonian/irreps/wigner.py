@@ -51,6 +51,27 @@ def wigner_d_matrix(l, rotation):
     return matrix
 
 
+def shell_rotations(shells, rotation):
+    """How all orbitals of an atom rotate: a Wigner matrix for each shell.
+
+    Args:
+        shells: sequence of int. Degrees of the shells.
+        rotation: `(..., 3, 3)` array of proper rotations.
+
+    Returns:
+        `(..., rows, rows)` float64 array, block-diagonal.
+    """
+    matrices = {l: wigner_d_matrix(l, rotation) for l in set(shells)}
+    size = sum(2 * l + 1 for l in shells)
+    result = np.zeros((*np.shape(rotation)[:-2], size, size))
+    start = 0
+    for l in shells:
+        stop = start + 2 * l + 1
+        result[..., start:stop, start:stop] = matrices[l]
+        start = stop
+    return result
+
+
 def spherical_harmonics(l, vectors):
     """Real spherical harmonics of directions, `Σ_m Y_lm² = 1`.
 

@@ -36,7 +36,7 @@ class ElementLabels:
         self.atom_pairs = matrix.atom_pairs
         self.pair = element_pairs(matrix)
         self.shells = shell_pairs(matrix, basis, self.numbers)
-        self.is_onsite = is_onsite(matrix)
+        self.is_onsite = matrix.is_onsite
         self._num_shells = len(basis.table_shells)
         vectors = calculation.edge_vectors(self.atom_pairs)
         self.distances = np.linalg.norm(vectors, axis=1)
@@ -57,8 +57,8 @@ class ElementLabels:
         A Hermitian matrix has every orbital block twice.
         """
         pairs = self.atom_pairs
-        turned = np.concatenate([-pairs[:, :3], pairs[:, [4, 3]]], axis=1)
-        steps = np.concatenate([turned - pairs, np.zeros((len(pairs), 1))], 1)
+        reverse = np.concatenate([-pairs[:, :3], pairs[:, [4, 3]]], axis=1)
+        steps = np.concatenate([reverse - pairs, np.zeros((len(pairs), 1))], 1)
         first = np.argmax(steps != 0, axis=1)
         order = np.sign(steps[np.arange(len(pairs)), first])
         row, column = np.divmod(self.block_keys[:, 1], self._num_shells)
@@ -91,7 +91,7 @@ class ElementLabels:
         }
 
     def describe(self, block, basis):
-        """An orbital block in words and numbers: a dict of JSON values.
+        """Describes an orbital block: a dict of JSON values.
 
         Args:
             block: int. Position in `block_keys`.
@@ -171,12 +171,6 @@ def rows_and_columns(matrix):
     pair = element_pairs(matrix)
     inside = np.arange(len(pair)) - matrix.boundaries[pair]
     return np.divmod(inside, matrix.shapes[pair, 1])
-
-
-def is_onsite(matrix):
-    """Which atom pairs are an atom with itself: `(num_pairs,)` bools."""
-    pairs = matrix.atom_pairs
-    return ~pairs[:, :3].any(axis=1) & (pairs[:, 3] == pairs[:, 4])
 
 
 def shell_pairs(matrix, basis, numbers):

@@ -29,9 +29,9 @@ def near_degenerate_groups(energies, tolerance=DEGENERACY_IN_EV):
 def level_similarities(
     predicted, reference, overlap, energies, tolerance=DEGENERACY_IN_EV
 ):
-    """How alike predicted and reference wave functions are, level by level.
+    """Similarity of predicted and reference wave functions, level by level.
 
-    For a level by itself it is `|<c_pred|S|c_ref>|`. The vectors of
+    For a single level it is `|<c_pred|S|c_ref>|`. The vectors of
     near-degenerate levels are arbitrary up to a rotation among them, so their
     spaces are compared: the similarity of each is the mean of the singular
     values of `C_pred^† S C_ref` over the group, the mean cosine of the

@@ -18,7 +18,7 @@ from keras_hamiltonian.metrics.labels import rows_and_columns
 from keras_hamiltonian.metrics.labels import shell_names
 from keras_hamiltonian.metrics.labels import shell_pairs
 
-# So many orbital blocks with the largest errors are named.
+# Number of orbital blocks in the list of the largest errors.
 NUM_WORST = 5
 
 
@@ -270,7 +270,7 @@ def matrix_difference(predicted, reference):
     """`H_pred - H_ref` for every element of the reference.
 
     Args:
-        predicted: `BlockMatrix`. Its pairs may stand in another order.
+        predicted: `BlockMatrix`. Its pairs may be in another order.
         reference: `BlockMatrix`.
 
     Returns:

@@ -9,7 +9,7 @@ from keras_hamiltonian.metrics.labels import PooledMeans
 from keras_hamiltonian.metrics.labels import shell_names
 from keras_hamiltonian.metrics.matrix import matrix_difference
 
-# So many orbital blocks that the second stage harmed most are named.
+# Number of orbital blocks in the list of those whose error grew most.
 NUM_HARMED = 10
 
 
@@ -56,7 +56,7 @@ class StageComparison:
         if self._is_known not in (None, is_known):
             raise ValueError(
                 "Structures with and without a Hamiltonian are compared "
-                f"apart. Received: {calculation.name!r} "
+                f"separately. Received: {calculation.name!r} "
                 f"{'with' if is_known else 'without'} one, others "
                 f"{'without' if is_known else 'with'}."
             )

@@ -1,4 +1,4 @@
-"""Which shells each element brings: the shape of every matrix block."""
+"""Shells of each element, which give every matrix block its shape."""
 
 import re
 

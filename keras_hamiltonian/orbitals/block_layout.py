@@ -3,6 +3,7 @@
 import numpy as np
 
 from keras_hamiltonian.irreps.edge import frame_rows
+from keras_hamiltonian.irreps.wigner import shell_rotations
 from keras_hamiltonian.irreps.wigner import wigner_d_matrix
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
 from keras_hamiltonian.orbitals.coupling import BlockCoupling
@@ -103,17 +104,12 @@ class BlockLayout:
             Dict from kind to `(E, d, channels)` arrays.
         """
         layout = self.hopping[part]
-        shells = layout.shells
-        rotate = np.zeros((len(frames), layout.num_rows, layout.num_rows))
-        matrices = {l: wigner_d_matrix(l, frames) for l in set(shells)}
-        start = 0
-        for l in shells:
-            stop = start + 2 * l + 1
-            rotate[:, start:stop, start:stop] = matrices[l]
-            start = stop
-        rotate = layout.frame_transform @ rotate
+        rotation = shell_rotations(layout.shells, frames)
+        rotation = layout.frame_transform @ rotation
         if layout.part == "vector":
             axial = frame_rows(1, natural=False) @ wigner_d_matrix(1, frames)
             blocks = np.einsum("est,etab->esab", axial, blocks)
-            rotate = rotate[:, None]
-        return layout.to_channels(rotate @ blocks @ np.swapaxes(rotate, -1, -2))
+            rotation = rotation[:, None]
+        return layout.to_channels(
+            rotation @ blocks @ np.swapaxes(rotation, -1, -2)
+        )

@@ -6,7 +6,7 @@ import numpy as np
 class BlockMatrix:
     """Blocks `M_ij(R)` of a crystal, one for each listed atom pair.
 
-    The blocks lie one after another in a flat array, so that pairs of
+    The blocks follow one another in a flat array, so that pairs of
     different elements need no padding: the chunk layout of the DeepH-dock
     files (`atom_pairs`, `chunk_shapes`, `chunk_boundaries`, `entries`).
 
@@ -18,7 +18,7 @@ class BlockMatrix:
             row by row.
 
     Raises:
-        ValueError: if the shapes do not fit together, or a pair comes twice.
+        ValueError: if the shapes do not fit, or a pair is listed twice.
     """
 
     def __init__(self, atom_pairs, shapes, entries):
@@ -35,7 +35,7 @@ class BlockMatrix:
             )
         if self.entries.shape != (self.boundaries[-1],):
             raise ValueError(
-                f"The shapes ask for {self.boundaries[-1]} entries in one "
+                f"The shapes need {self.boundaries[-1]} entries in one "
                 f"flat array. Received: entries of shape {self.entries.shape}."
             )
         self.index = {
@@ -55,6 +55,16 @@ class BlockMatrix:
         )
         return cls(atom_pairs, shapes, entries)
 
+    def with_entries(self, entries):
+        """The same pairs with other numbers."""
+        return BlockMatrix(self.atom_pairs, self.shapes, entries)
+
+    @property
+    def is_onsite(self):
+        """`(P,)` bools: pairs of an atom with itself in the home cell."""
+        pairs = self.atom_pairs
+        return ~pairs[:, :3].any(axis=1) & (pairs[:, 3] == pairs[:, 4])
+
     def __len__(self):
         return len(self.atom_pairs)
 
@@ -73,18 +83,12 @@ class BlockMatrix:
         return None if position is None else self.block(position)
 
     def reverse_positions(self):
-        """Where the partner `(-R, j, i)` of each pair stands.
+        """Position of the partner `(-R, j, i)` of each pair.
 
         Returns:
             `(P,)` int array; -1 where the partner is missing.
         """
-        return np.array(
-            [
-                self.index.get((-a, -b, -c, j, i), -1)
-                for a, b, c, i, j in self.atom_pairs.tolist()
-            ],
-            dtype=np.int64,
-        )
+        return reverse_positions(self.atom_pairs)
 
     def select(self, positions):
         """The pairs at the given positions, as a new matrix."""
@@ -97,12 +101,17 @@ class BlockMatrix:
 
     def hermitian_error(self):
         """Largest `|M_ij(R) - M_ji(-R)^†|`; a missing partner counts as 0."""
+        partners, starts = self.reverse_positions(), self.boundaries[:-1]
         error = 0.0
-        for position, partner in enumerate(self.reverse_positions()):
-            block = self.block(position)
-            if partner >= 0:
-                block = block - self.block(partner).conj().T
-            error = max(error, float(np.abs(block).max(initial=0.0)))
+        for rows, columns in np.unique(self.shapes, axis=0):
+            same = np.flatnonzero((self.shapes == (rows, columns)).all(axis=1))
+            inside = np.arange(rows * columns)
+            mirror = inside.reshape(columns, rows).T.ravel()
+            blocks = self.entries[starts[same, None] + inside]
+            listed = partners[same] >= 0
+            partner = starts[partners[same[listed]], None] + mirror
+            blocks[listed] -= self.entries[partner].conj()
+            error = max(error, float(np.abs(blocks).max(initial=0.0)))
         return error
 
     def symmetrized(self):
@@ -140,3 +149,18 @@ class BlockMatrix:
             f"BlockMatrix({len(self)} pairs, {self.entries.size} numbers, "
             f"{self.entries.dtype})"
         )
+
+
+def reverse_positions(atom_pairs):
+    """Position of the partner `(-R, j, i)` of each pair.
+
+    Args:
+        atom_pairs: `(P, 5)` int array of `(R1, R2, R3, i, j)`.
+
+    Returns:
+        `(P,)` int array; -1 where the partner is missing.
+    """
+    pairs = np.asarray(atom_pairs).tolist()
+    index = {tuple(pair): k for k, pair in enumerate(pairs)}
+    partners = [index.get((-a, -b, -c, j, i), -1) for a, b, c, i, j in pairs]
+    return np.array(partners, dtype=np.int64)

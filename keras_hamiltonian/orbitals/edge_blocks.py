@@ -8,6 +8,7 @@ two-centre integrals of Slater and Koster; all others vanish for two atoms in
 empty space and are made by the environment of the edge.
 """
 
+import dataclasses
 import functools
 
 import numpy as np
@@ -114,7 +115,7 @@ class EdgeBlockLayout:
         return shells
 
     def to_channels(self, frame_blocks):
-        """Channels of blocks that stand in their edge frame.
+        """Channels of blocks in their edge frame.
 
         Args:
             frame_blocks: `(E, rows, columns)` array in frame order, or
@@ -167,6 +168,7 @@ class EdgeBlockLayout:
         return [slice(a, b) for a, b in zip([0, *stops], stops)]
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
 class Slab:
     """The part of a frame block between the orbitals of two |m|.
 
@@ -179,14 +181,13 @@ class Slab:
         coupling: `(K, K)` orthogonal array from kinds to the product basis.
     """
 
-    def __init__(self, m1, m2, spin, kinds, starts, num_channels, coupling):
-        self.m1 = m1
-        self.m2 = m2
-        self.spin = spin
-        self.kinds = kinds
-        self.starts = starts
-        self.num_channels = num_channels
-        self.coupling = coupling
+    m1: int
+    m2: int
+    spin: str
+    kinds: list
+    starts: list
+    num_channels: int
+    coupling: np.ndarray
 
     @property
     def spin_slice(self):

@@ -3,8 +3,6 @@
 import numpy as np
 from ase.data import chemical_symbols
 
-from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
-
 # Per degree l: the m of the program's components in the program's order.
 # 3z²-r², x²-y², xy, xz, yz is m = 0, 2, -2, 1, -1, and so on.
 _OPENMX = {
@@ -32,8 +30,8 @@ def _odd_positive(m):
 
 
 # Program: (m in the program's order, sign of the program's function against
-# the package's). DeepH's legacy files keep OpenMX's order whatever program
-# made the numbers.
+# the package's). DeepH's legacy files keep OpenMX's order for numbers of
+# all programs.
 _PROGRAMS = {
     "openmx": (_OPENMX, _plus),
     "siesta": ({l: _ASCENDING[l] for l in range(3)}, _condon_shortley),
@@ -130,7 +128,7 @@ def _reorder(matrix, program, basis, numbers, inverse):
         values = matrix.entries[starts + source]
         values[:, flipped] = -values[:, flipped]
         entries[starts + np.arange(rows * columns)] = values
-    return BlockMatrix(matrix.atom_pairs, matrix.shapes, entries)
+    return matrix.with_entries(entries)
 
 
 def _atom_order(program, basis, number, size, inverse):

@@ -1,23 +1,24 @@
 """Cubic B-splines that vanish at the end of the interval."""
 
 import numpy as np
+from scipy.interpolate import BSpline
 
 
 def spline_values(relative, num_splines):
     """Uniform cubic B-splines on [0, 1], all zero with two derivatives at 1.
 
     Args:
-        relative: array. Distance over the reach.
+        relative: array, 0 or more. Distance over the reach.
         num_splines: int. Centres at k / (num_splines + 1), k = 0, 1, ...
 
     Returns:
-        `(*relative.shape, num_splines)` array.
+        `(*relative.shape, num_splines)` array; zero from 1 on.
     """
-    scaled = np.asarray(relative)[..., None] * (num_splines + 1)
-    distance = np.abs(scaled - np.arange(num_splines))
-    outer = np.maximum(2 - distance, 0)
-    inner = np.maximum(1 - distance, 0)
-    return (outer**3 - 4 * inner**3) / 6
+    # SciPy wants all splines of the interval: one more to the left, and those
+    # that do not vanish at 1.
+    knots = np.arange(-3, num_splines + 5) / (num_splines + 1)
+    splines = BSpline(knots, np.eye(num_splines + 4), 3)
+    return splines(np.minimum(relative, 1.0))[..., 1 : num_splines + 1]
 
 
 def spline_penalty(num_splines):

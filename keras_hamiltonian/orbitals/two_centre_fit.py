@@ -7,8 +7,8 @@ from keras_hamiltonian.irreps.wigner import spherical_harmonics
 from keras_hamiltonian.orbitals.splines import spline_penalty
 from keras_hamiltonian.orbitals.splines import spline_values
 
-# Relative weight of the second differences: as much smoothing as keeps
-# distances without data sane, too little to be seen where there are data.
+# Relative weight of the second differences: enough for smooth functions at
+# distances without data, too little to matter where there are data.
 SMOOTHING = 1e-6
 # Smallest scale of a channel that exists, eV: below, numbers are noise.
 SMALLEST_SCALE = 1e-5

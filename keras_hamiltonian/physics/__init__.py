@@ -3,12 +3,10 @@
 from keras_hamiltonian.physics.bands import BandStructure
 from keras_hamiltonian.physics.bands import band_structure
 from keras_hamiltonian.physics.bands import solve_bands
-from keras_hamiltonian.physics.dissection import Dissection
 from keras_hamiltonian.physics.dos import DensityOfStates
 from keras_hamiltonian.physics.dos import density_of_states
 from keras_hamiltonian.physics.effective_mass import EffectiveMass
 from keras_hamiltonian.physics.effective_mass import effective_mass
-from keras_hamiltonian.physics.factorization import factorize
 from keras_hamiltonian.physics.fermi import count_electrons
 from keras_hamiltonian.physics.fermi import fermi_level_of_bands
 from keras_hamiltonian.physics.fermi import find_fermi_level
@@ -19,7 +17,6 @@ from keras_hamiltonian.physics.gap import BandGap
 from keras_hamiltonian.physics.gap import find_gap
 from keras_hamiltonian.physics.gap import gap_of_bands
 from keras_hamiltonian.physics.hamiltonian import BlochMatrices
-from keras_hamiltonian.physics.hermitian_factors import HermitianFactors
 from keras_hamiltonian.physics.k_points import KPath
 from keras_hamiltonian.physics.k_points import k_grid
 from keras_hamiltonian.physics.k_points import k_path
@@ -30,10 +27,15 @@ from keras_hamiltonian.physics.populations import mulliken_populations
 from keras_hamiltonian.physics.populations import orbital_groups
 from keras_hamiltonian.physics.populations import participation_ratios
 from keras_hamiltonian.physics.reach import estimate_reaches
+from keras_hamiltonian.physics.solvers.dissection import Dissection
+from keras_hamiltonian.physics.solvers.factorization import factorize
+from keras_hamiltonian.physics.solvers.hermitian_factors import HermitianFactors
 from keras_hamiltonian.physics.states import States
 from keras_hamiltonian.physics.states import check_overlap
 from keras_hamiltonian.physics.states import count_states
-from keras_hamiltonian.physics.states import solve_states
+from keras_hamiltonian.physics.states import lowest_states
+from keras_hamiltonian.physics.states import nearest_states
+from keras_hamiltonian.physics.states import states_in_window
 from keras_hamiltonian.physics.workers import solve_k_points
 
 __all__ = [
@@ -63,13 +65,15 @@ __all__ = [
     "k_grid",
     "k_grid_points",
     "k_path",
+    "lowest_states",
     "monkhorst_pack",
     "mulliken_populations",
+    "nearest_states",
     "orbital_groups",
     "participation_ratios",
     "periodic_directions",
     "solve_bands",
     "solve_k_points",
-    "solve_states",
+    "states_in_window",
     "total_electrons",
 ]

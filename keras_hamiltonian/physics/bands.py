@@ -9,6 +9,7 @@ from keras_hamiltonian.physics.gap import gap_of_bands
 from keras_hamiltonian.physics.k_points import KPath
 from keras_hamiltonian.physics.number_files import read_fields
 from keras_hamiltonian.physics.number_files import write_fields
+from keras_hamiltonian.physics.states import lowest_states
 from keras_hamiltonian.physics.workers import solve_k_points
 
 
@@ -114,45 +115,36 @@ def band_structure(matrices, path, fermi_level=None, **options):
     return BandStructure(path, energies, fermi_level)
 
 
-def solve_bands(matrices, k_points, num_bands=None, workers=1, **options):
+def solve_bands(matrices, k_points, solve=lowest_states, workers=1, **options):
     """Energies of `H(k) c = E S(k) c` at each wave vector.
 
     Args:
         matrices: `BlochMatrices`.
         k_points: `(num_k, 3)` array, fractional.
-        num_bands: int. How many bands: the lowest, or with `around=` the
-            nearest to an energy. Defaults to all.
+        solve: function. Which bands: `lowest_states` (all, or `num_states` of
+            them), `nearest_states` (the `num_states` nearest to an `energy`)
+            or `states_in_window` (those in a `window` of energies).
         workers: int. Processes, see `solve_k_points`.
-        **options: of `solve_states`: `around`, `window`, `solver`,
-            `overlap_threshold`.
+        **options: of `solve`.
 
     Returns:
-        `(num_k, num_bands)` array in eV, ascending. A part of the bands, with
-        `around` or `window`, has one band in each column, as far as the solver
-        counts the bands below; NaN where a wave vector does not have it.
+        `(num_k, num_bands)` array in eV, ascending, with one band in each
+        column, as far as the solver counts the bands below; NaN where a wave
+        vector does not have it.
 
     Raises:
-        ValueError: if S(k) is not positive definite, the options clash, or
-            the cell is too large for all bands.
+        ValueError: if S(k) is not positive definite, or the cell is too large
+            for all bands.
     """
     solved = solve_k_points(
-        matrices,
-        k_points,
-        workers,
-        num_states=num_bands,
-        coefficients=False,
-        **options,
+        solve, matrices, k_points, workers, coefficients=False, **options
     )
     starts = np.zeros(len(solved), dtype=int)
-    if options.get("around") is None and options.get("window") is None:
-        num_bands = matrices.size if num_bands is None else num_bands
-    else:
-        if all(states.first is not None for states in solved):
-            starts += [states.first for states in solved]
-            starts -= starts.min()
-        counts = [len(states.energies) for states in solved]
-        num_bands = (starts + counts).max()
-    energies = np.full((len(solved), num_bands), np.nan)
+    if all(states.first is not None for states in solved):
+        starts += [states.first for states in solved]
+        starts -= starts.min()
+    counts = [len(states.energies) for states in solved]
+    energies = np.full((len(solved), (starts + counts).max(initial=0)), np.nan)
     for row, start, states in zip(energies, starts, solved):
         row[start : start + len(states.energies)] = states.energies
     return energies

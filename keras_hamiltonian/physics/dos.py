@@ -1,7 +1,6 @@
 """Density of states, whole and by element and shell."""
 
 import dataclasses
-import functools
 import itertools
 import json
 
@@ -14,10 +13,12 @@ from keras_hamiltonian.physics.k_points import monkhorst_pack
 from keras_hamiltonian.physics.number_files import read_fields
 from keras_hamiltonian.physics.number_files import write_fields
 from keras_hamiltonian.physics.populations import mulliken_populations
+from keras_hamiltonian.physics.states import lowest_states
+from keras_hamiltonian.physics.states import states_in_window
 from keras_hamiltonian.physics.workers import solve_k_points
 
 METHODS = ("gaussian", "tetrahedron")
-# A Gaussian ends after so many widths, and has so many points in one.
+# A Gaussian ends after this many widths, and has this many points in one.
 WIDTHS = 5.0
 POINTS_PER_WIDTH = 4
 # Energies of a simplex are kept at least this far apart, in eV.
@@ -142,23 +143,8 @@ def density_of_states(
     >>> round(dos.integrate(2.0 - 0.6), 3), round(float(dos.total.max()), 3)
     (2.0, 7.979)
     """
-    if method not in METHODS:
-        raise ValueError(f"`method` is one of {METHODS}. Received: {method!r}.")
-    if not broadening > 0:
-        raise ValueError(
-            f"`broadening` is positive, in eV. Received: {broadening}."
-        )
-    if energies is not None and method == "tetrahedron" and len(energies) < 2:
-        raise ValueError(
-            'method="tetrahedron" counts states between neighboring energies: '
-            f"give two or more. Received: energies={energies}."
-        )
     is_large = matrices.size > LARGEST_DENSE
-    if is_large and (energies is None or method != "gaussian"):
-        raise ValueError(
-            f"With {matrices.size} orbitals only a part of the states can be "
-            'solved: give `energies`, and method="gaussian".'
-        )
+    _check_options(matrices, energies, broadening, method, is_large)
     if method == "gaussian":
         k_points, weights = k_grid_points(matrices, grid, gamma_centered=True)
     else:
@@ -168,16 +154,9 @@ def density_of_states(
     if is_large:
         margin = WIDTHS * broadening
         window = (energies[0] - margin, energies[-1] + margin)
-    reduce = _energies_only
-    if groups:
-        reduce = functools.partial(_with_populations, groups=groups)
+    groups = groups or {}
     solved = solve_k_points(
-        matrices,
-        k_points,
-        workers,
-        reduce=reduce,
-        window=window,
-        coefficients=bool(groups),
+        _levels, matrices, k_points, workers, window=window, groups=groups
     )
     if energies is None:
         low = min(found[0][0] for found in solved) - WIDTHS * broadening
@@ -194,20 +173,40 @@ def density_of_states(
     return DensityOfStates(
         energies,
         densities[0],
-        dict(zip(groups or (), densities[1:])),
+        dict(zip(groups, densities[1:])),
         float(degeneracy * below),
         fermi_level,
     )
 
 
-def _energies_only(states, _):
-    return states.energies, np.ones((1, len(states.energies))), states.first
+def _check_options(matrices, energies, broadening, method, is_large):
+    if method not in METHODS:
+        raise ValueError(f"`method` is one of {METHODS}. Received: {method!r}.")
+    if not broadening > 0:
+        raise ValueError(
+            f"`broadening` is positive, in eV. Received: {broadening}."
+        )
+    if energies is not None and method == "tetrahedron" and len(energies) < 2:
+        raise ValueError(
+            'method="tetrahedron" counts states between neighboring energies: '
+            f"give two or more. Received: energies={energies}."
+        )
+    if is_large and (energies is None or method != "gaussian"):
+        raise ValueError(
+            f"With {matrices.size} orbitals only a part of the states can be "
+            'solved: give `energies`, and method="gaussian".'
+        )
 
 
-def _with_populations(states, matrices, groups):
+def _levels(matrices, k_point, window, groups):
     """Energies, rows of weights (the first is 1), and the number below."""
-    shares = mulliken_populations(states, matrices, groups)
-    rows = [np.ones(len(states.energies)), *shares.values()]
+    solve, options = lowest_states, {}
+    if window is not None:
+        solve, options = states_in_window, {"window": window}
+    states = solve(matrices, k_point, coefficients=bool(groups), **options)
+    rows = [np.ones(len(states.energies))]
+    if groups:
+        rows += mulliken_populations(states, matrices, groups).values()
     return states.energies, np.array(rows), states.first
 
 

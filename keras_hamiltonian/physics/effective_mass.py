@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from keras_hamiltonian.physics.states import solve_states
+from keras_hamiltonian.physics.states import lowest_states
 
 # hbar² / m_e in eV Å²: (1.054571817e-34)² / 9.1093837e-31 / 1.602176634e-19
 # · 1e20, CODATA 2018.
@@ -97,7 +97,7 @@ def effective_mass(matrices, cell, k_point, band):
     axes = _plane(np.asarray(cell), matrices.periodic)
     # k in 2π times fractions: k_i = a_i · k / 2π.
     directions = axes @ np.asarray(cell).T / (2 * np.pi)
-    states = solve_states(matrices, k_point)
+    states = lowest_states(matrices, k_point)
     slopes, curvatures, energy = _derivatives(
         matrices, states, band, directions
     )

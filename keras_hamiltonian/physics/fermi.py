@@ -9,13 +9,14 @@ from keras_hamiltonian.physics.hamiltonian import LARGEST_DENSE
 from keras_hamiltonian.physics.hamiltonian import BlochMatrices
 from keras_hamiltonian.physics.k_points import monkhorst_pack
 from keras_hamiltonian.physics.states import count_states
+from keras_hamiltonian.physics.states import states_in_window
 from keras_hamiltonian.physics.workers import solve_k_points
 
 BOLTZMANN_IN_EV_PER_KELVIN = 8.617333262e-5
 # Where the count stays this close to the wanted one, the level is open: the
 # middle of that range is taken, which is the middle of a gap.
 COUNT_TOLERANCE = 1e-9
-# Beyond so many k_B T from the level, states of large cells are full or empty.
+# States of large cells count as full or empty from this many k_B T on.
 THERMAL_WIDTHS = 16.0
 # First step (eV) away from a first guess, and how near a guess must come.
 FIRST_STEP = 4.0
@@ -46,9 +47,9 @@ def find_fermi_level(
         grid: three ints. Monkhorst-Pack sizes; 1 along vacuum.
         temperature: float. Of the Fermi-Dirac occupations, in K.
         gamma_centered: bool. See `monkhorst_pack`.
-        around: float. About where the level lies, in eV; then only states
-            near it are solved. Without it, large cells are counted at half a
-            dozen energies first, with a factorization each.
+        around: float. Approximate level, in eV; then only states near it are
+            solved. Without it, the states of large cells are counted at about
+            six energies first, with a factorization at each.
         workers: int. Processes, see `solve_k_points`.
 
     Returns:
@@ -221,7 +222,7 @@ def _check_number(num_electrons, capacity):
 
 
 def _guess(matrices, k_point, num_occupied):
-    """An energy with about so many states below it."""
+    """An energy with about this number of states below it."""
     hamiltonian = matrices.hamiltonian_at(k_point).diagonal().real
     energy = float(np.median(hamiltonian))
     low, high, step = None, None, FIRST_STEP
@@ -250,7 +251,12 @@ def _level_near(
     for _ in range(MOST_WINDOWS):
         window = (around - half, around + half)
         solved = solve_k_points(
-            matrices, k_points, workers, window=window, coefficients=False
+            states_in_window,
+            matrices,
+            k_points,
+            workers,
+            window=window,
+            coefficients=False,
         )
         counts = [len(states.energies) for states in solved]
         below = np.average([s.first for s in solved], weights=weights)
@@ -315,7 +321,7 @@ def infer_electrons(
     if calculation.fermi_level is None:
         raise ValueError(
             f"The calculation {calculation.name!r} has no Fermi level to fill "
-            "the bands to; set `num_electrons` by hand."
+            "the bands to; set `num_electrons`."
         )
     matrices = BlochMatrices.from_calculation(calculation)
     k_points, weights = k_grid_points(matrices, grid)
@@ -331,7 +337,7 @@ def infer_electrons(
             f"Up to its Fermi level {calculation.fermi_level} eV the bands of "
             f"{calculation.name!r} hold {count:.3f} electrons, which is no "
             "whole number. Take the grid of the calculation, or set "
-            "`num_electrons` by hand."
+            "`num_electrons`."
         )
     return float(round(count))
 

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from keras_hamiltonian.physics.k_points import monkhorst_pack
-from keras_hamiltonian.physics.states import solve_states
+from keras_hamiltonian.physics.states import lowest_states
 from keras_hamiltonian.physics.workers import solve_k_points
 
 # A wave vector of an edge is moved until its energy is this sharp, in eV.
@@ -59,14 +59,14 @@ def gap_of_bands(k_points, energies, fermi_level=None, num_occupied=None):
         raise ValueError("Give either `fermi_level` or `num_occupied`.")
     crosses = False
     if num_occupied is None:
-        # Before the first band that was solved lie lower ones.
+        # Bands before the first solved one are lower: they are occupied.
         known = np.maximum.accumulate(~np.isnan(energies), axis=1)
         counts = ((energies <= fermi_level) | ~known).sum(axis=1)
         counts = counts[known.any(axis=1)]
         if counts.min() == 0 or counts.max() == energies.shape[1]:
             raise ValueError(
                 f"The Fermi level {fermi_level} eV lies outside the "
-                f"{energies.shape[1]} bands at hand."
+                f"{energies.shape[1]} bands that were solved."
             )
         crosses = counts.min() < counts.max()
         num_occupied = int(round(counts.mean()))
@@ -133,6 +133,7 @@ def find_gap(matrices, num_electrons, grid, refine=True, workers=1):
         )
     k_points = monkhorst_pack(grid, gamma_centered=True)
     solved = solve_k_points(
+        lowest_states,
         matrices,
         k_points,
         workers,
@@ -145,7 +146,7 @@ def find_gap(matrices, num_electrons, grid, refine=True, workers=1):
         return found
 
     def bands(k_point):
-        states = solve_states(
+        states = lowest_states(
             matrices, k_point, num_occupied + 1, coefficients=False
         )
         return states.energies[-2:]
@@ -182,8 +183,8 @@ def _minimum(function, start, steps):
             "xatol": 1e-5,
         },
     )
-    # The corners lie on one side of the start, and symmetry puts most
-    # extrema exactly there.
+    # All corners are on one side of the start, where symmetry puts most
+    # extrema exactly.
     if function(start) <= found.fun + EDGE_TOLERANCE:
         return start, float(function(start))
     return moved(found.x), float(found.fun)

@@ -5,7 +5,7 @@ import functools
 import numpy as np
 import scipy.sparse
 
-from keras_hamiltonian.physics.dissection import Dissection
+from keras_hamiltonian.physics.solvers.dissection import Dissection
 
 # A file rounds its numbers and a network computes in float32; a larger
 # deviation means that pairs are missing or swapped.
@@ -17,10 +17,10 @@ LARGEST_DENSE = 8000
 class BlochMatrices:
     """Sparse H(R), S(R), H(k) and S(k) of one crystal.
 
-    `H(k) = Σ_R H(R) exp(2πi k·R)` with fractional k. The orbitals of the cell
-    stand atom by atom; with spin those of an atom are up, then down, and the
-    spinless overlap is doubled. H and S may list different pairs: what is not
-    listed is zero.
+    `H(k) = Σ_R H(R) exp(2πi k·R)` with fractional k. The orbitals are
+    ordered atom by atom; with spin all up orbitals of an atom come first, then
+    all down, and the spinless overlap is repeated for both. H and S may list
+    different pairs: what is not listed is zero.
 
     Args:
         hamiltonian: `BlockMatrix` in eV.
@@ -28,10 +28,11 @@ class BlochMatrices:
         num_orbitals: `(num_atoms,)` ints. Orbitals of each atom, without spin.
         overlap_threshold: float. Combinations of orbitals whose norm
             (eigenvalue of S(k)) is smaller are left out wherever all states
-            are solved (see `solve_states`). For predicted Hamiltonians: their
+            are solved (see `states`). For predicted Hamiltonians: their
             error is divided by that norm. Defaults to none.
 
     Attributes:
+        overlap_threshold: float or `None`; may be set.
         spinful: bool. Whether the Hamiltonian carries spin.
         size: int. Rows of H(k), spin included.
         num_orbitals: `(num_atoms,)` ints. Rows of each atom, spin included.
@@ -152,7 +153,7 @@ class BlochMatrices:
             raise ValueError(
                 f"{self.size} orbitals are too many for dense matrices (at "
                 f"most {LARGEST_DENSE}). Ask for a part of the states: "
-                "`around` an energy, with their number, or in a `window`."
+                "`nearest_states` or `states_in_window`."
             )
         matrices = []
         for matrix in (self.hamiltonian_at(k_point), self.overlap_at(k_point)):
@@ -168,7 +169,7 @@ class BlochMatrices:
 
 
 class _BlochSum:
-    """One CSR pattern per crystal; every k adds up the numbers in it.
+    """Sums over R in one CSR pattern, which is the same for every k.
 
     Args:
         name: str. For errors.
@@ -267,7 +268,7 @@ class _BlochSum:
         self.columns[place] = column
 
     def _check_hermitian(self, name):
-        """An arbitrary k tells every R apart, so one matrix is enough."""
+        """At a general k every R has its own phase: one matrix is enough."""
         matrix = self.at([0.1234, 0.2718, 0.3141])
         difference = matrix - matrix.conj().T
         error = float(np.abs(difference.data).max(initial=0.0))
@@ -304,5 +305,5 @@ def _check_shapes(matrix, num_orbitals):
         raise ValueError(
             f"The block of {tuple(matrix.atom_pairs[wrong].tolist())} has the "
             f"shape {tuple(matrix.shapes[wrong].tolist())}; the orbitals of "
-            f"its atoms ask for {tuple(expected[wrong].tolist())}."
+            f"its atoms make it {tuple(expected[wrong].tolist())}."
         )

@@ -56,7 +56,7 @@ def k_path(atoms, path=None, num_points=120, periodic=None):
         path: str such as `"GMKG"` (a comma is a jump), or a list of
             `(name, fractional point)`. Defaults to the lattice's standard
             path.
-        num_points: int. Number of wave vectors, about; corners included.
+        num_points: int. Approximate number of wave vectors, corners included.
         periodic: `(3,)` bools. Directions with dispersion, such as
             `BlochMatrices.periodic`. By default those of `atoms.pbc` without a
             vacuum of 10 Å.
@@ -143,6 +143,8 @@ def monkhorst_pack(size, gamma_centered=False):
         raise ValueError(
             f"A grid needs three positive sizes. Received: {size.tolist()}."
         )
+    # ASE's grid, moved by half a step to centre it, misses Γ by a rounding
+    # error; then H(Γ) would be complex.
     axes = [
         (np.arange(n) - (n - 1) // 2) / n
         if gamma_centered

@@ -6,11 +6,13 @@ import numpy as np
 
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
 from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
+from keras_hamiltonian.orbitals.block_matrix import reverse_positions
 from keras_hamiltonian.physics.reach import estimate_reaches
 from keras_hamiltonian.physics.two_centre import TwoCentreIntegrals
 from keras_hamiltonian.physics.two_centre import decode_array
 from keras_hamiltonian.physics.two_centre import encode_array
 from keras_hamiltonian.physics.two_centre import slater_koster
+from keras_hamiltonian.structures.neighbors import edge_vectors
 from keras_hamiltonian.structures.neighbors import pairs_within
 
 # An edge may be this much shorter than any in the data, in Å.
@@ -110,12 +112,10 @@ class TwoCentreOverlap:
                 an edge shorter than any in the data.
         """
         pairs = pairs_within(atoms, self.reaches)
-        partners = _partners(pairs)
+        partners = reverse_positions(pairs)
         symbols = np.array(atoms.get_chemical_symbols())
         first, second = symbols[pairs[:, 3]], symbols[pairs[:, 4]]
-        shifts = pairs[:, :3] @ np.asarray(atoms.cell)
-        vectors = atoms.positions[pairs[:, 4]] + shifts
-        vectors = vectors - atoms.positions[pairs[:, 3]]
+        vectors = edge_vectors(atoms, pairs)
         blocks = [None] * len(pairs)
         own = partners == np.arange(len(pairs))
         for k in np.flatnonzero(own):
@@ -202,7 +202,7 @@ def _integrals_of(calculation, basis):
     symbols = np.array(calculation.atoms.get_chemical_symbols())
     first, second = symbols[pairs[:, 3]], symbols[pairs[:, 4]]
     vectors = calculation.edge_vectors(pairs)
-    is_onsite = ~pairs[:, :3].any(axis=1) & (pairs[:, 3] == pairs[:, 4])
+    is_onsite = overlap.is_onsite
     for a in sorted(set(symbols)):
         chosen = np.flatnonzero(is_onsite & (first == a))
         yield (str(a), None), np.array([overlap.block(k) for k in chosen])
@@ -221,8 +221,8 @@ def _integrals_of(calculation, basis):
             raise ValueError(
                 f"The overlap of {a}-{b} in {calculation.name!r} is no "
                 f"two-centre matrix: it deviates by {error:.1e} in the frame "
-                "of the edge. The orbital order or the positions of the file "
-                "are not what the reader took them for."
+                "of the edge. The file has another orbital order or other "
+                "positions than its reader assumes."
             )
         distances = np.linalg.norm(vectors[chosen], axis=1)
         yield (str(a), str(b)), (distances, integrals)
@@ -237,11 +237,3 @@ def _constant(symbol, blocks):
             "between atoms. One element needs one basis."
         )
     return (mean + mean.T) / 2
-
-
-def _partners(pairs):
-    """Position of the reverse of each pair; its own for onsite pairs."""
-    index = {tuple(pair): k for k, pair in enumerate(pairs.tolist())}
-    return np.array(
-        [index[-x, -y, -z, j, i] for x, y, z, i, j in pairs.tolist()]
-    )

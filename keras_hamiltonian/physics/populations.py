@@ -1,4 +1,4 @@
-"""Where states live: on which orbitals, and on how many atoms."""
+"""Which orbitals states consist of, and over how many atoms they spread."""
 
 import numpy as np
 
@@ -9,8 +9,8 @@ def orbital_groups(calculation):
     """The rows of H(k) that belong to each element and kind of shell.
 
     Args:
-        calculation: `Calculation`, or whatever has its `atoms`, `basis` and
-            `is_spinful`.
+        calculation: `Calculation`, or any object with its `atoms`, `basis`
+            and `is_spinful`.
 
     Returns:
         Dict from names such as `"C p"` to int arrays. Together they hold each
@@ -48,12 +48,12 @@ def mulliken_populations(states, matrices, groups):
 
     >>> from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
     >>> from keras_hamiltonian.physics.hamiltonian import BlochMatrices
-    >>> from keras_hamiltonian.physics.states import solve_states
+    >>> from keras_hamiltonian.physics.states import lowest_states
     >>> dimer = BlockMatrix.from_blocks(
     ...     [(0, 0, 0, 0, 1), (0, 0, 0, 1, 0)], [-np.eye(1), -np.eye(1)]
     ... )
     >>> matrices = BlochMatrices(dimer, None, [1, 1])
-    >>> states = solve_states(matrices, [0, 0, 0])
+    >>> states = lowest_states(matrices, [0, 0, 0])
     >>> mulliken_populations(states, matrices, {"left": [0]})["left"].round(6)
     array([0.5, 0.5])
     """

@@ -16,8 +16,8 @@ def estimate_reaches(calculations):
     OpenMX lists a pair, for H and S alike, if its distance is smaller than the
     sum of the two reaches; `pairs_within` lists the same pairs. Taken are the
     smallest multiples of half a bohr that account for every listed pair.
-    Short cells with few distances can leave a reach too small; give it by hand
-    where the basis names it (OpenMX's C6.0: 6 bohr).
+    In small cells with few distances a reach can come out too small; give it
+    yourself where the name of the basis has it (OpenMX's C6.0: 6 bohr).
 
     Args:
         calculations: iterable of `Calculation`. The pairs are those of the
@@ -40,7 +40,7 @@ def estimate_reaches(calculations):
         for symbol in sorted({symbol for pair in farthest for symbol in pair})
     }
     for first, second in sorted(farthest, key=farthest.get):
-        # The element with the smaller reach is the one not yet seen whole.
+        # The data show the smaller of the two reaches less completely.
         while reaches[first] + reaches[second] <= farthest[first, second]:
             smaller = min(first, second, key=reaches.get)
             reaches[smaller] += REACH_STEP

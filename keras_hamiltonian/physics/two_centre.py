@@ -6,20 +6,20 @@ import dataclasses
 import numpy as np
 
 from keras_hamiltonian.irreps import edge_frames
-from keras_hamiltonian.irreps import wigner_d_matrix
+from keras_hamiltonian.irreps.wigner import shell_rotations
 
-# Two families of Gaussians on [0, cutoff]: broad ones carry the function
-# across distances that the data leave out, narrow ones its details. The ridge
-# is the numerical noise of the data over the size of the coefficients.
+# Two families of Gaussians on [0, reach]: broad ones interpolate distances that
+# the data leave out, narrow ones follow the details. The ridge is the numerical
+# noise of the data over the size of the coefficients.
 FAMILIES = (  # spacing in Å, ridge
     (0.50, 1e-8),
     (0.15, 1e-6),
 )
 WIDTH_OVER_SPACING = 1.5
-# Overlaps of confined orbitals vanish at the cutoff like a high power.
+# Overlaps of confined orbitals vanish at the reach like a high power.
 ENVELOPE_POWER = 4
 MOST_PAIRS_IN_FIT = 20_000
-# Data closer than this leave no gap between them.
+# Distances of the data closer than this leave no gap between them.
 GAP_IN_ANGSTROM = 0.3
 CHUNK = 4096
 
@@ -34,46 +34,46 @@ class TwoCentreIntegrals:
 
     Attributes:
         shells: pair of tuples. Degrees of the shells of A and of B.
-        cutoff: float. Distance from which on the block vanishes, in Å.
+        reach: float. The block vanishes from this distance on, in Å.
         covered: `(num_ranges, 2)` array. Ranges of distance with data, in Å.
         coefficients: `(num_functions, num_channels)` array.
     """
 
     shells: tuple
-    cutoff: float
+    reach: float
     covered: np.ndarray
     coefficients: np.ndarray
 
     @classmethod
-    def fit(cls, shells, cutoff, distances, integrals, is_symmetric):
+    def fit(cls, shells, reach, distances, integrals, is_symmetric):
         """Ridge least squares for all channels at once.
 
         Args:
             shells: pair of tuples. Degrees of the shells of A and of B.
-            cutoff: float, in Å.
+            reach: float, in Å.
             distances: `(P,)` array, in Å.
             integrals: `(P, num_channels)` array, from `slater_koster`.
-            is_symmetric: bool. A and B are the same element, so that the edge
-                may be read both ways.
+            is_symmetric: bool. Whether A and B are the same element: then
+                integrals are averaged over both directions of an edge.
         """
         if is_symmetric:
             swapped, signs = _exchange(shells)
             integrals = (integrals + signs * integrals[:, swapped]) / 2
-        covered = _ranges(distances, cutoff)
+        covered = _ranges(distances, reach)
         if len(distances) > MOST_PAIRS_IN_FIT:
             picks = np.linspace(0, len(distances) - 1, MOST_PAIRS_IN_FIT)
             chosen = np.argsort(distances)[picks.astype(int)]
             distances, integrals = distances[chosen], integrals[chosen]
-        functions = radial_functions(distances, cutoff)
+        functions = radial_functions(distances, reach)
         ridge = np.concatenate(
-            [np.full(len(_centers(s, cutoff)), r) for s, r in FAMILIES]
+            [np.full(len(_centers(s, reach)), r) for s, r in FAMILIES]
         )
         equations = np.concatenate([functions, np.diag(ridge)])
         values = np.concatenate(
             [integrals, np.zeros((len(ridge), integrals.shape[1]))]
         )
         coefficients = np.linalg.lstsq(equations, values, rcond=None)[0]
-        return cls(shells, cutoff, covered, coefficients)
+        return cls(shells, reach, covered, coefficients)
 
     def blocks(self, vectors):
         """Blocks of edges from A to B.
@@ -90,7 +90,7 @@ class TwoCentreIntegrals:
         for start in range(0, len(vectors), CHUNK):
             part = slice(start, start + CHUNK)
             distances = np.linalg.norm(vectors[part], axis=1)
-            values = radial_functions(distances, self.cutoff)
+            values = radial_functions(distances, self.reach)
             values = values @ self.coefficients
             in_frame = np.zeros((len(distances), *sizes))
             in_frame[:, rows, columns] = values[:, channels]
@@ -110,7 +110,8 @@ class TwoCentreIntegrals:
         """JSON-ready form."""
         return {
             "shells": [list(shells) for shells in self.shells],
-            "cutoff": self.cutoff,
+            # The name that files of version 0.1.0 have.
+            "cutoff": self.reach,
             "covered": self.covered.tolist(),
             "coefficients": encode_array(self.coefficients),
         }
@@ -148,12 +149,12 @@ def slater_koster(shells, vectors, blocks):
     return integrals, float(np.abs(in_frame).max(initial=0.0))
 
 
-def radial_functions(distances, cutoff):
-    """The radial basis: Gaussians that vanish smoothly at the cutoff.
+def radial_functions(distances, reach):
+    """The radial basis: Gaussians that vanish smoothly at the reach.
 
     Args:
         distances: `(P,)` array, in Å.
-        cutoff: float, in Å.
+        reach: float, in Å.
 
     Returns:
         `(P, num_functions)` array.
@@ -161,10 +162,10 @@ def radial_functions(distances, cutoff):
     distances = np.asarray(distances)[:, None]
     families = []
     for spacing, _ in FAMILIES:
-        centers = _centers(spacing, cutoff)
+        centers = _centers(spacing, reach)
         width = WIDTH_OVER_SPACING * spacing
         families.append(np.exp(-(((distances - centers) / width) ** 2) / 2))
-    envelope = np.maximum(1 - distances / cutoff, 0) ** ENVELOPE_POWER
+    envelope = np.maximum(1 - distances / reach, 0) ** ENVELOPE_POWER
     return envelope * np.concatenate(families, axis=1)
 
 
@@ -181,27 +182,14 @@ def decode_array(config):
     return np.frombuffer(raw, dtype="<f8").reshape(config["shape"]).copy()
 
 
-def _centers(spacing, cutoff):
-    return np.arange(0.0, cutoff + spacing, spacing)
+def _centers(spacing, reach):
+    return np.arange(0.0, reach + spacing, spacing)
 
 
 def _rotations(shells, vectors):
-    """Block-diagonal rotations of the orbitals of A and B into the frames."""
+    """Rotations of the orbitals of A and of B into the frames."""
     frames = edge_frames(vectors)
-    wigner = {
-        l: wigner_d_matrix(l, frames) for l in set(shells[0]) | set(shells[1])
-    }
-    rotations = []
-    for degrees in shells:
-        size = sum(2 * l + 1 for l in degrees)
-        rotation = np.zeros((len(vectors), size, size))
-        start = 0
-        for l in degrees:
-            stop = start + 2 * l + 1
-            rotation[:, start:stop, start:stop] = wigner[l]
-            start = stop
-        rotations.append(rotation)
-    return rotations
+    return [shell_rotations(degrees, frames) for degrees in shells]
 
 
 def _channel_list(first, second):
@@ -237,9 +225,9 @@ def _exchange(shells):
     return swapped, signs
 
 
-def _ranges(distances, cutoff):
-    """Ranges of distance with data; the zero at the cutoff counts as one."""
-    ordered = np.append(np.sort(distances), cutoff)
+def _ranges(distances, reach):
+    """Ranges of distance with data; the zero at the reach counts as one."""
+    ordered = np.append(np.sort(distances), reach)
     breaks = np.flatnonzero(np.diff(ordered) > GAP_IN_ANGSTROM)
     return np.column_stack(
         [ordered[np.append(0, breaks + 1)], ordered[np.append(breaks, -1)]]

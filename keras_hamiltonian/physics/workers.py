@@ -1,4 +1,4 @@
-"""States at many wave vectors, in several processes."""
+"""Many wave vectors, in several processes."""
 
 import os
 import pathlib
@@ -8,8 +8,6 @@ import sys
 import tempfile
 
 import threadpoolctl
-
-from keras_hamiltonian.physics.states import solve_states
 
 # Set before NumPy starts, so that no worker starts threads it must not use.
 ONE_THREAD = {
@@ -24,8 +22,8 @@ _work(*sys.argv[1:])
 """
 
 
-def solve_k_points(matrices, k_points, workers=1, reduce=None, **options):
-    """Eigenstates at each of many wave vectors.
+def solve_k_points(solve, matrices, k_points, workers=1, **options):
+    """What a function finds at each of many wave vectors.
 
     Workers are fresh Python processes with one thread each, which read the
     matrices once. They neither fork this process nor import its main script,
@@ -33,21 +31,21 @@ def solve_k_points(matrices, k_points, workers=1, reduce=None, **options):
     does no harm. The result does not depend on their number.
 
     Args:
+        solve: function of a module: `lowest_states`, `nearest_states`,
+            `states_in_window`, or another one that is called as
+            `solve(matrices, k_point, **options)`. Coefficients of many wave
+            vectors would fill the memory.
         matrices: `BlochMatrices`.
         k_points: `(num_k, 3)` array, fractional.
         workers: int. Processes. With 1 everything happens in this one, with
             as many BLAS threads as it has.
-        reduce: function of a module. What is kept of the states, from
-            `reduce(states, matrices)`; coefficients of many wave vectors
-            would fill the memory. Defaults to the states themselves.
-        **options: of `solve_states`.
+        **options: of the function.
 
     Returns:
-        List of `States`, or of what `reduce` returned, in the order of
-        `k_points`.
+        List of what the function returned, in the order of `k_points`.
 
     Raises:
-        ValueError: like `solve_states`.
+        ValueError: like the function, or if a worker dies.
     """
     k_points = list(k_points)
     if not isinstance(workers, int) or workers < 1:
@@ -56,28 +54,20 @@ def solve_k_points(matrices, k_points, workers=1, reduce=None, **options):
         )
     workers = min(workers, len(k_points))
     if workers <= 1:
-        return _solve(matrices, k_points, reduce, options)
+        return [solve(matrices, k_point, **options) for k_point in k_points]
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         with open(folder / "task", "wb") as file:
-            pickle.dump((matrices, k_points, reduce, options), file, protocol=5)
+            pickle.dump((solve, matrices, k_points, options), file, protocol=5)
         results = [folder / f"result_{n}" for n in range(workers)]
         _run(folder / "task", results)
-        states = [None] * len(k_points)
+        found = [None] * len(k_points)
         for n, path in enumerate(results):
             with open(path, "rb") as file:
-                found = pickle.load(file)
-            if isinstance(found, Exception):
-                raise found
-            states[n::workers] = found
-    return states
-
-
-def _solve(matrices, k_points, reduce, options):
-    found = []
-    for k_point in k_points:
-        states = solve_states(matrices, k_point, **options)
-        found.append(states if reduce is None else reduce(states, matrices))
+                result = pickle.load(file)
+            if isinstance(result, Exception):
+                raise result
+            found[n::workers] = result
     return found
 
 
@@ -108,20 +98,20 @@ def _run(task, results):
                 process.wait()
     if any(codes):
         raise ValueError(
-            f"A worker ended with code {max(codes, key=abs)}. Most often "
-            "memory was short (-9): take fewer workers."
+            f"A worker ended with code {max(codes, key=abs)}. Most often the "
+            "memory is too small (-9): take fewer workers."
         )
 
 
 def _work(task, result, number, workers):
     """What a worker does: every n-th wave vector."""
     with open(task, "rb") as file:
-        matrices, k_points, reduce, options = pickle.load(file)
+        solve, matrices, k_points, options = pickle.load(file)
     try:
         with threadpoolctl.threadpool_limits(1):
             chosen = k_points[int(number) :: int(workers)]
-            found = _solve(matrices, chosen, reduce, options)
-    except ValueError as error:
-        found = ValueError(str(error))
+            found = [solve(matrices, k_point, **options) for k_point in chosen]
+    except (TypeError, ValueError) as error:
+        found = type(error)(str(error))
     with open(result, "wb") as file:
         pickle.dump(found, file, protocol=5)

@@ -1,4 +1,4 @@
-"""Which atoms see each other."""
+"""Neighbour lists."""
 
 from keras_hamiltonian.lazy import lazy_names
 

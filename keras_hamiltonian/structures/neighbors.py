@@ -1,8 +1,10 @@
-"""Neighbour lists: which atoms each atom sees, and where the reverse stands."""
+"""Neighbour lists, with the position of the reverse of each edge."""
 
 import dataclasses
 
 import numpy as np
+
+from keras_hamiltonian.orbitals.block_matrix import reverse_positions
 
 
 @dataclasses.dataclass
@@ -147,12 +149,20 @@ def pairs_within(atoms, reaches):
     return np.concatenate([onsite, pairs[order]])
 
 
+def edge_vectors(atoms, atom_pairs):
+    """Vectors from atom i to atom j in cell R: `(P, 3)` in Å.
+
+    Args:
+        atoms: `ase.Atoms`.
+        atom_pairs: `(P, 5)` int array of `(R1, R2, R3, i, j)`.
+    """
+    pairs, positions = np.asarray(atom_pairs), atoms.positions
+    shifts = pairs[:, :3] @ np.asarray(atoms.cell)
+    return positions[pairs[:, 4]] + shifts - positions[pairs[:, 3]]
+
+
 def _partners(edges):
-    index = {tuple(e): k for k, e in enumerate(edges.tolist())}
-    partner = np.array(
-        [index.get((-a, -b, -c, j, i), -1) for a, b, c, i, j in edges.tolist()],
-        dtype=np.int64,
-    )
+    partner = reverse_positions(edges)
     if (partner < 0).any():
         k = int(np.flatnonzero(partner < 0)[0])
         raise ValueError(
@@ -164,12 +174,7 @@ def _partners(edges):
 
 
 def _antisymmetric_vectors(atoms, edges, partner):
-    positions = atoms.positions
-    vectors = (
-        positions[edges[:, 4]]
-        + edges[:, :3] @ np.asarray(atoms.cell)
-        - positions[edges[:, 3]]
-    )
+    vectors = edge_vectors(atoms, edges)
     later = partner < np.arange(len(edges))
     vectors[later] = -vectors[partner[later]]
     return vectors

@@ -43,7 +43,7 @@ def common_neighbors(edge_vectors, neighbors, edge_mask):
     vectors = np.asarray(edge_vectors, dtype=np.float64)
     vectors = np.concatenate([vectors, np.zeros((num_atoms, 1, 3))], axis=1)
     real = np.concatenate([np.asarray(edge_mask) > 0, own >= 0], axis=1)
-    # Edges of each pair of atoms stand together, real ones only.
+    # Real edges only, sorted by their pair of atoms.
     flat = np.flatnonzero(real)
     pair = (own * num_atoms + ends).ravel()[flat]
     order = np.argsort(pair, kind="stable")

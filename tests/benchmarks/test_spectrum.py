@@ -55,7 +55,7 @@ elif number == 0:
     factors = factorize(shifted, matrices.dissection, solver)
 else:
     del shifted
-    states = solve_states(matrices, k_point, number, energy, solver=solver)
+    states = nearest_states(matrices, k_point, energy, number, solver)
     found["residual"] = states.residual
     found["first"] = states.first
     found["energies"] = states.energies.tolist()

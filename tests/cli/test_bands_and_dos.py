@@ -52,11 +52,12 @@ def test_large_cells_go_through_the_sparse_solver(
 ):
     from keras_hamiltonian.cli import bands
     from keras_hamiltonian.physics import states
+    from keras_hamiltonian.physics.solvers import sparse
 
     solved = []
-    solve = states.factorize
+    solve = sparse.factorize
     monkeypatch.setattr(
-        states, "factorize", lambda *a: solved.append(a) or solve(*a)
+        sparse, "factorize", lambda *a: solved.append(a) or solve(*a)
     )
     monkeypatch.setattr(states, "SMALLEST_SPARSE", 100)
     monkeypatch.setattr(bands, "MOST_ORBITALS", 100)

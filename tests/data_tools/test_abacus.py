@@ -9,7 +9,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from data_tools.abacus import read_abacus
-from data_tools.abacus import write_abacus
+from data_tools.abacus_writer import write_abacus
 from keras_hamiltonian.data.store import HamiltonianStore
 from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
 from keras_hamiltonian.physics import BlochMatrices
@@ -380,7 +380,7 @@ OLD = "data-HR-sparse_SPIN0.csr"
             "gamma-only run.*gamma_only 0",
         ),
         ("old", OLD, lambda t: t[: t.index("\n1 0 0")], "lacks its inverse"),
-        ("old", OLD, lambda t: t.replace(": 3", ": 4"), "promises 4"),
+        ("old", OLD, lambda t: t.replace(": 3", ": 4"), "announces 4"),
         ("old", OLD, lambda t: t.replace("e+00", "e+00x", 1), "is damaged"),
         ("old", OLD, lambda t: t.replace(" 17", " 18", 1), "18 rows with"),
         ("new", "srs1_nao.csr", None, "holds 0 overlaps; expected one, srs1"),
@@ -393,7 +393,7 @@ OLD = "data-HR-sparse_SPIN0.csr"
         ("old", "../STRU", lambda t: t.replace("Cartesian_angstrom", "Odd"),
          "'Odd'; known are Direct"),
         ("old", "../STRU", lambda t: t.replace("C1\n0.0\n1", "C1\n0.0\n2"),
-         "promises 2 atoms of C and lists 1"),
+         "announces 2 atoms of C and lists 1"),
         ("old", "running_scf.log", lambda t: t.replace("L=2", "L=3", 1),
          "have 20, or 40 with spin"),
     ],

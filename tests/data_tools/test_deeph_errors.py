@@ -50,7 +50,7 @@ LEGACY_FAULTS = [
     (replace_text("orbital_types.dat", "0 1\n"), "1 lines for 2 atoms"),
     (
         replace_text("orbital_types.dat", "0 1\n0\n"),
-        r"C the shells \(0, 1\) and, for atom 2, \(0,\)",
+        r"C the shells \(0, 1\) and, in entry 2, \(0,\)",
     ),
     (replace_text("orbital_types.dat", "s p\n"), "no table of degrees"),
     (replace_text("orbital_types.dat", "4 0 0 0 0\n" * 2), "l = 4 in openmx"),

@@ -78,10 +78,10 @@ def test_irreps_of_space_split_into_kinds(l, natural):
     np.testing.assert_allclose(rows @ rows.T, np.eye(2 * l + 1), atol=1e-15)
     angle = 0.4
     c, s = np.cos(angle), np.sin(angle)
-    rotate = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1.0]])
+    rotation = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1.0]])
     mirror = np.diag([1.0, -1.0, 1.0])
     for matrix, action in (
-        (wigner_d_matrix(l, rotate), lambda k: roll(k, angle)),
+        (wigner_d_matrix(l, rotation), lambda k: roll(k, angle)),
         (parity * wigner_d_matrix(l, -mirror), reflection),
     ):
         np.testing.assert_allclose(

@@ -2,12 +2,14 @@ import hypothesis
 import hypothesis.strategies as st
 import numpy as np
 import pytest
+import scipy.linalg
 import scipy.special
 from scipy.spatial.transform import Rotation
 
 from keras_hamiltonian.irreps import random_rotations
 from keras_hamiltonian.irreps import spherical_harmonics
 from keras_hamiltonian.irreps import wigner_d_matrix
+from keras_hamiltonian.irreps.wigner import shell_rotations
 
 LMAX = 8
 # e3nn calls y what is z here: its (x, y, z) are our (y, z, x).
@@ -78,6 +80,15 @@ def test_a_matrix_of_another_shape(shape):
 @pytest.fixture
 def vectors():
     return np.random.default_rng(1).normal(size=(50, 3)) * 2
+
+
+def test_orbitals_of_an_atom_rotate_shell_by_shell():
+    rotations = random_rotations(3, seed=1)
+    matrices = shell_rotations((0, 2, 1), rotations)
+    assert matrices.shape == (3, 9, 9)
+    for matrix, rotation in zip(matrices, rotations):
+        expected = [wigner_d_matrix(l, rotation) for l in (0, 2, 1)]
+        assert np.array_equal(matrix, scipy.linalg.block_diag(*expected))
 
 
 def test_harmonics_rotate_as_the_wigner_matrix(vectors):

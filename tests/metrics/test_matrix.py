@@ -25,16 +25,12 @@ def read(name):
     return HamiltonianStore(DATA / f"{name}.h5")[0]
 
 
-def with_entries(matrix, entries):
-    return BlockMatrix(matrix.atom_pairs, matrix.shapes, entries)
-
-
 def noisy(matrix, size, seed=0):
     generator = np.random.default_rng(seed)
     noise = generator.normal(size=matrix.entries.shape)
     if np.iscomplexobj(matrix.entries):
         noise = noise + 1j * generator.normal(size=noise.shape)
-    return with_entries(matrix, matrix.entries + size * noise)
+    return matrix.with_entries(matrix.entries + size * noise)
 
 
 @pytest.mark.parametrize("name", SETS)
@@ -42,7 +38,7 @@ def test_a_shift_of_the_energy_zero_costs_nothing(name):
     calculation = read(name)
     reference, overlap = calculation.hamiltonian, calculation.overlap
     by_element = overlap_of_elements(reference, overlap)
-    shifted = with_entries(reference, reference.entries + 0.7 * by_element)
+    shifted = reference.with_entries(reference.entries + 0.7 * by_element)
     assert mean_absolute_error(shifted, reference) > 1e-3
     assert energy_shift(shifted, reference, overlap) == pytest.approx(0.7)
     free = gauge_free_mean_absolute_error(shifted, reference, overlap)

@@ -70,7 +70,7 @@ def test_empty_matrix():
     "pairs, shapes, size, message",
     [
         (PAIRS[:2], [(2, 2)], 4, "each pair needs one"),
-        (PAIRS[:1], [(2, 2)], 5, "ask for 4 entries"),
+        (PAIRS[:1], [(2, 2)], 5, "need 4 entries"),
         (PAIRS[:1] * 2, [(1, 1)] * 2, 2, "listed twice"),
     ],
 )

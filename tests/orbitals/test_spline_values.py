@@ -34,6 +34,7 @@ def test_two_derivatives_vanish_at_the_reach():
 
 def test_shape_of_several_axes():
     assert spline_values(np.zeros((2, 3)), NUM).shape == (2, 3, NUM)
+    assert spline_values(np.zeros(0), NUM).shape == (0, NUM)
 
 
 def test_penalty_is_blind_to_straight_lines():

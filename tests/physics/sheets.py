@@ -11,7 +11,7 @@ from keras_hamiltonian.physics.hamiltonian import BlochMatrices
 def sheet(
     repeat, orbitals=1, disorder=0.0, overlap=0.1, reach=3.0, spin=False, seed=0
 ):
-    """Graphene with random blocks that envelope with the distance.
+    """Graphene with random blocks that decay with the distance.
 
     Args:
         repeat: int. The cell has `2 repeat²` atoms.

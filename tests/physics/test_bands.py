@@ -16,6 +16,7 @@ from keras_hamiltonian.physics.bands import solve_bands
 from keras_hamiltonian.physics.hamiltonian import BlochMatrices
 from keras_hamiltonian.physics.k_points import KPath
 from keras_hamiltonian.physics.k_points import k_path
+from keras_hamiltonian.physics.states import nearest_states
 
 DATA = pathlib.Path(__file__).parents[2] / "recipes" / "data"
 ALONG_CHAIN = np.array([[k, 0, 0] for k in np.linspace(-0.5, 0.5, 9)])
@@ -66,8 +67,9 @@ def test_openmx_bands_of_the_twisted_bilayer():
     near = solve_bands(
         matrices,
         k_points[chosen[:1]],
-        num_bands=6,
-        around=calculation.fermi_level,
+        nearest_states,
+        energy=calculation.fermi_level,
+        num_states=6,
     )
     distance = np.abs(energies[0] - calculation.fermi_level)
     nearest = np.sort(energies[0][np.argsort(distance)[:6]])
@@ -103,7 +105,7 @@ def test_mos2_gap():
 def test_bismuthene_bands_come_in_kramers_pairs():
     calculation, k_points, _ = read("reference_bismuthene")
     matrices = BlochMatrices.from_calculation(calculation)
-    energies = solve_bands(matrices, k_points[10:20:5], num_bands=30)
+    energies = solve_bands(matrices, k_points[10:20:5], num_states=30)
     np.testing.assert_allclose(energies[:, ::2], energies[:, 1::2], atol=1e-6)
 
 
@@ -117,9 +119,9 @@ def test_chain(overlap):
 
 @pytest.mark.parametrize("angle", [60, 120])
 def test_tight_binding_graphene(angle):
-    rotate = np.radians(angle)
+    radians = np.radians(angle)
     cell = np.diag([2.46, 2.46, 15.0])
-    cell[1] = [2.46 * np.cos(rotate), 2.46 * np.sin(rotate), 0]
+    cell[1] = [2.46 * np.cos(radians), 2.46 * np.sin(radians), 0]
     third = 1 / 3 if angle == 60 else 2 / 3
     atoms = ase.Atoms(
         "C2", cell=cell, scaled_positions=[[0, 0, 0], [1 / 3, third, 0]]
@@ -161,8 +163,9 @@ def test_nearly_dependent_orbitals_can_be_left_out():
         BlockMatrix.from_blocks([(0, 0, 0, 0, 0)], [hamiltonian]),
         BlockMatrix.from_blocks([(0, 0, 0, 0, 0)], [overlap]),
         [3],
+        overlap_threshold=1e-6,
     )
-    energies = solve_bands(matrices, [[0, 0, 0]], overlap_threshold=1e-6)
+    energies = solve_bands(matrices, [[0, 0, 0]])
     np.testing.assert_allclose(energies[0, :2], [-1, 2], atol=1e-9)
     assert energies[0, 2] > 40
 
@@ -171,12 +174,10 @@ def test_part_of_the_bands():
     calculation, k_points, _ = read("reference_mos2")
     matrices = BlochMatrices.from_calculation(calculation)
     energies = solve_bands(matrices, k_points[:2])
-    lowest = solve_bands(matrices, k_points[:2], num_bands=5)
+    lowest = solve_bands(matrices, k_points[:2], num_states=5)
     np.testing.assert_allclose(lowest, energies[:, :5], atol=1e-9)
     with pytest.raises(ValueError, match="1 to 45"):
-        solve_bands(matrices, k_points, num_bands=46)
-    with pytest.raises(ValueError, match="give their number"):
-        solve_bands(matrices, k_points, around=0.0)
+        solve_bands(matrices, k_points, num_states=46)
 
 
 @pytest.mark.parametrize("suffix", ["json", "npz"])

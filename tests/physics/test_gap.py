@@ -16,6 +16,8 @@ from keras_hamiltonian.physics.gap import find_gap
 from keras_hamiltonian.physics.gap import gap_of_bands
 from keras_hamiltonian.physics.hamiltonian import BlochMatrices
 from keras_hamiltonian.physics.k_points import k_path
+from keras_hamiltonian.physics.states import nearest_states
+from keras_hamiltonian.physics.states import states_in_window
 
 DATA = pathlib.Path(__file__).parents[2] / "recipes" / "data"
 
@@ -98,13 +100,17 @@ def test_an_indirect_gap():
         gap_of_bands(k_points, energies, fermi_level=2.7)
 
 
-@pytest.mark.parametrize("part", [{"window": (-1.2, 1.2)}, {"num_bands": 9}])
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"solve": states_in_window, "window": (-1.2, 1.2)},
+        {"solve": nearest_states, "energy": 0.7, "num_states": 9},
+    ],
+)
 def test_a_part_of_the_bands_has_the_same_gap(part):
     """Their columns are bands, though each wave vector has other numbers."""
     atoms, matrices = graphene(repeat=6, onsite=0.25)
     path = k_path(atoms, "GMKG", 20)
-    if "num_bands" in part:
-        part["around"] = 0.7
     whole = band_structure(matrices, path, 0.0)
     some = band_structure(matrices, path, 0.0, solver="multifrontal", **part)
     known = ~np.isnan(some.energies)

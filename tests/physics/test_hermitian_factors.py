@@ -5,9 +5,9 @@ import pytest
 import scipy.sparse
 from sheets import sheet
 
-from keras_hamiltonian.physics.dissection import Dissection
-from keras_hamiltonian.physics.factorization import factorize
-from keras_hamiltonian.physics.hermitian_factors import HermitianFactors
+from keras_hamiltonian.physics.solvers.dissection import Dissection
+from keras_hamiltonian.physics.solvers.factorization import factorize
+from keras_hamiltonian.physics.solvers.hermitian_factors import HermitianFactors
 
 K_POINT = [0.17, -0.31, 0.0]
 CASES = [

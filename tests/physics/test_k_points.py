@@ -1,5 +1,6 @@
 import ase
 import ase.build
+import ase.dft.kpoints
 import numpy as np
 import pytest
 from ase.neighborlist import neighbor_list
@@ -12,8 +13,8 @@ from keras_hamiltonian.physics.k_points import periodic_directions
 
 def honeycomb(angle, vacuum_axis=2):
     """Graphene in a cell of 60° or 120°, periodic on paper along all axes."""
-    rotate = np.radians(angle)
-    plane = np.array([[1, 0], [np.cos(rotate), np.sin(rotate)]]) * 2.46
+    radians = np.radians(angle)
+    plane = np.array([[1, 0], [np.cos(radians), np.sin(radians)]]) * 2.46
     cell = np.zeros((3, 3))
     cell[:2, :2] = plane
     cell[2, 2] = 15.0
@@ -118,6 +119,17 @@ def test_grids_are_even_and_symmetric(size, gamma_centered):
     translation = np.array([1, 0, 0]) if size[0] > 1 else np.zeros(3)
     total = np.exp(2j * np.pi * grid @ translation).mean()
     assert abs(total - (size[0] == 1)) < 1e-12
+
+
+@pytest.mark.parametrize("size", [(6, 3, 1), (4, 10, 2), (5, 14, 3)])
+def test_grids_are_those_of_ase(size):
+    expected = ase.dft.kpoints.monkhorst_pack(size)
+    np.testing.assert_allclose(monkhorst_pack(size), expected, atol=1e-15)
+    # ASE centres a grid on Γ by an offset.
+    expected += [0 if n % 2 else 0.5 / n for n in size]
+    centered = monkhorst_pack(size, gamma_centered=True)
+    np.testing.assert_allclose(centered, expected, atol=1e-15)
+    assert (centered == 0).all(axis=1).any()
 
 
 def test_grid_sizes_are_positive():

@@ -10,7 +10,8 @@ from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
 from keras_hamiltonian.physics.hamiltonian import BlochMatrices
 from keras_hamiltonian.physics.populations import mulliken_populations
 from keras_hamiltonian.physics.populations import participation_ratios
-from keras_hamiltonian.physics.states import solve_states
+from keras_hamiltonian.physics.states import lowest_states
+from keras_hamiltonian.physics.states import nearest_states
 
 GAMMA = [0.0, 0.0, 0.0]
 
@@ -35,7 +36,7 @@ def with_impurity(depth, repeat=8):
 
 def test_an_impurity_against_an_extended_state():
     matrices = with_impurity(30.0)
-    states = solve_states(matrices, [0.17, 0.29, 0.0])
+    states = lowest_states(matrices, [0.17, 0.29, 0.0])
     ratios = participation_ratios(states, matrices)
     assert ratios[0] > 0.9
     # The rest is spread over the 128 atoms, in the manner of waves, but for
@@ -46,14 +47,14 @@ def test_an_impurity_against_an_extended_state():
     assert ratios[0] > 5 * ratios[bound] > 10 * np.median(ratios)
     assert (ratios > 1 / matrices.size - 1e-12).all()
     _, clean = graphene(repeat=8)
-    lowest = solve_states(clean, GAMMA, 1)
+    lowest = lowest_states(clean, GAMMA, 1)
     assert participation_ratios(lowest, clean)[0] == pytest.approx(1 / 128)
 
 
 def test_end_states_decay_by_the_ratio_of_the_edges():
     """|c|² falls by (a / b)² per cell: IPR (1 - q) / (1 + q) / 2 for 2 ends."""
     matrices = dimers(-0.4, -1.3, num_cells=30)
-    states = solve_states(matrices, GAMMA, 2, around=1e-3)
+    states = nearest_states(matrices, GAMMA, 1e-3, 2)
     q = (0.4 / 1.3) ** 2
     ratios = participation_ratios(states, matrices)
     one_end = (1 - q) / (1 + q)
@@ -71,7 +72,7 @@ def test_populations_with_overlap():
         ),
         [1, 1],
     )
-    states = solve_states(matrices, GAMMA)
+    states = lowest_states(matrices, GAMMA)
     np.testing.assert_allclose(states.energies, [-1 / 1.4, 1 / 0.6])
     found = mulliken_populations(states, matrices, {"a": [0], "b": [1]})
     np.testing.assert_allclose(found["a"], 0.5)
@@ -79,6 +80,6 @@ def test_populations_with_overlap():
 
 
 def test_coefficients_are_needed():
-    states = solve_states(chain(-1.0), GAMMA, coefficients=False)
+    states = lowest_states(chain(-1.0), GAMMA, coefficients=False)
     with pytest.raises(ValueError, match="coefficients=True"):
         participation_ratios(states, chain(-1.0))

@@ -5,7 +5,7 @@ import pytest
 import scipy.linalg
 import scipy.sparse
 
-from keras_hamiltonian.physics.shift_invert import nearest_vectors
+from keras_hamiltonian.physics.solvers.shift_invert import nearest_vectors
 
 
 class Inverse:

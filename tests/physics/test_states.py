@@ -1,5 +1,6 @@
 """A few states of large cells against all of them, by SciPy."""
 
+import copy
 import pathlib
 import subprocess
 import sys
@@ -13,12 +14,14 @@ from sheets import sheet
 
 from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
 from keras_hamiltonian.physics import hamiltonian as hamiltonian_module
-from keras_hamiltonian.physics.damped_problem import damped_problem
 from keras_hamiltonian.physics.hamiltonian import BlochMatrices
-from keras_hamiltonian.physics.shift_invert import nearest_vectors
+from keras_hamiltonian.physics.solvers.damped_problem import damped_problem
+from keras_hamiltonian.physics.solvers.shift_invert import nearest_vectors
 from keras_hamiltonian.physics.states import check_overlap
 from keras_hamiltonian.physics.states import count_states
-from keras_hamiltonian.physics.states import solve_states
+from keras_hamiltonian.physics.states import lowest_states
+from keras_hamiltonian.physics.states import nearest_states
+from keras_hamiltonian.physics.states import states_in_window
 from keras_hamiltonian.physics.workers import solve_k_points
 
 GENERAL = [0.17, -0.31, 0.0]
@@ -47,7 +50,7 @@ def test_states_near_an_energy(crystal, k_point, solver):
         pytest.importorskip("pypardiso")
     energies = all_energies(crystal, k_point)
     around = energies[130] + 1e-3
-    states = solve_states(crystal, k_point, 12, around, solver=solver)
+    states = nearest_states(crystal, k_point, around, 12, solver)
     first = int(np.argsort(np.abs(energies - around))[:12].min())
     np.testing.assert_allclose(
         states.energies, energies[first : first + 12], atol=1e-9
@@ -65,7 +68,7 @@ def test_states_near_an_energy(crystal, k_point, solver):
 def test_window(crystal, solver):
     energies = all_energies(crystal, GENERAL)
     low, high = energies[100] - 1e-6, energies[149] + 1e-6
-    states = solve_states(crystal, GENERAL, window=(low, high), solver=solver)
+    states = states_in_window(crystal, GENERAL, (low, high), solver)
     np.testing.assert_allclose(states.energies, energies[100:150], atol=1e-9)
     assert states.first == 100
     counts = [count_states(crystal, GENERAL, e) for e in (low, high)]
@@ -77,22 +80,18 @@ def test_window_without_states(crystal):
     widest = np.diff(energies).argmax()
     low, high = energies[widest : widest + 2] + [1e-3, -1e-3]
     for solver in ("dense", "multifrontal"):
-        states = solve_states(
-            crystal, GENERAL, window=(low, high), solver=solver
-        )
+        states = states_in_window(crystal, GENERAL, (low, high), solver)
         assert len(states.energies) == 0
         assert states.first == widest + 1
     with pytest.raises(ValueError, match="more than a quarter"):
-        solve_states(
-            crystal, GENERAL, window=(-100, 100), solver="multifrontal"
-        )
+        states_in_window(crystal, GENERAL, (-100, 100), "multifrontal")
 
 
 def test_degenerate_states_are_all_found_and_orthogonal():
     # At Γ of a 6 x 6 cell K folds in: four states at zero energy, and zero is
     # also an eigenvalue of parts of the sheet.
     _, matrices = graphene(repeat=6)
-    states = solve_states(matrices, GAMMA, 4, 0.0, solver="multifrontal")
+    states = nearest_states(matrices, GAMMA, 0.0, 4, "multifrontal")
     np.testing.assert_allclose(states.energies, 0.0, atol=1e-9)
     norms = states.coefficients.T @ states.coefficients
     np.testing.assert_allclose(norms, np.eye(4), atol=1e-9)
@@ -107,10 +106,10 @@ def test_large_cells_are_never_dense(crystal, monkeypatch):
         raise AssertionError("a sparse matrix was made dense")
 
     with pytest.raises(ValueError, match="324 orbitals are too many"):
-        solve_states(crystal, GENERAL)
+        lowest_states(crystal, GENERAL)
     for kind in ("csr_matrix", "csc_matrix", "coo_matrix"):
         monkeypatch.setattr(f"scipy.sparse.{kind}.toarray", refuse)
-    solve_states(crystal, GENERAL, 5, 0.0, solver="multifrontal")
+    nearest_states(crystal, GENERAL, 0.0, 5, "multifrontal")
     with pytest.raises(AssertionError):
         crystal.hamiltonian_at(GENERAL).toarray()
 
@@ -139,7 +138,7 @@ def test_a_bad_overlap_is_found_in_large_cells(crystal, around):
     assert check_overlap(matrices, GAMMA) == (expected < 0).sum() > 0
     assert check_overlap(crystal, GENERAL) == 0
     with pytest.raises(ValueError, match="not positive definite"):
-        solve_states(matrices, GAMMA, 20, around, solver="multifrontal")
+        nearest_states(matrices, GAMMA, around, 20, "multifrontal")
 
 
 def test_left_out_combinations(crystal):
@@ -162,10 +161,13 @@ def test_left_out_combinations(crystal):
         back.conj().T @ overlap @ back, np.eye(324), atol=1e-7
     )
     # Nothing is left out, or all is at the one high level.
-    states = solve_states(crystal, GENERAL, overlap_threshold=0)
+    crystal = copy.copy(crystal)
+    crystal.overlap_threshold = 0
+    states = lowest_states(crystal, GENERAL)
     np.testing.assert_allclose(states.energies, energies, atol=1e-9)
     assert states.residual < 1e-9
-    states = solve_states(crystal, GENERAL, overlap_threshold=1e3)
+    crystal.overlap_threshold = 1e3
+    states = lowest_states(crystal, GENERAL)
     assert np.ptp(states.energies) < 1e-3
     # The zero of energy does not matter.
     shifted, *_ = damped_problem(hamiltonian + 7 * overlap, overlap, threshold)
@@ -175,34 +177,30 @@ def test_left_out_combinations(crystal):
 
 
 @pytest.mark.parametrize(
-    "options, message",
+    "solve, options, message",
     [
-        ({"around": 0.0}, "give their number"),
-        ({"window": (1, 0)}, "from low to high"),
-        ({"window": (0, 1), "num_states": 3}, "all its states"),
-        ({"solver": "magic"}, "'magic'"),
-        ({"solver": "superlu"}, "near an energy"),
-        ({"num_states": 0}, "1 to 324"),
-        (
-            {"num_states": 324, "around": 0.0, "solver": "superlu"},
-            "fewer than 323",
-        ),
+        (states_in_window, [(1, 0)], "from low to high"),
+        (states_in_window, [(0, 1), "magic"], "'magic'"),
+        (lowest_states, [0], "1 to 324"),
+        (nearest_states, [0.0, 325], "1 to 324"),
+        (nearest_states, [0.0, 324, "superlu"], "fewer than 323"),
     ],
 )
-def test_options_that_clash(crystal, options, message):
+def test_wrong_options(crystal, solve, options, message):
     with pytest.raises(ValueError, match=message):
-        solve_states(crystal, GENERAL, **options)
+        solve(crystal, GENERAL, *options)
 
 
 def test_workers_change_nothing(crystal):
     k_points = [GENERAL, GAMMA, EDGE]
     alone, together = (
         solve_k_points(
+            nearest_states,
             crystal,
             k_points,
             workers,
+            energy=0.1,
             num_states=6,
-            around=0.1,
             solver="multifrontal",
         )
         for workers in (1, 2)
@@ -212,9 +210,11 @@ def test_workers_change_nothing(crystal):
         np.testing.assert_allclose(one.energies, other.energies, atol=1e-10)
         assert one.first == other.first
     with pytest.raises(ValueError, match="1 to 324"):
-        solve_k_points(crystal, k_points, 2, num_states=500)
+        solve_k_points(lowest_states, crystal, k_points, 2, num_states=500)
     with pytest.raises(ValueError, match="positive number"):
-        solve_k_points(crystal, k_points, 0)
+        solve_k_points(lowest_states, crystal, k_points, 0)
+    with pytest.raises(TypeError, match="window"):
+        solve_k_points(lowest_states, crystal, k_points, 2, window=(0, 1))
 
 
 def test_workers_from_a_script_without_a_guard(tmp_path):

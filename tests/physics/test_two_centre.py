@@ -53,9 +53,10 @@ def test_blocks_come_back(vectors):
     # The same edge read from its other end.
     reverse = fitted.blocks(-vectors).transpose(0, 2, 1)
     np.testing.assert_allclose(reverse, fitted.blocks(vectors), atol=1e-12)
-    again = TwoCentreIntegrals.from_dict(
-        json.loads(json.dumps(fitted.to_dict()))
-    )
+    config = json.loads(json.dumps(fitted.to_dict()))
+    # Model files of version 0.1.0 have these keys.
+    assert set(config) == {"shells", "cutoff", "covered", "coefficients"}
+    again = TwoCentreIntegrals.from_dict(config)
     assert np.array_equal(again.blocks(vectors), fitted.blocks(vectors))
 
 
@@ -65,7 +66,7 @@ def test_a_block_of_another_form_is_noticed(vectors):
     assert slater_koster(SHELLS, vectors, blocks)[1] > 1e-3
 
 
-def test_radial_functions_end_smoothly_at_the_cutoff():
+def test_radial_functions_end_smoothly_at_the_reach():
     values = radial_functions(np.array([5.99, 6.0, 7.0]), 6.0)
     assert np.abs(values[0]).max() < 1e-10
     assert np.abs(values[1:]).max() == 0.0

@@ -14,10 +14,10 @@ class HermitianFactors:
     """Factors of a sparse Hermitian matrix A, which may be indefinite.
 
     A multifrontal block factorization `A = L D L^†` on the fronts of a nested
-    dissection: nearly all of its work are products of dense matrices. Pivots
+    dissection: nearly all of its work is in products of dense matrices. Pivots
     are whole panels of orbitals, inverted by their eigenvalues. The signs of
     these are those of the eigenvalues of A (Sylvester's law of inertia), so
-    the factors of H - E S tell how many states lie below E.
+    the factors of H - E S count the states below E.
 
     Duff and Reid, ACM Trans. Math. Softw. 9, 302 (1983).
 
@@ -37,7 +37,7 @@ class HermitianFactors:
     Example:
 
     >>> import scipy.sparse
-    >>> from keras_hamiltonian.physics.dissection import Dissection
+    >>> from keras_hamiltonian.physics.solvers.dissection import Dissection
     >>> chain = scipy.sparse.diags_array([1.0, 0.3, 1.0], offsets=[-1, 0, 1],
     ...                                  shape=(40, 40)).tocsr()
     >>> factors = HermitianFactors(chain, Dissection(chain, [1] * 40))
@@ -108,7 +108,7 @@ class HermitianFactors:
     def _eliminate(self, matrix, front, complements):
         """Panels of a front, and the Schur complement on its boundary.
 
-        Of all Hermitian arrays here only the upper triangle counts.
+        Only the upper triangles of Hermitian arrays are used here.
         """
         own = front.stop - front.start
         width = own + len(front.boundary)
@@ -150,7 +150,7 @@ class HermitianFactors:
         return (vectors / values) @ _adjoint(vectors)
 
     def _places(self, rows, front):
-        """Where ordered rows stand in a front: its own, then its boundary."""
+        """Positions of ordered rows in a front: its own, then its boundary."""
         own = front.stop - front.start
         return np.where(
             rows < front.stop,

@@ -6,7 +6,7 @@ import numpy as np
 import scipy.sparse
 from scipy.sparse.linalg import splu
 
-from keras_hamiltonian.physics.hermitian_factors import HermitianFactors
+from keras_hamiltonian.physics.solvers.hermitian_factors import HermitianFactors
 
 SOLVERS = ("multifrontal", "superlu", "pardiso")
 
@@ -95,7 +95,7 @@ class _Pardiso:
 
     def _solve(self, right):
         with warnings.catch_warnings():
-            # It asks for right sides in Fortran's order and makes them so.
+            # It warns of right sides that it copies to Fortran order.
             warnings.simplefilter(
                 "ignore", scipy.sparse.SparseEfficiencyWarning
             )

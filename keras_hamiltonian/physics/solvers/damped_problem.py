@@ -2,7 +2,7 @@
 
 import numpy as np
 
-# How sharp the edge of the threshold is, and where levels go that are out.
+# Sharpness of the threshold, and the energy of combinations that are left out.
 EDGE = 8
 HIGH_IN_EV = 50.0
 
@@ -38,6 +38,6 @@ def damped_problem(hamiltonian, overlap, threshold):
 
 
 def inverse_roots(norms):
-    """`s^{-1/2}` of an array, 0 where there is no norm."""
+    """`s^{-1/2}` of an array, 0 where the norm is not positive."""
     exists = norms > 0
     return exists / np.sqrt(np.where(exists, norms, 1.0))

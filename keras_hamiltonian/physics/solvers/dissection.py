@@ -31,13 +31,13 @@ class Front:
 
 
 class Dissection:
-    """Nested dissection of a crystal's atoms, from who couples to whom.
+    """Nested dissection of the atoms of a crystal, from their couplings.
 
-    The atoms are halved again and again. A cut takes away the atoms of one
-    half that couple to the other, and these come last; so in a factorization
-    the halves do not fill each other's places. Halves are told apart by the
-    number of edges to two far ends of the crystal, averaged over neighbors:
-    no positions are needed, and periodic cells are cut on both sides.
+    The atoms are divided into halves, recursively. The atoms of one half that
+    couple to the other are the separator, which is eliminated last: so a
+    factorization creates no numbers between the halves. The halves follow from
+    the number of edges to two distant atoms, averaged over neighbors: no
+    positions are needed, and periodic cells are cut on both sides.
 
     George, SIAM J. Numer. Anal. 10, 345 (1973).
 
@@ -92,7 +92,7 @@ class Dissection:
 
     @property
     def num_entries(self):
-        """Numbers that the factors of a matrix have, about."""
+        """Approximate number of entries of the factors of a matrix."""
         return sum(
             (f.stop - f.start) * ((f.stop - f.start) // 2 + len(f.boundary))
             for f in self.fronts
@@ -119,7 +119,7 @@ def _dissect(graph, atoms):
 
 
 def _halve(graph):
-    """Positions of two halves, and of what is taken away between them."""
+    """Positions of two halves, and of the separator."""
     best, least = None, np.inf
     for coordinate in _coordinates(graph):
         first = np.zeros(graph.shape[0], dtype=bool)

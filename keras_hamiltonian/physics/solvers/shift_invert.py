@@ -13,9 +13,10 @@ NUM_CHECKS = 2
 DEPENDENT = 1e-6
 # A norm this far below zero, relative to the largest, is no rounding.
 NEGATIVE = 1e-8
-# The basis may grow to so many times the states, or to a smallest limit.
+# The basis may grow to this multiple of the number of states, or to a limit
+# for few of them.
 LARGEST_FACTOR, SMALLEST_LIMIT = 20, 400
-# With all fresh starts so many times that.
+# All starts together may take this multiple of it.
 LARGEST_TOTAL = 4
 
 
@@ -26,12 +27,13 @@ class NotPositive(ValueError):
 def nearest_vectors(solve, overlap, num_states):
     """Eigenvectors of `(H - E S)^-1 S` with the largest eigenvalues.
 
-    Block Lanczos steps with full orthogonalization in the inner product of S:
-    unlike a single vector's, they see levels that several states share, as in
-    perfect supercells. A level of more states than the block has vectors shows
-    only a part of them. So once all has converged, random vectors orthogonal to
-    what is known start anew, and the result counts only if in as many steps as
-    it took to converge they add nothing.
+    Block Lanczos steps with full orthogonalization in the inner product of S.
+    They find levels that several states share, as in perfect supercells, which
+    steps with a single vector miss; but if more states share a level than the
+    block has vectors, they find a part of them. After convergence they
+    therefore start again from random vectors orthogonal to those found, and
+    the result is accepted if this adds nothing in as many steps as convergence
+    took.
 
     Args:
         solve: function. `(H - E S)^-1` times an `(n, m)` array.

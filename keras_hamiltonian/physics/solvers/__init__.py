@@ -1,0 +1,1 @@
+"""Eigenproblems of one wave vector: dense, and sparse near an energy."""
