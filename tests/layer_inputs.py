@@ -4,6 +4,7 @@ import numpy as np
 
 from keras_hamiltonian.irreps import EdgeIrreps
 from keras_hamiltonian.irreps import Irreps
+from keras_hamiltonian.orbitals.block_layout import BlockLayout
 
 # Natural parity alone, and both parities.
 SMALL = "4x0e + 3x1o + 2x2e"
@@ -44,6 +45,11 @@ def atoms_of(random, irreps):
     return random.normal(size=(N, Irreps(irreps).dim))
 
 
+def packed_of(random, irreps):
+    """Features of edges as one tensor."""
+    return random.normal(size=(N, M, Irreps(irreps).dim))
+
+
 def edges_of(random, irreps):
     """Edge features."""
     shapes = EdgeIrreps(irreps).shapes((N, M))
@@ -55,3 +61,12 @@ def wigner_of(random, lmax=2, leading=(N, M)):
     ones = np.ones((*leading, 1, 1))
     dims = [2 * l + 1 for l in range(1, lmax + 1)]
     return [ones, *(random.normal(size=(*leading, d, d)) for d in dims)]
+
+
+def readout_irreps(spin):
+    """Irreps with all that the blocks need."""
+    layout = BlockLayout(BASIS, spin)
+    names = {
+        str(irrep) for c in layout.onsite.values() for _, irrep in c.irreps
+    }
+    return "+".join(f"2x{name}" for name in sorted(names))

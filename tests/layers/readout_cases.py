@@ -8,6 +8,7 @@ from layer_inputs import N
 from layer_inputs import atoms_of
 from layer_inputs import edges_of
 from layer_inputs import graph
+from layer_inputs import readout_irreps
 from layer_inputs import wigner_of
 
 from keras_hamiltonian.orbitals.block_layout import BlockLayout
@@ -19,15 +20,6 @@ def blocks_of(random, spin="none"):
         "onsite": random.normal(size=(N, *inner)),
         "hopping": random.normal(size=(N, M, *inner)),
     }
-
-
-def readout_irreps(spin):
-    """Irreps with all that the blocks need."""
-    layout = BlockLayout(BASIS, spin)
-    names = {
-        str(irrep) for c in layout.onsite.values() for _, irrep in c.irreps
-    }
-    return "+".join(f"2x{name}" for name in sorted(names))
 
 
 def block_sum(random):

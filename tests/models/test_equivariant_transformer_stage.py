@@ -89,9 +89,8 @@ def test_too_few_angles_break_it(store):
     """Shows that the test above can fail."""
     stage = small_stage(store)
     refinement = randomized(refinement_of(stage), 0.3)
-    for k in (1, 2):
-        network = refinement.get_layer(f"block_{k}").network
-        network.num_angles = 2 * network.mmax + 1
+    for block in refinement.backbone.blocks:
+        block.network.num_angles = 2 * block.network.mmax + 1
     cascade = kh.models.HamiltonianCascade(stage, refinement)
     with pytest.raises(AssertionError, match="relative error"):
         assert_blocks_equivariant(

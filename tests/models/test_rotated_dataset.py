@@ -182,7 +182,7 @@ def test_fit(data_folder):
     """A model without symmetry has another loss for every rotation."""
     store = kh.HamiltonianStore(data_folder / "reference_graphene.h5")
     dataset = kh.HamiltonianDataset(store)
-    model = kh.models.TransformerStage(
+    model = kh.models.StandaloneTransformerStage(
         store.basis.to_dict(),
         kh.physics.estimate_reaches(store),
         rotation="none",

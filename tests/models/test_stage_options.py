@@ -109,7 +109,7 @@ def test_symmetry_stays(store, options):
 
 
 def layer_state(store, **options):
-    layer = stage_for(store, **options).get_layer("two_centre_baseline")
+    layer = stage_for(store, **options).readout.baseline
     return {w.name: keras.ops.convert_to_numpy(w) for w in layer.weights}
 
 

@@ -287,7 +287,7 @@ def test_ablations(stage, features, arguments):
 def test_without_a_first_stage(store, features):
     """Ablation A: a model of its own, from the atoms."""
     reaches = kh.physics.estimate_reaches(store)
-    model = kh.models.TransformerStage(
+    model = kh.models.StandaloneTransformerStage(
         store.basis.to_dict(), reaches, store.spin, rotation="none", **SMALL
     )
     assert set(model.input) == set(kh.models.graph_inputs())
@@ -365,8 +365,12 @@ def test_wrong_arguments_are_named(stage):
         kh.models.TransformerStage(
             *given, feature_irreps=["2x0e"], feature_lmax=1
         )
+    with pytest.raises(ValueError, match="no `feature_irreps`.*Standalone"):
+        kh.models.TransformerStage(*given)
     with pytest.raises(ValueError, match="rotation='always'"):
-        kh.models.TransformerStage(*given, rotation="always")
+        kh.models.TransformerStage.for_stage(stage, rotation="always")
+    with pytest.raises(ValueError, match="rotation='always'"):
+        kh.models.StandaloneTransformerStage(*given, rotation="always")
 
 
 def test_every_layer_is_built(refinement):

@@ -31,7 +31,7 @@ def path(request, store, stage, tmp_path_factory):
     if request.param == "stage":
         model = stage
     elif request.param == "transformer":
-        model = kinds.TransformerStage(
+        model = kinds.StandaloneTransformerStage(
             stage.arguments["basis"], stage.reaches, **SMALL
         )
     elif request.param == "cascade":
