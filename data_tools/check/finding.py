@@ -10,7 +10,7 @@ class Finding:
     """One thing that a check found.
 
     Attributes:
-        check: str. Name of the check, for filters: `"edge_lengths"`.
+        check: str. Name of the check, for filters: `"bond_lengths"`.
         severity: str. `"error"`: training on it gives a wrong model;
             `"warning"`: may be meant, look at it; `"note"`: worth knowing.
         message: str. What was found, with numbers and units.
