@@ -28,8 +28,6 @@ into other cells than STRU (#3064); the check of the geometry in
 """
 
 import pathlib
-import shutil
-import tempfile
 
 import numpy as np
 
@@ -39,6 +37,7 @@ from data_tools import deeph_files
 from data_tools.cell_matrices import blocks_of_stack
 from data_tools.cell_matrices import stack_of_blocks
 from keras_hamiltonian.data.calculation import Calculation
+from keras_hamiltonian.files import replacing
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
 from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
 from keras_hamiltonian.orbitals.orders import from_package_order
@@ -162,16 +161,9 @@ def write_abacus(folder, calculation, layout="new"):
     symbols = list(dict.fromkeys(calculation.atoms.symbols))
     rank = [symbols.index(symbol) for symbol in calculation.atoms.symbols]
     order = np.argsort(rank, kind="stable")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(
-        prefix=f".{folder.name}.", dir=folder.parent
-    ) as scratch:
-        written = pathlib.Path(scratch) / folder.name
-        (written / "OUT.ABACUS").mkdir(parents=True)
-        _write_run(written, calculation, order, layout)
-        if folder.exists():
-            folder.rmdir()
-        shutil.move(written, folder)
+    with replacing(folder) as place:
+        (place / "OUT.ABACUS").mkdir(parents=True)
+        _write_run(place, calculation, order, layout)
     return order
 
 

@@ -25,6 +25,7 @@ _find, __dir__ = lazy_names(
         "data",
         "evaluation",
         "explain",
+        "files",
         "irreps",
         "layers",
         "losses",

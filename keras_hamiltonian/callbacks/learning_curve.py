@@ -1,11 +1,12 @@
 """Errors against CPU time, kept and written as JSON."""
 
 import json
-import os
 import pathlib
 import time
 
 import keras
+
+from keras_hamiltonian.files import write_text
 
 
 class LearningCurve(keras.callbacks.Callback):
@@ -78,9 +79,5 @@ class LearningCurve(keras.callbacks.Callback):
         self._write()
 
     def _write(self):
-        if self.path is None:
-            return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_name(f".{self.path.name}.partial")
-        temporary.write_text(json.dumps(self.history))
-        os.replace(temporary, self.path)
+        if self.path is not None:
+            write_text(self.path, json.dumps(self.history))

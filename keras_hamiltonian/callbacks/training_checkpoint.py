@@ -1,12 +1,13 @@
 """A training that was stopped goes on where it was."""
 
 import json
-import os
 import pathlib
 import random
 
 import keras
 import numpy as np
+
+from keras_hamiltonian.files import replacing
 
 
 class TrainingCheckpoint(keras.callbacks.Callback):
@@ -135,11 +136,8 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         }
         text = json.dumps(header).encode()
         arrays["header"] = np.frombuffer(text, np.uint8)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_name(f".{self.path.name}.partial")
-        with temporary.open("wb") as file:
+        with replacing(self.path) as place, place.open("wb") as file:
             np.savez(file, **arrays)
-        os.replace(temporary, self.path)
         self.epoch, self.is_finished = epoch, is_finished
 
     def _variables(self):

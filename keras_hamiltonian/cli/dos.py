@@ -9,8 +9,8 @@ import typer
 from keras_hamiltonian.cli import spectrum
 from keras_hamiltonian.cli.bands import check_window
 from keras_hamiltonian.cli.bands import targets
-from keras_hamiltonian.cli.files import appearing
 from keras_hamiltonian.cli.files import one_structure
+from keras_hamiltonian.files import replacing
 
 POINTS_PER_WIDTH = 4
 
@@ -102,7 +102,7 @@ def dos(
         level,
         workers,
     )
-    with appearing(output, picture) as (numbers, drawing):
+    with replacing(output) as numbers, replacing(picture) as drawing:
         density.save(numbers)
         _plot(density, drawing, structure.name)
     typer.echo(f"Grid: {' x '.join(map(str, grid))}")

@@ -3,10 +3,11 @@
 import dataclasses
 import hashlib
 import json
-import os
 import pathlib
 
 import numpy as np
+
+from keras_hamiltonian.files import write_text
 
 PARTS = ("train", "validate", "test")
 
@@ -61,11 +62,8 @@ class Split:
 
     def write(self, path):
         """Writes the split as JSON; an existing file is replaced."""
-        path = pathlib.Path(path)
         content = {**self._content(), "checksum": self.checksum}
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        temporary.write_text(json.dumps(content, indent=1) + "\n")
-        os.replace(temporary, path)
+        write_text(path, json.dumps(content, indent=1) + "\n")
 
     @classmethod
     def read(cls, path, names=None):

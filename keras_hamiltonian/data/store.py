@@ -4,7 +4,6 @@ import difflib
 import json
 import os
 import pathlib
-import tempfile
 import threading
 
 import h5py
@@ -15,6 +14,7 @@ from keras_hamiltonian.data.structure_group import pair_union as pair_union
 from keras_hamiltonian.data.structure_group import read_atoms
 from keras_hamiltonian.data.structure_group import read_structure
 from keras_hamiltonian.data.structure_group import write_structure
+from keras_hamiltonian.files import replacing
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
 
 FORMAT = "keras_hamiltonian"
@@ -103,24 +103,15 @@ class HamiltonianStore:
             ValueError: for no calculations, a repeated name, mixed spin
                 layouts, or one element with two bases.
         """
-        path = pathlib.Path(path).absolute()
         precision = _precisions(precision)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(
-            prefix=f".{path.name}.", suffix=".partial", dir=path.parent
-        )
-        os.close(handle)
-        try:
-            # From 1.10 on HDF5 indexes a single chunk without a tree (8 kB).
-            with h5py.File(temporary, "w", libver=("v110", "v110")) as root:
-                _write_all(root, calculations, precision, compression)
-                root.attrs["attributes"] = json.dumps(attributes or {})
-            # mkstemp makes the file private; others read data sets too.
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        # From 1.10 on HDF5 indexes a single chunk without a tree (8 kB).
+        version = ("v110", "v110")
+        with (
+            replacing(path) as place,
+            h5py.File(place, "w", libver=version) as root,
+        ):
+            _write_all(root, calculations, precision, compression)
+            root.attrs["attributes"] = json.dumps(attributes or {})
         return cls(path)
 
     def __len__(self):

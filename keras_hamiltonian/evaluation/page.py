@@ -2,7 +2,6 @@
 
 import base64
 import html
-import os
 import pathlib
 import string
 import tempfile
@@ -17,6 +16,7 @@ from keras_hamiltonian.evaluation.plots import plot_bands
 from keras_hamiltonian.evaluation.plots import plot_block_errors
 from keras_hamiltonian.evaluation.plots import plot_equivariance
 from keras_hamiltonian.evaluation.plots import plot_learning_curve
+from keras_hamiltonian.files import write_text
 
 PAGE = string.Template("""<!DOCTYPE html>
 <html lang="en">
@@ -97,7 +97,6 @@ def write_page(path, report, bands=None, first_bands=None, history=None):
         first_bands: the same for the first stage alone.
         history: dict for `plot_learning_curve`, or `None`.
     """
-    path = pathlib.Path(path)
     with tempfile.TemporaryDirectory() as folder:
         page = _Page(report, folder)
         sections = [
@@ -120,9 +119,7 @@ def write_page(path, report, bands=None, first_bands=None, history=None):
             for name, title, body in sections
         ),
     )
-    temporary = path.with_name(f".{path.name}.partial")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    write_text(path, text)
 
 
 class _Page:
