@@ -20,7 +20,7 @@ import keras_hamiltonian as kh  # before Keras, to choose the backend
 from keras_hamiltonian.cli.files import find_structures
 from keras_hamiltonian.cli.predict import predict_structure
 
-MEV_PER_EV = 1000.0
+MEV_PER_EV = kh.conventions.MEV_PER_EV
 
 
 def main(options):

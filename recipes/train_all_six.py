@@ -28,7 +28,7 @@ from published_sets import find_sets
 from published_sets import published_split
 
 HERE = pathlib.Path(__file__).parent
-MEV_PER_EV = 1000.0
+MEV_PER_EV = kh.conventions.MEV_PER_EV
 CODES = list(kh.models.PRESETS)
 
 

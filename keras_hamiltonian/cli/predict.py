@@ -11,9 +11,9 @@ from keras_hamiltonian.cli.files import find_structures
 from keras_hamiltonian.cli.files import formats
 from keras_hamiltonian.cli.files import write_structure
 from keras_hamiltonian.cli.spectrum import Electrons
+from keras_hamiltonian.conventions import MEV_PER_EV
 from keras_hamiltonian.files import write_text
 
-MEV_PER_EV = 1000.0
 PREDICTION = "deeph"
 
 

@@ -6,12 +6,12 @@ import pathlib
 import string
 import tempfile
 
+from keras_hamiltonian.conventions import MEV_PER_EV
 from keras_hamiltonian.evaluation.error_plots import plot_costs
 from keras_hamiltonian.evaluation.error_plots import plot_errors_by_distance
 from keras_hamiltonian.evaluation.error_plots import plot_errors_by_energy
 from keras_hamiltonian.evaluation.error_plots import plot_errors_by_structure
 from keras_hamiltonian.evaluation.error_plots import plot_improved_blocks
-from keras_hamiltonian.evaluation.plots import MEV_PER_EV
 from keras_hamiltonian.evaluation.plots import plot_bands
 from keras_hamiltonian.evaluation.plots import plot_block_errors
 from keras_hamiltonian.evaluation.plots import plot_equivariance

@@ -8,12 +8,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 from matplotlib.ticker import LogLocator
 
+from keras_hamiltonian.conventions import MEV_PER_EV
+
 REFERENCE_COLOR = "#9aa3ad"
 PREDICTED_COLOR = "#c8352b"
 TRAINING_COLOR = "#3b6ea5"
 INK = "#22272e"
 DOTS_PER_INCH = 200
-MEV_PER_EV = 1000.0
 
 
 def plot_bands(

@@ -7,9 +7,9 @@ import pathlib
 
 import numpy as np
 
+from keras_hamiltonian.conventions import MEV_PER_EV
 from keras_hamiltonian.evaluation.machine import machine_kind
 from keras_hamiltonian.evaluation.page import write_page
-from keras_hamiltonian.evaluation.plots import MEV_PER_EV
 from keras_hamiltonian.evaluation.plots import plot_bands
 from keras_hamiltonian.evaluation.plots import plot_block_errors
 from keras_hamiltonian.evaluation.plots import plot_learning_curve

@@ -4,8 +4,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from keras_hamiltonian.conventions import MEV_PER_EV
 from keras_hamiltonian.evaluation.plots import INK
-from keras_hamiltonian.evaluation.plots import MEV_PER_EV
 from keras_hamiltonian.evaluation.plots import PREDICTED_COLOR
 from keras_hamiltonian.evaluation.plots import REFERENCE_COLOR
 from keras_hamiltonian.evaluation.plots import TRAINING_COLOR

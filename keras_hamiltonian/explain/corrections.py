@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from keras_hamiltonian.evaluation.plots import MEV_PER_EV
+from keras_hamiltonian.conventions import MEV_PER_EV
 from keras_hamiltonian.explain.inputs import as_calculation
 from keras_hamiltonian.metrics.stage_comparison import StageComparison
 from keras_hamiltonian.models.hamiltonian_cascade import HamiltonianCascade

@@ -5,8 +5,8 @@ from matplotlib import colormaps
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
+from keras_hamiltonian.conventions import MEV_PER_EV
 from keras_hamiltonian.evaluation.plots import INK
-from keras_hamiltonian.evaluation.plots import MEV_PER_EV
 from keras_hamiltonian.evaluation.plots import PREDICTED_COLOR
 from keras_hamiltonian.evaluation.plots import REFERENCE_COLOR
 from keras_hamiltonian.evaluation.plots import TRAINING_COLOR

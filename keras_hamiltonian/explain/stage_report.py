@@ -5,7 +5,7 @@ import pathlib
 
 import numpy as np
 
-from keras_hamiltonian.evaluation.plots import MEV_PER_EV
+from keras_hamiltonian.conventions import MEV_PER_EV
 from keras_hamiltonian.explain.attention import attention_maps
 from keras_hamiltonian.explain.attention_plots import check_atom
 from keras_hamiltonian.explain.attention_plots import plot_attention_by_angle

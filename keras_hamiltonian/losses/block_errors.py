@@ -2,7 +2,7 @@
 
 import keras
 
-MEV_PER_EV = 1000.0
+from keras_hamiltonian.conventions import MEV_PER_EV
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
