@@ -34,6 +34,7 @@ _find, __dir__ = lazy_names(
         "ops",
         "orbitals",
         "physics",
+        "plots",
         "structures",
         "testing",
         "training",

@@ -58,7 +58,7 @@ def predict(model, structure, output, options):
     if bands is None:
         return
     bands[0].save(output / "bands.json")
-    kh.evaluation.plot_bands(*bands, output / "bands.png")
+    kh.plots.plot_bands(*bands, output / "bands.png")
     print(f"  Fermi level: {bands[0].fermi_level:.3f} eV")
     print(f"  bands: {output / 'bands.png'}, {output / 'bands.json'}")
 

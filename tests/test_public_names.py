@@ -22,6 +22,7 @@ ROOMS = [
     "ops",
     "orbitals",
     "physics",
+    "plots",
     "structures",
     "testing",
     "training",
@@ -62,7 +63,7 @@ def test_physics_and_files_need_no_keras():
     code = (
         "import sys, keras_hamiltonian as kh\n"
         "kh.physics.k_path, kh.HamiltonianStore, kh.data.Split\n"
-        "kh.metrics.MatrixErrors, kh.evaluation.plot_bands, kh.OrbitalBasis\n"
+        "kh.metrics.MatrixErrors, kh.plots.plot_bands, kh.OrbitalBasis\n"
         "import data_tools.deeph, data_tools.openmx\n"
         "print({'keras', 'torch', 'tensorflow', 'jax'} & set(sys.modules))"
     )

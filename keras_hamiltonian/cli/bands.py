@@ -98,7 +98,7 @@ def bands(
         shown = (None, found)
     with replacing(output) as numbers, replacing(picture) as drawing:
         found.save(numbers)
-        kh.evaluation.plot_bands(*shown, drawing, window, structure.name)
+        kh.plots.plot_bands(*shown, drawing, window, structure.name)
     typer.echo(f"Fermi level: {level:.4f} eV")
     try:
         gap = kh.physics.gap_of_bands(

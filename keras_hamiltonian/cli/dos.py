@@ -75,6 +75,7 @@ def dos(
     import numpy as np
 
     from keras_hamiltonian import physics
+    from keras_hamiltonian import plots
 
     check_window(window)
     if not broadening > 0:
@@ -104,7 +105,7 @@ def dos(
     )
     with replacing(output) as numbers, replacing(picture) as drawing:
         density.save(numbers)
-        _plot(density, drawing, structure.name)
+        plots.plot_dos(density, drawing, structure.name)
     typer.echo(f"Grid: {' x '.join(map(str, grid))}")
     typer.echo(f"Fermi level: {level:.4f} eV")
     _print_gap(crystal, grid)
@@ -129,24 +130,3 @@ def _print_gap(crystal, grid):
         typer.echo(f"Gap on this grid: unknown. {error}")
     else:
         spectrum.print_gap(gap, "on this grid")
-
-
-def _plot(density, path, title):
-    from matplotlib.figure import Figure
-
-    energies = density.energies - density.fermi_level
-    figure = Figure(figsize=(5.4, 3.6), layout="constrained")
-    axes = figure.add_subplot()
-    axes.axvline(0.0, color="black", linewidth=0.7, linestyle=(0, (1, 2)))
-    axes.plot(
-        energies, density.total, color="black", linewidth=1.4, label="all"
-    )
-    for name, values in density.projections.items():
-        axes.plot(energies, values, linewidth=1.1, label=name)
-    axes.set_xlim(energies[0], energies[-1])
-    axes.set_ylim(bottom=0)
-    axes.set_xlabel(r"$E - E_\mathrm{F}$ (eV)")
-    axes.set_ylabel("electrons per eV and cell")
-    axes.set_title(title, loc="left", fontsize=11)
-    axes.legend(frameon=False)
-    figure.savefig(path, dpi=200)

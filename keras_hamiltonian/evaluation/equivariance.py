@@ -71,7 +71,7 @@ def averaged_equivariance_error(
     >>> errors = averaged_equivariance_error(    # doctest: +SKIP
     ...     "cascade.keras", atoms
     ... )
-    >>> plot_equivariance({"Transformer": errors}, "errors.png")
+    >>> kh.plots.plot_equivariance({"Transformer": errors}, "errors.png")
     ...                                          # doctest: +SKIP
     """
     if not numbers or min(numbers) < 1:

@@ -7,16 +7,16 @@ import string
 import tempfile
 
 from keras_hamiltonian.conventions import MEV_PER_EV
-from keras_hamiltonian.evaluation.error_plots import plot_costs
-from keras_hamiltonian.evaluation.error_plots import plot_errors_by_distance
-from keras_hamiltonian.evaluation.error_plots import plot_errors_by_energy
-from keras_hamiltonian.evaluation.error_plots import plot_errors_by_structure
-from keras_hamiltonian.evaluation.error_plots import plot_improved_blocks
-from keras_hamiltonian.evaluation.plots import plot_bands
-from keras_hamiltonian.evaluation.plots import plot_block_errors
-from keras_hamiltonian.evaluation.plots import plot_equivariance
-from keras_hamiltonian.evaluation.plots import plot_learning_curve
 from keras_hamiltonian.files import write_text
+from keras_hamiltonian.plots.bands import plot_bands
+from keras_hamiltonian.plots.blocks import plot_block_errors
+from keras_hamiltonian.plots.blocks import plot_improved_blocks
+from keras_hamiltonian.plots.costs import plot_costs
+from keras_hamiltonian.plots.errors import plot_equivariance
+from keras_hamiltonian.plots.errors import plot_errors_by_distance
+from keras_hamiltonian.plots.errors import plot_errors_by_energy
+from keras_hamiltonian.plots.errors import plot_errors_by_structure
+from keras_hamiltonian.plots.learning_curve import plot_learning_curve
 
 PAGE = string.Template("""<!DOCTYPE html>
 <html lang="en">

@@ -4,8 +4,6 @@ import hashlib
 import json
 import pathlib
 
-import keras_hamiltonian
-
 REPORT = "report.json"
 
 
@@ -22,7 +20,7 @@ def fingerprint(files, **options):
         sources of this package.
     """
     digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode())
-    package = pathlib.Path(keras_hamiltonian.__file__).parent
+    package = pathlib.Path(__file__).parents[1]
     members = sorted(package.rglob("*.py"))
     for path in map(pathlib.Path, files):
         members += sorted(path.rglob("*")) if path.is_dir() else [path]

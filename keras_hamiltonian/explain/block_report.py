@@ -8,13 +8,13 @@ import pathlib
 from keras_hamiltonian.explain.displacement import largest_change
 from keras_hamiltonian.explain.feature_map import activation_map
 from keras_hamiltonian.explain.influence import saliency
-from keras_hamiltonian.explain.influence_plots import plot_degree_shares
-from keras_hamiltonian.explain.influence_plots import plot_displacement
-from keras_hamiltonian.explain.influence_plots import plot_influence_by_distance
-from keras_hamiltonian.explain.influence_plots import plot_influence_map
 from keras_hamiltonian.explain.inputs import as_model
 from keras_hamiltonian.explain.targets import repeats_for
 from keras_hamiltonian.models.hamiltonian_cascade import HamiltonianCascade
+from keras_hamiltonian.plots.influence import plot_degree_shares
+from keras_hamiltonian.plots.influence import plot_displacement
+from keras_hamiltonian.plots.influence import plot_influence_by_distance
+from keras_hamiltonian.plots.influence import plot_influence_map
 
 
 def explain_block(

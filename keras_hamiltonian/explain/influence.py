@@ -18,7 +18,6 @@ from keras_hamiltonian.physics.k_points import periodic_directions
 
 # Under the root of a norm, so that a block of zeros has a gradient: zero.
 TINY = 1e-20
-EDGE_ORDERS = "σπδφγ"
 
 
 def saliency(

@@ -7,19 +7,19 @@ import numpy as np
 
 from keras_hamiltonian.conventions import MEV_PER_EV
 from keras_hamiltonian.explain.attention import attention_maps
-from keras_hamiltonian.explain.attention_plots import check_atom
-from keras_hamiltonian.explain.attention_plots import plot_attention_by_angle
-from keras_hamiltonian.explain.attention_plots import plot_attention_by_distance
-from keras_hamiltonian.explain.attention_plots import plot_attention_map
-from keras_hamiltonian.explain.correction_plots import plot_corrections
 from keras_hamiltonian.explain.corrections import stage_corrections
-from keras_hamiltonian.explain.environment_plots import plot_environment_map
-from keras_hamiltonian.explain.environment_plots import plot_novelty
 from keras_hamiltonian.explain.environments import EnvironmentMap
 from keras_hamiltonian.explain.inputs import as_calculation
 from keras_hamiltonian.models.equivariant_stage import EquivariantStage
 from keras_hamiltonian.models.hamiltonian_cascade import HamiltonianCascade
 from keras_hamiltonian.models.refinement_stage import RefinementStage
+from keras_hamiltonian.plots.attention import check_atom
+from keras_hamiltonian.plots.attention import plot_attention_by_angle
+from keras_hamiltonian.plots.attention import plot_attention_by_distance
+from keras_hamiltonian.plots.attention import plot_attention_map
+from keras_hamiltonian.plots.corrections import plot_corrections
+from keras_hamiltonian.plots.environments import plot_environment_map
+from keras_hamiltonian.plots.environments import plot_novelty
 
 
 def explain_stages(model, atoms, folder, training=(), held_out=(), atom=0):

@@ -171,7 +171,7 @@ def test_an_error_while_writing_leaves_nothing(command, folder, monkeypatch):
     def fail(*_, **__):
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(kh.evaluation, "plot_bands", fail)
+    monkeypatch.setattr(kh.plots, "plot_bands", fail)
     result = command("bands", MOS2, "--points", 2, code=1)
     assert result.stderr == "Error: No space left on device\n"
     assert not list(folder.iterdir())

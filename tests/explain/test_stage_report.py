@@ -7,6 +7,7 @@ from small_stages import small_stage
 
 import keras_hamiltonian as kh
 from keras_hamiltonian.explain.stage_report import explain_stages
+from keras_hamiltonian.plots import style
 
 on_torch = pytest.mark.skipif(
     keras.config.backend() != "torch", reason="every new model is compiled"
@@ -29,7 +30,7 @@ def stage(store):
 @pytest.fixture(autouse=True)
 def coarse(monkeypatch):
     """Large pictures take most of the time."""
-    monkeypatch.setattr(kh.evaluation.plots, "DOTS_PER_INCH", 30)
+    monkeypatch.setattr(style, "DOTS_PER_INCH", 30)
 
 
 def explained(model, store, folder, num_held_out=1):

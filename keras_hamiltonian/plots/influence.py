@@ -7,18 +7,21 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from keras_hamiltonian.conventions import SHELL_LETTERS
-from keras_hamiltonian.evaluation.plots import INK
-from keras_hamiltonian.evaluation.plots import PREDICTED_COLOR
-from keras_hamiltonian.evaluation.plots import TRAINING_COLOR
-from keras_hamiltonian.evaluation.plots import finish_axes
-from keras_hamiltonian.evaluation.plots import style_axes
-from keras_hamiltonian.explain.color_bar import add_color_bar
-from keras_hamiltonian.explain.influence import EDGE_ORDERS
-from keras_hamiltonian.explain.scene import Scene
+from keras_hamiltonian.plots.scene import Scene
+from keras_hamiltonian.plots.style import COLORS
+from keras_hamiltonian.plots.style import INK
+from keras_hamiltonian.plots.style import PREDICTED_COLOR
+from keras_hamiltonian.plots.style import TRAINING_COLOR
+from keras_hamiltonian.plots.style import add_color_bar
+from keras_hamiltonian.plots.style import draw_grid
+from keras_hamiltonian.plots.style import finish_axes
+from keras_hamiltonian.plots.style import finish_panels
+from keras_hamiltonian.plots.style import new_axes
+from keras_hamiltonian.plots.style import style_axes
 
+EDGE_ORDERS = "σπδφγ"
 # Influence below this share of the largest has the lowest colour.
 DECADES = 5
-COLORS = "YlOrRd"
 RADIUS_IN_ANGSTROM = 12.0
 # Pairs that are no chemical bonds are drawn from this share of the largest.
 LEAST_SHARE = 0.01
@@ -35,7 +38,7 @@ def plot_influence_map(
 
     Args:
         influence: `Influence`.
-        path: str or path. PNG, or SVG by its suffix.
+        path: str or path. The file, PNG, or SVG by its suffix.
         title: str.
         radius: float. Atoms this far from the pair, in the picture, Å.
         values: `(N,)` array in eV, such as an `activation_map`, to colour the
@@ -80,7 +83,7 @@ def plot_influence_by_distance(influences, path, title=None):
 
     Args:
         influences: dict from name to `Influence`, three at most.
-        path: str or path. PNG, or SVG by its suffix.
+        path: str or path. The file, PNG, or SVG by its suffix.
         title: str.
 
     Raises:
@@ -91,8 +94,7 @@ def plot_influence_by_distance(influences, path, title=None):
         raise ValueError(
             f"One to three influences fit. Received: {len(influences)}."
         )
-    figure = Figure(figsize=(5.4, 3.6), layout="constrained")
-    axes = figure.add_subplot()
+    figure, axes = new_axes(5.4, 3.6)
     colors = (PREDICTED_COLOR, TRAINING_COLOR, INK)
     ends = [x.image_distance for x in influences.values()]
     for color, (name, influence) in zip(colors, influences.items()):
@@ -133,8 +135,7 @@ def plot_influence_by_distance(influences, path, title=None):
         )
     axes.set_yscale("log")
     axes.set_xlim(left=0)
-    axes.grid(axis="y", color="#e4e7ea", linewidth=0.7)
-    axes.set_axisbelow(True)
+    draw_grid(axes)
     axes.set_xlabel("distance from the middle of the pair (Å)")
     axes.set_ylabel("influence of an atom (eV/Å)")
     if len(influences) > 1:
@@ -150,7 +151,7 @@ def plot_degree_shares(influence, path, title=None):
 
     Args:
         influence: `Influence` of a model with a first stage.
-        path: str or path. PNG, or SVG by its suffix.
+        path: str or path. The file, PNG, or SVG by its suffix.
         title: str.
 
     Raises:
@@ -189,14 +190,11 @@ def plot_degree_shares(influence, path, title=None):
         axes.set_xticks(range(count), ticks)
         axes.set_xlabel(label)
         axes.set_title(name, fontsize=10, color=INK)
-        axes.grid(axis="y", color="#e4e7ea", linewidth=0.7)
-        axes.set_axisbelow(True)
+        draw_grid(axes)
         style_axes(axes)
     all_axes[0].set_ylabel("share of the influence (%)", color=INK)
     all_axes[1].legend(frameon=False, fontsize=8)
-    if title:
-        figure.suptitle(title, x=0.02, ha="left", fontsize=11, color=INK)
-    finish_axes(figure, all_axes[0], None, path)
+    finish_panels(figure, title, path)
 
 
 def plot_displacement(
@@ -206,7 +204,7 @@ def plot_displacement(
 
     Args:
         displacement: `Displacement`.
-        path: str or path. PNG, or SVG by its suffix.
+        path: str or path. The file, PNG, or SVG by its suffix.
         title: str.
         radius: float. Atoms this far from the pair, in the picture, Å.
 
@@ -232,8 +230,7 @@ def plot_displacement(
 
 
 def _crystal_axes():
-    figure = Figure(figsize=(5.6, 4.8), layout="constrained")
-    axes = figure.add_subplot()
+    figure, axes = new_axes(5.6, 4.8)
     axes.set_aspect("equal")
     axes.set_xlabel("Å")
     axes.set_ylabel("Å")

@@ -6,18 +6,22 @@ from matplotlib import colormaps
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
-from keras_hamiltonian.evaluation.plots import INK
-from keras_hamiltonian.evaluation.plots import PREDICTED_COLOR
-from keras_hamiltonian.evaluation.plots import REFERENCE_COLOR
-from keras_hamiltonian.evaluation.plots import TRAINING_COLOR
-from keras_hamiltonian.evaluation.plots import save_figure
-from keras_hamiltonian.evaluation.plots import style_axes
-from keras_hamiltonian.explain.color_bar import add_color_bar
-from keras_hamiltonian.explain.scene import view_axes
+from keras_hamiltonian.plots.scene import view_axes
+from keras_hamiltonian.plots.style import COLORS
+from keras_hamiltonian.plots.style import DOTTED
+from keras_hamiltonian.plots.style import GREEN
+from keras_hamiltonian.plots.style import INK
+from keras_hamiltonian.plots.style import OUTLINE
+from keras_hamiltonian.plots.style import PREDICTED_COLOR
+from keras_hamiltonian.plots.style import REFERENCE_COLOR
+from keras_hamiltonian.plots.style import TRAINING_COLOR
+from keras_hamiltonian.plots.style import add_color_bar
+from keras_hamiltonian.plots.style import draw_grid
+from keras_hamiltonian.plots.style import finish_panels
+from keras_hamiltonian.plots.style import style_axes
 
-PAIR_COLORS = (PREDICTED_COLOR, TRAINING_COLOR, "#2e8b57", "#b8860b")
+PAIR_COLORS = (PREDICTED_COLOR, TRAINING_COLOR, GREEN, "#b8860b")
 PAIR_COLORS += ("#7a4fa0", INK, REFERENCE_COLOR)
-COLORS = "YlOrRd"
 # Less of what an atom hears is drawn at the lower edge.
 LEAST_SHARE = 1e-5
 LEAST_OF_LINE = 0.01
@@ -35,7 +39,7 @@ def plot_attention_map(maps, path, atom=0, blocks=None, title=None):
 
     Args:
         maps: `AttentionMaps`.
-        path: str or path. PNG, or SVG by its suffix.
+        path: str or path. The file, PNG, or SVG by its suffix.
         atom: int.
         blocks: list of str. Rows of the picture. Defaults to the first and
             the last block.
@@ -72,7 +76,7 @@ def plot_attention_map(maps, path, atom=0, blocks=None, title=None):
             *places[order, :2].T,
             s=sizes[order],
             c=shade[order],
-            edgecolors="#8a9199",
+            edgecolors=OUTLINE,
             linewidths=0.5,
             zorder=2,
         )
@@ -89,8 +93,7 @@ def plot_attention_map(maps, path, atom=0, blocks=None, title=None):
     label = f"share in what {name} hears (%)"
     every = grid.ravel().tolist()
     add_color_bar(figure, every, norm, colors, label, pad=0.01, aspect=30)
-    _name_panels(figure, grid, maps, rows, title)
-    save_figure(figure, path)
+    _finish(figure, grid, maps, rows, title, path)
 
 
 def plot_attention_by_distance(maps, path, blocks=None, title=None):
@@ -98,7 +101,7 @@ def plot_attention_by_distance(maps, path, blocks=None, title=None):
 
     Args:
         maps: `AttentionMaps`.
-        path: str or path. PNG, or SVG by its suffix.
+        path: str or path. The file, PNG, or SVG by its suffix.
         blocks: list of str. See `plot_attention_map`.
         title: str.
 
@@ -123,8 +126,7 @@ def plot_attention_by_distance(maps, path, blocks=None, title=None):
         _finish_panel(axes)
     _label(figure, "length of the edge (Å)", "share of what an atom hears (%)")
     _legend(figure, grid)
-    _name_panels(figure, grid, maps, rows, title, with_counts=True)
-    save_figure(figure, path)
+    _finish(figure, grid, maps, rows, title, path, with_counts=True)
 
 
 def plot_attention_by_angle(maps, path, blocks=None, title=None):
@@ -137,7 +139,7 @@ def plot_attention_by_angle(maps, path, blocks=None, title=None):
 
     Args:
         maps: `AttentionMaps`.
-        path: str or path. PNG, or SVG by its suffix.
+        path: str or path. The file, PNG, or SVG by its suffix.
         blocks: list of str. See `plot_attention_map`.
         title: str.
 
@@ -169,7 +171,7 @@ def plot_attention_by_angle(maps, path, blocks=None, title=None):
                 linewidths=0,
                 label=name,
             )
-        axes.axhline(1.0, color=INK, lw=0.7, ls=(0, (1, 2)))
+        axes.axhline(1.0, color=INK, lw=0.7, ls=DOTTED)
         axes.plot(
             middles,
             np.clip(lines[block, head], 0.1, 10),
@@ -187,8 +189,7 @@ def plot_attention_by_angle(maps, path, blocks=None, title=None):
         "heard, over like edges",
     )
     _legend(figure, grid)
-    _name_panels(figure, grid, maps, rows, title)
-    save_figure(figure, path)
+    _finish(figure, grid, maps, rows, title, path)
 
 
 def check_atom(atoms, atom):
@@ -260,20 +261,18 @@ def _panels(grid, rows):
 
 
 def _finish_panel(axes):
-    axes.grid(axis="y", color="#e4e7ea", linewidth=0.7)
-    axes.set_axisbelow(True)
+    draw_grid(axes)
     style_axes(axes)
 
 
-def _name_panels(figure, grid, maps, rows, title, with_counts=False):
+def _finish(figure, grid, maps, rows, title, path, with_counts=False):
     counts = maps.num_attended().mean(axis=-1)
     for axes, (block, head) in _panels(grid, rows):
         text = f"{maps.blocks[block]}, head {head + 1}"
         if with_counts:
             text += f": {counts[block, head]:.1f} neighbors"
         axes.set_title(text, fontsize=8.5, color=INK, loc="left", pad=3)
-    if title:
-        figure.suptitle(title, x=0.01, ha="left", fontsize=11, color=INK)
+    finish_panels(figure, title, path)
 
 
 def _label(figure, horizontal, vertical):

@@ -5,13 +5,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from keras_hamiltonian.conventions import MEV_PER_EV
-from keras_hamiltonian.evaluation.plots import INK
-from keras_hamiltonian.evaluation.plots import PREDICTED_COLOR
-from keras_hamiltonian.evaluation.plots import REFERENCE_COLOR
-from keras_hamiltonian.evaluation.plots import TRAINING_COLOR
-from keras_hamiltonian.evaluation.plots import plain_log_labels
-from keras_hamiltonian.evaluation.plots import save_figure
-from keras_hamiltonian.evaluation.plots import style_axes
+from keras_hamiltonian.plots.style import INK
+from keras_hamiltonian.plots.style import PREDICTED_COLOR
+from keras_hamiltonian.plots.style import REFERENCE_COLOR
+from keras_hamiltonian.plots.style import TRAINING_COLOR
+from keras_hamiltonian.plots.style import draw_grid
+from keras_hamiltonian.plots.style import finish_panels
+from keras_hamiltonian.plots.style import plain_log_labels
+from keras_hamiltonian.plots.style import style_axes
 
 MOST_STRUCTURES = 8
 # By the sign of the gain.
@@ -29,7 +30,7 @@ def plot_corrections(corrections, path, title=None):
 
     Args:
         corrections: `Corrections`.
-        path: str or path. PNG, or SVG by its suffix.
+        path: str or path. The file, PNG, or SVG by its suffix.
         title: str.
     """
     structures = corrections.ranked("structure", MOST_STRUCTURES)
@@ -56,9 +57,7 @@ def plot_corrections(corrections, path, title=None):
                 axes.set_xlabel("mean over orbital blocks (meV)", color=INK)
     _share_limits([axes for column in columns for axes in column.axes])
     _legend(figure, corrections.is_compared)
-    if title:
-        figure.suptitle(title, x=0.01, ha="left", fontsize=11, color=INK)
-    save_figure(figure, path)
+    finish_panels(figure, title, path)
 
 
 def _draw(axes, groups, is_compared):
@@ -81,8 +80,7 @@ def _draw(axes, groups, is_compared):
     axes.set_ylim(len(groups) - 0.4, -0.6)
     axes.set_xscale("log")
     plain_log_labels(axes.xaxis)
-    axes.grid(axis="x", color="#e4e7ea", linewidth=0.7)
-    axes.set_axisbelow(True)
+    draw_grid(axes, "x")
     axes.tick_params(axis="y", length=0)
     axes.tick_params(axis="x", labelsize=8)
     style_axes(axes)

@@ -8,17 +8,17 @@ from matplotlib.figure import Figure
 from small_stages import small_stage
 
 import keras_hamiltonian as kh
-from keras_hamiltonian.evaluation.plots import PREDICTED_COLOR
-from keras_hamiltonian.evaluation.plots import TRAINING_COLOR
 from keras_hamiltonian.explain.attention import AttentionMaps
-from keras_hamiltonian.explain.attention_plots import plot_attention_by_angle
-from keras_hamiltonian.explain.attention_plots import plot_attention_by_distance
-from keras_hamiltonian.explain.attention_plots import plot_attention_map
-from keras_hamiltonian.explain.correction_plots import plot_corrections
 from keras_hamiltonian.explain.corrections import Corrections
-from keras_hamiltonian.explain.environment_plots import plot_environment_map
-from keras_hamiltonian.explain.environment_plots import plot_novelty
 from keras_hamiltonian.explain.environments import EnvironmentMap
+from keras_hamiltonian.plots.attention import plot_attention_by_angle
+from keras_hamiltonian.plots.attention import plot_attention_by_distance
+from keras_hamiltonian.plots.attention import plot_attention_map
+from keras_hamiltonian.plots.corrections import plot_corrections
+from keras_hamiltonian.plots.environments import plot_environment_map
+from keras_hamiltonian.plots.environments import plot_novelty
+from keras_hamiltonian.plots.style import PREDICTED_COLOR
+from keras_hamiltonian.plots.style import TRAINING_COLOR
 
 PNG = b"\x89PNG"
 

@@ -5,9 +5,11 @@ import numpy as np
 from ase.geometry import find_mic
 from matplotlib.collections import LineCollection
 
-from keras_hamiltonian.evaluation.plots import INK
-from keras_hamiltonian.evaluation.plots import REFERENCE_COLOR
 from keras_hamiltonian.physics.k_points import periodic_directions
+from keras_hamiltonian.plots.style import INK
+from keras_hamiltonian.plots.style import OUTLINE
+from keras_hamiltonian.plots.style import REFERENCE_COLOR
+from keras_hamiltonian.plots.style import TEXT_BOX
 
 # A chemical bond is at most this much longer than the shortest of both atoms.
 EDGE_STRETCH = 1.2
@@ -52,7 +54,7 @@ class Scene:
             *self.places[order, :2].T,
             s=size[order],
             c=colors[order],
-            edgecolors=np.where(is_pair, INK, "#8a9199"),
+            edgecolors=np.where(is_pair, INK, OUTLINE),
             linewidths=np.where(is_pair, 2.2, 0.6),
             zorder=3,
         )
@@ -70,7 +72,7 @@ class Scene:
                 fontsize=8,
                 color=INK,
                 zorder=6,
-                bbox={"fc": "white", "ec": "none", "alpha": 0.8, "pad": 0.8},
+                bbox=TEXT_BOX,
             )
         limit = np.abs(self.places[near, :2]).max(initial=1.0) + 1.0
         axes.set_xlim(-limit, limit)
