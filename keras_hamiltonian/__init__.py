@@ -7,7 +7,7 @@ __version__ = "0.1.0"
 
 keras_setup.set_default_backend()
 
-_find, __dir__ = lazy_names(
+__getattr__, __dir__ = lazy_names(
     __name__,
     {
         "BlockMatrix": "orbitals.block_matrix",
@@ -40,12 +40,5 @@ _find, __dir__ = lazy_names(
         "training",
     ),
 )
-
-
-def __getattr__(name):
-    value = _find(name)
-    keras_setup.register_classes()
-    return value
-
 
 keras_setup.register_classes()
