@@ -9,7 +9,6 @@ PACKAGE = pathlib.Path(__file__).parents[1] / "keras_hamiltonian"
 # What a room may import, besides itself.
 ROOMS = {
     "conventions": set(),
-    "lazy": set(),
     "files": set(),
     "irreps": {"conventions"},
     "orbitals": {"conventions", "irreps"},
@@ -104,7 +103,7 @@ def test_module(path):
         if top in BACKENDS or name.startswith("keras.src"):
             assert behind_the_door, f"{name} outside ops/backend"
         if top == "keras_hamiltonian" and room in ROOMS:
-            allowed = ROOMS[room] | {room, "files", "lazy"}
+            allowed = ROOMS[room] | {room, "files"}
             assert rest and rest[0] in allowed, f"{room} imports {name}"
 
 

@@ -1,29 +1,33 @@
 """Pictures of bands, errors, trainings, and of what a prediction rests on."""
 
-from keras_hamiltonian.lazy import lazy_names
+import lazy_loader
 
-__getattr__, __dir__ = lazy_names(
+__getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    {
-        "plot_attention_by_angle": "attention",
-        "plot_attention_by_distance": "attention",
-        "plot_attention_map": "attention",
-        "plot_bands": "bands",
-        "plot_block_errors": "blocks",
-        "plot_corrections": "corrections",
-        "plot_costs": "costs",
-        "plot_degree_shares": "influence",
-        "plot_displacement": "influence",
-        "plot_dos": "dos",
-        "plot_environment_map": "environments",
-        "plot_equivariance": "errors",
-        "plot_errors_by_distance": "errors",
-        "plot_errors_by_energy": "errors",
-        "plot_errors_by_structure": "errors",
-        "plot_improved_blocks": "blocks",
-        "plot_influence_by_distance": "influence",
-        "plot_influence_map": "influence",
-        "plot_learning_curve": "learning_curve",
-        "plot_novelty": "environments",
+    submod_attrs={
+        "attention": [
+            "plot_attention_by_angle",
+            "plot_attention_by_distance",
+            "plot_attention_map",
+        ],
+        "bands": ["plot_bands"],
+        "blocks": ["plot_block_errors", "plot_improved_blocks"],
+        "corrections": ["plot_corrections"],
+        "costs": ["plot_costs"],
+        "dos": ["plot_dos"],
+        "environments": ["plot_environment_map", "plot_novelty"],
+        "errors": [
+            "plot_equivariance",
+            "plot_errors_by_distance",
+            "plot_errors_by_energy",
+            "plot_errors_by_structure",
+        ],
+        "influence": [
+            "plot_degree_shares",
+            "plot_displacement",
+            "plot_influence_by_distance",
+            "plot_influence_map",
+        ],
+        "learning_curve": ["plot_learning_curve"],
     },
 )
