@@ -1,4 +1,4 @@
-"""Calculations: in files, in splits, and in batches."""
+"""Calculations, and files, splits and batches of them."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""How good a model is: numbers and pictures."""
+"""Errors of a model, and reports of them."""
 
 import lazy_loader
 

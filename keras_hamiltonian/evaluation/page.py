@@ -17,8 +17,8 @@ SPURIOUS_IN_EV = 1.0
 def write_page(path, report, bands=None, first_bands=None, history=None):
     """Writes a report as one HTML file.
 
-    Figures are inside the file; a section without data says so. Errors are in
-    meV. Texts are in the folder `templates`, which decides what is drawn.
+    The file contains the figures; sections without data name the reason.
+    Errors are in meV. Templates are in the folder `templates`.
 
     Args:
         path: str or path. The file appears when it is complete.

@@ -1,4 +1,4 @@
-"""Whether a run has been done with these very inputs."""
+"""Finished runs, recognised by a checksum of their inputs."""
 
 import hashlib
 import json
@@ -8,12 +8,12 @@ REPORT = "report.json"
 
 
 def fingerprint(files, **options):
-    """A checksum of all that a run depends on.
+    """A checksum of everything that a run depends on.
 
     Args:
-        files: iterable of paths. Data, split, the recipe itself; of a folder
-            every file counts.
-        **options: JSON values. Seed, budget and so on.
+        files: iterable of paths: data, split, the recipe itself; of a folder,
+            all files.
+        **options: JSON values: seed, budget and so on.
 
     Returns:
         str. Changes with the content of the files, the options, and the
@@ -40,8 +40,8 @@ def finished_report(folder, expected):
         expected: str. Its `fingerprint`.
 
     Returns:
-        The dict of `report.json`, or `None` if there is none, if it has
-        another fingerprint, or if a file it names is missing.
+        The dict of `report.json`, or `None` if it does not exist, has another
+        fingerprint, or names a file that is missing.
     """
     folder = pathlib.Path(folder)
     try:

@@ -1,4 +1,4 @@
-"""What a predicted block rests on: influence of atoms, edges and features."""
+"""What a predicted block depends on: atoms, edges, features, attention."""
 
 import lazy_loader
 

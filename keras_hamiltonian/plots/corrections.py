@@ -1,4 +1,4 @@
-"""Picture of what a second stage changes, group by group."""
+"""Picture of the corrections of a second stage, by group."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -22,11 +22,11 @@ EFFECT_COLORS = {1: TRAINING_COLOR, 0: INK, -1: PREDICTED_COLOR}
 def plot_corrections(corrections, path, title=None):
     """Draws size and effect of the second stage's corrections.
 
-    Grey diamonds are the mean absolute correction of each group. Lines lead
+    Grey diamonds are the mean absolute correction of each group. Lines go
     from the error of the first stage (hollow) to that of both (full), blue
     where the second stage helps, red where it hurts; without Hamiltonians
-    there are none. Groups are those of `Corrections.groups`; of the
-    structures the eight that are helped least.
+    there are no lines. Groups are those of `Corrections.groups`; of the
+    structures, the eight with the smallest gain.
 
     Args:
         corrections: `Corrections`.
@@ -45,7 +45,7 @@ def plot_corrections(corrections, path, title=None):
         figsize=(8.4, 1.5 + 0.24 * max(heights)), layout="constrained"
     )
     columns = figure.subfigures(1, 2)
-    # Both columns fill the page; the shorter one has the wider rows.
+    # Both columns have one height: fewer groups have wider rows.
     for k, column in enumerate(columns):
         parts = panels[k::2]
         ratios = [len(groups) + 1.5 for _, groups in parts]
@@ -87,7 +87,7 @@ def _draw(axes, groups, is_compared):
 
 
 def _share_limits(all_axes):
-    """One scale, so that panels compare; no correction at all has no place."""
+    """One scale for all panels; zero corrections are outside."""
     limits = np.array([axes.get_xlim() for axes in all_axes])
     low, high = limits[:, 0].min(), limits[:, 1].max()
     for axes in all_axes:

@@ -1,4 +1,4 @@
-"""Pictures of local environments: their map, and error against novelty."""
+"""Pictures of local environments: a map, and error against novelty."""
 
 import numpy as np
 from matplotlib import colormaps
@@ -30,15 +30,15 @@ def plot_environment_map(
 ):
     """Draws atoms on the map of their element, coloured by their error.
 
-    Grey dots are the atoms that the map was made of. Atoms without a known
-    error are hollow. The worst ones have names.
+    Grey dots are the training atoms. Atoms without a known error are hollow.
+    The atoms with the largest errors have names.
 
     Args:
         environments: `EnvironmentMap`.
         placed: `Environments`, by `environments.place`.
         path: str or path. The file, PNG, or SVG by its suffix.
         title: str.
-        num_named: int. So many atoms are named.
+        num_named: int. Number of atoms with names.
     """
     symbols = [s for s in environments.symbols if s in set(placed.symbols)]
     size = (1.0 + 4.1 * len(symbols), 4.0)
@@ -67,7 +67,7 @@ def plot_environment_map(
         axes.plot(
             *placed.points[bare].T, "o", ms=5, mfc="none", mec=PREDICTED_COLOR
         )
-        # The worst ones are drawn last.
+        # Large errors cover small ones.
         chosen = chosen[known[chosen]]
         chosen = chosen[np.argsort(errors[chosen], kind="stable")]
         if len(chosen):
@@ -94,7 +94,7 @@ def plot_environment_map(
 
 
 def plot_novelty(placed, path, title=None):
-    """Draws the error of each atom against how new its environment is.
+    """Draws the error of each atom against the novelty of its environment.
 
     Args:
         placed: dict from name to `Environments` with errors, four at most.
@@ -142,11 +142,11 @@ def _name_worst(axes, placed, chosen, named):
     for k in chosen[::-1]:
         atom = f"{placed.symbols[k]}{placed.atoms[k]}"
         near = np.abs(placed.points[k] - taken) < 0.02 * size
-        # Atoms that symmetry makes equal share a point and a name.
+        # Equivalent atoms have one point, which gets one name.
         if (placed.structures[k], atom) not in named or near.all(axis=1).any():
             continue
         taken = np.vstack([taken, placed.points[k]])
-        # Towards the middle, where there is room.
+        # Towards the middle of the picture.
         side = 1 if placed.points[k, 0] < middle else -1
         axes.annotate(
             f"{atom} of {placed.structures[k]}",

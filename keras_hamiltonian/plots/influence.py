@@ -1,4 +1,4 @@
-"""Pictures of influence: on the crystal, against distance, by degree."""
+"""Pictures of influence: on the crystal, by distance, by degree."""
 
 import numpy as np
 from matplotlib import colormaps
@@ -20,10 +20,10 @@ from keras_hamiltonian.plots.style import new_axes
 from keras_hamiltonian.plots.style import style_axes
 
 EDGE_ORDERS = "σπδφγ"
-# Influence below this share of the largest has the lowest colour.
+# Of the colour scale, down from the largest influence.
 DECADES = 5
 RADIUS_IN_ANGSTROM = 12.0
-# Pairs that are no chemical bonds are drawn from this share of the largest.
+# Edges that are no chemical bonds are drawn from this share of the largest.
 LEAST_SHARE = 0.01
 
 
@@ -32,15 +32,15 @@ def plot_influence_map(
 ):
     """Draws the crystal, atoms and edges coloured by their influence.
 
-    Layers are seen from above. Each atom is drawn once, at its image nearest
-    to the pair, which has dark rings. Chemical bonds are thick lines; other
-    pairs within reach are thin ones, if they matter.
+    Layers are drawn from above. Each atom is drawn once, at its image nearest
+    to the pair, which has dark rings. Chemical bonds are thick lines, other
+    edges thin ones if their influence exceeds 1 % of the largest.
 
     Args:
         influence: `Influence`.
         path: str or path. The file, PNG, or SVG by its suffix.
         title: str.
-        radius: float. Atoms this far from the pair, in the picture, Å.
+        radius: float. Atoms within this distance of the pair are drawn, Å.
         values: `(N,)` array in eV, such as an `activation_map`, to colour the
             atoms by, blue below zero and red above; edges are then grey.
 
@@ -78,8 +78,8 @@ def plot_influence_map(
 def plot_influence_by_distance(influences, path, title=None):
     """Draws the influence of each atom against its distance from the pair.
 
-    The line follows the largest of each half ångström. Beyond the dashed line
-    the images of an atom in the cell overlap.
+    The line connects the largest influences of each half ångström. Beyond the
+    dashed line the images of an atom overlap.
 
     Args:
         influences: dict from name to `Influence`, three at most.
@@ -144,9 +144,9 @@ def plot_influence_by_distance(influences, path, title=None):
 
 
 def plot_degree_shares(influence, path, title=None):
-    """Draws which degrees the target rests on, group by group.
+    """Draws the influence of features by degree, after each group.
 
-    On the left the features of atoms by degree l, on the right those of edges
+    On the left, features of atoms by degree l; on the right, features of edges
     by |m| about the edge. Bars of one panel add up to 100 %.
 
     Args:
@@ -155,8 +155,8 @@ def plot_degree_shares(influence, path, title=None):
         title: str.
 
     Raises:
-        ValueError: if there is no first stage, or it does not act on the
-            target.
+        ValueError: if there is no first stage, or the target does not depend
+            on its features.
     """
     panels = (
         ("atoms", influence.degrees, SHELL_LETTERS, "degree l of features"),
@@ -164,8 +164,7 @@ def plot_degree_shares(influence, path, title=None):
     )
     if not any(values.sum() > 0 for _, values, _, _ in panels):
         raise ValueError(
-            "There are no features of a first stage that act on "
-            f"{influence.target.label}."
+            f"{influence.target.label} depends on no features of a first stage."
         )
     figure = Figure(figsize=(6.6, 3.3), layout="constrained")
     all_axes = figure.subplots(1, 2, sharey=True)
@@ -206,7 +205,7 @@ def plot_displacement(
         displacement: `Displacement`.
         path: str or path. The file, PNG, or SVG by its suffix.
         title: str.
-        radius: float. Atoms this far from the pair, in the picture, Å.
+        radius: float. Atoms within this distance of the pair are drawn, Å.
 
     Raises:
         ValueError: if no displacement changes the target.

@@ -118,7 +118,7 @@ def test_atoms_without_neighbours(stage, store, tmp_path):
     found = explain_stages(alone, lone, tmp_path)
     assert names_of(found) == {"stages"}
     assert "No two atoms of C are within reach" in found["text"]
-    # Beside others such an atom hears nobody, and they hear no less.
+    # Such an atom has no attention, and the others are unchanged.
     some = ase.Atoms("C4", [[0, 0, 0], [1.3, 0, 0], [0, 1.3, 0], [30, 0, 0]])
     maps = kh.explain.attention_maps(alone, some)
     assert not maps.weights[:, :, 3].any()
