@@ -1,8 +1,6 @@
 """Writes folders like those of ABACUS runs, see `data_tools.abacus`."""
 
 import pathlib
-import shutil
-import tempfile
 
 import numpy as np
 from ase.data import atomic_masses
@@ -17,6 +15,7 @@ from data_tools.cell_matrices import stack_of_blocks
 from data_tools.spin_blocks import join_spins
 from data_tools.spin_blocks import spin_part
 from keras_hamiltonian.conventions import SHELL_LETTERS
+from keras_hamiltonian.files import replacing
 from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
 from keras_hamiltonian.orbitals.orders import from_package_order
 
@@ -73,16 +72,9 @@ def write_abacus(folder, calculation, layout="new"):
     symbols = list(dict.fromkeys(calculation.atoms.symbols))
     rank = [symbols.index(symbol) for symbol in calculation.atoms.symbols]
     order = np.argsort(rank, kind="stable")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(
-        prefix=f".{folder.name}.", dir=folder.parent
-    ) as scratch:
-        written = pathlib.Path(scratch) / folder.name
-        (written / "OUT.ABACUS").mkdir(parents=True)
-        _write_run(written, calculation, order, layout)
-        if folder.exists():
-            folder.rmdir()
-        shutil.move(written, folder)
+    with replacing(folder) as place:
+        (place / "OUT.ABACUS").mkdir(parents=True)
+        _write_run(place, calculation, order, layout)
     return order
 
 

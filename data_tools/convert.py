@@ -2,14 +2,13 @@
 
 import collections
 import dataclasses
-import os
 import pathlib
-import tempfile
 
 from data_tools.formats import find_sources
 from data_tools.formats import known_format
 from data_tools.formats import read_source
 from keras_hamiltonian.data.store import HamiltonianStore
+from keras_hamiltonian.files import replacing
 
 
 def convert(
@@ -113,13 +112,8 @@ def _is_file_name(target, output):
 
 
 def _write_file(target, calculation, output, options):
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(
-        prefix=f".{target.name}.", dir=target.parent
-    ) as scratch:
-        written = pathlib.Path(scratch) / target.name
-        _write_one(written, target, calculation, output, options)
-        os.replace(written, target)
+    with replacing(target) as place:
+        _write_one(place, target, calculation, output, options)
 
 
 def _write_folder(target, calculations, output, options):
@@ -129,18 +123,13 @@ def _write_folder(target, calculations, output, options):
             "Choose another name, or remove it."
         )
     ending = output.endings[0] if output.endings else ""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(
-        prefix=f".{target.name}.", dir=target.parent
-    ) as scratch:
-        written = pathlib.Path(scratch) / target.name
-        written.mkdir()
+    with replacing(target) as place:
+        place.mkdir()
         for calculation in calculations:
-            place = f"{calculation.name}{ending}"
+            name = f"{calculation.name}{ending}"
             _write_one(
-                written / place, target / place, calculation, output, options
+                place / name, target / name, calculation, output, options
             )
-        os.replace(written, target)
 
 
 def _write_one(place, target, calculation, output, options):

@@ -8,6 +8,7 @@ import numpy as np
 
 from data_tools import deeph_files
 from keras_hamiltonian.data.calculation import Calculation
+from keras_hamiltonian.files import replacing
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
 from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
 
@@ -86,7 +87,7 @@ def write_chunked(folder, calculation, files=None, fill_missing=False):
     deeph_files.prepare_folder(
         folder, CHUNKED_FILES, {names[content] for content in matrices}
     )
-    with deeph_files.replacing(folder / "POSCAR") as temporary:
+    with replacing(folder / "POSCAR") as temporary:
         ase.io.write(temporary, calculation.atoms, format="vasp", sort=False)
     for content, matrix in matrices.items():
         _write_matrix(folder / names[content], matrix, UNITS[content])
@@ -161,7 +162,7 @@ def _read_matrix(path):
 
 def _write_matrix(path, matrix, units):
     arrays = (matrix.atom_pairs, matrix.boundaries, matrix.shapes)
-    with deeph_files.replacing(path) as temporary:
+    with replacing(path) as temporary:
         with h5py.File(temporary, "w") as file:
             for name, array in zip(DATASETS, (*arrays, matrix.entries)):
                 file.create_dataset(name, data=array)

@@ -1,12 +1,11 @@
 """What the two layouts of DeepH folders share: file names, info, writing."""
 
-import contextlib
 import json
-import os
 
 import h5py
 import numpy as np
 
+from keras_hamiltonian.files import write_text
 from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
 
 MATRICES = ("hamiltonian", "overlap", "initial_hamiltonian")
@@ -160,27 +159,6 @@ def open_hdf5(path):
             f"{path} cannot be opened as HDF5 ({error}); it may be cut short "
             "or of another format."
         ) from None
-
-
-@contextlib.contextmanager
-def replacing(path):
-    """A temporary path beside `path` that takes its name at the end.
-
-    The file of that name is complete at any time: the old one until the new
-    one is written, and nothing remains of a write that failed.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_text(path, text):
-    """Writes a text file, complete or not at all."""
-    with replacing(path) as temporary:
-        temporary.write_text(text)
 
 
 def write_info(folder, info):

@@ -12,6 +12,8 @@ import numpy as np
 from data_tools import deeph_files
 from data_tools.shells import element_shells
 from keras_hamiltonian.data.calculation import Calculation
+from keras_hamiltonian.files import replacing
+from keras_hamiltonian.files import write_text
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
 from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
 from keras_hamiltonian.orbitals.orders import from_package_order
@@ -284,7 +286,7 @@ def _read_dataset(path, file, name):
 
 
 def _write_blocks(path, matrix):
-    with deeph_files.replacing(path) as temporary:
+    with replacing(path) as temporary:
         with h5py.File(temporary, "w") as file:
             for pair, block in zip(matrix.atom_pairs.tolist(), matrix.blocks()):
                 *shift, i, j = pair
@@ -305,4 +307,4 @@ def _write_structure(folder, calculation):
 def _write_table(path, rows):
     # str of a double is its shortest exact form.
     lines = ("\t".join(str(x) for x in row) for row in rows)
-    deeph_files.write_text(path, "\n".join(lines) + "\n")
+    write_text(path, "\n".join(lines) + "\n")

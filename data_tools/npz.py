@@ -42,8 +42,8 @@ import scipy.sparse
 
 from data_tools.cell_matrices import blocks_of_stack
 from data_tools.cell_matrices import stack_of_blocks
-from data_tools.deeph_files import replacing
 from keras_hamiltonian.data.calculation import Calculation
+from keras_hamiltonian.files import replacing
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
 
 FORMAT = "keras_hamiltonian sparse"

@@ -13,10 +13,10 @@ import pathlib
 import struct
 import warnings
 
-from data_tools.deeph_files import replacing
 from data_tools.sisl_hamiltonian import from_sisl
 from data_tools.sisl_hamiltonian import import_sisl
 from data_tools.sisl_hamiltonian import to_sisl
+from keras_hamiltonian.files import replacing
 
 # Lattice (9), Fermi level in Ry, electrons, temperature.
 _SCALARS = struct.Struct("<12d")

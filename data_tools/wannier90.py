@@ -17,7 +17,7 @@ import warnings
 
 import numpy as np
 
-from data_tools.deeph_files import replacing
+from keras_hamiltonian.files import replacing
 from keras_hamiltonian.physics.bands import solve_bands
 from keras_hamiltonian.physics.hamiltonian import BlochMatrices
 from keras_hamiltonian.physics.k_points import monkhorst_pack

@@ -1,30 +1,22 @@
 """Kohn-Sham Hamiltonians of crystals from equivariant networks in Keras 3."""
 
+import lazy_loader
+
 from keras_hamiltonian import keras_setup
-from keras_hamiltonian.lazy import lazy_names
 
 __version__ = "0.1.0"
 
 keras_setup.set_default_backend()
 
-_find, __dir__ = lazy_names(
+__getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    {
-        "BlockMatrix": "orbitals.block_matrix",
-        "Calculation": "data.calculation",
-        "HamiltonianDataset": "data.dataset",
-        "HamiltonianStore": "data.store",
-        "OrbitalBasis": "orbitals.basis",
-        "Prediction": "prediction",
-        "load_model": "models.loading",
-        "predict": "prediction",
-    },
-    modules=(
+    submodules=[
         "callbacks",
         "conventions",
         "data",
         "evaluation",
         "explain",
+        "files",
         "irreps",
         "layers",
         "losses",
@@ -33,17 +25,20 @@ _find, __dir__ = lazy_names(
         "ops",
         "orbitals",
         "physics",
+        "plots",
         "structures",
         "testing",
         "training",
-    ),
+    ],
+    submod_attrs={
+        "data.calculation": ["Calculation"],
+        "data.dataset": ["HamiltonianDataset"],
+        "data.store": ["HamiltonianStore"],
+        "models.loading": ["load_model"],
+        "orbitals.basis": ["OrbitalBasis"],
+        "orbitals.block_matrix": ["BlockMatrix"],
+        "prediction": ["predict", "Prediction"],
+    },
 )
-
-
-def __getattr__(name):
-    value = _find(name)
-    keras_setup.register_classes()
-    return value
-
 
 keras_setup.register_classes()

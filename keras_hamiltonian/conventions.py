@@ -34,6 +34,7 @@ Bloch sum
 HARTREE_IN_EV = 27.2113845
 BOHR_IN_ANGSTROM = 0.529177249
 RYDBERG_IN_EV = HARTREE_IN_EV / 2
+MEV_PER_EV = 1000.0
 
 SHELL_LETTERS = "spdfghik"
 SPIN_LAYOUTS = ("none", "collinear", "noncollinear")

@@ -1,9 +1,8 @@
 """What the package does to Keras: a default backend, and known classes."""
 
+import functools
 import importlib
 import importlib.abc
-import importlib.util
-import inspect
 import json
 import os
 import pathlib
@@ -12,6 +11,8 @@ import sys
 DEFAULT_BACKEND = "torch"
 # Keras writes this choice into a file of its own at its first import.
 KERAS_OWN_CHOICE = "tensorflow"
+# Imports every module whose classes a file may name.
+MODELS = "keras_hamiltonian.models.loading"
 
 
 def set_default_backend():
@@ -33,49 +34,46 @@ def set_default_backend():
 
 
 def register_classes():
-    """Makes `keras.models.load_model` find the models of this package.
+    """Makes `keras.models.load_model` find the classes of this package.
 
-    Their modules register them when imported: at once if Keras is there,
-    otherwise after Keras has been imported. Where a module of this package
-    imports Keras, that is too early, and the next call of this function does
-    it.
+    Importing their modules registers them. That happens at once if Keras is
+    imported, else as soon as it is.
     """
-    if "keras" not in sys.modules:
-        if not any(isinstance(f, _AfterKeras) for f in sys.meta_path):
-            sys.meta_path.insert(0, _AfterKeras())
-    elif not _is_importing():
-        importlib.import_module("keras_hamiltonian.models.loading")
+    if "keras" in sys.modules:
+        importlib.import_module(MODELS)
+    else:
+        sys.meta_path.insert(0, _AfterKeras())
 
 
 class _AfterKeras(importlib.abc.MetaPathFinder):
-    """Sees the import of Keras once, and imports the models after it."""
+    """Imports the models after Keras was imported.
 
-    def find_spec(self, name, path, target=None):
-        """The usual specification of Keras, with one more step."""
-        if name != "keras":
+    Where a module of this package imports Keras, the models wait until that
+    module is complete, because they may import it too.
+    """
+
+    def __init__(self):
+        self.num_incomplete = 0
+
+    def find_spec(self, name, path=None, target=None):
+        """The usual specification; executing the module is watched."""
+        if name != "keras" and not name.startswith("keras_hamiltonian."):
             return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
-        if spec is None or spec.loader is None:
-            return spec
-        execute = spec.loader.exec_module
-
-        def exec_module(module):
-            execute(module)
-            register_classes()
-
-        spec.loader.exec_module = exec_module
+        others = (finder for finder in sys.meta_path if finder is not self)
+        found = (finder.find_spec(name, path, target) for finder in others)
+        spec = next((spec for spec in found if spec is not None), None)
+        if spec is not None and spec.loader is not None:
+            execute = functools.partial(self._execute, spec.loader.exec_module)
+            spec.loader.exec_module = execute
         return spec
 
-
-def _is_importing():
-    """Whether a module of this package is being imported right now."""
-    frame = inspect.currentframe()
-    while frame is not None:
-        name = frame.f_globals.get("__name__", "")
-        if frame.f_code.co_name == "<module>" and name.startswith(
-            "keras_hamiltonian."
-        ):
-            return True
-        frame = frame.f_back
-    return False
+    def _execute(self, execute, module):
+        self.num_incomplete += 1
+        try:
+            execute(module)
+        finally:
+            self.num_incomplete -= 1
+        is_ready = self.num_incomplete == 0 and "keras" in sys.modules
+        if is_ready and self in sys.meta_path:
+            sys.meta_path.remove(self)
+            importlib.import_module(MODELS)

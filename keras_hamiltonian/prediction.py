@@ -3,8 +3,6 @@
 import dataclasses
 import functools
 import pathlib
-import shutil
-import tempfile
 import warnings
 
 import keras
@@ -12,6 +10,7 @@ import numpy as np
 
 from keras_hamiltonian.data.calculation import Calculation
 from keras_hamiltonian.data.dataset import batch_inputs
+from keras_hamiltonian.files import replacing
 from keras_hamiltonian.models.loading import load_model
 from keras_hamiltonian.models.provenance import count_electrons
 from keras_hamiltonian.models.rotation_average import average_over_rotations
@@ -302,25 +301,21 @@ class Prediction:
 
         folder = pathlib.Path(folder)
         _check_target(folder)
-        folder.parent.mkdir(parents=True, exist_ok=True)
         calculation = self.calculation
         if calculation.num_electrons is not None and self.overlap is not None:
             calculation = dataclasses.replace(
                 calculation, fermi_level=self.fermi_level
             )
-        with tempfile.TemporaryDirectory(
-            prefix=f".{folder.name}.", dir=folder.parent
-        ) as scratch:
-            written = pathlib.Path(scratch) / folder.name
+        with replacing(folder) as place:
             if self.overlap is None:
                 files = {"hamiltonian": PREDICTION_FILE}
-                write_legacy(written, calculation, files)
+                write_legacy(place, calculation, files)
             else:
-                write_legacy(written, calculation, {"hamiltonian": None})
-                write_prediction(written, calculation)
+                write_legacy(place, calculation, {"hamiltonian": None})
+                write_prediction(place, calculation)
             if folder.exists():
-                shutil.rmtree(folder)
-            written.rename(folder)
+                # It is removed with the temporary folder.
+                folder.rename(place.with_name(f"{place.name}.replaced"))
         return folder
 
 

@@ -26,7 +26,7 @@ import keras_hamiltonian as kh  # before Keras, to choose the backend
 import keras
 
 HERE = pathlib.Path(__file__).parent
-MEV_PER_EV = 1000.0
+MEV_PER_EV = kh.conventions.MEV_PER_EV
 FIRST_SHARE = 0.75
 PEAK_LEARNING_RATE = {"equivariant": 1e-2, "transformer": 3e-3}
 NO_FEATURES = {"alpha": 0.0, "beta": 0.0, "gamma": 0.0}

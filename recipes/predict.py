@@ -20,7 +20,7 @@ import keras_hamiltonian as kh  # before Keras, to choose the backend
 from keras_hamiltonian.cli.files import find_structures
 from keras_hamiltonian.cli.predict import predict_structure
 
-MEV_PER_EV = 1000.0
+MEV_PER_EV = kh.conventions.MEV_PER_EV
 
 
 def main(options):
@@ -58,7 +58,7 @@ def predict(model, structure, output, options):
     if bands is None:
         return
     bands[0].save(output / "bands.json")
-    kh.evaluation.plot_bands(*bands, output / "bands.png")
+    kh.plots.plot_bands(*bands, output / "bands.png")
     print(f"  Fermi level: {bands[0].fermi_level:.3f} eV")
     print(f"  bands: {output / 'bands.png'}, {output / 'bands.json'}")
 

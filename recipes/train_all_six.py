@@ -16,7 +16,6 @@ twisted structures by the size of the cell.
 import argparse
 import gc
 import json
-import os
 import pathlib
 import sys
 import time
@@ -29,7 +28,7 @@ from published_sets import find_sets
 from published_sets import published_split
 
 HERE = pathlib.Path(__file__).parent
-MEV_PER_EV = 1000.0
+MEV_PER_EV = kh.conventions.MEV_PER_EV
 CODES = list(kh.models.PRESETS)
 
 
@@ -236,9 +235,7 @@ def write_table(rows, options):
         ("table.json", json.dumps(rows, indent=1) + "\n"),
         ("table.md", text),
     ):
-        temporary = options.output / f".{name}.partial"
-        temporary.write_text(content)
-        os.replace(temporary, options.output / name)
+        kh.files.write_text(options.output / name, content)
 
 
 if __name__ == "__main__":

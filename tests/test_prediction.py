@@ -182,6 +182,7 @@ def test_provenance_holds_json_only(models):
         "import keras, keras_hamiltonian",
         "import keras_hamiltonian, keras",
         "import keras_hamiltonian as kh; kh.HamiltonianDataset; import keras",
+        "import keras_hamiltonian.layers.gate, keras",
     ],
 )
 def test_plain_keras_loads_the_file(models, imports):

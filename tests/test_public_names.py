@@ -22,6 +22,7 @@ ROOMS = [
     "ops",
     "orbitals",
     "physics",
+    "plots",
     "structures",
     "testing",
     "training",
@@ -58,11 +59,20 @@ def test_top_level_names():
     assert kh.load_model is kh.models.load_model
 
 
+def test_a_function_is_not_hidden_by_its_module():
+    code = (
+        "import keras_hamiltonian as kh\n"
+        "import keras_hamiltonian.evaluation.full_report\n"
+        "print(callable(kh.evaluation.full_report))"
+    )
+    assert python(code) == "True"
+
+
 def test_physics_and_files_need_no_keras():
     code = (
         "import sys, keras_hamiltonian as kh\n"
         "kh.physics.k_path, kh.HamiltonianStore, kh.data.Split\n"
-        "kh.metrics.MatrixErrors, kh.evaluation.plot_bands, kh.OrbitalBasis\n"
+        "kh.metrics.MatrixErrors, kh.plots.plot_bands, kh.OrbitalBasis\n"
         "import data_tools.deeph, data_tools.openmx\n"
         "print({'keras', 'torch', 'tensorflow', 'jax'} & set(sys.modules))"
     )

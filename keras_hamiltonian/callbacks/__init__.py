@@ -1,4 +1,4 @@
-"""Callbacks for `fit`, beside those of Keras."""
+"""Callbacks for `fit`."""
 
 from keras_hamiltonian.callbacks.budget_bar import BudgetBar
 from keras_hamiltonian.callbacks.cosine_budget import CosineBudget

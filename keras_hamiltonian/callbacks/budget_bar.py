@@ -6,11 +6,11 @@ import keras
 
 
 class BudgetBar(keras.callbacks.Callback):
-    """Shows how much of a `CosineBudget` is spent, and the losses.
+    """Shows the spent fraction of a `CosineBudget`, and the losses.
 
-    For `fit(verbose=0)`, whose number of epochs says nothing where a budget
-    ends the training. Where the output is no terminal a line is printed at
-    each tenth of the budget.
+    Use it with `fit(verbose=0)`, because a budget ends the training before the
+    last epoch. If the output is no terminal, a line is printed at each tenth
+    of the budget.
 
     Args:
         budget: `CosineBudget` of the same `fit`.
@@ -41,7 +41,7 @@ class BudgetBar(keras.callbacks.Callback):
         self._show(self.budget.spent)
 
     def on_epoch_end(self, epoch, logs=None):
-        """Takes up the loss of the validation."""
+        """Notes the validation loss."""
         self._values["epoch"] = epoch + 1
         if "val_loss" in (logs or {}):
             self._values["val_loss"] = float(logs["val_loss"])

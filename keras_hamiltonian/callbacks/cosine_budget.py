@@ -1,4 +1,4 @@
-"""A learning rate that reaches zero when the budget is spent."""
+"""A learning rate that falls to zero over a budget of time or steps."""
 
 import math
 import time
@@ -7,24 +7,24 @@ import keras
 
 
 class CosineBudget(keras.callbacks.Callback):
-    """Learning rate by a cosine to zero over a budget of time or steps.
+    """Cosine schedule of the learning rate over a budget of time or steps.
 
     The budget is CPU seconds of this process (all threads together) or
-    optimizer steps. A step takes the learning rate
+    optimizer steps. The learning rate of a step is
 
         peak · min(1, (step + 1) / warmup_steps) · (1 + cos π·spent) / 2
 
-    where `spent` is the fraction of the budget used before it. Training stops
-    after the step that uses the budget up. Validation counts: the time of the
-    last one is set aside for the next.
+    where `spent` is the fraction of the budget used before the step. Training
+    stops after the step that exhausts the budget. Validation counts: the time
+    of the last validation is reserved for the next one.
 
     Args:
         peak: float. Largest learning rate.
-        seconds: float. CPU seconds; or
-        steps: int. Optimizer steps. One of the two.
+        seconds: float. Budget of CPU seconds, instead of `steps`.
+        steps: int. Budget of optimizer steps, instead of `seconds`.
         warmup_steps: int. Steps until the peak.
-        start: float. Reading of `time.process_time()` at which the budget of
-            seconds began. Defaults to the beginning of `fit`.
+        start: float. Value of `time.process_time()` at which the budget of
+            seconds begins. Defaults to the beginning of `fit`.
 
     Raises:
         ValueError: unless exactly one positive budget is given.
@@ -66,7 +66,7 @@ class CosineBudget(keras.callbacks.Callback):
         return min(1.0, max(0.0, 1 - left / self.seconds))
 
     def get_state(self):
-        """What is spent: `step`, `cpu_seconds`, `validation_seconds`."""
+        """The spent budget: `step`, `cpu_seconds`, `validation_seconds`."""
         return {
             "step": self.step,
             "cpu_seconds": self._used_seconds(),
@@ -74,7 +74,7 @@ class CosineBudget(keras.callbacks.Callback):
         }
 
     def set_state(self, state):
-        """Goes on from a state, also in another process."""
+        """Resumes from a state, also of another process."""
         self.step = state["step"]
         self._start = time.process_time() - state["cpu_seconds"]
         self._validation_seconds = state["validation_seconds"]
@@ -106,11 +106,11 @@ class CosineBudget(keras.callbacks.Callback):
         self._validation_start = time.process_time()
 
     def on_test_end(self, logs=None):
-        """Sets the time of a validation aside for the next one."""
+        """Reserves the time of this validation for the next one."""
         self._validation_seconds = time.process_time() - self._validation_start
 
     def on_epoch_end(self, epoch, logs=None):
-        """Stops training if the validation used the budget up."""
+        """Stops training if the validation exhausted the budget."""
         if self.spent >= 1:
             self.model.stop_training = True
 

@@ -1,28 +1,29 @@
-"""Errors against CPU time, kept and written as JSON."""
+"""Record of losses against CPU time, written as JSON."""
 
 import json
-import os
 import pathlib
 import time
 
 import keras
 
+from keras_hamiltonian.files import write_text
+
 
 class LearningCurve(keras.callbacks.Callback):
-    """Records what each epoch cost and what it reached.
+    """Records time and losses of each epoch.
 
     Args:
-        path: str or path. JSON file, written after each validated epoch and
-            at the end. Without it nothing is written.
-        start: float. Reading of `time.process_time()` that counts as zero.
+        path: str or path. JSON file, written after each validation and at the
+            end. Defaults to none.
+        start: float. Value of `time.process_time()` that counts as zero.
             Defaults to the beginning of `fit`.
 
     Attributes:
-        stage: str, or `None`. What is being trained; recorded if set.
+        stage: str, or `None`. Name of the stage in training; recorded if set.
         history: dict of lists of equal length: `epoch` (from 1),
             `cpu_seconds`, `learning_rate` (of the last step) and every number
-            of the logs (`loss`, `val_loss`, …), `None` where an epoch was not
-            validated; `stage` where it was set.
+            of the logs (`loss`, `val_loss`, …), `None` for epochs without
+            validation; `stage` if set.
     """
 
     def __init__(self, path=None, start=None):
@@ -44,7 +45,7 @@ class LearningCurve(keras.callbacks.Callback):
         return {"history": self.history, "cpu_seconds": self.cpu_seconds}
 
     def set_state(self, state):
-        """Goes on from a state, also in another process."""
+        """Resumes from a state, also of another process."""
         self.history = {k: list(v) for k, v in state["history"].items()}
         self._start = time.process_time() - state["cpu_seconds"]
 
@@ -78,9 +79,5 @@ class LearningCurve(keras.callbacks.Callback):
         self._write()
 
     def _write(self):
-        if self.path is None:
-            return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_name(f".{self.path.name}.partial")
-        temporary.write_text(json.dumps(self.history))
-        os.replace(temporary, self.path)
+        if self.path is not None:
+            write_text(self.path, json.dumps(self.history))

@@ -1,4 +1,4 @@
-"""Back to the best weights when training has gone astray."""
+"""Return to the best weights when the loss has grown."""
 
 import math
 
@@ -9,20 +9,19 @@ import numpy as np
 class RevertOnSpike(keras.callbacks.Callback):
     """Restores the best weights when the loss stays far above its best.
 
-    DeepH-E3's rule: when the validation loss has stayed above `factor` times
-    its best value for `patience` epochs, model and optimizer return to the
-    state of the best epoch. The learning rate stays. A loss that is no number
-    counts as far above.
+    DeepH-E3's rule: when the validation loss has been above `factor` times its
+    best value for `patience` epochs, model and optimizer return to the state
+    of the best epoch. The learning rate stays. NaN counts as above.
 
     Args:
-        factor: float. How far above the best value is a spike.
-        patience: int. Epochs, also where only every n-th is validated.
+        factor: float. Ratio of the loss to its best value that is a spike.
+        patience: int. Number of epochs, also if only every n-th is validated.
         monitor: str. Name of the loss in the logs.
         verbose: int. 1 to print when weights are restored.
 
     Attributes:
-        best: float. The smallest loss so far.
-        num_reverts: int. How often weights were restored.
+        best: float. The smallest loss.
+        num_reverts: int. Number of times that weights were restored.
 
     Raises:
         ValueError: if `factor` is not above 1.
@@ -39,7 +38,7 @@ class RevertOnSpike(keras.callbacks.Callback):
         self._reset()
 
     def get_state(self):
-        """The best state and the count of epochs above it, with arrays."""
+        """The best loss, its arrays, and where a spike began."""
         return {
             "best": self.best,
             "num_reverts": self.num_reverts,
@@ -48,7 +47,7 @@ class RevertOnSpike(keras.callbacks.Callback):
         }
 
     def set_state(self, state):
-        """Goes on from a state, also in another process."""
+        """Resumes from a state, also of another process."""
         self.best = state["best"]
         self.num_reverts = state["num_reverts"]
         self._spike = state["spike"]
@@ -59,7 +58,7 @@ class RevertOnSpike(keras.callbacks.Callback):
         self._reset()
 
     def on_epoch_end(self, epoch, logs=None):
-        """Compares the loss with the best one."""
+        """Compares the loss with the best loss."""
         loss = (logs or {}).get(self.monitor)
         if loss is None:
             return
@@ -85,7 +84,7 @@ class RevertOnSpike(keras.callbacks.Callback):
         if self.verbose:
             print(
                 f"\nEpoch {epoch + 1}: {self.monitor} {loss:.3g} stays above "
-                f"{self.factor} x {self.best:.3g}; back to the best weights"
+                f"{self.factor} x {self.best:.3g}; best weights restored"
             )
 
     def _variables(self):

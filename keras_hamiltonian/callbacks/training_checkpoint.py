@@ -1,23 +1,24 @@
-"""A training that was stopped goes on where it was."""
+"""Checkpoints from which a training resumes."""
 
 import json
-import os
 import pathlib
 import random
 
 import keras
 import numpy as np
 
+from keras_hamiltonian.files import replacing
+
 
 class TrainingCheckpoint(keras.callbacks.Callback):
-    """Keeps the state of a training in one file, and goes on from it.
+    """Writes the state of a training into one file, and resumes from it.
 
-    Kept are all variables of the model (seeds of random layers included), the
-    optimizer, Python's generator, and what `members` say about themselves. The
-    file is written under another name first, so a process may be killed at any
-    moment. Training again with the same file, on the same backend and with one
-    thread, ends in the same weights, bit for bit, if the budget is one of
-    steps; CPU seconds are counted on from those of the checkpoint.
+    The file contains all variables of the model (with seeds of random layers)
+    and of the optimizer, the state of Python's random generator, and the
+    states of `members`. It is complete at any moment, so the process may be
+    killed. With a budget of steps, on the same backend and with one thread, a
+    resumed training ends in the same weights, bit for bit; with a budget of
+    CPU seconds, the count continues.
 
     Keras' `BackupAndRestore` keeps model, optimizer and epoch in two files,
     but neither callbacks nor the order of the data.
@@ -25,17 +26,17 @@ class TrainingCheckpoint(keras.callbacks.Callback):
     Args:
         path: str or path. The file, `.npz`.
         members: iterable of objects with `get_state` and `set_state`: the
-            `HamiltonianDataset` that is trained on, `CosineBudget`,
+            `HamiltonianDataset` of the training, `CosineBudget`,
             `LearningCurve`, `RevertOnSpike`. States are dicts of JSON values
             and lists of arrays.
         every: int. Epochs between two checkpoints.
-        fingerprint: str. Checksum of all that the run depends on, see
+        fingerprint: str. Checksum of everything that the run depends on, see
             `keras_hamiltonian.evaluation.fingerprint`.
 
     Attributes:
         epoch: int. Number of finished epochs, for `fit(initial_epoch=...)`.
-        is_finished: bool. Whether the file is that of a training that ended:
-            then call `restore` instead of `fit`.
+        is_finished: bool. Whether the training has ended: then call `restore`
+            instead of `fit`.
 
     Raises:
         ValueError: if the file has another fingerprint, or does not fit the
@@ -74,8 +75,8 @@ class TrainingCheckpoint(keras.callbacks.Callback):
             self.is_finished = header["is_finished"]
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Restores once; later writes what the epoch before has left."""
-        # Not when that one ended: other callbacks might not be done with it.
+        """Restores the state once; later writes that of the last epoch."""
+        # At the end of that epoch, other callbacks may not have seen it yet.
         if self._to_restore:
             self.restore()
         elif epoch - self.epoch >= self.every:
@@ -90,11 +91,11 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         self._write(self._last, is_finished=True)
 
     def restore(self, model=None):
-        """Puts the state of the file into model, optimizer and members.
+        """Restores model, optimizer and members from the file.
 
         Args:
-            model: `keras.Model`. Needed outside of `fit`; its optimizer, if
-                it is compiled, is restored too.
+            model: `keras.Model`. Needed outside of `fit`; the optimizer of a
+                compiled model is restored too.
         """
         if model is not None:
             self.set_model(model)
@@ -135,11 +136,8 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         }
         text = json.dumps(header).encode()
         arrays["header"] = np.frombuffer(text, np.uint8)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_name(f".{self.path.name}.partial")
-        with temporary.open("wb") as file:
+        with replacing(self.path) as place, place.open("wb") as file:
             np.savez(file, **arrays)
-        os.replace(temporary, self.path)
         self.epoch, self.is_finished = epoch, is_finished
 
     def _variables(self):
@@ -156,15 +154,15 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         if header["backend"] != backend:
             raise ValueError(
                 f"{self.path} was written on {header['backend']}, and this is "
-                f"{backend}. Go on with KERAS_BACKEND={header['backend']}, or "
-                "delete the file to start afresh."
+                f"{backend}. Resume with KERAS_BACKEND={header['backend']}, or "
+                "delete the file to train from the start."
             )
         if self.fingerprint not in (None, header["fingerprint"]):
             raise ValueError(
                 f"{self.path} is the checkpoint of another training: data, "
                 "settings or the version of the package differ. Restore them "
-                "to go on with it, or delete the file (recipes: `--again`) to "
-                "start afresh."
+                "to resume, or delete the file (recipes: `--again`) to train "
+                "from the start."
             )
 
 

@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from keras_hamiltonian.cli import spectrum
-from keras_hamiltonian.cli.files import appearing
 from keras_hamiltonian.cli.files import one_structure
+from keras_hamiltonian.files import replacing
 
 # All bands of larger cells take minutes; then only those near the Fermi level
 # are solved, by sparse matrices.
@@ -88,9 +88,9 @@ def bands(
     shown = (found, reference)
     if crystal.prediction is None:
         shown = (None, found)
-    with appearing(output, picture) as (numbers, drawing):
+    with replacing(output) as numbers, replacing(picture) as drawing:
         found.save(numbers)
-        kh.evaluation.plot_bands(*shown, drawing, window, structure.name)
+        kh.plots.plot_bands(*shown, drawing, window, structure.name)
     typer.echo(f"Fermi level: {level:.4f} eV")
     try:
         gap = kh.physics.gap_of_bands(

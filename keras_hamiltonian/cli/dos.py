@@ -6,8 +6,8 @@ from typing import Literal
 import typer
 
 from keras_hamiltonian.cli import spectrum
-from keras_hamiltonian.cli.files import appearing
 from keras_hamiltonian.cli.files import one_structure
+from keras_hamiltonian.files import replacing
 
 POINTS_PER_WIDTH = 4
 
@@ -59,6 +59,7 @@ def dos(
     import numpy as np
 
     from keras_hamiltonian import physics
+    from keras_hamiltonian import plots
 
     spectrum.check_window(window)
     if not broadening > 0:
@@ -86,9 +87,9 @@ def dos(
         level,
         workers,
     )
-    with appearing(output, picture) as (numbers, drawing):
+    with replacing(output) as numbers, replacing(picture) as drawing:
         density.save(numbers)
-        _plot(density, drawing, structure.name)
+        plots.plot_dos(density, drawing, structure.name)
     typer.echo(f"Grid: {' x '.join(map(str, grid))}")
     typer.echo(f"Fermi level: {level:.4f} eV")
     _print_gap(crystal, grid)
@@ -113,24 +114,3 @@ def _print_gap(crystal, grid):
         typer.echo(f"Gap on this grid: unknown. {error}")
     else:
         spectrum.print_gap(gap, "on this grid")
-
-
-def _plot(density, path, title):
-    from matplotlib.figure import Figure
-
-    energies = density.energies - density.fermi_level
-    figure = Figure(figsize=(5.4, 3.6), layout="constrained")
-    axes = figure.add_subplot()
-    axes.axvline(0.0, color="black", linewidth=0.7, linestyle=(0, (1, 2)))
-    axes.plot(
-        energies, density.total, color="black", linewidth=1.4, label="all"
-    )
-    for name, values in density.projections.items():
-        axes.plot(energies, values, linewidth=1.1, label=name)
-    axes.set_xlim(energies[0], energies[-1])
-    axes.set_ylim(bottom=0)
-    axes.set_xlabel(r"$E - E_\mathrm{F}$ (eV)")
-    axes.set_ylabel("electrons per eV and cell")
-    axes.set_title(title, loc="left", fontsize=11)
-    axes.legend(frameon=False)
-    figure.savefig(path, dpi=200)

@@ -8,8 +8,7 @@ import typer
 
 from keras_hamiltonian.cli.files import check_new
 from keras_hamiltonian.cli.files import find_structures
-
-MEV_PER_EV = 1000.0
+from keras_hamiltonian.conventions import MEV_PER_EV
 
 
 def evaluate(

@@ -1,12 +1,11 @@
 """Structures to work on, and files that appear when they are complete."""
 
-import contextlib
 import dataclasses
 import functools
-import os
 import pathlib
-import tempfile
 from collections.abc import Callable
+
+from keras_hamiltonian.files import replacing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,27 +92,6 @@ def check_new(path, overwrite=False):
         )
 
 
-@contextlib.contextmanager
-def appearing(*targets):
-    """Places to write to; what lies there takes the targets' names at the end.
-
-    Args:
-        *targets: paths in one folder, which is made.
-
-    Yields:
-        List of paths with the same last names. If writing fails nothing
-        remains.
-    """
-    targets = [pathlib.Path(target).absolute() for target in targets]
-    folder = targets[0].parent
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".partial.", dir=folder) as scratch:
-        places = [pathlib.Path(scratch) / target.name for target in targets]
-        yield places
-        for place, target in zip(places, targets):
-            os.replace(place, target)
-
-
 def write_structure(target, calculation, format, **options):
     """Writes one calculation; the file or folder appears when complete.
 
@@ -128,7 +106,7 @@ def write_structure(target, calculation, format, **options):
     if format == "deeph-dock":
         # It asks for the same pairs in H and S.
         options = {"fill_missing": True, **options}
-    with appearing(target) as (place,):
+    with replacing(target) as place:
         write_calculation(place, calculation, format, **options)
 
 

@@ -6,14 +6,14 @@ from typing import Annotated
 
 import typer
 
-from keras_hamiltonian.cli.files import appearing
 from keras_hamiltonian.cli.files import check_new
 from keras_hamiltonian.cli.files import find_structures
 from keras_hamiltonian.cli.files import formats
 from keras_hamiltonian.cli.files import write_structure
 from keras_hamiltonian.cli.spectrum import Electrons
+from keras_hamiltonian.conventions import MEV_PER_EV
+from keras_hamiltonian.files import write_text
 
-MEV_PER_EV = 1000.0
 PREDICTION = "deeph"
 
 
@@ -100,8 +100,7 @@ def predict(
         write_prediction(target, prediction, format)
         if errors is not None:
             file = output / f"{structure.name}.errors.json"
-            with appearing(file) as (place,):
-                place.write_text(json.dumps(errors, indent=1) + "\n")
+            write_text(file, json.dumps(errors, indent=1) + "\n")
             words = kh.evaluation.summary(errors).replace("\n", "\n  ")
             typer.echo(f"  {words}")
         if (

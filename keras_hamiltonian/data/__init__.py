@@ -1,19 +1,18 @@
-"""Calculations: in files, in splits, and in batches."""
+"""Calculations, and files, splits and batches of them."""
 
-from keras_hamiltonian.lazy import lazy_names
+import lazy_loader
 
-__getattr__, __dir__ = lazy_names(
+__getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    {
-        "Calculation": "calculation",
-        "HamiltonianDataset": "dataset",
-        "HamiltonianStore": "store",
-        "Split": "splits",
-        "batch_inputs": "dataset",
-        "batch_weights": "dataset",
-        "composition_groups": "splits",
-        "is_store": "store",
-        "ordered_split": "splits",
-        "random_split": "splits",
+    submod_attrs={
+        "calculation": ["Calculation"],
+        "dataset": ["batch_inputs", "batch_weights", "HamiltonianDataset"],
+        "splits": [
+            "composition_groups",
+            "ordered_split",
+            "random_split",
+            "Split",
+        ],
+        "store": ["HamiltonianStore", "is_store"],
     },
 )

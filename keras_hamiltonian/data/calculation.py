@@ -1,4 +1,4 @@
-"""One DFT calculation, as every reader returns it and every writer takes it."""
+"""One DFT calculation, the object of all readers and writers."""
 
 import dataclasses
 import warnings
@@ -31,10 +31,9 @@ class Calculation:
         fermi_level: float in eV, or `None`.
         num_electrons: float. Valence electrons per cell, or `None`.
         name: str. Name of the structure in its set.
-        source: dict. Where the numbers come from: `code`, `version`, `file`
-            and whatever else the reader knows; strings and numbers only.
-            `overlap_threshold`, of a prediction, is what its bands leave out
-            (see `BlochMatrices`).
+        source: dict. Origin of the numbers: `code`, `version`, `file` and
+            whatever else the reader knows; strings and numbers only. For a
+            prediction, `overlap_threshold` of its bands (see `BlochMatrices`).
 
     Raises:
         ValueError: if blocks do not fit the atoms' orbitals.
@@ -68,27 +67,27 @@ class Calculation:
 
     @property
     def overlap_threshold(self):
-        """float of the source, or `None`."""
+        """Overlap threshold of the source: float, or `None`."""
         return self.source.get("overlap_threshold")
 
     def warn_of_threshold(self, format):
-        """Warns if a file cannot say what the bands leave out.
+        """Warns that a file cannot store the overlap threshold.
 
         Args:
-            format: str. Of the file.
+            format: str. Name of the format.
         """
         if self.overlap_threshold is not None:
             warnings.warn(
                 f"The bands of {self.name!r} leave out combinations of "
-                f"orbitals of norms below {self.overlap_threshold:g}, and "
-                f"files of the format {format} cannot say so: another program "
+                f"orbitals of norms below {self.overlap_threshold:g}, which "
+                f"files of the format {format} cannot store: another program "
                 "may find spurious levels.",
                 stacklevel=3,
             )
 
     @property
     def is_spinful(self):
-        """Whether blocks of the Hamiltonian carry spin."""
+        """Whether blocks of the Hamiltonian have spin."""
         return self.spin != "none"
 
     @property
@@ -121,6 +120,6 @@ class Calculation:
                 f"Block {tuple(pairs[k].tolist())} of `{field}` of "
                 f"{self.name or 'the structure'} has the shape "
                 f"{tuple(matrix.shapes[k].tolist())}; the basis "
-                f"{self.basis.to_dict()} with spin={self.spin!r} asks for "
+                f"{self.basis.to_dict()} with spin={self.spin!r} needs "
                 f"{tuple(expected[k].tolist())}."
             )

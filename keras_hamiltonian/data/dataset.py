@@ -13,17 +13,17 @@ from keras_hamiltonian.structures.triangles import common_neighbors
 class HamiltonianDataset(keras.utils.PyDataset):
     """Calculations as batches whose first axis is the atom.
 
-    Several structures are joined into one batch; each atom carries its own
-    padded list of neighbours: the pairs of the Hamiltonian or, where there is
-    none, all atoms whose orbitals reach each other.
+    Several structures are joined into one batch; each atom has its own padded
+    list of neighbours: the pairs of the Hamiltonian or, without a Hamiltonian,
+    all atoms whose orbitals reach each other.
 
     Args:
-        calculations: sequence of `Calculation` (a list, or a
-            `HamiltonianStore`, which is then read one structure at a time).
-        names: sequence of str. Which structures of a store, in this order.
+        calculations: sequence of `Calculation`: a list, or a
+            `HamiltonianStore`, which is read one structure at a time.
+        names: sequence of str. Names of structures of a store, in order.
             Defaults to all.
-        basis: `OrbitalBasis`, whose table the blocks are written to. Defaults
-            to that of the calculations.
+        basis: `OrbitalBasis` of the table of orbitals. Defaults to that of the
+            calculations.
         reaches: dict. Reach of each element's orbitals in Å, by symbol, for
             structures without a Hamiltonian (`model.reaches`). If the first
             structure has none, no item has targets.
@@ -31,24 +31,24 @@ class HamiltonianDataset(keras.utils.PyDataset):
         shuffle: bool. Whether each epoch has its own order, a function of
             `seed` and the number of the epoch. Then call `fit` with
             `shuffle=False`: Keras would shuffle once more, by a generator
-            that no checkpoint knows.
+            that is in no checkpoint.
         seed: int. Seed of the order.
         atom_bucket, neighbor_bucket: int. Numbers of atoms and of neighbours
-            are padded to multiples of these. With 1 nothing is added; larger
-            buckets spare compiled backends new shapes. Default: 1 on torch,
-            8 elsewhere.
-        cache: bool. Whether batches stay in memory once made.
+            are padded to multiples of these. Larger buckets give fewer
+            different shapes, each of which is compiled anew on some backends.
+            Default: 1 on torch, 8 elsewhere.
+        cache: bool. Whether batches stay in memory.
         **kwargs: `workers`, `use_multiprocessing`, `max_queue_size` of
             `keras.utils.PyDataset`.
 
-    Each item is `(inputs, targets, weights)`, or `(inputs,)` if there is
-    nothing to learn from. Inputs:
+    Each item is `(inputs, targets, weights)`, or `(inputs,)` without
+    Hamiltonians. Inputs:
 
     - `species` `(N,)` int32: index of the element in the basis; -1 padding.
     - `edge_vectors` `(N, M, 3)` Å; `neighbors`, `reverse_edge` `(N, M)`
       int32; `edge_mask` `(N, M)` float: see `NeighborTable`.
     - `structure` `(N,)` int32: which structure of the batch.
-    - `common_neighbors` `(N, M + 1, M + 1)` int32: which edges end at the same
+    - `common_neighbors` `(N, M + 1, M + 1)` int32: edges that end at the same
       atom, see `structures.common_neighbors`.
 
     Targets: `onsite` `(N, rows, rows)` and `hopping` `(N, M, rows, rows)` in
@@ -58,9 +58,9 @@ class HamiltonianDataset(keras.utils.PyDataset):
     structures of the mean over matrix elements.
 
     Raises:
-        ValueError: for a structure without a Hamiltonian among others that
-            have one, or without `reaches`; mixed spin layouts, or elements
-            that the basis lacks.
+        ValueError: if only some structures have a Hamiltonian, or none has
+            and `reaches` is missing; for mixed spin layouts; for elements
+            outside of the basis.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class HamiltonianDataset(keras.utils.PyDataset):
         start = position * self.batch_size
         members = tuple(self._order[start : start + self.batch_size].tolist())
         if position == 1 and keras.config.backend() == "tensorflow":
-            # From the first two batches TensorFlow concludes which sizes vary.
+            # TensorFlow takes the sizes that vary from the first two batches.
             others = self[0][0]["neighbors"].shape
             return self._batch(members, others)
         if self._cache is None:
@@ -116,18 +116,17 @@ class HamiltonianDataset(keras.utils.PyDataset):
         self.set_state({"epoch": self._epoch + 1})
 
     def get_state(self):
-        """What the order depends on besides the seed: dict with `epoch`."""
+        """State of the order, besides the seed: dict with `epoch`."""
         return {"epoch": self._epoch}
 
     def set_state(self, state):
-        """Goes to the order of an epoch; see `get_state`."""
+        """Takes the order of an epoch; see `get_state`."""
         self._epoch = int(state["epoch"])
         if not self.shuffle:
             return
         random = np.random.default_rng((self.seed, self._epoch))
         self._order = random.permutation(len(self.keys))
-        # Batches of several structures change with the order; there is no use
-        # in keeping them.
+        # Batches of several structures change with the order.
         if self.batch_size > 1 and self._cache is not None:
             self._cache.clear()
 
@@ -190,14 +189,14 @@ class HamiltonianDataset(keras.utils.PyDataset):
                 raise ValueError(
                     f"Structure {calculation.name!r} has no Hamiltonian to "
                     "learn from, others have one. Leave it out of `names`, or "
-                    "predict it by a data set of its own."
+                    "predict it with another data set."
                 )
             if self.reaches is None:
                 raise ValueError(
                     f"Structure {calculation.name!r} has no Hamiltonian, so "
-                    "its atom pairs are not known. To learn, choose "
-                    "structures that have one; to predict, give `reaches`, "
-                    "which is `model.reaches`."
+                    "its atom pairs are not known. To train, choose "
+                    "structures with a Hamiltonian; to predict, give "
+                    "reaches=model.reaches."
                 )
         if calculation.spin != self.spin:
             raise ValueError(
@@ -228,8 +227,8 @@ def batch_inputs(
         tables: list of `NeighborTable`, one for each.
         basis: `OrbitalBasis`.
         atom_bucket, neighbor_bucket: int. Pad to multiples of these.
-        other_shape: two ints. Pad to other numbers of atoms and of neighbours
-            than these.
+        other_shape: two ints. Numbers of atoms and of neighbours that the
+            batch must not have: it is padded to others.
 
     Returns:
         Dict of arrays, as `HamiltonianDataset` describes them.
@@ -280,7 +279,7 @@ def batch_inputs(
 
 
 def batch_weights(inputs, basis, spin):
-    """Weights of matrix elements: zero where there is none, sum one.
+    """Weights of matrix elements: zero at padding, sum one.
 
     Args:
         inputs: dict, as `batch_inputs` returns it.
@@ -325,7 +324,7 @@ def _species(atoms, basis):
     known = basis.species
     missing = sorted(set(atoms.numbers.tolist()) - set(known))
     if missing:
-        # Raises with the element's name and the basis.
+        # Raises an error that names the element and the basis.
         basis.num_orbitals(missing[0])
     return np.array([known[z] for z in atoms.numbers], "int32")
 

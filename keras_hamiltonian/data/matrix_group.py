@@ -1,15 +1,15 @@
 """A block matrix as one HDF5 group: the chunk layout, half of it stored.
 
-Datasets of the group: `atom_pairs (P, 5)`, `chunk_shapes (P, 2)`,
-`chunk_boundaries (P + 1,)` and `entries` (flat, block after block, row by
-row), as DeepH-dock lays out its files. Where `M_ij(R) = M_ji(-R)^†` holds only
-one block of each such pair is stored (attribute `is_half_stored`); `position`
-and `partner` `(P,)` say where the block and its conjugate transpose stand in
-the whole matrix, so that the order of the pairs survives.
+Datasets of the group, as in files of DeepH-dock: `atom_pairs (P, 5)`,
+`chunk_shapes (P, 2)`, `chunk_boundaries (P + 1,)` and `entries` (flat, block
+after block, row by row). If `M_ij(R) = M_ji(-R)^†` holds, only one block of
+each such pair is stored (attribute `is_half_stored`); `position` and `partner`
+`(P,)` are the positions of the block and of its conjugate transpose in the
+whole matrix, so that the order of the pairs is kept.
 
-Rounded entries are 32-bit integers that count the attribute `quantum` (a power
-of two, so that reading multiplies exactly), in zigzag order: 0, -1, 1, -2, ...
-are written as 0, 1, 2, 3, ... so that the high bytes of small numbers are zero
+Rounded entries are 32-bit integers in units of the attribute `quantum` (a power
+of two, so that multiplication is exact), in zigzag order: 0, -1, 1, -2, ... are
+written as 0, 1, 2, 3, ... so that the high bytes of small numbers are zero
 (14 % smaller than two's complement). Complex ones have the shape `(2, M)`, real
 parts first.
 """
@@ -21,7 +21,7 @@ import numpy as np
 from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
 
 # Partners of a rounded matrix may differ by this much (eV; no unit for S) and
-# still count as one block. An unrounded one must agree exactly.
+# are still stored as one block. Those of other matrices must be equal.
 HERMITIAN_TOLERANCE = 1e-6
 
 
@@ -32,12 +32,12 @@ def write_matrix(group, matrix, precision=None, compression=0):
         group: `h5py.Group`.
         matrix: `BlockMatrix`.
         precision: float. Largest spacing of the stored numbers in the unit of
-            the matrix; `None` stores float64 or complex128 as they are.
+            the matrix; `None` stores float64 or complex128.
         compression: int. Level of gzip, 0 to 9; 0 for none.
 
     Raises:
-        ValueError: if `precision` is not positive, or so fine that 32 bits do
-            not hold the largest entry.
+        ValueError: if `precision` is not positive, or too fine for the largest
+            entry in 32 bits.
     """
     filters = _filters(compression) if len(matrix) else {}
     tolerance = 0.0 if precision is None else HERMITIAN_TOLERANCE
@@ -63,16 +63,16 @@ def write_matrix(group, matrix, precision=None, compression=0):
 
 
 def read_matrix(group):
-    """Reads what `write_matrix` wrote; also a plain chunk layout.
+    """Reads a matrix of `write_matrix`, or of a plain chunk layout.
 
     Args:
-        group: `h5py.Group` (or the open file, where the layout is at the top).
+        group: `h5py.Group`, or the open file.
 
     Returns:
         The whole `BlockMatrix`, pairs in their original order.
 
     Raises:
-        ValueError: if a dataset is missing or the sizes contradict each other.
+        ValueError: if a dataset is missing or the sizes do not fit together.
     """
     pairs, shapes, entries = (
         _dataset(group, name)
@@ -82,7 +82,7 @@ def read_matrix(group):
     if entries.size != int(shapes.prod(axis=1).sum()):
         raise ValueError(
             f"{_place(group)}: `entries` holds {entries.size} numbers, but "
-            f"`chunk_shapes` asks for {int(shapes.prod(axis=1).sum())}. The "
+            f"`chunk_shapes` needs {int(shapes.prod(axis=1).sum())}. The "
             "file is damaged or was cut off; write it again."
         )
     if not group.attrs.get("is_half_stored", False):
@@ -98,7 +98,7 @@ def _restore_half(pairs, shapes, entries, position, partner):
     num_pairs = int(max(position.max(initial=-1), partner.max(initial=-1))) + 1
     all_pairs = np.empty((num_pairs, 5), dtype=np.int64)
     all_shapes = np.empty((num_pairs, 2), dtype=np.int64)
-    # Partners first: a block that is its own partner must stay as it came.
+    # Partners first: a block that is its own partner is not transposed.
     all_pairs[partner] = np.hstack([-pairs[:, :3], pairs[:, :2:-1]])
     all_pairs[position] = pairs
     all_shapes[partner] = shapes[:, ::-1]
@@ -107,7 +107,7 @@ def _restore_half(pairs, shapes, entries, position, partner):
     target = _boundaries(all_shapes)
     restored = np.empty(target[-1], dtype=entries.dtype)
     if num_pairs and (shapes == shapes[0, 0]).all():
-        # Square blocks of one size (one element) need no lists of positions.
+        # Square blocks of one size (one element): a fast path.
         blocks = entries.reshape(-1, *shapes[0])
         restored = restored.reshape(-1, *shapes[0])
         restored[partner] = blocks.conj().swapaxes(1, 2)
@@ -126,7 +126,7 @@ def _restore_half(pairs, shapes, entries, position, partner):
 
 
 def _is_hermitian(matrix, partners, tolerance):
-    """Whether every partner is listed and agrees, with no loop over blocks."""
+    """Whether every block has a partner that agrees with it."""
     if len(matrix) == 0 or (partners < 0).any():
         return False
     if (matrix.shapes[partners] != matrix.shapes[:, ::-1]).any():
@@ -138,7 +138,7 @@ def _is_hermitian(matrix, partners, tolerance):
         mirror = inside.reshape(columns, rows).T.ravel()
         blocks = matrix.entries[start[same][:, None] + inside]
         others = matrix.entries[start[partners[same]][:, None] + mirror].conj()
-        # Written so that a NaN counts as not Hermitian.
+        # NaN is not Hermitian.
         if not (np.abs(blocks - others) <= tolerance).all():
             return False
     return True
@@ -188,7 +188,7 @@ def _restore_numbers(entries, quantum):
 
 
 def _write(group, name, data, filters):
-    # One chunk: a matrix is always read whole, and small chunks pack badly.
+    # One chunk: matrices are read whole, and large chunks compress better.
     chunks = {"chunks": data.shape} if filters else {}
     group.create_dataset(name, data=data, **filters, **chunks)
 

@@ -1,12 +1,13 @@
-"""Which structures train, validate and test: drawn once, stored, verified."""
+"""Structures for training, validation and test, with a checksum."""
 
 import dataclasses
 import hashlib
 import json
-import os
 import pathlib
 
 import numpy as np
+
+from keras_hamiltonian.files import write_text
 
 PARTS = ("train", "validate", "test")
 
@@ -15,9 +16,9 @@ PARTS = ("train", "validate", "test")
 class Split:
     """Names of the structures in each part, and how they were chosen.
 
-    Stored as JSON with the keys of DeepH-dock's `dataset_split.json` (`train`,
-    `validate`, `test`), so that either program reads it, and with a checksum
-    that tells when a list was edited by hand.
+    Files are JSON with the keys of DeepH-dock's `dataset_split.json` (`train`,
+    `validate`, `test`), so that both programs read them, and with a checksum
+    that shows later changes.
 
     Attributes:
         train: tuple of str.
@@ -27,7 +28,7 @@ class Split:
         fractions: three floats, or `None`.
 
     Raises:
-        ValueError: if a name stands twice, in one part or in two.
+        ValueError: if a name occurs twice, in one part or in two.
     """
 
     train: tuple
@@ -44,8 +45,8 @@ class Split:
         if len(set(names)) != len(names):
             twice = sorted({name for name in names if names.count(name) > 1})
             raise ValueError(
-                f"Structures {twice[:5]} stand more than once in the split. A "
-                "structure that trains must not test."
+                f"Structures {twice[:5]} occur more than once in the split. "
+                "Training and test structures must differ."
             )
 
     @property
@@ -61,11 +62,8 @@ class Split:
 
     def write(self, path):
         """Writes the split as JSON; an existing file is replaced."""
-        path = pathlib.Path(path)
         content = {**self._content(), "checksum": self.checksum}
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        temporary.write_text(json.dumps(content, indent=1) + "\n")
-        os.replace(temporary, path)
+        write_text(path, json.dumps(content, indent=1) + "\n")
 
     @classmethod
     def read(cls, path, names=None):
@@ -92,9 +90,9 @@ class Split:
         if written not in (None, split.checksum):
             raise ValueError(
                 f"{path} was changed after it was written: its checksum is "
-                f"{written[:12]}..., its content gives "
+                f"{written[:12]}..., that of its content "
                 f"{split.checksum[:12]}.... Results on the old and the new "
-                "split do not compare. Restore the file, or write the new "
+                "split are not comparable. Restore the file, or write the new "
                 "split with `Split.write` under another name."
             )
         if names is not None:
@@ -122,10 +120,10 @@ def random_split(names, fractions=(0.6, 0.2, 0.2), seed=0, groups=None):
         names: sequence of str.
         fractions: three floats that sum to 1: train, validate, test.
         seed: int. The same seed and names give the same split.
-        groups: sequence as long as `names`. Anything hashable: the trajectory
-            a structure was taken from, or its composition
-            (`composition_groups`). Neighbouring steps of a trajectory are
-            almost equal, so a test on one whose neighbour trained is no test.
+        groups: sequence as long as `names`, of anything hashable: the
+            trajectory of each structure, or its composition
+            (`composition_groups`). Successive steps of a trajectory are almost
+            equal, and must not be divided between training and test.
 
     Returns:
         `Split`, each part in the order of `names`.
@@ -160,7 +158,7 @@ def random_split(names, fractions=(0.6, 0.2, 0.2), seed=0, groups=None):
 
 
 def ordered_split(names, fractions=(0.6, 0.2, 0.2)):
-    """The first names train, the next validate, the last test.
+    """The first names for training, the next for validation, the last for test.
 
     Args:
         names: sequence of str, in order.
@@ -188,7 +186,7 @@ def ordered_split(names, fractions=(0.6, 0.2, 0.2)):
 
 
 def composition_groups(store):
-    """The chemical formula of each structure of a container, as its group."""
+    """Chemical formulas of the structures of a container, as groups."""
     return [store.atoms(name).get_chemical_formula() for name in store.names]
 
 
@@ -213,7 +211,7 @@ def _members(names, groups):
         return [[name] for name in names]
     if len(groups) != len(names):
         raise ValueError(
-            f"`groups` gives the group of each name. Received {len(groups)} "
+            f"`groups` has one group for each name. Received {len(groups)} "
             f"groups for {len(names)} names."
         )
     members = {}
@@ -251,6 +249,6 @@ def _check_known(path, names, known):
     missing = [name for name in names if name not in known]
     if missing:
         raise ValueError(
-            f"{path} names {len(missing)} structures that the data lack, for "
-            f"example {missing[:3]}. Is this the split of another set?"
+            f"{path} names {len(missing)} structures that are not in the data, "
+            f"for example {missing[:3]}. Is this the split of another set?"
         )

@@ -1,10 +1,9 @@
-"""One HDF5 file that holds many calculations."""
+"""Many calculations in one HDF5 file."""
 
 import difflib
 import json
 import os
 import pathlib
-import tempfile
 import threading
 
 import h5py
@@ -15,6 +14,7 @@ from keras_hamiltonian.data.structure_group import pair_union as pair_union
 from keras_hamiltonian.data.structure_group import read_atoms
 from keras_hamiltonian.data.structure_group import read_structure
 from keras_hamiltonian.data.structure_group import write_structure
+from keras_hamiltonian.files import replacing
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
 
 FORMAT = "keras_hamiltonian"
@@ -22,11 +22,11 @@ FORMAT_VERSION = 1
 
 
 class HamiltonianStore:
-    """Calculations in one HDF5 file, read one at a time when asked for.
+    """Calculations in one HDF5 file, read one at a time.
 
-    Opening reads names, basis and spin layout only, so a set may be larger
-    than memory. A store may be pickled and used by several threads and
-    processes: each process opens the file for itself.
+    Opening a file reads only names, basis and spin layout, so a set may be
+    larger than memory. A store may be pickled and used by several threads and
+    processes; each process opens the file.
 
     Layout of the file::
 
@@ -45,7 +45,8 @@ class HamiltonianStore:
         path: str or path. The file.
 
     Raises:
-        ValueError: if the file is missing, no container, or of a newer format.
+        ValueError: if the file does not exist, is no container, or has a newer
+            format.
 
     Example:
 
@@ -80,20 +81,20 @@ class HamiltonianStore:
     ):
         """Writes calculations into a new file, which appears when complete.
 
-        Of two Hermitian partners one is stored, if they agree exactly (or, if
-        the matrix is rounded, to 1e-6 eV); other matrices are stored whole. No
-        float32 is offered: it has the size of a rounded number, errors that
-        grow with the entry (5e-7 eV at 10 eV), and compresses less.
+        If two Hermitian partners are equal (or, in a rounded matrix, agree to
+        1e-6 eV), one is stored; other matrices are stored whole. There is no
+        float32: it has the size of a rounded number, errors that grow with the
+        entry (5e-7 eV at 10 eV), and compresses less.
 
         Args:
             path: str or path. An existing file is replaced at the end.
-            calculations: iterable of `Calculation`; one is held at a time. One
-                without a name gets its number.
-            attributes: dict. Anything JSON: origin, settings, licence.
+            calculations: iterable of `Calculation`, of which one at a time is
+                in memory. Its number is the name of one without.
+            attributes: dict of JSON values: origin, settings, licence.
             precision: float, or dict from matrix name (`"hamiltonian"`,
                 `"overlap"`, `"initial_hamiltonian"`) to float. Numbers are
                 rounded to multiples of the largest power of two that does not
-                exceed it; eV, for the overlap no unit. `None` keeps every bit.
+                exceed it; eV, for the overlap no unit. `None` does not round.
             compression: int. Level of gzip with byte shuffle, 0 for none.
 
         Returns:
@@ -103,24 +104,15 @@ class HamiltonianStore:
             ValueError: for no calculations, a repeated name, mixed spin
                 layouts, or one element with two bases.
         """
-        path = pathlib.Path(path).absolute()
         precision = _precisions(precision)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(
-            prefix=f".{path.name}.", suffix=".partial", dir=path.parent
-        )
-        os.close(handle)
-        try:
-            # From 1.10 on HDF5 indexes a single chunk without a tree (8 kB).
-            with h5py.File(temporary, "w", libver=("v110", "v110")) as root:
-                _write_all(root, calculations, precision, compression)
-                root.attrs["attributes"] = json.dumps(attributes or {})
-            # mkstemp makes the file private; others read data sets too.
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        # From 1.10 on HDF5 indexes a single chunk without a tree (8 kB).
+        version = ("v110", "v110")
+        with (
+            replacing(path) as place,
+            h5py.File(place, "w", libver=version) as root,
+        ):
+            _write_all(root, calculations, precision, compression)
+            root.attrs["attributes"] = json.dumps(attributes or {})
         return cls(path)
 
     def __len__(self):
@@ -144,10 +136,10 @@ class HamiltonianStore:
             return read_atoms(self._structure(name)["atoms"])
 
     def pair_counts(self, key):
-        """How many pairs a structure has in H, in S and in both.
+        """Numbers of pairs of a structure in H, in S and in both.
 
         Returns:
-            Dict with `hamiltonian`, `overlap` and `both`; no matrix is read.
+            Dict with `hamiltonian`, `overlap` and `both`. No matrix is read.
         """
         name = self._name(key)
         with self._lock:
@@ -158,7 +150,7 @@ class HamiltonianStore:
             }
 
     def describe(self):
-        """What the file holds, in words, with pairs only H or only S has."""
+        """The content of the file as text, with pairs that only H or S has."""
         lines = [
             f"{self.path.name}: {len(self)} structures, spin {self.spin}, "
             f"basis {self.basis.to_dict()}"
@@ -175,7 +167,7 @@ class HamiltonianStore:
         return "\n".join(lines)
 
     def close(self):
-        """Closes the file; the next reading opens it again."""
+        """Closes the file; reading opens it again."""
         with self._lock:
             if self._file is not None and self._process == os.getpid():
                 self._file.close()
@@ -209,7 +201,7 @@ class HamiltonianStore:
         self._lock = threading.RLock()
 
     def _open(self):
-        """The open file of this process (a fork must not share the handle)."""
+        """The open file of this process; forks do not share it."""
         if self._file is None or self._process != os.getpid():
             self._file = _open_file(self.path)
             self._process = os.getpid()
@@ -222,14 +214,14 @@ class HamiltonianStore:
         if isinstance(key, int | np.integer):
             if not -len(self) <= key < len(self):
                 raise IndexError(
-                    f"{self.path} holds {len(self)} structures. "
+                    f"{self.path} has {len(self)} structures. "
                     f"Received: index {key}."
                 )
             return self.names[key]
         if key not in self._positions:
             near = difflib.get_close_matches(str(key), self.names, n=3)
             raise ValueError(
-                f"{self.path} has no structure {key!r}. It holds {len(self)}, "
+                f"{self.path} has no structure {key!r}. It has {len(self)}, "
                 f"for example {', '.join(near or self.names[:3])}."
             )
         return key
@@ -255,7 +247,7 @@ def _write_all(root, calculations, precision, compression):
         if spin not in (None, calculation.spin):
             raise ValueError(
                 f"Structure {name!r} has the spin layout {calculation.spin!r}, "
-                f"those before it {spin!r}. Write one file per layout."
+                f"those before it {spin!r}. Write one file for each layout."
             )
         spin = calculation.spin
         own = calculation.basis
@@ -288,7 +280,7 @@ def _open_file(path):
             "`HamiltonianStore.write`."
         )
     try:
-        # Reading needs no lock on the file, and network disks often lack one.
+        # Reading needs no lock, which network disks often do not support.
         return h5py.File(path, "r", locking=False)
     except OSError as error:
         raise ValueError(

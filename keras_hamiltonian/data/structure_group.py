@@ -60,7 +60,7 @@ def write_structure(group, calculation, precision=None, compression=0):
 
 
 def read_structure(group, name):
-    """Reads what `write_structure` wrote, as the `Calculation` called `name`.
+    """Reads a group of `write_structure` as a `Calculation`.
 
     Raises:
         ValueError: if the group lacks a part or its sizes do not fit together.
@@ -87,7 +87,7 @@ def read_structure(group, name):
 
 
 def read_atoms(group):
-    """The `ase.Atoms` in a structure's group `atoms`."""
+    """Reads `ase.Atoms` from the group `atoms` of a structure."""
     return ase.Atoms(
         numbers=group["numbers"][()],
         positions=group["positions"][()],
@@ -97,7 +97,7 @@ def read_atoms(group):
 
 
 def pair_union(hamiltonian, overlap):
-    """Pairs of H and S together: the two may list different ones.
+    """Union of the pairs of H and S, which may differ.
 
     Args:
         hamiltonian: `BlockMatrix` or `None`.

@@ -1,28 +1,23 @@
-"""How good a model is: numbers and pictures."""
+"""Errors of a model, and reports of them."""
 
-from keras_hamiltonian.lazy import lazy_names
+import lazy_loader
 
-__getattr__, __dir__ = lazy_names(
+__getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    {
-        "averaged_equivariance_error": "equivariance",
-        "choose_overlap_threshold": "overlap_threshold",
-        "compare_bands": "report",
-        "equivariance_error": "equivariance",
-        "evaluate_model": "report",
-        "fingerprint": "runs",
-        "finished_report": "runs",
-        "full_report": "full_report",
-        "growing_cells": "cost",
-        "machine_kind": "machine",
-        "plot_bands": "plots",
-        "plot_block_errors": "plots",
-        "plot_equivariance": "plots",
-        "plot_learning_curve": "plots",
-        "prediction_costs": "cost",
-        "SpectrumErrors": "spectrum",
-        "summary": "report",
-        "write_page": "page",
-        "write_report": "report",
+    submod_attrs={
+        "cost": ["growing_cells", "prediction_costs"],
+        "equivariance": ["averaged_equivariance_error", "equivariance_error"],
+        "full_report": ["full_report"],
+        "machine": ["machine_kind"],
+        "overlap_threshold": ["choose_overlap_threshold"],
+        "page": ["write_page"],
+        "report": [
+            "compare_bands",
+            "evaluate_model",
+            "summary",
+            "write_report",
+        ],
+        "runs": ["fingerprint", "finished_report"],
+        "spectrum": ["SpectrumErrors"],
     },
 )

@@ -19,15 +19,15 @@ def prediction_costs(model, structures, num_repeats=2):
     Args:
         model: `Stage`.
         structures: iterable of `ase.Atoms`.
-        num_repeats: int. The fastest of so many runs counts, after one that
-            compiles and warms up.
+        num_repeats: int. Number of runs, of which the fastest counts; one
+            more before them compiles.
 
     Returns:
         List of dicts, by size: `num_atoms`, `num_blocks` (atom pairs),
         `seconds` of wall time, `cpu_seconds` of all threads, and
-        `peak_megabytes`: what resident memory of the process peaks at in the
-        first run, over that before it; that of a GPU is not in it. `None`
-        where the system does not tell, which is anywhere but on Linux.
+        `peak_megabytes`: the increase of the resident memory of the process to
+        its peak in the first run, without GPU memory. `None` where the system
+        is not Linux.
     """
     found = []
     for atoms in sorted(structures, key=len):
@@ -53,15 +53,14 @@ def prediction_costs(model, structures, num_repeats=2):
 
 
 def growing_cells(atoms, largest=200):
-    """A structure and repetitions of it, each about twice as large.
+    """A structure and supercells of it, each about twice as large.
 
     Args:
         atoms: `ase.Atoms`.
-        largest: int. Atoms of the largest one; the structure itself always
-            comes.
+        largest: int. Number of atoms in the largest supercell.
 
     Returns:
-        List of `ase.Atoms`.
+        List of `ase.Atoms`; the first one is the structure itself.
     """
     directions = np.flatnonzero(periodic_directions(atoms))
     repeat, cells = np.ones(3, dtype=int), [atoms]
@@ -74,9 +73,9 @@ def growing_cells(atoms, largest=200):
 
 
 def _clear_peak():
-    """Lets the peak start anew and returns the memory now, in MB."""
+    """Resets the peak and returns the memory in use, in MB."""
     try:
-        # Freed memory that the process keeps would be used without a trace.
+        # Otherwise the run could use freed memory, which the peak contains.
         ctypes.CDLL(None).malloc_trim(0)
     except (AttributeError, OSError, TypeError):
         pass  # another C library

@@ -1,10 +1,10 @@
-"""How far a model is from exact symmetry."""
+"""Deviations of a model from rotational symmetry."""
 
 import numpy as np
 
+from keras_hamiltonian.conventions import MEV_PER_EV
 from keras_hamiltonian.data.dataset import batch_inputs
 from keras_hamiltonian.data.dataset import batch_weights
-from keras_hamiltonian.evaluation.plots import MEV_PER_EV
 from keras_hamiltonian.irreps.rotation import random_rotations
 from keras_hamiltonian.models.rotation_average import rotated_predictions
 from keras_hamiltonian.structures.neighbors import neighbor_table
@@ -17,8 +17,8 @@ def equivariance_error(model, atoms, num_rotations=4, seed=0):
     Args:
         model: `Stage`.
         atoms: `ase.Atoms`.
-        num_rotations: int. Random rotations to compare with the structure as
-            it is.
+        num_rotations: int. Number of random rotations, each compared with the
+            structure as it is.
         seed: int. Seed of the rotations.
 
     Returns:
@@ -41,25 +41,24 @@ def equivariance_error(model, atoms, num_rotations=4, seed=0):
 def averaged_equivariance_error(
     model, atoms, numbers=(1, 2, 4, 8, 16, 32), seed=0
 ):
-    """Equivariance error of a mean over rotations, by how many there are.
+    """Equivariance error of means over rotations, by their number.
 
-    Of a rotated crystal, `average_over_rotations` takes the mean over other
-    sides of it than of the crystal as it was. So two means of n predictions
-    each, over rotations of their own, are compared. Independent deviations
-    fall as 1/√n.
+    `average_over_rotations` averages a rotated crystal over other orientations
+    than the original one. So two means of n predictions each, over different
+    rotations, are compared. Independent deviations fall as 1/√n.
 
     Args:
         model: `Stage`.
         atoms: `ase.Atoms`.
-        numbers: sequence of int. Numbers of rotations. Twice the largest one
-            are drawn, and all of them used for each number.
+        numbers: sequence of int. Numbers of rotations. Twice the largest
+            number is drawn, and all of these are used for each number.
         seed: int. Seed of the rotations.
 
     Returns:
         Dict from number to a dict of `mae_mev`, `largest_mev`, `relative`
         (see `equivariance_error`) and `of_correction`, the mean difference
-        over the mean absolute element of what the second stage adds; `None`
-        unless the model is a `HamiltonianCascade`.
+        over the mean absolute element of the second stage's correction;
+        `None` unless the model is a `HamiltonianCascade`.
 
     Raises:
         ValueError: for an element the model was not made for, or a number
@@ -70,12 +69,12 @@ def averaged_equivariance_error(
     >>> errors = averaged_equivariance_error(    # doctest: +SKIP
     ...     "cascade.keras", atoms
     ... )
-    >>> plot_equivariance({"Transformer": errors}, "errors.png")
+    >>> kh.plots.plot_equivariance({"Transformer": errors}, "errors.png")
     ...                                          # doctest: +SKIP
     """
     if not numbers or min(numbers) < 1:
         raise ValueError(
-            "A mean needs one rotation or more. Received: numbers="
+            "A mean needs at least one rotation. Received: numbers="
             f"{list(numbers)}."
         )
     inputs, weights = _inputs(model, atoms)
@@ -138,7 +137,7 @@ class _Errors:
 
 
 class _PairsOfMeans:
-    """Means of n predictions after n more, compared two by two."""
+    """Compares the means of successive groups of n predictions, in pairs."""
 
     def __init__(self, number, weights):
         self.number = number

@@ -1,4 +1,4 @@
-"""What kind of machine a number was measured on."""
+"""The kind of machine that numbers were measured on."""
 
 import os
 import pathlib
@@ -6,11 +6,11 @@ import platform
 
 
 def machine_kind():
-    """Processor, cores and widest vector unit, without names of hosts.
+    """Processor, cores and widest vector unit, without the name of the host.
 
     Returns:
-        Dict of JSON values: `processor`, `cores` (those this process may use),
-        `vector_unit` (`None` where it is not known).
+        Dict of JSON values: `processor`, `cores` (available to this process),
+        `vector_unit` (`None` if unknown).
     """
     lines = _processor_lines()
     flags = lines.get("flags", "").split()

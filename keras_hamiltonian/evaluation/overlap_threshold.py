@@ -1,4 +1,4 @@
-"""Which combinations of orbitals the bands of predictions leave out."""
+"""The overlap threshold of a model: combinations of orbitals to leave out."""
 
 import numpy as np
 
@@ -15,37 +15,37 @@ from keras_hamiltonian.physics.k_points import k_grid
 THRESHOLDS = (1e-3, 2e-3, 5e-3, 1e-2, 2e-2)
 NUM_STRUCTURES = 3
 NUM_K_POINTS = 3
-# What is left out is missing in the basis: it has to be worth it.
+# A threshold makes the basis smaller, so it has to reduce errors to this share.
 LARGEST_SHARE = 0.9
-# Beyond a threshold that makes bands so many times worse, none is tried.
+# No larger threshold is tried after one that increases errors by this factor.
 LARGEST_LOSS = 2.0
 
 
 def choose_overlap_threshold(
     model, calculations, thresholds=THRESHOLDS, window=3.0
 ):
-    """Looks for the overlap threshold with the best bands.
+    """Finds the overlap threshold with the best bands.
 
-    Nearly dependent orbitals make wrong bands of small errors: in a
-    combination of norm s, an eigenvalue of S(k), the error of H counts 1/s
-    times. A combination that is left out costs the little that it brings to
-    the true bands. Which is worse depends on the model, so bands are compared
+    Where orbitals are nearly dependent, small errors of H make wrong bands: in
+    a combination of norm s, an eigenvalue of S(k), they count 1/s times.
+    Without the combination, its small contribution to the true bands is
+    missing. Which error is larger depends on the model, so bands are compared
     with those of calculations that the model was not trained on, at a few
-    wave vectors of a few of them.
+    wave vectors of a few structures.
 
     Args:
         model: `Stage`.
         calculations: iterable of `Calculation` with a Hamiltonian, of which
-            the first three that have an overlap and a Fermi level or a number
-            of electrons count.
-        thresholds: ascending floats to choose from, besides none.
+            the first three with an overlap and a Fermi level or a number of
+            electrons are used.
+        thresholds: ascending floats to choose from.
         window: float. Energies about the Fermi level, in eV.
 
     Returns:
-        The best threshold, or `None` if none makes bands better by 10 %; and
-        the mean absolute error of the levels in the window, in eV, a dict
-        from `"none"` and each threshold that was tried, as str. It is empty
-        if there was nothing to compare with.
+        The best threshold, or `None` if no threshold improves the bands by
+        10 %; and a dict from `"none"` and each threshold that was tried, as
+        str, to the mean absolute error of the levels in the window, in eV. It
+        is empty if no calculation could be used.
 
     Raises:
         ValueError: if a calculation does not fit the model.

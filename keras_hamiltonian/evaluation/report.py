@@ -3,24 +3,24 @@
 import dataclasses
 import datetime
 import json
-import os
 import pathlib
 
 import numpy as np
 
+from keras_hamiltonian.conventions import MEV_PER_EV
 from keras_hamiltonian.evaluation.machine import machine_kind
 from keras_hamiltonian.evaluation.page import write_page
-from keras_hamiltonian.evaluation.plots import MEV_PER_EV
-from keras_hamiltonian.evaluation.plots import plot_bands
-from keras_hamiltonian.evaluation.plots import plot_block_errors
-from keras_hamiltonian.evaluation.plots import plot_learning_curve
 from keras_hamiltonian.evaluation.runs import REPORT
+from keras_hamiltonian.files import write_text
 from keras_hamiltonian.metrics.matrix import MatrixErrors
 from keras_hamiltonian.models.provenance import count_electrons
 from keras_hamiltonian.models.provenance import installed_versions
 from keras_hamiltonian.physics.bands import band_structure
 from keras_hamiltonian.physics.hamiltonian import BlochMatrices
 from keras_hamiltonian.physics.k_points import k_path
+from keras_hamiltonian.plots.bands import plot_bands
+from keras_hamiltonian.plots.blocks import plot_block_errors
+from keras_hamiltonian.plots.learning_curve import plot_learning_curve
 from keras_hamiltonian.prediction import predict_hamiltonian
 
 # Energies about the Fermi level in which bands are compared, in eV.
@@ -217,10 +217,8 @@ def write_report(
         "files": files,
     }
     write_page(folder / PAGE, report, bands, first_bands, curve)
-    # Last, so that a report says that all is there.
-    temporary = folder / f".{REPORT}.partial"
-    temporary.write_text(json.dumps(report, indent=1) + "\n")
-    os.replace(temporary, folder / REPORT)
+    # Last: where there is a report, the other files exist.
+    write_text(folder / REPORT, json.dumps(report, indent=1) + "\n")
     return report
 
 

@@ -1,28 +1,26 @@
-"""Whether a run has been done with these very inputs."""
+"""Finished runs, recognised by a checksum of their inputs."""
 
 import hashlib
 import json
 import pathlib
 
-import keras_hamiltonian
-
 REPORT = "report.json"
 
 
 def fingerprint(files, **options):
-    """A checksum of all that a run depends on.
+    """A checksum of everything that a run depends on.
 
     Args:
-        files: iterable of paths. Data, split, the recipe itself; of a folder
-            every file counts.
-        **options: JSON values. Seed, budget and so on.
+        files: iterable of paths: data, split, the recipe itself; of a folder,
+            all files.
+        **options: JSON values: seed, budget and so on.
 
     Returns:
         str. Changes with the content of the files, the options, and the
         sources of this package.
     """
     digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode())
-    package = pathlib.Path(keras_hamiltonian.__file__).parent
+    package = pathlib.Path(__file__).parents[1]
     members = sorted(package.rglob("*.py"))
     for path in map(pathlib.Path, files):
         members += sorted(path.rglob("*")) if path.is_dir() else [path]
@@ -42,8 +40,8 @@ def finished_report(folder, expected):
         expected: str. Its `fingerprint`.
 
     Returns:
-        The dict of `report.json`, or `None` if there is none, if it has
-        another fingerprint, or if a file it names is missing.
+        The dict of `report.json`, or `None` if it does not exist, has another
+        fingerprint, or names a file that is missing.
     """
     folder = pathlib.Path(folder)
     try:

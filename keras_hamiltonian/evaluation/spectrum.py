@@ -11,37 +11,37 @@ from keras_hamiltonian.physics.hamiltonian import BlochMatrices
 from keras_hamiltonian.physics.k_points import k_grid
 from keras_hamiltonian.physics.states import lowest_states
 
-# Points of the grid times height of the cell.
+# Points of the grid are this length over the height of the cell.
 GRID_LENGTH_IN_ANGSTROM = 15.0
-# Energies below the Fermi level are pooled in bins of this width.
+# Width of the bins of energy.
 BIN_IN_EV = 1.0
-# All states of larger matrices take minutes for each wave vector.
+# Solving larger matrices takes minutes for each wave vector.
 LARGEST_SIZE = 2000
 
 
 class SpectrumErrors:
     """Errors of levels, one structure at a time.
 
-    `H c = E S c` is solved with the overlap of the calculation, for its
-    Hamiltonian and for each prediction, so that nothing but H is judged. Level
-    n is compared with level n. Occupied are the levels of the reference below
-    its Fermi level.
+    `H c = E S c` is solved with the overlap of the calculation, both for its
+    Hamiltonian and for each prediction, so that only errors of H count. Level
+    n is compared with level n. Levels of the reference below its Fermi level
+    are occupied.
 
-    The cost is that of all eigenstates of every matrix at each wave vector:
-    with 234 orbitals 0.1 CPU s, growing with the third power.
+    All eigenstates of every matrix are solved at each wave vector: 0.1 CPU s
+    for 234 orbitals, growing with the third power.
 
     Args:
-        names: sequence of str. Of the predictions.
+        names: sequence of str. Names of the predictions.
         window: float. Energies about the Fermi level, in eV.
-        tolerance: float. Levels this near count as degenerate, in eV; see
-            `kh.metrics.level_similarities`.
-        overlap_threshold: float. For the predictions, see `BlochMatrices`.
+        tolerance: float. Levels within this energy count as degenerate, in
+            eV; see `kh.metrics.level_similarities`.
+        overlap_threshold: float. Of the predictions, see `BlochMatrices`.
         grid: three ints. Sizes of the Γ-centered grid. Defaults to 15 Å over
             the height of each cell, rounded up to an odd number, 1 along
             vacuum.
 
     Attributes:
-        skipped: dict from name of a structure to the reason.
+        skipped: dict from the name of a structure to the reason.
     """
 
     def __init__(
@@ -67,8 +67,8 @@ class SpectrumErrors:
         Args:
             predicted: dict from each of `names` to a Hermitian `BlockMatrix`.
             calculation: `Calculation` with Hamiltonian, overlap, and Fermi
-                level or number of electrons. A structure without them, or with
-                more than 2000 orbitals, is skipped and listed in `skipped`.
+                level or number of electrons. Structures without these or with
+                more than 2000 orbitals are listed in `skipped`.
         """
         reason = obstacle(calculation)
         if reason is not None:
@@ -106,7 +106,7 @@ class SpectrumErrors:
             self._add_bins(name, table)
 
     def result(self, name="model"):
-        """Errors of one prediction, in eV: dicts, lists and numbers only.
+        """Errors of one prediction, in eV, as JSON values.
 
         Args:
             name: str. One of `names`.
@@ -118,12 +118,12 @@ class SpectrumErrors:
               `degeneracy_tolerance`.
             - `occupied_mae`, `window_mae`: means over structures of the mean
               absolute error of the occupied levels, and of all levels in the
-              window; every wave vector counts with its weight.
-            - `similarity`: the same mean of the wave functions' similarity
+              window, with the weights of the wave vectors.
+            - `similarity`: the same mean of the similarity of wave functions
               over occupied levels, between 0 and 1.
             - `lowest_similarity` of any occupied level.
-            - `shared`: fraction of the occupied levels that have a
-              near-degenerate one beside them.
+            - `shared`: fraction of the occupied levels that are nearly
+              degenerate with others.
             - `structures`: the same for each, with `name`, `grid`,
               `num_k_points`, `fermi_level`, `occupied_shift` (mean signed
               error) and `occupied_largest`.
@@ -164,7 +164,7 @@ class SpectrumErrors:
         }
 
     def _levels(self, exact, matrices, level, weight):
-        """Weight, energy, error, similarity, shared of each level there."""
+        """Weight, energy, error, similarity, shared of each level."""
         found = lowest_states(matrices, exact.k_point)
         groups = near_degenerate_groups(exact.energies, self.tolerance)
         return np.stack(
@@ -217,7 +217,7 @@ class SpectrumErrors:
 
 
 def obstacle(calculation):
-    """Why the levels of a `Calculation` cannot be judged, or `None`."""
+    """Why the levels of a `Calculation` cannot be compared, or `None`."""
     if calculation.overlap is None:
         return "no overlap: neither the calculation nor the model has one"
     if calculation.fermi_level is None and calculation.num_electrons is None:
@@ -225,12 +225,12 @@ def obstacle(calculation):
     doubling = 2 if calculation.is_spinful else 1
     size = doubling * int(calculation.num_orbitals.sum())
     if size > LARGEST_SIZE:
-        return f"{size} orbitals; up to {LARGEST_SIZE} are solved"
+        return f"{size} orbitals, more than {LARGEST_SIZE}"
     return None
 
 
 def reference_level(calculation, energies, weights, is_spinful):
-    """Fermi level of a `Calculation`, of its own or of its bands, in eV."""
+    """Fermi level of a `Calculation`, or else of its bands, in eV."""
     if calculation.fermi_level is not None:
         return float(calculation.fermi_level)
     return float(

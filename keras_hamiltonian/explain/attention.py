@@ -1,4 +1,4 @@
-"""Where the second stage looks: its attention, edge by edge."""
+"""Attention weights of the second stage, edge by edge."""
 
 import dataclasses
 
@@ -9,24 +9,25 @@ from keras_hamiltonian.explain.inputs import as_calculation
 from keras_hamiltonian.explain.inputs import inputs_of
 from keras_hamiltonian.models.attention_backbone import AttentionBackbone
 
-# An atom's own edges are those up to so many times its shortest one.
-EDGEED = 1.25
+# The nearest neighbours of an atom are at most this much farther than the
+# first.
+NEAREST = 1.25
 
 
 @dataclasses.dataclass
 class AttentionMaps:
     """Attention weights of a structure with the geometry of its edges.
 
-    A row is what one atom, the first of an edge, hears of all others. Weights
-    of `TransformerStage` sum to one, and what an atom hears fades out besides
-    where orbitals end; those of `EquivariantTransformerStage` contain this
-    fading and sum to less than one. `heard` is the same of both.
+    A row holds the weights of one atom, the first of each edge. Those of
+    `TransformerStage` sum to one, and an envelope then takes the messages to
+    zero where orbitals end; those of `EquivariantTransformerStage` contain the
+    envelope and sum to less than one. `attention` is comparable between both.
 
     Attributes:
         atoms: `ase.Atoms`.
         blocks: list of str. Names of the blocks, in the order of the model.
         weights: `(num_blocks, num_heads, N, M)`. Zero at padding.
-        envelope: `(N, M)`. What multiplies the weights in the sum.
+        envelope: `(N, M)`. Factor of the weights in the sum over neighbours.
         neighbors: `(N, M)` ints. The second atom; at padding the atom itself.
         edge_vectors: `(N, M, 3)`, in Å, from the first atom to the second.
         edge_mask: `(N, M)` bools. False at padding.
@@ -41,7 +42,7 @@ class AttentionMaps:
     edge_mask: np.ndarray
 
     @property
-    def heard(self):
+    def attention(self):
         """Weights times `envelope`: `(num_blocks, num_heads, N, M)`."""
         return self.weights * self.envelope
 
@@ -53,31 +54,30 @@ class AttentionMaps:
 
     @property
     def angles(self):
-        """Angle of each edge to the next of the atom's own ones, in degrees.
+        """Angle between each edge and the closest short edge, in degrees.
 
-        The atom's own edges are those up to 1.25 times its shortest one, and
-        the angle is the smallest between the edge and any of them. So no
-        axis is singled out, neighbours that symmetry makes equal have one
-        angle, and it moves smoothly with the atoms. In graphene the nearest
-        neighbours are at 0°, the second ones at 30°, the third ones at 60°.
+        The short edges of an atom are those up to 1.25 times its shortest
+        one. No axis is singled out, equivalent neighbours have equal angles,
+        and angles change smoothly with the positions. In graphene first
+        neighbours are at 0°, second ones at 30°, third ones at 60°.
 
         Returns:
             `(N, M)`; NaN at padding.
         """
         lengths = self.lengths
         shortest = lengths.min(axis=1, keepdims=True)
-        is_own = self.edge_mask & (lengths <= EDGEED * shortest)
+        is_short = self.edge_mask & (lengths <= NEAREST * shortest)
         units = (
             self.edge_vectors
             / np.where(self.edge_mask, lengths, 1.0)[..., None]
         )
         cosines = np.einsum("nmx,nkx->nmk", units, units)
-        cosines = np.where(is_own[:, None], cosines, -1.0).max(axis=2)
+        cosines = np.where(is_short[:, None], cosines, -1.0).max(axis=2)
         angles = np.degrees(np.arccos(np.clip(cosines, -1.0, 1.0)))
         return np.where(self.edge_mask, angles, np.nan)
 
     def against_distance(self, width=0.25):
-        """What is heard of an edge of each length.
+        """Attention as a function of the length of the edge.
 
         Args:
             width: float. Width of a bin in Å.
@@ -85,37 +85,36 @@ class AttentionMaps:
         Returns:
             Dict of arrays: `from` and `to` (Å) of the bins that hold edges,
             `count` of edges; `mean` `(num_blocks, num_heads, bins)` of one
-            edge and `share` of all edges of the bin in what is heard at all.
+            edge and `share` of all edges of the bin in the whole attention.
         """
         return self._binned(self.lengths, width)
 
     def against_angle(self, width=10.0):
-        """What is heard of an edge at each of `angles`.
+        """Attention as a function of the angle of the edge, see `angles`.
 
         Args:
             width: float. Width of a bin in degrees.
 
         Returns:
             Dict as of `against_distance`, `from` and `to` in degrees, and
-            `relative` `(num_blocks, num_heads, bins)`: what is heard of the
-            edges of a bin over what it were if their lengths and elements
-            alone counted, see `heard_by_length`.
+            `relative` `(num_blocks, num_heads, bins)`: the attention of the
+            edges of a bin over the value expected from their lengths and
+            elements, see `mean_by_length`.
         """
         found = self._binned(self.angles, width)
         place = _places(_bins(self.angles[self.edge_mask], width))
-        expected = _sums(self.heard_by_length()[:, :, self.edge_mask], place)
+        expected = _sums(self.mean_by_length()[:, :, self.edge_mask], place)
         total = found["mean"] * found["count"]
         found["relative"] = np.divide(
             total, expected, out=np.ones_like(total), where=expected > 0
         )
         return found
 
-    def heard_by_length(self, width=0.25):
-        """The mean of what is heard of all edges like an edge.
+    def mean_by_length(self, width=0.25):
+        """Mean attention of all edges of similar length and equal elements.
 
         Args:
-            width: float. Edges between the same elements whose lengths are
-                in one bin of this width, in Å, are alike.
+            width: float. Lengths in one bin of this width, in Å, are similar.
 
         Returns:
             `(num_blocks, num_heads, N, M)`; zero at padding.
@@ -127,52 +126,49 @@ class AttentionMaps:
         mask = self.edge_mask
         bins = _bins(self.lengths[mask], width)
         place = _places(np.stack([first[mask], second[mask], bins], axis=1))
-        mean = _sums(self.heard[:, :, mask], place) / np.bincount(place)
+        mean = _sums(self.attention[:, :, mask], place) / np.bincount(place)
         found = np.zeros_like(self.weights)
         found[:, :, mask] = mean[..., place]
         return found
 
     def num_attended(self):
-        """To how many neighbours each head of each atom listens.
+        """Effective number of neighbours that each head of an atom attends to.
 
-        It is the exponential of the entropy of what is heard: one if it is of
-        a single neighbour, all of them if it is of all alike.
+        The exponential of the entropy of the attention: one if it is all on
+        one neighbour, the number of neighbours if it is uniform.
 
         Returns:
-            `(num_blocks, num_heads, N)`; zero where nothing is heard.
+            `(num_blocks, num_heads, N)`; zero where there is no attention.
         """
-        heard = self.heard
-        total = heard.sum(axis=-1, keepdims=True)
-        share = np.divide(
-            heard, total, out=np.zeros_like(heard), where=total > 0
-        )
+        share = self.shares()
         log = np.log(share, out=np.zeros_like(share), where=share > 0)
         count = np.exp(-(share * log).sum(axis=-1))
-        return np.where(total[..., 0] > 0, count, 0.0)
+        return np.where(share.any(axis=-1), count, 0.0)
+
+    def shares(self):
+        """Attention over the atom's total: `(num_blocks, num_heads, N, M)`."""
+        return _fractions(self.attention)
 
     def _binned(self, values, width):
         bins = _bins(values[self.edge_mask], width)
         place = _places(bins)
         found, count = np.unique(bins), np.bincount(place)
-        sums = _sums(self.heard[:, :, self.edge_mask], place)
-        total = sums.sum(axis=-1, keepdims=True)
+        sums = _sums(self.attention[:, :, self.edge_mask], place)
         return {
             "from": found * width,
             "to": (found + 1) * width,
             "count": count,
             "mean": sums / count,
-            "share": np.divide(
-                sums, total, out=np.zeros_like(sums), where=total > 0
-            ),
+            "share": _fractions(sums),
         }
 
 
 def attention_maps(model, atoms):
-    """Attention of the second stage in a structure.
+    """Attention weights of the second stage in a structure.
 
     Args:
         model: `HamiltonianCascade`, or a `StandaloneTransformerStage`.
-        atoms: `ase.Atoms`, or a `Calculation`, whose own pairs are taken.
+        atoms: `ase.Atoms`, or a `Calculation`, whose pairs are used.
 
     Returns:
         `AttentionMaps`.
@@ -196,8 +192,8 @@ def attention_maps(model, atoms):
     if not mask.any():
         raise ValueError(
             f"No two atoms of {calculation.atoms.get_chemical_formula()} are "
-            "within reach of each other: there is nobody to listen to. Give "
-            "a structure with edges."
+            "within reach of each other, so there are no attention weights. "
+            "Give a structure with edges."
         )
     found, envelope = _attention_weights(model, inputs)
     weights = np.stack([w[atom].transpose(2, 0, 1) for w in found.values()])
@@ -228,13 +224,19 @@ def _attention_weights(model, inputs):
 
 
 def _bins(values, width):
-    # The last digits must not decide about a bin.
+    # Rounding must not move an edge to another bin.
     return np.floor((values + 1e-6) / width).astype(int)
 
 
 def _places(kinds):
-    """Place of each row among the different ones, in order."""
+    """Index of each row in the sorted list of different rows."""
     return np.unique(kinds, axis=0, return_inverse=True)[1].reshape(-1)
+
+
+def _fractions(values):
+    """Values over their sum along the last axis; zero if the sum is zero."""
+    total = values.sum(axis=-1, keepdims=True)
+    return np.divide(values, total, out=np.zeros_like(values), where=total > 0)
 
 
 def _sums(values, place):

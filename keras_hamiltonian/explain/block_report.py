@@ -1,4 +1,4 @@
-"""All about one block: pictures and numbers in a folder."""
+"""Everything about one block: pictures and numbers in a folder."""
 
 import dataclasses
 import functools
@@ -8,12 +8,12 @@ import pathlib
 from keras_hamiltonian.explain.displacement import largest_change
 from keras_hamiltonian.explain.feature_map import activation_map
 from keras_hamiltonian.explain.influence import saliency
-from keras_hamiltonian.explain.influence_plots import plot_degree_shares
-from keras_hamiltonian.explain.influence_plots import plot_displacement
-from keras_hamiltonian.explain.influence_plots import plot_influence_by_distance
-from keras_hamiltonian.explain.influence_plots import plot_influence_map
 from keras_hamiltonian.explain.inputs import as_model
 from keras_hamiltonian.explain.targets import repeats_for
+from keras_hamiltonian.plots.influence import plot_degree_shares
+from keras_hamiltonian.plots.influence import plot_displacement
+from keras_hamiltonian.plots.influence import plot_influence_by_distance
+from keras_hamiltonian.plots.influence import plot_influence_map
 
 
 def explain_block(
@@ -25,24 +25,24 @@ def explain_block(
         model: `Stage`, or the path of its `.keras` file, of any backend.
         atoms: `ase.Atoms`.
         target: `BlockTarget`, or `KindTarget`, which has no distances.
-        folder: str or path. Where pictures and numbers go; files of the same
-            names are replaced.
-        width: float. Least width of the supercell in which images of an atom
-            are told apart, Å; memory grows with its area: some 30 MB for each
-            atom of a cascade of default size.
+        folder: str or path. For pictures and numbers; files of the same names
+            are replaced.
+        width: float. Smallest width of the supercell in Å; images of an atom
+            within half of it have separate influences. Memory grows with its
+            area: about 30 MB per atom for a cascade of default size.
         samples, noise, seed: SmoothGrad, see `saliency`.
 
     Returns:
         Dict: `influence`, the `Influence`; `displacement`, the
-        `Displacement`, or `None` where none changes the target or it has too
-        many numbers; `left_out`, a dict from `displacement` to the reason
-        then; `files`, a dict from name to path.
+        `Displacement`, or `None` if no displacement changes the target or the
+        target has too many numbers; `left_out`, a dict from `"displacement"`
+        to the reason in that case; `files`, a dict from name to path.
 
         - `map`: the crystal, atoms and edges coloured by influence.
-        - `distance`: influence against distance; of a cascade also that on
-          what the second stage adds.
-        - `degrees`, `features`: which degrees and which atoms' features
-          count, if there is a first stage.
+        - `distance`: influence against distance; for a cascade also the
+          influence on the correction of the second stage.
+        - `degrees`, `features`: influence by degree, and of the features of
+          each atom, if there is a first stage.
         - `displacement`: the displacement that changes the block most.
         - `numbers`: all of it as JSON.
 
@@ -61,7 +61,7 @@ def explain_block(
     is_whole = len(model.stages()) > 1 and not target.correction
     if is_whole and has_place:
         added = dataclasses.replace(target, correction=True)
-        name = "what the second stage adds"
+        name = "correction of the second stage"
         curves[name] = saliency(model, atoms, added, repeat, **smooth)
     weights = None
     if len(found.degrees) > 1:

@@ -1,8 +1,8 @@
-"""What the second stage changes: where it helps and where it hurts."""
+"""Corrections of the second stage: where they lower the error."""
 
 import dataclasses
 
-from keras_hamiltonian.evaluation.plots import MEV_PER_EV
+from keras_hamiltonian.conventions import MEV_PER_EV
 from keras_hamiltonian.explain.inputs import as_calculation
 from keras_hamiltonian.metrics.stage_comparison import StageComparison
 from keras_hamiltonian.prediction import predict_hamiltonian
@@ -20,19 +20,19 @@ class Corrections:
     """Corrections of a second stage, by group.
 
     Attributes:
-        result: dict, of `StageComparison.result`, in eV. That of a
-            `report.json` (`second_stage`) will do.
+        result: dict, of `StageComparison.result`, in eV; also `second_stage`
+            of a `report.json`.
     """
 
     result: dict
 
     @property
     def is_compared(self):
-        """Whether there are Hamiltonians to compare with."""
+        """Whether the errors of both stages are known."""
         return self.result["all"]["baseline_mae"] is not None
 
     def groups(self, kind):
-        """How much the second stage changes the groups of one kind.
+        """Corrections and errors of the groups of one kind.
 
         Args:
             kind: str. `"block type"`, `"element pair"`, `"distance"` (of
@@ -41,9 +41,9 @@ class Corrections:
         Returns:
             Dict from the name of a group to a dict of `count` of orbital
             blocks, `correction`, `baseline_mae`, `refined_mae` (eV),
-            `improved` and `gain`, by how much the error fell: negative where
-            the second stage hurts. Without a Hamiltonian to compare with all
-            but the first two are `None`.
+            `improved` and `gain`, the decrease of the error: negative where
+            the second stage hurts. Without Hamiltonians to compare with, only
+            `count` and `correction` are not `None`.
 
         Raises:
             ValueError: if the kind is unknown.
@@ -55,19 +55,19 @@ class Corrections:
         found = self.result[KINDS[kind]]
         if kind == "distance":
             found = {f"{b['from']:g} to {b['to']:g} Å": b for b in found}
-        # Onsite blocks before hoppings; else the order stays.
+        # Onsite blocks come before hoppings.
         names = sorted(found, key=lambda name: name.startswith("hopping"))
         return {name: self._with_gain(found[name]) for name in names}
 
     def ranked(self, kind, count=None):
-        """Groups of one kind, first those that are helped least.
+        """Groups of one kind, those with the smallest gain first.
 
         Args:
             kind: str. See `groups`.
-            count: int. So many of them. Defaults to all.
+            count: int. Number of groups. Defaults to all.
 
         Returns:
-            List of `(name, group)`. Without Hamiltonians to compare with the
+            List of `(name, group)`. Without Hamiltonians to compare with, the
             largest corrections come first.
         """
         key = "gain" if self.is_compared else "correction"
@@ -121,12 +121,12 @@ class Corrections:
 
 
 def stage_corrections(model, structures):
-    """What the second stage of a cascade changes in some structures.
+    """Compares the two stages of a cascade on some structures.
 
     Args:
         model: `HamiltonianCascade`.
-        structures: iterable of `Calculation`, all with a Hamiltonian, which
-            tells help from harm, or all without one; or of `ase.Atoms`.
+        structures: iterable of `Calculation` or `ase.Atoms`, all with a
+            Hamiltonian to compare with, or all without.
 
     Returns:
         `Corrections`.
@@ -143,7 +143,7 @@ def stage_corrections(model, structures):
     first, *second = model.stages()
     if not second:
         raise ValueError(
-            "Corrections are those of a `HamiltonianCascade`. Received: a "
+            "Corrections need a `HamiltonianCascade`. Received: a "
             f"{type(model).__name__}, which has one stage."
         )
     comparison = StageComparison(model.basis)

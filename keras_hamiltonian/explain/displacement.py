@@ -12,10 +12,11 @@ from keras_hamiltonian.explain.requirements import find_visualizer
 
 # Atoms, over all copies of a structure, that are computed together: memory.
 ATOMS_AT_ONCE = 128
-# Each number takes a backward pass. A block of 19 orbitals with spin has 2888.
+# Each number needs a backward pass. A block of 19 orbitals with spin has 2888.
 MOST_ENTRIES = 3000
-# Less than this fraction of a block per ångström, times the resolution of the
-# float type, is rounding: what cancels, as edges to an atom's own images do.
+# Singular values below this number times the resolution of the float type
+# times the norm of the block, per ångström, are rounding errors, as where
+# edges to the images of an atom cancel.
 ROUNDING = 100
 
 
@@ -28,10 +29,10 @@ def block_jacobian(model, atoms, target):
         target: `BlockTarget` or `KindTarget`.
 
     Returns:
-        `(E, N, 3)` array, eV/Å. Numbers of a block row by row; with spin the
-        parts real and imaginary, spin of the row, spin of the column are
-        outermost. A uniform displacement changes nothing: sums over N are
-        zero.
+        `(E, N, 3)` array, eV/Å. Numbers of a block row by row; with spin, the
+        outermost axes are real and imaginary part, spin of the row, spin of
+        the column. Sums over N are zero, because a uniform displacement
+        changes no block.
 
     Raises:
         ImportError: if tf-keras-vis or TensorFlow is not installed.
@@ -44,9 +45,9 @@ def block_jacobian(model, atoms, target):
 def largest_change(model, atoms, target):
     """The displacement of unit length that changes a target most.
 
-    It is the leading right singular vector of the Jacobian; to first order a
-    change of the block by ε takes no displacement shorter than ε over the
-    leading singular value. Up to its sign it is unique, unless the two
+    It is the leading right singular vector of the Jacobian: to first order,
+    the shortest displacement that changes the block by ε has the length ε over
+    the leading singular value. It is unique up to its sign, unless the two
     leading values are equal.
 
     Args:
@@ -65,7 +66,7 @@ def largest_change(model, atoms, target):
     flat = jacobian.reshape(len(jacobian), -1)
     _, values, vectors = np.linalg.svd(flat, full_matrices=False)
     vector = vectors[0]
-    # One sign: the largest component is positive.
+    # The sign is free: the largest component is positive.
     vector = vector * np.sign(vector[np.abs(vector).argmax()])
     whole = dataclasses.replace(target, correction=False)
     size = np.linalg.norm(graph.entries(whole, graph.evaluate()))
@@ -92,9 +93,9 @@ class Displacement:
         target: `BlockTarget` or `KindTarget`.
         vectors: `(N, 3)` array of norm one: the displacement; zero if none
             changes the target.
-        singular_values: array, eV/Å, descending: how much displacements of
-            unit length change the target, in orthogonal directions.
-        change: `(E,)` array, eV/Å: how each number changes along `vectors`.
+        singular_values: array, eV/Å, descending: change of the target by
+            displacements of unit length, in orthogonal directions.
+        change: `(E,)` array, eV/Å: change of each number along `vectors`.
         edges: `(P, 5)` int array of `(R1, R2, R3, i, j)`, each pair within
             reach once.
         rounding: float, eV/Å. Singular values up to it are zero.
@@ -110,7 +111,7 @@ class Displacement:
 
     @property
     def is_zero(self):
-        """Whether no displacement changes the target, as of a crystal with
+        """Whether no displacement changes the target, as in a crystal with
         one atom per cell."""
         return bool(self.singular_values[0] <= self.rounding)
 
@@ -127,7 +128,7 @@ class Displacement:
         return (self.vectors**2).sum(axis=1)
 
     def smallest(self, change):
-        """The shortest displacement that changes the target so much.
+        """The shortest displacement that changes the target by an energy.
 
         Args:
             change: float. Frobenius norm of the change, eV.
@@ -164,12 +165,12 @@ def _jacobian(graph, target):
     count = len(target.entries(graph)[1])
     if count > MOST_ENTRIES:
         raise ValueError(
-            f"{target.label} has {count} numbers, each of which takes a "
+            f"{target.label} has {count} numbers, each of which needs a "
             f"backward pass; {MOST_ENTRIES} at most are differentiated. "
             "Explain a `BlockTarget`, or a part of it by `rows` and `columns`."
         )
     copies = max(1, min(count, ATOMS_AT_ONCE // num_atoms))
-    # One number for each copy of the structure: one backward pass for many.
+    # One number of each copy of the structure: one backward pass for many.
     differentiate = visualizer(graph.functional(["positions"], target, copies))
     positions = np.repeat(graph.zeros["positions"][None], copies, axis=0)
     found = np.zeros((count, num_atoms, 3))

@@ -1,4 +1,4 @@
-"""A map of local environments: which are alike, and which are new."""
+"""A map of local environments: which are similar, and which are new."""
 
 import dataclasses
 
@@ -26,10 +26,10 @@ class Environments:
         structures: list of str. Structure of each atom, by name.
         atoms: `(N,)` ints. Number of the atom in its structure.
         symbols: `(N,)` array of str. Its element.
-        points: `(N, 2)`. Where it is on the map of its element.
-        novelty: `(N,)`. Distance from the nearest atom that the map was made
-            of, in units of the median distance of these from each other's
-            nearest: far above one, the model has seen nothing like it.
+        points: `(N, 2)`. Its place on the map of its element.
+        novelty: `(N,)`. Distance to the nearest atom of the map, in units of
+            the median distance between nearest atoms of the map. Far above
+            one, the model was trained on no similar environment.
         errors: `(N,)`. Mean absolute error of the blocks that start at the
             atom, in eV; NaN without a Hamiltonian.
     """
@@ -82,14 +82,14 @@ class Environments:
 class EnvironmentMap:
     """Principal axes of the environments that a model was trained on.
 
-    An environment is what the first stage has gathered about an atom: its
-    scalars, and the length of each feature that rotates with the crystal, so
-    that rotated crystals fall on the same point. Every element has a map of
-    its own.
+    The environment of an atom is given by its features in the first stage:
+    scalars, and the norms of the features that rotate with the crystal, so
+    that rotated crystals have equal environments. Every element has its own
+    map.
 
     Args:
         model: `EquivariantStage`, or `HamiltonianCascade`, whose first stage
-            is taken.
+            is used.
         structures: iterable of `Calculation` or `ase.Atoms`: the training
             set.
 
@@ -135,20 +135,20 @@ class EnvironmentMap:
 
     @property
     def explained(self):
-        """Dict from element to the variance's fractions along both axes."""
+        """Dict from element to the fractions of variance along both axes."""
         return {symbol: axes.explained for symbol, axes in self._axes.items()}
 
     def known(self, symbol):
-        """Points of the atoms that the map was made of: `(N, 2)`."""
+        """Points of the training atoms on the map: `(N, 2)`."""
         axes = self._axes[symbol]
         return axes.project(axes.features)
 
     def place(self, structures):
-        """Puts atoms on the map.
+        """Places atoms on the map.
 
         Args:
-            structures: iterable of `Calculation` or `ase.Atoms`. Errors are
-                those of the model where a Hamiltonian is known.
+            structures: iterable of `Calculation` or `ase.Atoms`. Those with a
+                Hamiltonian give the errors of the model.
 
         Returns:
             `Environments`.
@@ -201,7 +201,7 @@ class EnvironmentMap:
 
 
 def invariants(features, irreps):
-    """What does not rotate: scalars, and lengths of all other features.
+    """Invariants of features: scalars, and norms of all other features.
 
     Args:
         features: `(N, irreps.dim)`, `ir_mul` layout.
@@ -235,7 +235,7 @@ def atom_errors(model, calculation):
 
     Returns:
         `(num_atoms,)` in eV: the mean over all elements of the blocks that
-        start at the atom, its own one included.
+        start at the atom, with its onsite block.
     """
     reference = calculation.hamiltonian
     predicted = predicted_blocks(model, calculation)
@@ -256,9 +256,9 @@ class _Axes:
         spread = np.sqrt((centered**2).sum(axis=1).mean())
         if spread <= ROUNDING * np.linalg.norm(self.mean):
             raise ValueError(
-                f"All {len(features)} environments of {symbol} are the same; "
-                "there are no axes along which they differ. Make the map of "
-                "structures whose atoms are displaced."
+                f"All {len(features)} environments of {symbol} are the same, "
+                "so they have no principal axes. Make the map of structures "
+                "whose atoms are displaced."
             )
         _, sizes, axes = np.linalg.svd(centered, full_matrices=False)
         self.explained = tuple((sizes**2 / (sizes**2).sum())[:2].tolist())
@@ -268,7 +268,7 @@ class _Axes:
         self.axes = (axes * signs[:, None])[:2]
         self.unit = np.median(_nearest(features, features, is_same=True))
         if self.unit <= ROUNDING * spread:
-            # Atoms that symmetry makes equal are no measure.
+            # Distances between equivalent atoms are zero.
             self.unit = spread
 
     def project(self, features):

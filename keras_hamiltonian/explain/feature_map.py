@@ -1,4 +1,4 @@
-"""Which atoms' features speak for a block and which against it."""
+"""Gradient times feature of each atom."""
 
 import numpy as np
 
@@ -9,13 +9,13 @@ from keras_hamiltonian.explain.requirements import find_visualizer
 
 
 def activation_map(model, atoms, target, group=None, repeat=(1, 1, 1)):
-    """Gradient times feature of each atom: a map as Grad-CAM draws it.
+    """Gradient times feature of each atom, as Grad-CAM maps it.
 
-    The features after a group of updates take the place of the last
-    convolution of an image network, and atoms that of its pixels. Each atom's
-    features are weighted by its own gradient (HiResCAM). Grad-CAM itself
-    averages the gradient over the pixels first, but the atoms of a crystal are
-    all alike: the average says what is there, not where.
+    The features after an interaction group correspond to the last convolution
+    of an image network, and atoms to its pixels. The features of each atom are
+    multiplied by their own gradient (HiResCAM). Grad-CAM averages the gradient
+    over all pixels first; over the similar atoms of a crystal, that average
+    would lose the places.
 
     Features and gradient rotate with the crystal, so the map stays as it is.
     Those of edges rotate with it too, see `Influence.edge_orders`.
@@ -25,13 +25,13 @@ def activation_map(model, atoms, target, group=None, repeat=(1, 1, 1)):
         atoms: `ase.Atoms`.
         target: `BlockTarget` or `KindTarget`.
         group: int. Group of the first stage, from 1 to the last but one,
-            which is the default. Features after the last group are normalised
-            at once, and then gradient times feature is zero (Euler's theorem).
+            which is the default. After the last group features are normalised,
+            so gradient times feature is zero (Euler's theorem).
         repeat: three ints. Cells of a supercell, see `saliency`.
 
     Returns:
-        `(N,)` array, eV: positive where more of the same features would
-        enlarge the target.
+        `(N,)` array, eV: positive where larger features would enlarge the
+        target.
 
     Raises:
         ImportError: if tf-keras-vis or TensorFlow is not installed.
@@ -41,8 +41,8 @@ def activation_map(model, atoms, target, group=None, repeat=(1, 1, 1)):
     Reference: Selvaraju et al., arXiv 1610.02391 (Grad-CAM); Draelos & Carin,
     arXiv 2011.08891 (HiResCAM).
     """
-    # LayerCAM without its cut of negative gradients is HiResCAM; the cut, one
-    # component at a time, would not rotate with the crystal.
+    # HiResCAM is LayerCAM without its cut of negative gradients, which would
+    # act on single components and break the rotational symmetry.
     visualizer = find_visualizer("layercam", "Layercam")
     model = as_model(model)
     graph, target = supercell_graph(model, atoms, target, repeat)

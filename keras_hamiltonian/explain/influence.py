@@ -1,4 +1,4 @@
-"""How much each atom, edge, element and feature moves a predicted block."""
+"""Influence of atoms, edges, elements and features on a predicted block."""
 
 import dataclasses
 import json
@@ -18,25 +18,23 @@ from keras_hamiltonian.physics.k_points import periodic_directions
 
 # Under the root of a norm, so that a block of zeros has a gradient: zero.
 TINY = 1e-20
-EDGE_ORDERS = "σπδφγ"
 
 
 def saliency(
     model, atoms, target, repeat=(1, 1, 1), samples=0, noise=0.02, seed=0
 ):
-    """Gradients of a block's size by all that the model sees.
+    """Gradients of a block's norm by all inputs of the model.
 
-    With `samples`, SmoothGrad: the mean over structures whose atoms are
-    displaced at random. Atoms are, not edges one by one, which would fit no
-    crystal.
+    With `samples` (SmoothGrad), the mean over structures with random
+    displacements of the atoms.
 
     Args:
         model: `Stage`, or the path of its `.keras` file, of any backend.
         atoms: `ase.Atoms`.
         target: `BlockTarget` or `KindTarget`.
-        repeat: three ints. Cells of a supercell, in whose middle the pair is
-            then: in a small cell an atom acts through all its images at once.
-            `repeats_for` finds them.
+        repeat: three ints. Cells of a supercell with the pair in its middle,
+            see `repeats_for`. In a small cell the influence of an atom is that
+            of all its images together.
         samples: int. Displaced structures of SmoothGrad; 0 for the gradient
             at the structure itself.
         noise: float. Standard deviation of the displacements, in Å.
@@ -101,7 +99,7 @@ def saliency(
 
 
 def block_norm(entries):
-    """Frobenius norm of each row of `(B, E)` entries: the score explained."""
+    """Frobenius norm of each row of `(B, E)` entries: what is explained."""
     return keras.ops.sqrt(keras.ops.sum(entries * entries, axis=-1) + TINY)
 
 
@@ -112,24 +110,24 @@ class Influence:
     Attributes:
         atoms: `ase.Atoms`, the supercell if there is one.
         target: `BlockTarget` or `KindTarget`, in this cell.
-        origin: the target as it was asked for, in the given cell.
+        origin: the target in the cell that was given.
         size: float. Frobenius norm of the target, eV.
-        atom_gradients: `(N, 3)` array, eV/Å: what moving an atom, and its
-            images, changes.
+        atom_gradients: `(N, 3)` array, eV/Å: by the positions of an atom and
+            its images.
         edges: `(P, 5)` int array of `(R1, R2, R3, i, j)`, each pair within
             reach once.
-        edge_gradients: `(P, 3)` array, eV/Å: what changing the vector from i
-            to j changes while all others stay. Summed over the edges of an
-            atom they give its gradient.
-        elements: `(N,)` array, eV: gradient times embedding of an atom's
+        edge_gradients: `(P, 3)` array, eV/Å: by the vector from i to j, while
+            all other edges stay. Their sum over the edges of an atom is the
+            gradient of the atom.
+        elements: `(N,)` array, eV: gradient times embedding of each atom's
             element; `None` without a first stage.
         degrees: `(groups, lmax + 1)` array, eV: gradient times feature after
-            each group of the first stage, by degree l; absolute values of all
-            channels of all atoms, added. Gradients alone would depend on how
-            large features happen to be; without absolute values what is
-            normalised next would cancel.
-        edge_orders: the same of the edges by |m| about the edge: σ, π, δ...
-            Degrees mix there, orders do not.
+            each group of the first stage, by degree l, as a sum of absolute
+            values over channels and atoms. Gradients alone would depend on the
+            size of the features; sums with signs would cancel where features
+            are normalised next.
+        edge_orders: the same for the features of edges, by |m| about the edge:
+            σ, π, δ... Edge features mix degrees, not orders.
         settings: dict of the SmoothGrad settings.
     """
 
@@ -171,7 +169,7 @@ class Influence:
 
     @property
     def atom_distances(self):
-        """From the middle of the pair to the nearest image, `(N,)` Å.
+        """From the middle of the pair to the nearest image, `(N,)` in Å.
 
         Raises:
             ValueError: if the target has no place in the cell.
@@ -189,8 +187,8 @@ class Influence:
 
     @property
     def image_distance(self):
-        """Beyond it images of an atom are told apart no more, Å: half of the
-        least height of the cell, infinite for a molecule."""
+        """Distance in Å up to which images of an atom do not overlap: half of
+        the smallest height of the cell, infinite for a molecule."""
         periodic = periodic_directions(self.atoms)
         if not periodic.any():
             return np.inf
@@ -198,15 +196,16 @@ class Influence:
         return float((0.5 / np.linalg.norm(reciprocal, axis=1))[periodic].min())
 
     def against_distance(self, width=0.5):
-        """How near-sighted the prediction is.
+        """Influence as a function of the distance from the pair.
 
         Args:
             width: float. Width of the shells of distance, in Å.
 
         Returns:
-            List of dicts: `from`, `to` (Å), `atoms` (how many), `largest` and
-            `mean` influence of one of them (eV/Å), `beyond`: the root of the
-            sum of squares of all influences from here on, over that of all.
+            List of dicts: `from`, `to` (Å), `atoms` (their number), `largest`
+            and `mean` influence of an atom (eV/Å), `beyond`: root of the sum
+            of squares of all influences from this distance on, over that of
+            all atoms.
 
         Raises:
             ValueError: if the target has no place in the cell.
@@ -269,8 +268,8 @@ class Influence:
         center = self.target.center(self.atoms)
         if center is None:
             raise ValueError(
-                f"{self.target.label} lies all over the crystal: nothing has "
-                "a distance from it. Explain a `BlockTarget`."
+                f"{self.target.label} is all over the crystal, so there are "
+                "no distances from it. Explain a `BlockTarget`."
             )
         steps = positions - center
         return find_mic(steps, self.atoms.cell, self.atoms.pbc)[1]
@@ -278,8 +277,8 @@ class Influence:
 
 def _gradients(visualizer, inputs, samples, noise, seed):
     """Mean gradients of the norm by each input, NumPy arrays."""
-    # tf-keras-vis measures noise by the extent of each input. That of the
-    # positions is that of the crystal; changes start at zero and get none.
+    # tf-keras-vis takes noise in units of the extent of each input. All inputs
+    # but the positions are zero, so they get none.
     extent = float(np.ptp(inputs[0]))
     state = np.random.get_state()
     np.random.seed(seed)
@@ -300,9 +299,9 @@ def _gradients(visualizer, inputs, samples, noise, seed):
 
 
 def _undirected(graph, gradients):
-    """Edges, and gradients by their vectors, an edge and its reverse as one.
+    """Edges and gradients by their vectors, an edge and its reverse as one.
 
-    The list of neighbours holds the vector of the reverse on its own. It is the
+    The list of neighbours holds the vector of the reverse separately. It is the
     negative of the edge's vector, so its gradient counts negative.
     """
     pairs, forth, back = graph.edges()
@@ -345,6 +344,6 @@ def _by_edge_order(graph, gradients, features):
 
 
 def _of_channels(product, dim):
-    """Each channel's components added, then all absolute values."""
+    """Sum over components of each channel, then of absolute values."""
     components = product.reshape(len(product), dim, -1)
     return np.abs(components.sum(axis=1)).sum()

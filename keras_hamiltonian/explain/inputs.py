@@ -1,4 +1,4 @@
-"""What is explained, in any of the forms that users have it."""
+"""Models and structures in any form that users have."""
 
 import ase
 import keras
@@ -9,7 +9,7 @@ from keras_hamiltonian.models.loading import load_model
 
 
 def as_model(model):
-    """The `Stage`, read if it is the path of a `.keras` file."""
+    """The `Stage`; a path of a `.keras` file is read."""
     return model if isinstance(model, keras.Model) else load_model(model)
 
 
@@ -17,9 +17,9 @@ def as_calculation(structure, model, name="structure"):
     """A `Calculation` of `ase.Atoms`, in the basis of a model.
 
     Args:
-        structure: `Calculation`, which stays as it is, or `ase.Atoms`.
+        structure: `Calculation`, which is returned, or `ase.Atoms`.
         model: `Stage`.
-        name: str. Name of bare atoms.
+        name: str. Name of a structure given as atoms.
 
     Raises:
         ValueError: if the structure does not fit the model.
@@ -33,7 +33,7 @@ def as_calculation(structure, model, name="structure"):
 
 
 def inputs_of(calculation, model):
-    """Dict of arrays, what a model is given of one `Calculation`."""
+    """Inputs of a model for one `Calculation`: a dict of arrays."""
     dataset = HamiltonianDataset(
         [calculation], basis=model.basis, reaches=model.reaches
     )

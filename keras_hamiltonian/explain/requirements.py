@@ -1,4 +1,4 @@
-"""What the maps of gradients need: TensorFlow and tf-keras-vis."""
+"""TensorFlow and tf-keras-vis, which the maps of gradients need."""
 
 import importlib
 import importlib.util
@@ -10,14 +10,14 @@ INSTALL = 'pip install "keras-hamiltonian[explain]"'
 
 
 def use_tensorflow():
-    """Makes Keras run on TensorFlow, as the maps of gradients need it.
+    """Makes Keras run on TensorFlow, which the maps of gradients need.
 
-    To be called before Keras is imported. A model file is the same for all
+    Call it before Keras is imported. A model file is the same for all
     backends.
 
     Raises:
         ImportError: if TensorFlow or tf-keras-vis is not installed.
-        ValueError: if Keras runs on another backend already.
+        ValueError: if Keras already runs on another backend.
 
     Example:
 
@@ -32,8 +32,8 @@ def use_tensorflow():
     ]
     if missing:
         raise ImportError(
-            "Maps of gradients are made by tf-keras-vis on TensorFlow. "
-            f"Missing here: {' and '.join(missing)}. Install both: {INSTALL}"
+            "Maps of gradients need tf-keras-vis and TensorFlow. Missing "
+            f"here: {' and '.join(missing)}. Install both: {INSTALL}"
         )
     if "keras" not in sys.modules:
         os.environ["KERAS_BACKEND"] = "tensorflow"
@@ -42,17 +42,17 @@ def use_tensorflow():
 
     if keras.config.backend() != "tensorflow":
         raise ValueError(
-            "Maps of gradients are made on TensorFlow. Received: Keras that "
-            f"runs on {keras.config.backend()} already. Call "
-            "`keras_hamiltonian.explain.use_tensorflow()` before anything "
-            "that imports Keras, or set the environment variable "
+            "Maps of gradients need TensorFlow, and Keras already runs on "
+            f"{keras.config.backend()}. Call "
+            "`keras_hamiltonian.explain.use_tensorflow()` before Keras is "
+            "imported, or set the environment variable "
             "KERAS_BACKEND=tensorflow; a model file is the same for all "
             "backends."
         )
 
 
 def find_visualizer(module, name):
-    """A class of tf-keras-vis, imported when first asked for.
+    """Imports a class of tf-keras-vis.
 
     Args:
         module: str. Module of `tf_keras_vis`.

@@ -1,44 +1,44 @@
-"""All about a model's stages: pictures and a table in a folder."""
+"""Everything about the stages of a model: pictures and a table."""
 
 import functools
 import pathlib
 
 import numpy as np
 
-from keras_hamiltonian.evaluation.plots import MEV_PER_EV
+from keras_hamiltonian.conventions import MEV_PER_EV
 from keras_hamiltonian.explain.attention import attention_maps
-from keras_hamiltonian.explain.attention_plots import check_atom
-from keras_hamiltonian.explain.attention_plots import plot_attention_by_angle
-from keras_hamiltonian.explain.attention_plots import plot_attention_by_distance
-from keras_hamiltonian.explain.attention_plots import plot_attention_map
-from keras_hamiltonian.explain.correction_plots import plot_corrections
 from keras_hamiltonian.explain.corrections import stage_corrections
-from keras_hamiltonian.explain.environment_plots import plot_environment_map
-from keras_hamiltonian.explain.environment_plots import plot_novelty
 from keras_hamiltonian.explain.environments import EnvironmentMap
 from keras_hamiltonian.explain.inputs import as_calculation
 from keras_hamiltonian.models.first_stage import FirstStage
+from keras_hamiltonian.plots.attention import check_atom
+from keras_hamiltonian.plots.attention import plot_attention_by_angle
+from keras_hamiltonian.plots.attention import plot_attention_by_distance
+from keras_hamiltonian.plots.attention import plot_attention_map
+from keras_hamiltonian.plots.corrections import plot_corrections
+from keras_hamiltonian.plots.environments import plot_environment_map
+from keras_hamiltonian.plots.environments import plot_novelty
 
 
 def explain_stages(model, atoms, folder, training=(), held_out=(), atom=0):
     """Explains what the stages of a model do, with pictures.
 
-    What the model does not have is left out: attention without a second
-    stage, or of a second stage made with `attention=False`; corrections
-    without two stages; environments without a first one. So is what the
-    structures do not allow, with the reason: attention without edges,
+    Left out is what the model does not have: attention without a second
+    stage, or with one made with `attention=False`; corrections without two
+    stages; environments without a first stage. Left out, with the reason, is
+    also what the structures do not allow: attention without edges,
     environments that are all the same or of other elements, corrections if
-    some structures have a Hamiltonian and others not; novelty without any.
+    only some structures have a Hamiltonian, novelty if none has.
 
     Args:
         model: `Stage`.
         atoms: `ase.Atoms`. Its attention is drawn.
-        folder: str or path. Where pictures and numbers go; files of the same
-            names are replaced.
+        folder: str or path. For pictures and numbers; files of the same names
+            are replaced.
         training: iterable of `Calculation` that the model was trained on.
         held_out: iterable of other `Calculation` with a Hamiltonian. Without
-            these and those of before attention alone is drawn.
-        atom: int. Whose attention is drawn on the structure.
+            both sets, only attention is drawn.
+        atom: int. The atom whose attention is drawn on the structure.
 
     Returns:
         Dict: `attention`, `corrections` and `environments`, an
@@ -48,14 +48,14 @@ def explain_stages(model, atoms, folder, training=(), held_out=(), atom=0):
 
         - `attention_map`, `attention_distance`, `attention_angle`: pictures
           of every head.
-        - `corrections`: size and effect of what the second stage adds.
-        - `environments`, `novelty`: atoms of `held_out` among those of
-          `training`, with their errors.
-        - `stages`: the table.
+        - `corrections`: size and effect of the second stage's corrections.
+        - `environments`, `novelty`: atoms of `held_out` compared with those
+          of `training`, with their errors.
+        - `stages`: the table as text.
 
     Raises:
         ValueError: if a structure does not fit the model, or there is no such
-            atom. Nothing is written then.
+            atom. Then nothing is written.
     """
     training, held_out = list(training), list(held_out)
     check_atom(atoms, atom)
@@ -87,7 +87,7 @@ def explain_stages(model, atoms, folder, training=(), held_out=(), atom=0):
 
 
 def _attention(model, atoms, atom):
-    """What was found, its pictures with their arguments, and the text."""
+    """The result, its pictures with their arguments, and the text."""
     maps = attention_maps(model, atoms)
     of_atom = functools.partial(plot_attention_map, atom=atom)
     pictures = {
@@ -125,12 +125,12 @@ def _write(folder, pictures, text):
 
 
 def _attention_text(maps):
-    """To how many neighbours each head listens, and how far away."""
+    """Effective number of neighbours of each head, and their distance."""
     bins = maps.against_distance()
     middles = (bins["from"] + bins["to"]) / 2
     counts = maps.num_attended().mean(axis=-1)
     reach = (bins["share"] * middles).sum(axis=-1)
-    lines = ["Attention: neighbors that a head hears, and their mean distance"]
+    lines = ["Attention: effective neighbors of each head at mean distance"]
     for block, name in enumerate(maps.blocks):
         heads = "  ".join(
             f"{count:5.1f} at {distance:.1f} Å"
@@ -146,7 +146,7 @@ def _environment_text(placed):
         f"{np.median(placed.novelty):.2f}"
     )
     if not np.isfinite(placed.errors).any():
-        return f"{text}; no Hamiltonian tells their errors"
+        return f"{text}; errors are unknown, there is no Hamiltonian"
     lines = [
         f"{text}, rank correlation with the error "
         f"{placed.rank_correlation():.2f}; the worst atoms"

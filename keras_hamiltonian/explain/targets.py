@@ -1,4 +1,4 @@
-"""What is explained: which numbers of a predicted Hamiltonian."""
+"""Targets of explanations: numbers of a predicted Hamiltonian."""
 
 import dataclasses
 
@@ -14,8 +14,8 @@ from keras_hamiltonian.physics.k_points import periodic_directions
 class BlockTarget:
     """The block of one pair of atoms, or a part of it.
 
-    Its size is the Frobenius norm, which does not change when the crystal
-    rotates, neither that of a whole block nor that of one shell with another.
+    Its size is the Frobenius norm, which is invariant under rotations of the
+    crystal, both for whole blocks and for pairs of shells.
 
     Attributes:
         i, j: int. Atoms, from 0. `i == j` without a shift is an onsite block.
@@ -23,7 +23,7 @@ class BlockTarget:
         rows, columns: str or int. Name of a shell of atom i and of atom j, as
             in reports (`"p1"`: the first p shell), or the number of one
             orbital. Defaults to all.
-        correction: bool. What the second stage adds, not the whole.
+        correction: bool. Only the correction of the second stage.
 
     Example:
 
@@ -132,13 +132,13 @@ class BlockTarget:
 class KindTarget:
     """All blocks of one kind: onsite, or hoppings of two elements.
 
-    Each edge counts once: of two elements the block from the first to the
-    second, of equal ones that of either direction, which is as large.
+    Each edge counts once. Between two elements it is the block from the first
+    to the second; between equal ones both directions have the same norm.
 
     Attributes:
-        first, second: str. Symbols of the elements; an onsite block has one.
-        onsite: bool. Onsite blocks, not hoppings.
-        correction: bool. What the second stage adds, not the whole.
+        first, second: str. Symbols of the elements. Defaults to one element.
+        onsite: bool. Onsite blocks instead of hoppings.
+        correction: bool. Only the correction of the second stage.
     """
 
     first: str
@@ -199,7 +199,7 @@ class KindTarget:
         return what, (places[:, None] * graph.block_size + inner).ravel()
 
     def repeated(self, atoms, repeat):
-        """Itself: it has no place in the cell."""
+        """The same target: it has no place in the cell."""
         return self
 
     def center(self, atoms):
@@ -208,14 +208,14 @@ class KindTarget:
 
 
 def repeats_for(atoms, width):
-    """Cells along each lattice vector until images stand far apart.
+    """Cells along each lattice vector of a supercell of some width.
 
-    An atom of a small cell acts through all of its images. In a supercell
-    they are told apart, up to half of its width.
+    In a small cell, the influence of an atom is that of all its images. In a
+    supercell, images within half of its width are separate atoms.
 
     Args:
         atoms: `ase.Atoms`.
-        width: float. Least distance of lattice planes, in Å.
+        width: float. Smallest distance of lattice planes, in Å.
 
     Returns:
         Three ints; 1 along directions that are not periodic or vacuum.

@@ -2,7 +2,7 @@
 
 import keras
 
-MEV_PER_EV = 1000.0
+from keras_hamiltonian.conventions import MEV_PER_EV
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
@@ -10,13 +10,13 @@ class BlockMeanAbsoluteError(keras.losses.Loss):
     """Mean absolute error of matrix elements, in meV.
 
     The weights of `HamiltonianDataset` sum to one over a batch, onsite and
-    hopping blocks together. So the weighted errors are summed, not averaged,
-    and the two losses that Keras adds up, one per output, give the mean over
-    structures of the mean over matrix elements: `mae_all` of `MatrixErrors`.
-    With spin the real and the imaginary part count as two elements, where
-    `MatrixErrors` takes the modulus.
+    hopping blocks together. So weighted errors are summed, not averaged. Keras
+    adds the losses of both outputs, which gives the mean over structures of
+    the mean over matrix elements: `mae_all` of `MatrixErrors`. With spin, the
+    real and the imaginary part count as two elements, while `MatrixErrors`
+    uses the modulus.
 
-    Milli-electronvolts keep gradients far above Adam's epsilon.
+    In meV, gradients are far above Adam's epsilon.
 
     Args:
         reduction: str. `"sum"` for the weights of `HamiltonianDataset`; other
@@ -50,9 +50,9 @@ class BlockMeanAbsoluteError(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
 class BlockMeanSquaredError(keras.losses.Loss):
-    """Mean squared error of matrix elements, in meV²: DeepH-E3's loss.
+    """Mean squared error of matrix elements, in meV², the loss of DeepH-E3.
 
-    Summed by the weights of `HamiltonianDataset`, see
+    Errors are summed with the weights of `HamiltonianDataset`, see
     `BlockMeanAbsoluteError`.
 
     Args:

@@ -2,13 +2,14 @@
 
 import hashlib
 import json
-import os
 import pathlib
 import urllib.parse
 
 import h5py
 import keras
 import numpy as np
+
+from keras_hamiltonian.files import replacing
 
 FORMAT = "keras_hamiltonian stage features"
 
@@ -72,27 +73,21 @@ class FeatureFile:
         Args:
             items: iterable of `(names, inputs, features)`.
         """
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.path.with_name(f".{self.path.name}.{os.getpid()}")
-        try:
-            with h5py.File(partial, "w") as file:
-                file.attrs["format"] = FORMAT
-                file.attrs["stage"] = self._stage
-                if self.is_usable:
-                    with h5py.File(self.path, "r") as old:
-                        for key in old:
-                            old.copy(key, file)
-                for names, inputs, features in items:
-                    key = _key(names)
-                    if key in file:
-                        del file[key]
-                    group = file.create_group(key)
-                    group.attrs["inputs"] = _checksum(inputs)
-                    for name, x in features.items():
-                        group[name] = x
-            os.replace(partial, self.path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with replacing(self.path) as place, h5py.File(place, "w") as file:
+            file.attrs["format"] = FORMAT
+            file.attrs["stage"] = self._stage
+            if self.is_usable:
+                with h5py.File(self.path, "r") as old:
+                    for key in old:
+                        old.copy(key, file)
+            for names, inputs, features in items:
+                key = _key(names)
+                if key in file:
+                    del file[key]
+                group = file.create_group(key)
+                group.attrs["inputs"] = _checksum(inputs)
+                for name, x in features.items():
+                    group[name] = x
         self.is_usable = True
 
     def _stage_of_file(self):

@@ -1,7 +1,11 @@
 """Shells of the elements, and the matrix blocks they span."""
 
-from keras_hamiltonian.lazy import lazy_names
+import lazy_loader
 
-__getattr__, __dir__ = lazy_names(
-    __name__, {"BlockMatrix": "block_matrix", "OrbitalBasis": "basis"}
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "basis": ["OrbitalBasis"],
+        "block_matrix": ["BlockMatrix"],
+    },
 )

@@ -1,13 +1,11 @@
 """Neighbour lists."""
 
-from keras_hamiltonian.lazy import lazy_names
+import lazy_loader
 
-__getattr__, __dir__ = lazy_names(
+__getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    {
-        "common_neighbors": "triangles",
-        "NeighborTable": "neighbors",
-        "neighbor_table": "neighbors",
-        "pairs_within": "neighbors",
+    submod_attrs={
+        "neighbors": ["neighbor_table", "NeighborTable", "pairs_within"],
+        "triangles": ["common_neighbors"],
     },
 )

@@ -1,4 +1,4 @@
-"""Checks of layers and models, for the tests of this package and of yours."""
+"""Checks of layers and models, for your tests too."""
 
 from keras_hamiltonian.testing.block_rotation import rotate_blocks
 from keras_hamiltonian.testing.check_layer import check_layer

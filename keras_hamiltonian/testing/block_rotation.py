@@ -1,4 +1,4 @@
-"""How matrix blocks rotate when the crystal rotates, without any network."""
+"""Rotation of matrix blocks with the crystal, in NumPy."""
 
 import numpy as np
 import scipy.linalg
@@ -10,11 +10,11 @@ PAULI = np.array([[[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
 
 
 def shell_matrix(shells, rotation):
-    """Block-diagonal matrix by which the orbitals of a table rotate.
+    """Block-diagonal matrix that rotates the orbitals of a table.
 
     Args:
         shells: sequence of int. Degrees of the shells.
-        rotation: `(3, 3)` orthogonal matrix, proper or not.
+        rotation: `(3, 3)` orthogonal matrix, proper or improper.
 
     Returns:
         `(rows, rows)` float64 array.
@@ -38,14 +38,14 @@ def spin_matrix(rotation):
 def rotate_blocks(blocks, shells, rotation, spin="none"):
     """Rotates blocks: `D(Q) H D(Q)^†`.
 
-    With spin, `D^{1/2}` stands on both sides as well. Complex arithmetic on
-    whole blocks, so that it can check the layers, which use real parts.
+    With spin, `D` includes `D^{1/2}`. The arithmetic is complex, unlike that
+    of the layers, which can be checked by it.
 
     Args:
         blocks: `(..., rows, rows)` array or, with spin,
             `(..., 2, 2, 2, rows, rows)`.
         shells: sequence of int. Degrees of the table's shells.
-        rotation: `(3, 3)` orthogonal matrix, proper or not.
+        rotation: `(3, 3)` orthogonal matrix, proper or improper.
         spin: str. `"none"` or `"noncollinear"`.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The contract that every layer of this package keeps."""
+"""The contract of every layer of this package."""
 
 import inspect
 import json
@@ -12,22 +12,22 @@ import numpy as np
 def check_layer(layer_class, arguments, inputs, is_trained=True):
     """Checks configuration, shapes, saving and training of a layer.
 
-    - The configuration holds every argument of the constructor, is JSON, and
+    - The configuration has every argument of the constructor, is JSON, and
       makes the same layer again.
-    - The symbolic shape is the shape that comes out, in float32 and float64.
-    - A model with the layer is the same after `.keras` was written and read.
+    - The symbolic shape is that of the output, in float32 and float64.
+    - A model with the layer is the same after it was saved and loaded.
     - A training step changes every weight.
 
     Args:
         layer_class: class. A `keras.layers.Layer`.
         arguments: dict. Constructor arguments, JSON values.
         inputs: dict. For each call argument an array, or arrays nested in
-            lists and dicts; the first axis of all is the same.
-        is_trained: bool. Whether a training step is taken; `False` for layers
+            lists and dicts, all with the same first axis.
+        is_trained: bool. Whether to check a training step; `False` for layers
             whose gradient vanishes.
 
     Raises:
-        AssertionError: naming what is broken.
+        AssertionError: names what is violated.
 
     Example:
 
@@ -68,8 +68,8 @@ def _check_config(layer_class, arguments):
     again = layer_class.from_config(json.loads(text))
     _require(
         json.dumps(again.get_config()) == text,
-        f"{layer_class.__name__} made from its configuration has another: "
-        f"{again.get_config()} instead of {config}.",
+        f"{layer_class.__name__} made from its configuration has another "
+        f"configuration: {again.get_config()} instead of {config}.",
     )
 
 
@@ -78,7 +78,7 @@ def _check_shapes(layer_class, arguments, inputs, dtype):
     layer = layer_class(**arguments, dtype=dtype)
     symbolic = layer(**_symbols(inputs))
     if keras.config.backend() != "jax":
-        # JAX would compile every operation by itself: minutes.
+        # JAX would compile every operation separately, which takes minutes.
         keras.tree.assert_same_structure(symbolic, layer(**inputs))
     found = _run(_functional(layer, inputs), inputs)
     for s, array in zip(keras.tree.flatten(symbolic), found):
@@ -111,7 +111,7 @@ def _check_training(model, inputs):
         np.array(keras.ops.convert_to_numpy(w)) for w in model.trainable_weights
     ]
     model.compile(keras.optimizers.Adam(1e-2), loss=["mse"] * len(targets))
-    # The batch axis may hold the neighbours of one another: one whole batch.
+    # Entries of the batch may be neighbours, so the batch stays whole.
     history = model.fit(
         flat, targets, batch_size=len(flat[0]), shuffle=False, verbose=0
     )
@@ -122,8 +122,8 @@ def _check_training(model, inputs):
         new = keras.ops.convert_to_numpy(weight)
         _require(
             np.isfinite(new).all() and not np.array_equal(new, old),
-            f"A training step left the weight {weight.path} as it was, or "
-            "made it infinite.",
+            f"A training step did not change the weight {weight.path}, or made "
+            "it infinite.",
         )
 
 

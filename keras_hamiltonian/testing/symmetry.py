@@ -1,4 +1,4 @@
-"""Checks that rotating, inverting or renaming the atoms does what it should."""
+"""Checks of symmetry under rotation, inversion and permutation of atoms."""
 
 import keras
 import numpy as np
@@ -17,20 +17,20 @@ NUM_SAMPLES = 4
 def assert_equivariant(
     function, irreps_in=None, irreps_out=None, arguments=(), dtype=None, seed=0
 ):
-    """Checks that rotating and inverting the input does so to the output.
+    """Checks that the output rotates and inverts with the input.
 
     Args:
         function: layer or callable, `(N, irreps_in.dim)` to
             `(N, irreps_out.dim)`, `ir_mul` layout.
-        irreps_in, irreps_out: str or `Irreps`. Default: the layer's
-            attributes of these names.
-        arguments: sequence. Further arguments of the call, invariant.
-        dtype: str. Float type; sets the tolerance. Defaults to the layer's,
-            or `"float64"`.
+        irreps_in, irreps_out: str or `Irreps`. Default: the attributes of
+            the layer with these names.
+        arguments: sequence. Further, invariant arguments of the call.
+        dtype: str. Float type; sets the tolerance. Defaults to that of the
+            layer, or `"float64"`.
         seed: int. Seed of features and rotations.
 
     Raises:
-        AssertionError: with the error of each irrep.
+        AssertionError: gives the error of each irrep.
 
     Example:
 
@@ -53,10 +53,10 @@ def assert_equivariant(
 def assert_edge_equivariant(
     function, irreps_in, irreps_out, dtype="float64", seed=0
 ):
-    """Checks that edge features rotate with a roll of each edge's frame.
+    """Checks that edge features transform with the frames of the edges.
 
-    An edge's frame is fixed up to the roll about the edge and the reflection
-    in a plane that contains it; every map of edge features commutes with both.
+    The frame of an edge is fixed up to a roll about the edge and a reflection
+    in a plane that contains it. Maps of edge features commute with both.
 
     Args:
         function: callable, dict of `(N, M, d, channels)` tensors to the same.
@@ -65,7 +65,7 @@ def assert_edge_equivariant(
         seed: int.
 
     Raises:
-        AssertionError: naming the kind.
+        AssertionError: names the kind.
     """
     random = np.random.default_rng(seed)
     shape = (2, 3)
@@ -85,12 +85,12 @@ def assert_edge_equivariant(
 
 
 def roll_edges(edges, angles, signs):
-    """Edge features after a roll of each frame and, perhaps, a reflection.
+    """Edge features after a roll of each frame and, for some, a reflection.
 
     Args:
         edges: dict of `(N, M, d, channels)` arrays.
         angles: `(N, M)` array. Roll in radians.
-        signs: `(N, M)` array, -1 where the frame is also reflected.
+        signs: `(N, M)` array; -1 reflects the frame.
 
     Returns:
         Dict of arrays of the same shapes.
@@ -115,7 +115,7 @@ def roll_edges(edges, angles, signs):
 def assert_blocks_equivariant(
     model, inputs, shells, spin="none", tolerance=None, seed=0
 ):
-    """Checks a Hamiltonian: rotated and inverted atoms give rotated blocks.
+    """Checks that blocks rotate and invert with the atoms.
 
     Args:
         model: callable from the inputs of a stage to `"onsite"` and
@@ -143,7 +143,7 @@ def assert_blocks_equivariant(
 
 
 def assert_permutation_equivariant(model, inputs, tolerance=None, seed=0):
-    """Checks that the order of atoms and of neighbours does not matter.
+    """Checks that blocks do not depend on the order of atoms and neighbours.
 
     Args:
         model: callable from the inputs of a stage to `"onsite"` and
@@ -160,7 +160,7 @@ def assert_permutation_equivariant(model, inputs, tolerance=None, seed=0):
     num_atoms, num_neighbors = np.shape(inputs["neighbors"])
     atoms = random.permutation(num_atoms)
     lists = np.argsort(random.normal(size=(num_atoms, num_neighbors)), axis=1)
-    # Flat position of each edge before, listed in the order of after.
+    # Old flat position of each edge, in the new order.
     edges = (atoms[:, None] * num_neighbors + lists[atoms]).ravel()
     new_atom, new_edge = np.argsort(atoms), np.argsort(edges)
 

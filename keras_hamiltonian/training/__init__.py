@@ -1,13 +1,12 @@
 """Residual training: one stage after the other, and what came of it."""
 
-from keras_hamiltonian.lazy import lazy_names
+import lazy_loader
 
-__getattr__, __dir__ = lazy_names(
+__getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    {
-        "TrainedModel": "cascade",
-        "TrainingSettings": "settings",
-        "report_training": "report",
-        "train_cascade": "cascade",
+    submod_attrs={
+        "cascade": ["train_cascade", "TrainedModel"],
+        "report": ["report_training"],
+        "settings": ["TrainingSettings"],
     },
 )

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import os
 import pathlib
 import random
 import shutil
@@ -21,6 +20,7 @@ from keras_hamiltonian.evaluation.overlap_threshold import (
     choose_overlap_threshold,
 )
 from keras_hamiltonian.evaluation.runs import fingerprint as fingerprint_of
+from keras_hamiltonian.files import replacing
 from keras_hamiltonian.losses.block_errors import BlockMeanAbsoluteError
 from keras_hamiltonian.losses.block_errors import BlockMeanSquaredError
 from keras_hamiltonian.models.feature_file import stage_checksum
@@ -171,9 +171,8 @@ def train_cascade(
         band_errors=band_errors,
     )
     file = output / f"{name}.keras"
-    temporary = output / f".{name}.partial.keras"
-    model.save(temporary)
-    os.replace(temporary, file)
+    with replacing(file) as place:
+        model.save(place)
     return TrainedModel(
         model, file, curve.history, fit.steps, cpu_seconds, checkpoints
     )

@@ -48,7 +48,7 @@ CASES = {
     "train: other split": (
         f"train {MOS2} --split {GRAPHENE.with_suffix('.split.json')}",
         1,
-        "that the data lack",
+        "not in the data",
     ),
     "train: stage": ("train --second-stage third", 2, "equivariant"),
     "train: value": ("train --steps 0", 1, "`steps`: Input should be greater"),
@@ -171,7 +171,7 @@ def test_an_error_while_writing_leaves_nothing(command, folder, monkeypatch):
     def fail(*_, **__):
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(kh.evaluate, "plot_bands", fail)
+    monkeypatch.setattr(kh.plots, "plot_bands", fail)
     result = command("bands", MOS2, "--points", 2, code=1)
     assert result.stderr == "Error: No space left on device\n"
     assert not list(folder.iterdir())

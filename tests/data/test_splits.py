@@ -80,7 +80,7 @@ def test_split_of_deeph_dock_reads(tmp_path):
     path.write_text('{"train": ["a", "b"], "validate": [], "test": ["c"]}')
     split = Split.read(path)
     assert (split.train, split.test) == (("a", "b"), ("c",))
-    with pytest.raises(ValueError, match="data lack.*'c'"):
+    with pytest.raises(ValueError, match="not in the data.*'c'"):
         Split.read(path, ["a", "b"])
 
 

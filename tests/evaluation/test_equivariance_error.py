@@ -4,16 +4,11 @@ import ase
 import keras
 import numpy as np
 import pytest
-from matplotlib.colors import to_rgb
-from matplotlib.image import imread
 from small_stages import small_stage
 
 import keras_hamiltonian as kh
 from keras_hamiltonian.evaluation import averaged_equivariance_error
 from keras_hamiltonian.evaluation import equivariance_error
-from keras_hamiltonian.evaluation import plot_equivariance
-from keras_hamiltonian.evaluation.plots import PREDICTED_COLOR
-from keras_hamiltonian.evaluation.plots import TRAINING_COLOR
 
 LENGTH = 0.8
 on_torch = pytest.mark.skipif(
@@ -87,21 +82,3 @@ def test_of_a_cascade(data_folder):
 def test_a_mean_needs_a_rotation():
     with pytest.raises(ValueError, match=r"numbers=\[0, 2\]"):
         averaged_equivariance_error(Tilted(), ase.Atoms("H"), (0, 2))
-
-
-def test_picture(tmp_path):
-    curves = {
-        name: {n: {"mae_mev": size * n**-0.5} for n in (1, 4, 16)}
-        for name, size in (("Transformer", 0.3), ("exact", 1e-4))
-    }
-    plot_equivariance(curves, tmp_path / "errors.png", title="graphene")
-    picture = imread(tmp_path / "errors.png")[..., :3]
-    for color in (PREDICTED_COLOR, TRAINING_COLOR):
-        near = np.abs(picture - to_rgb(color)).max(axis=-1) < 0.02
-        assert near.sum() > 500
-        # It falls to the right.
-        rows, columns = np.nonzero(near[:, : picture.shape[1] // 2])
-        assert np.corrcoef(rows, columns)[0, 1] > 0.5
-    with pytest.raises(ValueError, match="at least one number"):
-        plot_equivariance({"Transformer": {}}, tmp_path / "none.png")
-    assert not (tmp_path / "none.png").exists()

@@ -97,9 +97,9 @@ def test_free_weights_make_the_output():
     kernel = {w.path.split("/")[-2]: numpy(w) for w in layer.heads.weights}
     said = np.concatenate([edges, atoms[graph["neighbors"]]], axis=-1)
     values = np.einsum("nmc,chk->nmhk", said, kernel["value"])
-    heard = weights * graph["envelope"][..., None]
+    summed = weights * graph["envelope"][..., None]
     out = kernel["attention_output"]
-    found = np.einsum("nmh,nmhk,hkd->nd", heard, values, out)
+    found = np.einsum("nmh,nmhk,hkd->nd", summed, values, out)
     np.testing.assert_allclose(found, output, atol=1e-5)
 
 
@@ -120,8 +120,8 @@ def test_symmetric_weights_make_the_output():
     unit = keras.ops.reshape(keras.ops.eye(6), (6, 1, 1, 6))
     matrix = numpy(layer.linear.call([{"0+": unit}])["0+"])[:, 0, 0]
     heads = scalars.reshape(2, 4, 2, 3)
-    heard = np.einsum("nmh,nmhc->nhc", weights, heads).reshape(2, 6)
-    np.testing.assert_allclose(heard @ matrix, output, atol=1e-5)
+    summed = np.einsum("nmh,nmhc->nhc", weights, heads).reshape(2, 6)
+    np.testing.assert_allclose(summed @ matrix, output, atol=1e-5)
 
 
 # === The maps of a model ===
@@ -138,10 +138,10 @@ def test_every_head_of_every_block_looks_at_every_edge(cascade, rattled):
     total = maps.weights.sum(axis=-1)
     if isinstance(cascade.refinement, kh.models.TransformerStage):
         np.testing.assert_allclose(total, 1, rtol=1e-5)
-        assert (maps.heard < maps.weights)[real].any()
+        assert (maps.attention < maps.weights)[real].any()
     else:
         assert (total > 0).all() and (total < 1).all()
-        np.testing.assert_array_equal(maps.heard, maps.weights)
+        np.testing.assert_array_equal(maps.attention, maps.weights)
 
 
 def test_a_map_does_not_mind_the_order_of_atoms(cascade, rattled):
@@ -188,7 +188,7 @@ def test_only_the_symmetric_stage_looks_alike_at_a_rotated_crystal(
     assert changes["free"] > 1e-3
 
 
-def test_neighbours_of_one_shell_are_heard_alike(free, symmetric, crystal):
+def test_one_shell_has_equal_weights(free, symmetric, crystal):
     """D3h: three first neighbours, six second ones, three third ones."""
     spread = {}
     for name, model in (("free", free), ("symmetric", symmetric)):
@@ -329,10 +329,10 @@ def test_a_head_that_minds_directions(planted):
     relative = dict(zip(found["from"].tolist(), found["relative"][0, 0]))
     assert relative[0.0] == pytest.approx(1)
     assert relative[20.0] < 0.7 and relative[30.0] > 1.3
-    assert maps.heard_by_length().sum() == pytest.approx(weights.sum())
+    assert maps.mean_by_length().sum() == pytest.approx(weights.sum())
 
 
-def test_to_how_many_a_head_listens(planted):
+def test_effective_number_of_neighbours(planted):
     alike = planted.edge_mask / planted.edge_mask.sum(axis=1, keepdims=True)
     first = np.zeros_like(alike)
     first[:, 0] = 0.7

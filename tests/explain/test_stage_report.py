@@ -7,6 +7,7 @@ from small_stages import small_stage
 
 import keras_hamiltonian as kh
 from keras_hamiltonian.explain.stage_report import explain_stages
+from keras_hamiltonian.plots import style
 
 on_torch = pytest.mark.skipif(
     keras.config.backend() != "torch", reason="every new model is compiled"
@@ -29,7 +30,7 @@ def stage(store):
 @pytest.fixture(autouse=True)
 def coarse(monkeypatch):
     """Large pictures take most of the time."""
-    monkeypatch.setattr(kh.evaluation.plots, "DOTS_PER_INCH", 30)
+    monkeypatch.setattr(style, "DOTS_PER_INCH", 30)
 
 
 def explained(model, store, folder, num_held_out=1):
@@ -117,7 +118,7 @@ def test_atoms_without_neighbours(stage, store, tmp_path):
     found = explain_stages(alone, lone, tmp_path)
     assert names_of(found) == {"stages"}
     assert "No two atoms of C are within reach" in found["text"]
-    # Beside others such an atom hears nobody, and they hear no less.
+    # Such an atom has no attention, and the others are unchanged.
     some = ase.Atoms("C4", [[0, 0, 0], [1.3, 0, 0], [0, 1.3, 0], [30, 0, 0]])
     maps = kh.explain.attention_maps(alone, some)
     assert not maps.weights[:, :, 3].any()

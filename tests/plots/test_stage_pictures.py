@@ -8,17 +8,17 @@ from matplotlib.figure import Figure
 from small_stages import small_stage
 
 import keras_hamiltonian as kh
-from keras_hamiltonian.evaluation.plots import PREDICTED_COLOR
-from keras_hamiltonian.evaluation.plots import TRAINING_COLOR
 from keras_hamiltonian.explain.attention import AttentionMaps
-from keras_hamiltonian.explain.attention_plots import plot_attention_by_angle
-from keras_hamiltonian.explain.attention_plots import plot_attention_by_distance
-from keras_hamiltonian.explain.attention_plots import plot_attention_map
-from keras_hamiltonian.explain.correction_plots import plot_corrections
 from keras_hamiltonian.explain.corrections import Corrections
-from keras_hamiltonian.explain.environment_plots import plot_environment_map
-from keras_hamiltonian.explain.environment_plots import plot_novelty
 from keras_hamiltonian.explain.environments import EnvironmentMap
+from keras_hamiltonian.plots.attention import plot_attention_by_angle
+from keras_hamiltonian.plots.attention import plot_attention_by_distance
+from keras_hamiltonian.plots.attention import plot_attention_map
+from keras_hamiltonian.plots.corrections import plot_corrections
+from keras_hamiltonian.plots.environments import plot_environment_map
+from keras_hamiltonian.plots.environments import plot_novelty
+from keras_hamiltonian.plots.style import PREDICTED_COLOR
+from keras_hamiltonian.plots.style import TRAINING_COLOR
 
 PNG = b"\x89PNG"
 
@@ -48,7 +48,7 @@ def drawn(monkeypatch, tmp_path):
 
 @pytest.fixture
 def maps():
-    """Head 1 hears the nearest alone, head 2 all alike."""
+    """Head 1 attends to the nearest atom only, head 2 to all equally."""
     atoms = ase.build.graphene(vacuum=5.0) * (2, 2, 1)
     atoms.symbols[0] = "N"
     atoms.rattle(0.03, seed=0)
@@ -73,7 +73,7 @@ def panels(figure):
     return [axes for axes in figure.axes if "head" in axes.get_title("left")]
 
 
-def test_the_thickest_line_leads_to_whom_the_atom_hears(maps, drawn):
+def test_the_thickest_line_has_the_largest_weight(maps, drawn):
     figure = drawn(plot_attention_map, maps, atom=3)
     one, all_alike, *others = panels(figure)
     assert one.get_title("left") == "first, head 1"
@@ -102,7 +102,7 @@ def test_dots_stand_at_lengths_and_shares(maps, drawn):
     assert "1.0 neighbors" in one.get_title("left")
     names = [line.get_label() for line in one.lines]
     # Two nitrogen atoms are too far from each other.
-    assert names == ["C hears C", "C hears N", "N hears C"]
+    assert names == ["C to C", "C to N", "N to C"]
     x, y = np.concatenate([line.get_data() for line in all_alike.lines], 1)
     mask = maps.edge_mask
     np.testing.assert_allclose(np.sort(x), np.sort(maps.lengths[mask]))
@@ -115,7 +115,7 @@ def test_dots_stand_at_lengths_and_shares(maps, drawn):
     assert (y[y < 99] == 0.001).all()
 
 
-def test_a_head_that_minds_nothing_is_a_level_line(maps, drawn):
+def test_a_uniform_head_is_a_level_line(maps, drawn):
     figure = drawn(plot_attention_by_angle, maps)
     lines = [axes.lines[-1].get_data() for axes in panels(figure)]
     known = np.isfinite(lines[1][1])

@@ -1,17 +1,18 @@
-"""Picture of what a second stage changes, group by group."""
+"""Picture of the corrections of a second stage, by group."""
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from keras_hamiltonian.evaluation.plots import INK
-from keras_hamiltonian.evaluation.plots import MEV_PER_EV
-from keras_hamiltonian.evaluation.plots import PREDICTED_COLOR
-from keras_hamiltonian.evaluation.plots import REFERENCE_COLOR
-from keras_hamiltonian.evaluation.plots import TRAINING_COLOR
-from keras_hamiltonian.evaluation.plots import plain_log_labels
-from keras_hamiltonian.evaluation.plots import save_figure
-from keras_hamiltonian.evaluation.plots import style_axes
+from keras_hamiltonian.conventions import MEV_PER_EV
+from keras_hamiltonian.plots.style import INK
+from keras_hamiltonian.plots.style import PREDICTED_COLOR
+from keras_hamiltonian.plots.style import REFERENCE_COLOR
+from keras_hamiltonian.plots.style import TRAINING_COLOR
+from keras_hamiltonian.plots.style import draw_grid
+from keras_hamiltonian.plots.style import finish_panels
+from keras_hamiltonian.plots.style import plain_log_labels
+from keras_hamiltonian.plots.style import style_axes
 
 MOST_STRUCTURES = 8
 # By the sign of the gain.
@@ -21,15 +22,15 @@ EFFECT_COLORS = {1: TRAINING_COLOR, 0: INK, -1: PREDICTED_COLOR}
 def plot_corrections(corrections, path, title=None):
     """Draws size and effect of the second stage's corrections.
 
-    Grey diamonds are the mean absolute correction of each group. Lines lead
+    Grey diamonds are the mean absolute correction of each group. Lines go
     from the error of the first stage (hollow) to that of both (full), blue
     where the second stage helps, red where it hurts; without Hamiltonians
-    there are none. Groups are those of `Corrections.groups`; of the
-    structures the eight that are helped least.
+    there are no lines. Groups are those of `Corrections.groups`; of the
+    structures, the eight with the smallest gain.
 
     Args:
         corrections: `Corrections`.
-        path: str or path. PNG, or SVG by its suffix.
+        path: str or path. The file, PNG, or SVG by its suffix.
         title: str.
     """
     structures = corrections.ranked("structure", MOST_STRUCTURES)
@@ -44,7 +45,7 @@ def plot_corrections(corrections, path, title=None):
         figsize=(8.4, 1.5 + 0.24 * max(heights)), layout="constrained"
     )
     columns = figure.subfigures(1, 2)
-    # Both columns fill the page; the shorter one has the wider rows.
+    # Both columns have one height: fewer groups have wider rows.
     for k, column in enumerate(columns):
         parts = panels[k::2]
         ratios = [len(groups) + 1.5 for _, groups in parts]
@@ -56,9 +57,7 @@ def plot_corrections(corrections, path, title=None):
                 axes.set_xlabel("mean over orbital blocks (meV)", color=INK)
     _share_limits([axes for column in columns for axes in column.axes])
     _legend(figure, corrections.is_compared)
-    if title:
-        figure.suptitle(title, x=0.01, ha="left", fontsize=11, color=INK)
-    save_figure(figure, path)
+    finish_panels(figure, title, path)
 
 
 def _draw(axes, groups, is_compared):
@@ -81,15 +80,14 @@ def _draw(axes, groups, is_compared):
     axes.set_ylim(len(groups) - 0.4, -0.6)
     axes.set_xscale("log")
     plain_log_labels(axes.xaxis)
-    axes.grid(axis="x", color="#e4e7ea", linewidth=0.7)
-    axes.set_axisbelow(True)
+    draw_grid(axes, "x")
     axes.tick_params(axis="y", length=0)
     axes.tick_params(axis="x", labelsize=8)
     style_axes(axes)
 
 
 def _share_limits(all_axes):
-    """One scale, so that panels compare; no correction at all has no place."""
+    """One scale for all panels; zero corrections are outside."""
     limits = np.array([axes.get_xlim() for axes in all_axes])
     low, high = limits[:, 0].min(), limits[:, 1].max()
     for axes in all_axes:

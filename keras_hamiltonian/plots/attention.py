@@ -1,4 +1,4 @@
-"""Pictures of attention: on the crystal, against distance and angle."""
+"""Pictures of attention: on the crystal, by distance and by angle."""
 
 import ase.data
 import numpy as np
@@ -6,36 +6,41 @@ from matplotlib import colormaps
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
-from keras_hamiltonian.evaluation.plots import INK
-from keras_hamiltonian.evaluation.plots import PREDICTED_COLOR
-from keras_hamiltonian.evaluation.plots import REFERENCE_COLOR
-from keras_hamiltonian.evaluation.plots import TRAINING_COLOR
-from keras_hamiltonian.evaluation.plots import save_figure
-from keras_hamiltonian.evaluation.plots import style_axes
-from keras_hamiltonian.explain.color_bar import add_color_bar
-from keras_hamiltonian.explain.scene import view_axes
+from keras_hamiltonian.plots.scene import view_axes
+from keras_hamiltonian.plots.style import COLORS
+from keras_hamiltonian.plots.style import DOTTED
+from keras_hamiltonian.plots.style import GREEN
+from keras_hamiltonian.plots.style import INK
+from keras_hamiltonian.plots.style import OUTLINE
+from keras_hamiltonian.plots.style import PREDICTED_COLOR
+from keras_hamiltonian.plots.style import REFERENCE_COLOR
+from keras_hamiltonian.plots.style import TRAINING_COLOR
+from keras_hamiltonian.plots.style import add_color_bar
+from keras_hamiltonian.plots.style import draw_grid
+from keras_hamiltonian.plots.style import finish_panels
+from keras_hamiltonian.plots.style import style_axes
 
-PAIR_COLORS = (PREDICTED_COLOR, TRAINING_COLOR, "#2e8b57", "#b8860b")
+PAIR_COLORS = (PREDICTED_COLOR, TRAINING_COLOR, GREEN, "#b8860b")
 PAIR_COLORS += ("#7a4fa0", INK, REFERENCE_COLOR)
-COLORS = "YlOrRd"
-# Less of what an atom hears is drawn at the lower edge.
+# Smaller shares are drawn at the lower edge of the picture.
 LEAST_SHARE = 1e-5
+# The line leaves out bins with a smaller share of the expected attention.
 LEAST_OF_LINE = 0.01
-# Layers thicker than this are seen a little from the side, in Å.
+# Thicker layers are drawn a little from the side, in Å.
 THICKNESS = 1.0
 TILT_IN_DEGREES = 14.0
 
 
 def plot_attention_map(maps, path, atom=0, blocks=None, title=None):
-    """Draws whom one atom listens to, for every head.
+    """Draws the attention of one atom to its neighbours, for every head.
 
-    The atom is the ring in the middle; circles are its neighbours, drawn
-    where they are, with the share each has in what the head hears. Layers
-    are seen from above, thick ones a little from the side.
+    The atom is the ring in the middle; circles are its neighbours at their
+    places, coloured by their share of the atom's attention. Layers are drawn
+    from above, thick ones a little from the side.
 
     Args:
         maps: `AttentionMaps`.
-        path: str or path. PNG, or SVG by its suffix.
+        path: str or path. The file, PNG, or SVG by its suffix.
         atom: int.
         blocks: list of str. Rows of the picture. Defaults to the first and
             the last block.
@@ -46,7 +51,7 @@ def plot_attention_map(maps, path, atom=0, blocks=None, title=None):
     """
     check_atom(maps.atoms, atom)
     rows = _rows(maps, blocks)
-    shares = _shares(maps)[:, :, atom]
+    shares = maps.shares()[:, :, atom]
     mask = maps.edge_mask[atom]
     view = _tilted(maps.atoms)
     places = maps.edge_vectors[atom, mask] @ view.T
@@ -66,13 +71,13 @@ def plot_attention_map(maps, path, atom=0, blocks=None, title=None):
                 zorder=1,
                 solid_capstyle="round",
             )
-        # The nearer to the eye, the later.
+        # Atoms nearer to the eye cover the others.
         order = np.argsort(places[:, 2], kind="stable")
         axes.scatter(
             *places[order, :2].T,
             s=sizes[order],
             c=shade[order],
-            edgecolors="#8a9199",
+            edgecolors=OUTLINE,
             linewidths=0.5,
             zorder=2,
         )
@@ -86,19 +91,18 @@ def plot_attention_map(maps, path, atom=0, blocks=None, title=None):
         axes.set_yticks([])
         axes.spines[:].set_visible(False)
     name = f"{maps.atoms[atom].symbol}{atom}"
-    label = f"share in what {name} hears (%)"
+    label = f"share of the attention of {name} (%)"
     every = grid.ravel().tolist()
     add_color_bar(figure, every, norm, colors, label, pad=0.01, aspect=30)
-    _name_panels(figure, grid, maps, rows, title)
-    save_figure(figure, path)
+    _finish(figure, grid, maps, rows, title, path)
 
 
 def plot_attention_by_distance(maps, path, blocks=None, title=None):
-    """Draws what each head hears of every edge against its length.
+    """Draws the attention to every edge against its length, for each head.
 
     Args:
         maps: `AttentionMaps`.
-        path: str or path. PNG, or SVG by its suffix.
+        path: str or path. The file, PNG, or SVG by its suffix.
         blocks: list of str. See `plot_attention_map`.
         title: str.
 
@@ -106,7 +110,7 @@ def plot_attention_by_distance(maps, path, blocks=None, title=None):
         ValueError: if there is no such block.
     """
     rows = _rows(maps, blocks)
-    shares = _shares(maps)
+    shares = maps.shares()
     lengths, names = maps.lengths, _pair_names(maps)
     figure, grid = _grid(maps, rows, 2.2, 2.0)
     for axes, (block, head) in _panels(grid, rows):
@@ -121,23 +125,22 @@ def plot_attention_by_distance(maps, path, blocks=None, title=None):
         axes.set_yticks(ticks, ["<0.001", *(f"{t:g}" for t in ticks[1:])])
         axes.minorticks_off()
         _finish_panel(axes)
-    _label(figure, "length of the edge (Å)", "share of what an atom hears (%)")
+    _label(figure, "length of the edge (Å)", "share of an atom's attention (%)")
     _legend(figure, grid)
-    _name_panels(figure, grid, maps, rows, title, with_counts=True)
-    save_figure(figure, path)
+    _finish(figure, grid, maps, rows, title, path, with_counts=True)
 
 
 def plot_attention_by_angle(maps, path, blocks=None, title=None):
-    """Draws whether a head minds directions, besides lengths and elements.
+    """Draws how attention depends on directions, for each head.
 
-    Each dot is an edge: what is heard of it over the mean of all edges like it
-    in length and elements, against the angle to the next of the atom's own
-    edges; its size says how much is heard of such edges. The line is the
-    same for all edges of ten degrees together, where they matter.
+    Each dot is an edge: its attention over the mean of all edges of similar
+    length and equal elements, against the angle to the closest short edge of
+    the atom (`AttentionMaps.angles`); large dots have a large mean. The line
+    is the same ratio for all edges in bins of ten degrees.
 
     Args:
         maps: `AttentionMaps`.
-        path: str or path. PNG, or SVG by its suffix.
+        path: str or path. The file, PNG, or SVG by its suffix.
         blocks: list of str. See `plot_attention_map`.
         title: str.
 
@@ -145,19 +148,18 @@ def plot_attention_by_angle(maps, path, blocks=None, title=None):
         ValueError: if there is no such block.
     """
     rows = _rows(maps, blocks)
-    expected, heard = maps.heard_by_length(), maps.heard
+    expected, attention = maps.mean_by_length(), maps.attention
     angles, names = maps.angles, _pair_names(maps)
     found = maps.against_angle()
     middles = (found["from"] + found["to"]) / 2
     lines = found["relative"]
-    # Bins of edges of which hardly anything would be heard say nothing.
     lines = np.where(found["share"] < LEAST_OF_LINE * lines, np.nan, lines)
     figure, grid = _grid(maps, rows, 2.2, 2.0)
     for axes, (block, head) in _panels(grid, rows):
         mean = expected[block, head]
         size = 60 * mean / max(mean.max(initial=0.0), 1e-30)
         with np.errstate(invalid="ignore", divide="ignore"):
-            ratio = np.clip(heard[block, head] / mean, 0.1, 10)
+            ratio = np.clip(attention[block, head] / mean, 0.1, 10)
         for color, name in zip(PAIR_COLORS, np.unique(names[maps.edge_mask])):
             chosen = maps.edge_mask & (names == name) & (mean > 0)
             axes.scatter(
@@ -169,7 +171,7 @@ def plot_attention_by_angle(maps, path, blocks=None, title=None):
                 linewidths=0,
                 label=name,
             )
-        axes.axhline(1.0, color=INK, lw=0.7, ls=(0, (1, 2)))
+        axes.axhline(1.0, color=INK, lw=0.7, ls=DOTTED)
         axes.plot(
             middles,
             np.clip(lines[block, head], 0.1, 10),
@@ -183,12 +185,11 @@ def plot_attention_by_angle(maps, path, blocks=None, title=None):
         _finish_panel(axes)
     _label(
         figure,
-        "angle to the next of the atom's own edges (degrees)",
-        "heard, over like edges",
+        "angle to the closest short edge (degrees)",
+        "attention / mean of similar edges",
     )
     _legend(figure, grid)
-    _name_panels(figure, grid, maps, rows, title)
-    save_figure(figure, path)
+    _finish(figure, grid, maps, rows, title, path)
 
 
 def check_atom(atoms, atom):
@@ -213,20 +214,13 @@ def _rows(maps, blocks):
     return [maps.blocks.index(name) for name in blocks]
 
 
-def _shares(maps):
-    heard = maps.heard
-    total = heard.sum(axis=-1, keepdims=True)
-    return np.divide(heard, total, out=np.zeros_like(heard), where=total > 0)
-
-
 def _pair_names(maps):
-    """Who hears whom: `(N, M)` array of strings."""
+    """Elements of each edge, `(N, M)` array such as `"C to N"`."""
     symbols = np.array(maps.atoms.get_chemical_symbols())
     first, second = np.broadcast_arrays(
         symbols[:, None], symbols[maps.neighbors]
     )
-    names = np.char.add(np.char.add(first, " hears "), second)
-    return names
+    return np.char.add(np.char.add(first, " to "), second)
 
 
 def _tilted(atoms):
@@ -260,20 +254,18 @@ def _panels(grid, rows):
 
 
 def _finish_panel(axes):
-    axes.grid(axis="y", color="#e4e7ea", linewidth=0.7)
-    axes.set_axisbelow(True)
+    draw_grid(axes)
     style_axes(axes)
 
 
-def _name_panels(figure, grid, maps, rows, title, with_counts=False):
+def _finish(figure, grid, maps, rows, title, path, with_counts=False):
     counts = maps.num_attended().mean(axis=-1)
     for axes, (block, head) in _panels(grid, rows):
         text = f"{maps.blocks[block]}, head {head + 1}"
         if with_counts:
             text += f": {counts[block, head]:.1f} neighbors"
         axes.set_title(text, fontsize=8.5, color=INK, loc="left", pad=3)
-    if title:
-        figure.suptitle(title, x=0.01, ha="left", fontsize=11, color=INK)
+    finish_panels(figure, title, path)
 
 
 def _label(figure, horizontal, vertical):

@@ -7,13 +7,13 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 import keras_hamiltonian as kh
-from keras_hamiltonian.explain import influence_plots
-from keras_hamiltonian.explain import scene
 from keras_hamiltonian.explain.displacement import Displacement
 from keras_hamiltonian.explain.influence import Influence
-from keras_hamiltonian.explain.scene import Scene
-from keras_hamiltonian.explain.scene import view_axes
 from keras_hamiltonian.explain.targets import BlockTarget
+from keras_hamiltonian.plots import influence as influence_plots
+from keras_hamiltonian.plots import scene
+from keras_hamiltonian.plots.scene import Scene
+from keras_hamiltonian.plots.scene import view_axes
 from keras_hamiltonian.structures.neighbors import pairs_within
 
 PNG = b"\x89PNG"

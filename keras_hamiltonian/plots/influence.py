@@ -1,4 +1,4 @@
-"""Pictures of influence: on the crystal, against distance, by degree."""
+"""Pictures of influence: on the crystal, by distance, by degree."""
 
 import numpy as np
 from matplotlib import colormaps
@@ -7,20 +7,23 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from keras_hamiltonian.conventions import SHELL_LETTERS
-from keras_hamiltonian.evaluation.plots import INK
-from keras_hamiltonian.evaluation.plots import PREDICTED_COLOR
-from keras_hamiltonian.evaluation.plots import TRAINING_COLOR
-from keras_hamiltonian.evaluation.plots import finish_axes
-from keras_hamiltonian.evaluation.plots import style_axes
-from keras_hamiltonian.explain.color_bar import add_color_bar
-from keras_hamiltonian.explain.influence import EDGE_ORDERS
-from keras_hamiltonian.explain.scene import Scene
+from keras_hamiltonian.plots.scene import Scene
+from keras_hamiltonian.plots.style import COLORS
+from keras_hamiltonian.plots.style import INK
+from keras_hamiltonian.plots.style import PREDICTED_COLOR
+from keras_hamiltonian.plots.style import TRAINING_COLOR
+from keras_hamiltonian.plots.style import add_color_bar
+from keras_hamiltonian.plots.style import draw_grid
+from keras_hamiltonian.plots.style import finish_axes
+from keras_hamiltonian.plots.style import finish_panels
+from keras_hamiltonian.plots.style import new_axes
+from keras_hamiltonian.plots.style import style_axes
 
-# Influence below this share of the largest has the lowest colour.
+EDGE_ORDERS = "σπδφγ"
+# Of the colour scale, down from the largest influence.
 DECADES = 5
-COLORS = "YlOrRd"
 RADIUS_IN_ANGSTROM = 12.0
-# Pairs that are no chemical bonds are drawn from this share of the largest.
+# Edges that are no chemical bonds are drawn from this share of the largest.
 LEAST_SHARE = 0.01
 
 
@@ -29,15 +32,15 @@ def plot_influence_map(
 ):
     """Draws the crystal, atoms and edges coloured by their influence.
 
-    Layers are seen from above. Each atom is drawn once, at its image nearest
-    to the pair, which has dark rings. Chemical bonds are thick lines; other
-    pairs within reach are thin ones, if they matter.
+    Layers are drawn from above. Each atom is drawn once, at its image nearest
+    to the pair, which has dark rings. Chemical bonds are thick lines, other
+    edges thin ones if their influence exceeds 1 % of the largest.
 
     Args:
         influence: `Influence`.
-        path: str or path. PNG, or SVG by its suffix.
+        path: str or path. The file, PNG, or SVG by its suffix.
         title: str.
-        radius: float. Atoms this far from the pair, in the picture, Å.
+        radius: float. Atoms within this distance of the pair are drawn, Å.
         values: `(N,)` array in eV, such as an `activation_map`, to colour the
             atoms by, blue below zero and red above; edges are then grey.
 
@@ -75,12 +78,12 @@ def plot_influence_map(
 def plot_influence_by_distance(influences, path, title=None):
     """Draws the influence of each atom against its distance from the pair.
 
-    The line follows the largest of each half ångström. Beyond the dashed line
-    the images of an atom in the cell overlap.
+    The line connects the largest influences of each half ångström. Beyond the
+    dashed line the images of an atom overlap.
 
     Args:
         influences: dict from name to `Influence`, three at most.
-        path: str or path. PNG, or SVG by its suffix.
+        path: str or path. The file, PNG, or SVG by its suffix.
         title: str.
 
     Raises:
@@ -91,8 +94,7 @@ def plot_influence_by_distance(influences, path, title=None):
         raise ValueError(
             f"One to three influences fit. Received: {len(influences)}."
         )
-    figure = Figure(figsize=(5.4, 3.6), layout="constrained")
-    axes = figure.add_subplot()
+    figure, axes = new_axes(5.4, 3.6)
     colors = (PREDICTED_COLOR, TRAINING_COLOR, INK)
     ends = [x.image_distance for x in influences.values()]
     for color, (name, influence) in zip(colors, influences.items()):
@@ -133,8 +135,7 @@ def plot_influence_by_distance(influences, path, title=None):
         )
     axes.set_yscale("log")
     axes.set_xlim(left=0)
-    axes.grid(axis="y", color="#e4e7ea", linewidth=0.7)
-    axes.set_axisbelow(True)
+    draw_grid(axes)
     axes.set_xlabel("distance from the middle of the pair (Å)")
     axes.set_ylabel("influence of an atom (eV/Å)")
     if len(influences) > 1:
@@ -143,19 +144,19 @@ def plot_influence_by_distance(influences, path, title=None):
 
 
 def plot_degree_shares(influence, path, title=None):
-    """Draws which degrees the target rests on, group by group.
+    """Draws the influence of features by degree, after each group.
 
-    On the left the features of atoms by degree l, on the right those of edges
+    On the left, features of atoms by degree l; on the right, features of edges
     by |m| about the edge. Bars of one panel add up to 100 %.
 
     Args:
         influence: `Influence` of a model with a first stage.
-        path: str or path. PNG, or SVG by its suffix.
+        path: str or path. The file, PNG, or SVG by its suffix.
         title: str.
 
     Raises:
-        ValueError: if there is no first stage, or it does not act on the
-            target.
+        ValueError: if there is no first stage, or the target does not depend
+            on its features.
     """
     panels = (
         ("atoms", influence.degrees, SHELL_LETTERS, "degree l of features"),
@@ -163,8 +164,7 @@ def plot_degree_shares(influence, path, title=None):
     )
     if not any(values.sum() > 0 for _, values, _, _ in panels):
         raise ValueError(
-            "There are no features of a first stage that act on "
-            f"{influence.target.label}."
+            f"{influence.target.label} depends on no features of a first stage."
         )
     figure = Figure(figsize=(6.6, 3.3), layout="constrained")
     all_axes = figure.subplots(1, 2, sharey=True)
@@ -189,14 +189,11 @@ def plot_degree_shares(influence, path, title=None):
         axes.set_xticks(range(count), ticks)
         axes.set_xlabel(label)
         axes.set_title(name, fontsize=10, color=INK)
-        axes.grid(axis="y", color="#e4e7ea", linewidth=0.7)
-        axes.set_axisbelow(True)
+        draw_grid(axes)
         style_axes(axes)
     all_axes[0].set_ylabel("share of the influence (%)", color=INK)
     all_axes[1].legend(frameon=False, fontsize=8)
-    if title:
-        figure.suptitle(title, x=0.02, ha="left", fontsize=11, color=INK)
-    finish_axes(figure, all_axes[0], None, path)
+    finish_panels(figure, title, path)
 
 
 def plot_displacement(
@@ -206,9 +203,9 @@ def plot_displacement(
 
     Args:
         displacement: `Displacement`.
-        path: str or path. PNG, or SVG by its suffix.
+        path: str or path. The file, PNG, or SVG by its suffix.
         title: str.
-        radius: float. Atoms this far from the pair, in the picture, Å.
+        radius: float. Atoms within this distance of the pair are drawn, Å.
 
     Raises:
         ValueError: if no displacement changes the target.
@@ -232,8 +229,7 @@ def plot_displacement(
 
 
 def _crystal_axes():
-    figure = Figure(figsize=(5.6, 4.8), layout="constrained")
-    axes = figure.add_subplot()
+    figure, axes = new_axes(5.6, 4.8)
     axes.set_aspect("equal")
     axes.set_xlabel("Å")
     axes.set_ylabel("Å")

@@ -1,23 +1,27 @@
-"""Pictures of local environments: their map, and error against novelty."""
+"""Pictures of local environments: a map, and error against novelty."""
 
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from keras_hamiltonian.evaluation.plots import INK
-from keras_hamiltonian.evaluation.plots import MEV_PER_EV
-from keras_hamiltonian.evaluation.plots import PREDICTED_COLOR
-from keras_hamiltonian.evaluation.plots import REFERENCE_COLOR
-from keras_hamiltonian.evaluation.plots import TRAINING_COLOR
-from keras_hamiltonian.evaluation.plots import finish_axes
-from keras_hamiltonian.evaluation.plots import plain_log_labels
-from keras_hamiltonian.evaluation.plots import save_figure
-from keras_hamiltonian.evaluation.plots import style_axes
-from keras_hamiltonian.explain.color_bar import add_color_bar
+from keras_hamiltonian.conventions import MEV_PER_EV
+from keras_hamiltonian.plots.style import COLORS
+from keras_hamiltonian.plots.style import DOTTED
+from keras_hamiltonian.plots.style import GREEN
+from keras_hamiltonian.plots.style import INK
+from keras_hamiltonian.plots.style import PREDICTED_COLOR
+from keras_hamiltonian.plots.style import REFERENCE_COLOR
+from keras_hamiltonian.plots.style import TEXT_BOX
+from keras_hamiltonian.plots.style import TRAINING_COLOR
+from keras_hamiltonian.plots.style import add_color_bar
+from keras_hamiltonian.plots.style import finish_axes
+from keras_hamiltonian.plots.style import finish_panels
+from keras_hamiltonian.plots.style import new_axes
+from keras_hamiltonian.plots.style import style_axes
+from keras_hamiltonian.plots.style import use_log_scale
 
-COLORS = "YlOrRd"
-SET_COLORS = (PREDICTED_COLOR, TRAINING_COLOR, "#2e8b57", INK)
+SET_COLORS = (PREDICTED_COLOR, TRAINING_COLOR, GREEN, INK)
 NUM_NAMED = 3
 
 
@@ -26,15 +30,15 @@ def plot_environment_map(
 ):
     """Draws atoms on the map of their element, coloured by their error.
 
-    Grey dots are the atoms that the map was made of. Atoms without a known
-    error are hollow. The worst ones have names.
+    Grey dots are the training atoms. Atoms without a known error are hollow.
+    The atoms with the largest errors have names.
 
     Args:
         environments: `EnvironmentMap`.
         placed: `Environments`, by `environments.place`.
-        path: str or path. PNG, or SVG by its suffix.
+        path: str or path. The file, PNG, or SVG by its suffix.
         title: str.
-        num_named: int. So many atoms are named.
+        num_named: int. Number of atoms with names.
     """
     symbols = [s for s in environments.symbols if s in set(placed.symbols)]
     size = (1.0 + 4.1 * len(symbols), 4.0)
@@ -63,7 +67,7 @@ def plot_environment_map(
         axes.plot(
             *placed.points[bare].T, "o", ms=5, mfc="none", mec=PREDICTED_COLOR
         )
-        # The worst ones are drawn last.
+        # Large errors cover small ones.
         chosen = chosen[known[chosen]]
         chosen = chosen[np.argsort(errors[chosen], kind="stable")]
         if len(chosen):
@@ -86,17 +90,15 @@ def plot_environment_map(
         label = "error of an atom's blocks (meV)"
         options = {"pad": 0.01, "shrink": 1.0}
         add_color_bar(figure, grid.tolist(), norm, colors, label, **options)
-    if title:
-        figure.suptitle(title, x=0.01, ha="left", fontsize=11, color=INK)
-    save_figure(figure, path)
+    finish_panels(figure, title, path)
 
 
 def plot_novelty(placed, path, title=None):
-    """Draws the error of each atom against how new its environment is.
+    """Draws the error of each atom against the novelty of its environment.
 
     Args:
         placed: dict from name to `Environments` with errors, four at most.
-        path: str or path. PNG, or SVG by its suffix.
+        path: str or path. The file, PNG, or SVG by its suffix.
         title: str.
 
     Raises:
@@ -111,8 +113,7 @@ def plot_novelty(placed, path, title=None):
             f"{len(placed)}, with {[int(m.sum()) for m in known.values()]} "
             "known errors."
         )
-    figure = Figure(figsize=(5.4, 3.8), layout="constrained")
-    axes = figure.add_subplot()
+    figure, axes = new_axes(5.4, 3.8)
     for color, (name, found) in zip(SET_COLORS, placed.items()):
         mask = known[name]
         axes.plot(
@@ -125,12 +126,9 @@ def plot_novelty(placed, path, title=None):
             color=color,
             label=f"{name} (rank correlation {found.rank_correlation():.2f})",
         )
-    axes.axvline(1.0, color=INK, lw=0.7, ls=(0, (1, 2)))
-    axes.set_yscale("log")
-    plain_log_labels(axes.yaxis)
+    axes.axvline(1.0, color=INK, lw=0.7, ls=DOTTED)
+    use_log_scale(axes)
     axes.set_xlim(left=0)
-    axes.grid(axis="y", color="#e4e7ea", linewidth=0.7)
-    axes.set_axisbelow(True)
     axes.set_xlabel("novelty (1: as far as training atoms from each other)")
     axes.set_ylabel("error of an atom's blocks (meV)")
     figure.legend(loc="outside upper left", frameon=False, fontsize=8.5)
@@ -144,11 +142,11 @@ def _name_worst(axes, placed, chosen, named):
     for k in chosen[::-1]:
         atom = f"{placed.symbols[k]}{placed.atoms[k]}"
         near = np.abs(placed.points[k] - taken) < 0.02 * size
-        # Atoms that symmetry makes equal share a point and a name.
+        # Equivalent atoms have one point, which gets one name.
         if (placed.structures[k], atom) not in named or near.all(axis=1).any():
             continue
         taken = np.vstack([taken, placed.points[k]])
-        # Towards the middle, where there is room.
+        # Towards the middle of the picture.
         side = 1 if placed.points[k, 0] < middle else -1
         axes.annotate(
             f"{atom} of {placed.structures[k]}",
@@ -160,5 +158,5 @@ def _name_worst(axes, placed, chosen, named):
             fontsize=8,
             color=INK,
             zorder=4,
-            bbox={"fc": "white", "ec": "none", "alpha": 0.8, "pad": 0.8},
+            bbox=TEXT_BOX,
         )

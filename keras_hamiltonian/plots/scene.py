@@ -1,29 +1,32 @@
-"""The crystal about a target as pictures show it: places, edges, arrows."""
+"""Drawings of the crystal about a target: atoms, edges, arrows."""
 
 import ase.data
 import numpy as np
 from ase.geometry import find_mic
 from matplotlib.collections import LineCollection
 
-from keras_hamiltonian.evaluation.plots import INK
-from keras_hamiltonian.evaluation.plots import REFERENCE_COLOR
 from keras_hamiltonian.physics.k_points import periodic_directions
+from keras_hamiltonian.plots.style import INK
+from keras_hamiltonian.plots.style import OUTLINE
+from keras_hamiltonian.plots.style import REFERENCE_COLOR
+from keras_hamiltonian.plots.style import TEXT_BOX
 
-# A chemical bond is at most this much longer than the shortest of both atoms.
-EDGE_STRETCH = 1.2
+# A chemical bond is at most this much longer than the shortest edges of its
+# atoms.
+BOND_STRETCH = 1.2
 # A circle's area in points² for the covalent radius of carbon.
 ATOM_SIZE = 90.0
 ARROW_IN_ANGSTROM = 0.55
 
 
 class Scene:
-    """Atoms about a target, seen along the direction that shows most.
+    """Atoms about a target, in the projection of `view_axes`.
 
     Args:
         atoms: `ase.Atoms`.
         target: `BlockTarget` or `KindTarget`.
-        origin: the same in the cell that gives the pair its numbers.
-        radius: float. What is farther away in the picture is left out, Å.
+        origin: the target in the original cell, which numbers its atoms.
+        radius: float. Atoms farther away in the picture are left out, Å.
     """
 
     def __init__(self, atoms, target, origin, radius):
@@ -42,7 +45,7 @@ class Scene:
                 self.names[atom] = f"{atoms[atom].symbol}{number}"
 
     def draw_atoms(self, axes, colors):
-        """Circles in the order of their height; rings about the pair."""
+        """Draws circles, higher atoms over lower ones; rings about the pair."""
         radii = ase.data.covalent_radii[self.atoms.numbers]
         size = ATOM_SIZE * (radii / ase.data.covalent_radii[6]) ** 2
         near = np.flatnonzero(self.is_near)
@@ -52,7 +55,7 @@ class Scene:
             *self.places[order, :2].T,
             s=size[order],
             c=colors[order],
-            edgecolors=np.where(is_pair, INK, "#8a9199"),
+            edgecolors=np.where(is_pair, INK, OUTLINE),
             linewidths=np.where(is_pair, 2.2, 0.6),
             zorder=3,
         )
@@ -70,21 +73,20 @@ class Scene:
                 fontsize=8,
                 color=INK,
                 zorder=6,
-                bbox={"fc": "white", "ec": "none", "alpha": 0.8, "pad": 0.8},
+                bbox=TEXT_BOX,
             )
         limit = np.abs(self.places[near, :2]).max(initial=1.0) + 1.0
         axes.set_xlim(-limit, limit)
         axes.set_ylim(-limit, limit)
 
     def draw_edges(self, axes, edges, colors=None, is_strong=None):
-        """Lines between atoms of the picture.
+        """Draws lines between the atoms of the picture.
 
         Args:
             axes: matplotlib axes.
             edges: `(P, 5)` int array of `(R1, R2, R3, i, j)`.
-            colors: `(P, 4)` array; grey if not given.
-            is_strong: `(P,)` bools, which to draw though they are no chemical
-                edges.
+            colors: `(P, 4)` array. Defaults to grey chemical bonds only.
+            is_strong: `(P,)` bools. Edges to draw besides chemical bonds.
         """
         i, j = edges[:, 3:].T
         positions = self.atoms.positions
@@ -94,7 +96,7 @@ class Scene:
         half = steps @ self.axes.T / 2
         middle = self._project(positions[i] + steps / 2)
         ends = np.stack([middle - half, middle + half], axis=1)
-        # Of an edge to another image of an atom than the drawn one, nothing.
+        # Edges to images that are not drawn are left out.
         seen = self.is_near[i] & self.is_near[j]
         for atom, end in ((i, 0), (j, 1)):
             gap = np.abs(self.places[atom] - ends[:, end]).max(axis=1)
@@ -117,7 +119,7 @@ class Scene:
             )
 
     def draw_arrows(self, axes, vectors):
-        """Arrows along displacements, the longest of a fixed length."""
+        """Draws arrows along displacements, the longest of a fixed length."""
         flat = vectors @ self.axes.T
         longest = np.linalg.norm(vectors, axis=1).max() or 1.0
         seen = np.linalg.norm(flat[:, :2], axis=1) > 0.02 * longest
@@ -140,15 +142,19 @@ class Scene:
 
 
 def _are_chemical(edges, lengths):
-    """Which edges join nearest neighbours."""
+    """Which edges are chemical bonds, by their lengths."""
     shortest = np.full(edges[:, 3:].max(initial=0) + 1, np.inf)
     for end in edges[:, 3:].T:
         np.minimum.at(shortest, end, lengths)
-    return lengths < EDGE_STRETCH * shortest[edges[:, 3:]].min(axis=1)
+    return lengths < BOND_STRETCH * shortest[edges[:, 3:]].min(axis=1)
 
 
 def view_axes(atoms):
-    """Rows: to the right, up, towards the eye. A layer is seen from above."""
+    """Axes of a picture: right, up, towards the eye, in rows.
+
+    A layer is seen from above, a chain from its flattest side, with its axis
+    to the right, a molecule from its flattest side.
+    """
     periodic = periodic_directions(atoms)
     cell = np.asarray(atoms.cell.complete())[periodic]
     if len(cell) >= 2:
@@ -157,7 +163,6 @@ def view_axes(atoms):
         steps = atoms.positions - atoms.positions.mean(axis=0)
         if len(cell):
             right = cell[0]
-            # What is across a chain, seen from where it is flattest.
             across = np.linalg.svd(cell)[2][1:]
             depth = np.linalg.svd(steps @ across.T)[2][-1] @ across
         else:

@@ -1,0 +1,112 @@
+"""The common look of all pictures, and how they are written."""
+
+from matplotlib import rc_context
+from matplotlib.cm import ScalarMappable
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import LogLocator
+
+REFERENCE_COLOR = "#9aa3ad"
+PREDICTED_COLOR = "#c8352b"
+TRAINING_COLOR = "#3b6ea5"
+GREEN = "#2e8b57"
+INK = "#22272e"
+OUTLINE = "#8a9199"
+NO_DATA = "#eceff1"
+DOTTED = (0, (1, 2))
+# From little to much.
+COLORS = "YlOrRd"
+# Text on a picture keeps a light ground.
+TEXT_BOX = {"fc": "white", "ec": "none", "alpha": 0.8, "pad": 0.8}
+DOTS_PER_INCH = 200
+
+
+def new_axes(width, height):
+    """A figure with one pair of axes.
+
+    Args:
+        width, height: float. In inches.
+
+    Returns:
+        matplotlib figure and axes.
+    """
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def draw_grid(axes, axis="y"):
+    """Draws light lines behind the data at the ticks of one axis."""
+    axes.grid(axis=axis, color="#e4e7ea", linewidth=0.7)
+    axes.set_axisbelow(True)
+
+
+def plain_log_labels(axis):
+    """Labels 1, 2, 5, 10 instead of powers."""
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(FuncFormatter(lambda value, _: ""))
+
+
+def use_log_scale(axes):
+    """A logarithmic vertical axis with plain labels and a grid."""
+    axes.set_yscale("log")
+    plain_log_labels(axes.yaxis)
+    draw_grid(axes)
+
+
+def add_color_bar(figure, axes, norm, colors, label, **options):
+    """Adds a colour bar beside one or more axes.
+
+    Args:
+        figure: matplotlib figure.
+        axes: matplotlib axes, or a list.
+        norm, colors: matplotlib norm and colour map.
+        label: str.
+        **options: of `Figure.colorbar`.
+
+    Returns:
+        matplotlib colour bar.
+    """
+    options = {"shrink": 0.8, "pad": 0.02, **options}
+    bar = figure.colorbar(ScalarMappable(norm, colors), ax=axes, **options)
+    bar.set_label(label, color=INK)
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(colors=INK)
+    return bar
+
+
+def style_axes(axes, is_boxed=False):
+    """Colours of axes and ticks; no frame unless boxed."""
+    axes.xaxis.label.set_color(INK)
+    axes.yaxis.label.set_color(INK)
+    axes.tick_params(colors=INK)
+    if not is_boxed:
+        axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[:].set_color(OUTLINE)
+    axes.spines[:].set_linewidth(0.8)
+
+
+def finish_axes(figure, axes, title, path, is_boxed=False):
+    """Gives axes the common look and writes the file."""
+    style_axes(axes, is_boxed)
+    if title:
+        axes.set_title(title, loc="left", fontsize=11, color=INK)
+    save_figure(figure, path)
+
+
+def finish_panels(figure, title, path):
+    """Gives a figure of several axes its title and writes the file."""
+    if title:
+        figure.suptitle(title, x=0.01, ha="left", fontsize=11, color=INK)
+    save_figure(figure, path)
+
+
+def save_figure(figure, path):
+    """Writes a PNG file, or an SVG file if the path ends in `.svg`."""
+    if str(path).endswith(".svg"):
+        # Neither dates nor random names: equal figures are equal files.
+        empty = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        with rc_context({"svg.hashsalt": "keras_hamiltonian"}):
+            figure.savefig(path, format="svg", metadata=empty)
+    else:
+        figure.savefig(path, dpi=DOTS_PER_INCH, format="png")
