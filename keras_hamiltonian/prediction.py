@@ -8,15 +8,14 @@ import tempfile
 import warnings
 
 import keras
-import numpy as np
 
 from keras_hamiltonian.data.calculation import Calculation
-from keras_hamiltonian.data.dataset import batch_inputs
+from keras_hamiltonian.data.batch import batch_inputs
+from keras_hamiltonian.data.batch import batch_matrices
 from keras_hamiltonian.models.loading import load_model
 from keras_hamiltonian.models.provenance import count_electrons
 from keras_hamiltonian.models.rotation_average import average_over_rotations
 from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
-from keras_hamiltonian.orbitals.table_blocks import from_table
 from keras_hamiltonian.physics.bands import band_structure
 from keras_hamiltonian.physics.dos import density_of_states
 from keras_hamiltonian.physics.fermi import find_fermi_level
@@ -131,16 +130,15 @@ def _predict(model, atoms, atom_pairs, num_rotations, seed):
     # Compiled backends compile once for every shape.
     bucket = 1 if keras.config.backend() == "torch" else 8
     inputs = batch_inputs([atoms], [table], model.basis, bucket, bucket)
-    spread = None
+
+    def matrix(blocks):
+        return batch_matrices(blocks, [atoms], [table], model.basis)[0]
+
     if num_rotations is None:
         # No gradients, in contrast to a call of the model.
-        outputs = model.predict_on_batch(inputs)
-    else:
-        outputs, spread = average_over_rotations(
-            model, inputs, num_rotations, seed
-        )
-        spread = _block_matrix(spread, model, atoms, atom_pairs, table)
-    return _block_matrix(outputs, model, atoms, atom_pairs, table), spread
+        return matrix(model.predict_on_batch(inputs)), None
+    mean, spread = average_over_rotations(model, inputs, num_rotations, seed)
+    return matrix(mean), matrix(spread)
 
 
 def _source(model):
@@ -148,20 +146,6 @@ def _source(model):
     if model.overlap_threshold is not None:
         source["overlap_threshold"] = model.overlap_threshold
     return source
-
-
-def _block_matrix(outputs, model, atoms, atom_pairs, table):
-    num_atoms, num_neighbors = table.neighbors.shape
-    onsite = outputs["onsite"][:num_atoms]
-    hopping = outputs["hopping"][:num_atoms, :num_neighbors]
-    pairs = np.asarray(atom_pairs)
-    values = np.zeros((len(pairs), *onsite.shape[1:]), onsite.dtype)
-    values[table.pair_positions[table.edge_mask]] = hopping[table.edge_mask]
-    is_onsite = ~pairs[:, :3].any(axis=1) & (pairs[:, 3] == pairs[:, 4])
-    values[is_onsite] = onsite[pairs[is_onsite, 3]]
-    return from_table(
-        values, pairs, atoms.numbers, model.basis, model.spin != "none"
-    )
 
 
 @dataclasses.dataclass

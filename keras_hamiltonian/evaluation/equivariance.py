@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from keras_hamiltonian.data.dataset import batch_inputs
-from keras_hamiltonian.data.dataset import batch_weights
+from keras_hamiltonian.data.batch import batch_inputs
+from keras_hamiltonian.data.batch import batch_weights
 from keras_hamiltonian.evaluation.plots import MEV_PER_EV
 from keras_hamiltonian.irreps.rotation import random_rotations
 from keras_hamiltonian.models.rotation_average import rotated_predictions

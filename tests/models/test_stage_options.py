@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import keras_hamiltonian as kh
-from keras_hamiltonian.data.dataset import batch_inputs
+from keras_hamiltonian.data.batch import batch_inputs
 from keras_hamiltonian.prediction import predict_hamiltonian
 from keras_hamiltonian.structures.neighbors import neighbor_table
 from keras_hamiltonian.structures.neighbors import pairs_within
