@@ -12,6 +12,7 @@ _find, __dir__ = lazy_names(
     {
         "BlockMatrix": "orbitals.block_matrix",
         "Calculation": "data.calculation",
+        "ElectronicStructure": "electronic_structure",
         "HamiltonianDataset": "data.dataset",
         "HamiltonianStore": "data.store",
         "OrbitalBasis": "orbitals.basis",

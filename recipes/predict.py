@@ -18,7 +18,6 @@ import sys
 import keras_hamiltonian as kh  # before Keras, to choose the backend
 
 from keras_hamiltonian.cli.files import find_structures
-from keras_hamiltonian.cli.predict import predict_structure
 
 MEV_PER_EV = 1000.0
 
@@ -37,13 +36,12 @@ def main(options):
 def predict(model, structure, output, options):
     """Predicts one structure, and compares it with what is known of it."""
     atoms, known = structure.load()
-    prediction = predict_structure(
+    prediction = kh.predict(
         model,
-        structure.name,
-        atoms,
-        known,
-        options.electrons,
-        options.rotations,
+        known or atoms,
+        num_electrons=options.electrons,
+        name=structure.name,
+        num_rotations=options.rotations,
     )
     print(f"{structure.name}, {atoms.get_chemical_formula()}")
     print(f"  Hamiltonian and overlap: {prediction.write(output / 'deeph')}")
@@ -53,7 +51,7 @@ def predict(model, structure, output, options):
     bands = None
     if known is not None and known.hamiltonian is not None:
         bands = compare(model, prediction, known, output, options.path)
-    elif prediction.overlap is not None and prediction.fermi_level is not None:
+    elif prediction.has_fermi_level:
         bands = prediction.bands(options.path), None
     if bands is None:
         return

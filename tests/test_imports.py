@@ -10,6 +10,7 @@ PACKAGE = pathlib.Path(__file__).parents[1] / "keras_hamiltonian"
 ROOMS = {
     "conventions": set(),
     "lazy": set(),
+    "files": set(),
     "irreps": {"conventions"},
     "orbitals": {"conventions", "irreps"},
     "structures": {"conventions", "irreps", "orbitals"},
@@ -21,6 +22,14 @@ ROOMS = {
     "physics": {"conventions", "irreps", "orbitals", "structures"},
     "testing": {"conventions", "irreps", "orbitals", "structures"},
     "callbacks": set(),
+    "electronic_structure": {
+        "conventions",
+        "data",
+        "files",
+        "orbitals",
+        "physics",
+        "structures",
+    },
     "training": {
         "callbacks",
         "data",
@@ -46,7 +55,7 @@ ROOMS = {
     },
 }
 # What users call: may also import the readers and writers.
-ROOFS = {"prediction", "cli"}
+ROOFS = {"electronic_structure", "prediction", "cli"}
 BACKENDS = {"torch", "jax", "tensorflow", "triton", "flax", "jaxlib"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -52,6 +52,18 @@ def test_names_of_a_room(room):
         module.nonsense
 
 
+def test_a_name_has_one_meaning():
+    # The same in NumPy and in tensors.
+    twins = {"edge_frames", "spherical_harmonics"}
+    found = {}
+    for room in ROOMS:
+        module = getattr(kh, room)
+        for name in dir(module):
+            if name[0] != "_" and name not in twins:
+                value = getattr(module, name)
+                assert found.setdefault(name, value) is value, name
+
+
 def test_top_level_names():
     for name in dir(kh):
         getattr(kh, name)
@@ -63,6 +75,7 @@ def test_physics_and_files_need_no_keras():
         "import sys, keras_hamiltonian as kh\n"
         "kh.physics.k_path, kh.HamiltonianStore, kh.data.Split\n"
         "kh.metrics.MatrixErrors, kh.evaluation.plot_bands, kh.OrbitalBasis\n"
+        "kh.ElectronicStructure\n"
         "import data_tools.deeph, data_tools.openmx\n"
         "print({'keras', 'torch', 'tensorflow', 'jax'} & set(sys.modules))"
     )

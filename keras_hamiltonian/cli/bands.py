@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 from keras_hamiltonian.cli import spectrum
-from keras_hamiltonian.cli.files import appearing
 from keras_hamiltonian.cli.files import check_new
 from keras_hamiltonian.cli.files import one_structure
+from keras_hamiltonian.files import appearing
 
 # All bands of larger cells take minutes; then only those near the Fermi level
 # are solved, by sparse matrices.
@@ -42,7 +42,7 @@ def bands(
         int | None,
         typer.Option(
             min=1,
-            help="Only so many bands, those nearest to the Fermi level. "
+            help="Number of bands, those nearest to the Fermi level. "
             f"Default: all in cells of up to {MOST_ORBITALS} orbitals, else "
             f"{NEAR_BANDS} by the sparse solver.",
         ),
@@ -76,26 +76,24 @@ def bands(
     check_window(window)
     structure = one_structure(path, name)
     output, picture = targets(output, structure.name, "bands", overwrite)
-    crystal = spectrum.open_crystal(
+    crystal, known = spectrum.open_crystal(
         structure, model, electrons, fermi_level, workers
     )
-    way = kh.physics.k_path(crystal.atoms, k_path, points)
-    matrices, level = crystal.matrices, crystal.fermi_level
-    if num_bands is None and matrices.size > MOST_ORBITALS:
+    level = spectrum.known_level(crystal)
+    if num_bands is None and crystal.size > MOST_ORBITALS:
         num_bands = NEAR_BANDS
         typer.echo(
-            f"{matrices.size} orbitals: the {NEAR_BANDS} bands nearest to the "
+            f"{crystal.size} orbitals: the {NEAR_BANDS} bands nearest to the "
             "Fermi level are solved (--num-bands asks for more).",
             err=True,
         )
-    options = {"workers": workers}
+    options = {}
     if num_bands is not None:
-        options.update(num_bands=min(num_bands, matrices.size), around=level)
-    found = kh.physics.band_structure(matrices, way, level, **options)
-    reference = _reference(crystal, way, options)
-    shown = (found, reference)
-    if crystal.prediction is None:
-        shown = (None, found)
+        options = {"num_bands": min(num_bands, crystal.size), "around": level}
+    found = crystal.bands(k_path, points, **options)
+    shown = (None, found)
+    if model is not None:
+        shown = (found, known and _reference(known, found, options))
     with appearing(output, picture) as (numbers, drawing):
         found.save(numbers)
         kh.evaluation.plot_bands(*shown, drawing, window, structure.name)
@@ -121,10 +119,10 @@ def check_window(window):
 
 
 def targets(output, name, what, overwrite):
-    """Files of numbers and picture, which are not there yet.
+    """Files of numbers and picture, which do not exist yet.
 
     Raises:
-        ValueError: if they are, or numbers cannot be written so.
+        ValueError: if they exist, or numbers cannot be written so.
     """
     if output is None:
         output = pathlib.Path(f"{name}.{what}.json")
@@ -136,21 +134,15 @@ def targets(output, name, what, overwrite):
     return output, picture
 
 
-def _reference(crystal, way, options):
+def _reference(known, predicted, options):
     """Bands of the calculation that a prediction is compared with."""
-    import dataclasses
+    import keras_hamiltonian as kh
 
-    from keras_hamiltonian.physics import BlochMatrices
-    from keras_hamiltonian.physics import band_structure
-
-    known = crystal.known
-    if known is None:
-        return None
-    if known.overlap is None:
-        known = dataclasses.replace(known, overlap=crystal.calculation.overlap)
-    level = known.fermi_level
-    level = crystal.fermi_level if level is None else level
+    level = predicted.fermi_level
+    if known.has_fermi_level:
+        level = known.fermi_level
     if "around" in options:
         options = {**options, "around": level}
-    matrices = BlochMatrices.from_calculation(known)
-    return band_structure(matrices, way, level, **options)
+    return kh.physics.band_structure(
+        known.matrices, predicted.path, level, workers=known.workers, **options
+    )

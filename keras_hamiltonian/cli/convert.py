@@ -69,7 +69,7 @@ def convert(
     ] = 0,
     overwrite: Annotated[
         bool,
-        typer.Option("--overwrite", help="Replace a file that is there."),
+        typer.Option("--overwrite", help="Replace a file that exists."),
     ] = False,
 ):
     """Convert calculations to a container or to files of another program.
@@ -88,8 +88,8 @@ def convert(
         format = "container"
     if format is None:
         raise ValueError(
-            f"What {target} shall be is not told by its name. Give --format, "
-            "or a name that ends in .h5 for a container."
+            f"The name {target} does not say which format to write. Give "
+            "--format, or a name that ends in .h5 for a container."
         )
     if format in EXPORTS:
         raise ValueError(

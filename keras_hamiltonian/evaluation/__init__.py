@@ -9,6 +9,7 @@ __getattr__, __dir__ = lazy_names(
         "choose_overlap_threshold": "overlap_threshold",
         "compare_bands": "report",
         "equivariance_error": "equivariance",
+        "evaluate_bands": "report",
         "evaluate_model": "report",
         "fingerprint": "runs",
         "finished_report": "runs",
