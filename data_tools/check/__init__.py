@@ -9,7 +9,7 @@ by writing it and listing it in `CHECKS`.
 from data_tools.check.energies import check_energy_unit
 from data_tools.check.energies import check_fermi_level
 from data_tools.check.finding import Finding
-from data_tools.check.geometry import check_edge_lengths
+from data_tools.check.geometry import check_bond_lengths
 from data_tools.check.geometry import check_geometry
 from data_tools.check.matrices import check_baseline
 from data_tools.check.matrices import check_finite
@@ -25,7 +25,7 @@ from data_tools.check.spin import check_time_reversal
 __all__ = ["CHECKS", "Finding", "Sample", "examine"]
 
 CHECKS = (
-    check_edge_lengths,
+    check_bond_lengths,
     check_geometry,
     check_hermitian,
     check_pairs,
