@@ -29,9 +29,9 @@ def convert(
     Args:
         paths: str, path, or list of them. See `find_sources`.
         target: str or path. `"container"`: the file, replaced at the end if it
-            is there. Other formats: a folder that is not there yet (or empty),
-            with one folder or file per structure. A single structure of a
-            format that is one file goes to that file, if `target` ends so.
+            exists. Other formats: a new folder (or an empty one), with one
+            folder or file per structure. A single structure of a format that
+            is one file goes to that file, if `target` ends so.
         format: str. A name of `data_tools.formats.FORMATS`.
         source_format: str. Reads this format only. Defaults to all.
         read_options: dict. For the reader.

@@ -29,8 +29,8 @@ ELECTRON_TOLERANCE = 0.2
 class ElectronicStructure:
     """H and S of a crystal, computed or predicted, and what follows.
 
-    Making one costs nothing beyond the overlap that a model may have to give.
-    Whatever takes a diagonalisation is done when first asked for, and kept.
+    Making one costs nothing, unless a model has to give the overlap. H(k) and
+    Fermi level are found when first asked for, and kept.
 
     Args:
         calculation: `Calculation`.

@@ -4,10 +4,10 @@
     python recipes/predict.py model.keras my_set/050 my_set/051 --rotations 8
 
 A structure is a file that ASE reads, or a calculation of any format (see
-data_tools). From a calculation the overlap is taken where it is there, and
-where the Hamiltonian is there the prediction is compared with it. Writes for
-each structure a DeepH folder with Hamiltonian and overlap, the bands and, after
-a comparison, errors.json.
+data_tools). The overlap of a calculation is used if it has one, and its
+Hamiltonian is compared with the prediction. Writes for each structure a DeepH
+folder with Hamiltonian and overlap, the bands and, after a comparison,
+errors.json.
 """
 
 import argparse
@@ -89,7 +89,7 @@ if __name__ == "__main__":
     parser.add_argument(
         "--rotations",
         type=int,
-        help="mean over so many random rotations, with its spread",
+        help="mean over this many random rotations, with its spread",
     )
     parser.add_argument(
         "--electrons", type=float, help="valence electrons per cell"

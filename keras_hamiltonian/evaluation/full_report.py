@@ -51,16 +51,16 @@ def full_report(
         calculations: iterable of `Calculation` with a Hamiltonian. Where the
             overlap is missing the model's own is taken; where the Fermi level
             is, the electrons of the model's training set.
-        output: str or path. The folder, made if it is not there.
-        window: float. Bands are compared so far about the Fermi level, in eV.
-            Defaults to 3.
+        output: str or path. The folder, made if it does not exist.
+        window: float. Bands are compared up to this far from the Fermi level,
+            in eV. Defaults to 3.
         num_spectra: int. Levels and wave functions are solved for the first
             structures alone. Defaults to all; see `SpectrumErrors`.
         num_rotations: int. Random rotations of the first structure for the
             equivariance error; 0 for none. A model that is not exactly
             symmetric is also averaged over 1 to 8 rotations.
         largest_cell: int. Time and memory are measured for one structure of
-            each size and for repetitions of the first one up to so many
+            each size and for repetitions of the first one up to this many
             atoms; 0 for none.
         num_k_points: int. Wave vectors of the picture of the bands, of the
             worst structure; 0 for none.

@@ -15,7 +15,7 @@ NUM_STRUCTURES = 3
 NUM_K_POINTS = 3
 # What is left out is missing in the basis: it has to be worth it.
 LARGEST_SHARE = 0.9
-# Beyond a threshold that makes bands so many times worse, none is tried.
+# A threshold that makes bands this many times worse is the last one tried.
 LARGEST_LOSS = 2.0
 
 

@@ -169,7 +169,7 @@ def write_report(
     `full_report` measures all that the page can show; here it is given.
 
     Args:
-        folder: str or path. Made if it is not there.
+        folder: str or path. Made if it does not exist.
         errors: `MatrixErrors`.
         history: dict, of `LearningCurve` with a loss in meV, or `None`.
         bands: what `compare_bands` returned, or `None`.

@@ -75,7 +75,7 @@ def electrons_of_composition(provenance, atoms):
 
 
 def installed_versions():
-    """Versions of Python, this package and the backends that are there."""
+    """Versions of Python, this package and the installed backends."""
     versions = {"python": platform.python_version()}
     for name in VERSIONS_OF:
         try:

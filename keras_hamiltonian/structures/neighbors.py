@@ -94,9 +94,10 @@ def _fill(num_atoms, width, flat, vectors, pairs, rows, partner):
     reverse_edge[flat] = flat[partner]
     edge_mask[flat] = True
     pair_positions[flat] = rows
+    is_onsite = np.ones(len(pairs), dtype=bool)
+    is_onsite[rows] = False
     onsite_positions = np.full(num_atoms, -1)
-    onsite = np.setdiff1d(np.arange(len(pairs)), rows)
-    onsite_positions[pairs[onsite, 3]] = onsite
+    onsite_positions[pairs[is_onsite, 3]] = np.flatnonzero(is_onsite)
     shape = (num_atoms, width)
     return NeighborTable(
         edge_vectors.reshape(*shape, 3),
