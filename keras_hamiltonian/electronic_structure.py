@@ -116,20 +116,6 @@ class ElectronicStructure:
         Raises:
             ValueError: if a matrix is missing.
         """
-        name = self.calculation.name
-        if self.hamiltonian is None:
-            raise ValueError(
-                f"The structure {name!r} has no Hamiltonian, and energies need "
-                "one. Read it with its Hamiltonian, or predict it with "
-                "`kh.predict`."
-            )
-        if self.overlap is None:
-            raise ValueError(
-                f"The structure {name!r} carries no overlap, and energies need "
-                "one. Give `ElectronicStructure` a model that has it, or "
-                "`overlap` to `predict`. A model has it if `model.overlap` was "
-                "set to a `TwoCentreOverlap` of the training set before saving."
-            )
         return BlochMatrices.from_calculation(self.calculation)
 
     @functools.cached_property

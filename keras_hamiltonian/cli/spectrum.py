@@ -121,19 +121,12 @@ def known_level(crystal):
     Raises:
         ValueError: if a matrix is missing, or nothing tells the level.
     """
-    name = crystal.calculation.name
-    for field in ("hamiltonian", "overlap"):
-        if getattr(crystal, field) is None:
-            raise ValueError(
-                f"The structure {name!r} has no {field}, which energies need. "
-                "Take a calculation that has it, or a model that has it: "
-                "--model MODEL."
-            )
-    if not crystal.has_fermi_level:
+    calculation = crystal.calculation
+    if calculation.fermi_level is calculation.num_electrons is None:
         raise ValueError(
-            f"The Fermi level of {name!r} is not known, and neither is the "
-            "number of electrons. Give --fermi-level (eV) or --electrons "
-            "(valence electrons)."
+            f"The Fermi level of {calculation.name!r} is not known, and "
+            "neither is the number of electrons. Give --fermi-level (eV) or "
+            "--electrons (valence electrons)."
         )
     return crystal.fermi_level
 
