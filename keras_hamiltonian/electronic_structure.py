@@ -255,13 +255,14 @@ class ElectronicStructure:
         """
         if num_states is not None and energy is None:
             energy = self.fermi_level
+            if energy is None:
+                raise ValueError(
+                    f"{num_states} states are those nearest to an energy. "
+                    "Give `energy`; the Fermi level is not known."
+                )
         return solve_states(
             self.matrices, k_point, num_states, energy, **options
         )
-
-    @property
-    def _has_matrices(self):
-        return self.hamiltonian is not None and self.overlap is not None
 
     def completed(self):
         """The `Calculation`, with the Fermi level wherever it follows."""
@@ -307,6 +308,10 @@ class ElectronicStructure:
         with appearing(path) as (place,):
             write_calculation(place, self.completed(), format, **options)
         return path
+
+    @property
+    def _has_matrices(self):
+        return self.hamiltonian is not None and self.overlap is not None
 
 
 def _completed(calculation, model, num_electrons, fermi_level):

@@ -110,6 +110,8 @@ def test_what_is_missing_is_said(calculation):
     with pytest.warns(UserWarning, match=f"valence electrons {formula} has"):
         assert unknown.fermi_level is None
     assert unknown.bands(num_points=2).fermi_level is None
+    with pytest.raises(ValueError, match="Give `energy`"):
+        unknown.states([0, 0, 0], 2)
     assert unknown.completed() is unknown.calculation
     for field, hint in (
         ("overlap", "model.overlap"),
