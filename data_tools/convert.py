@@ -119,8 +119,8 @@ def _write_file(target, calculation, output, options):
 def _write_folder(target, calculations, output, options):
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
         raise ValueError(
-            f"{target} is there already; the structures go into a new folder. "
-            "Choose another name, or remove it."
+            f"{target} exists; the structures go into a new folder. Choose "
+            "another name, or remove it."
         )
     ending = output.endings[0] if output.endings else ""
     with replacing(target) as place:

@@ -130,6 +130,15 @@ def detect_format(path):
     return found.name if found else None
 
 
+def ending_format(path):
+    """Name of the format to write that a file's name tells, or `None`."""
+    name = pathlib.Path(path).name
+    for known in FORMATS.values():
+        if known.write and known.endings and name.endswith(known.endings):
+            return known.name
+    return None
+
+
 def read_calculation(path, format=None, name=None, **options):
     """Reads one calculation; its files show the format.
 

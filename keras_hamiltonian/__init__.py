@@ -34,6 +34,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "data.calculation": ["Calculation"],
         "data.dataset": ["HamiltonianDataset"],
         "data.store": ["HamiltonianStore"],
+        "electronic_structure": ["ElectronicStructure"],
         "models.loading": ["load_model"],
         "orbitals.basis": ["OrbitalBasis"],
         "orbitals.block_matrix": ["BlockMatrix"],

@@ -1,29 +1,16 @@
-"""From atoms to a Hamiltonian, and on to bands and files."""
+"""From atoms to a Hamiltonian."""
 
-import dataclasses
-import functools
 import pathlib
-import warnings
 
 import keras
-import numpy as np
 
+from keras_hamiltonian.data.batch import batch_inputs
+from keras_hamiltonian.data.batch import batch_matrices
 from keras_hamiltonian.data.calculation import Calculation
-from keras_hamiltonian.data.dataset import batch_inputs
+from keras_hamiltonian.electronic_structure import ElectronicStructure
 from keras_hamiltonian.files import replacing
 from keras_hamiltonian.models.loading import load_model
-from keras_hamiltonian.models.provenance import count_electrons
 from keras_hamiltonian.models.rotation_average import average_over_rotations
-from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
-from keras_hamiltonian.orbitals.table_blocks import from_table
-from keras_hamiltonian.physics.bands import band_structure
-from keras_hamiltonian.physics.dos import density_of_states
-from keras_hamiltonian.physics.fermi import find_fermi_level
-from keras_hamiltonian.physics.fermi import total_electrons
-from keras_hamiltonian.physics.hamiltonian import BlochMatrices
-from keras_hamiltonian.physics.k_points import k_grid
-from keras_hamiltonian.physics.k_points import k_path
-from keras_hamiltonian.physics.populations import orbital_groups
 from keras_hamiltonian.structures.neighbors import neighbor_table
 from keras_hamiltonian.structures.neighbors import pairs_within
 
@@ -44,15 +31,16 @@ def predict(
     Args:
         model: `Stage`, or the path of its `.keras` file.
         atoms: `ase.Atoms`. Nothing else is needed: which atoms interact
-            follows from the reach of the model's orbitals.
+            follows from the reach of the model's orbitals. Or a `Calculation`,
+            whose overlap and number of electrons are taken where it has them.
         overlap: `BlockMatrix`, spinless. Defaults to the model's own
             prediction of it.
         num_electrons: float, valence electrons per cell; or a dict from each
             element to those of one atom, `{"C": 4}`. Defaults to what the
             training set says about this composition.
         name: str. Name of the structure.
-        num_rotations: int. Predict the mean over so many random rotations of
-            the structure, with its spread; for models that are not exactly
+        num_rotations: int. Predict the mean over this many random rotations
+            of the structure, with its spread; for models that are not exactly
             symmetric. Defaults to none: the structure as it is.
         seed: int. Seed of the rotations.
 
@@ -60,8 +48,8 @@ def predict(
         `Prediction`.
 
     Raises:
-        ValueError: for an element the model was not made for, or atoms that
-            coincide.
+        ValueError: for elements or shells the model was not made for, or
+            atoms that coincide.
 
     Example:
 
@@ -74,27 +62,37 @@ def predict(
     """
     if not isinstance(model, keras.Model):
         model = load_model(model)
+    if isinstance(atoms, Calculation):
+        known, atoms = atoms, atoms.atoms
+        model.check_elements(atoms, known.basis)
+        overlap = known.overlap if overlap is None else overlap
+        if num_electrons is None:
+            num_electrons = known.num_electrons
     hamiltonian, spread = _predict(model, atoms, None, num_rotations, seed)
-    if not model.is_hermitian:
-        hamiltonian = hamiltonian.symmetrized()
-    if overlap is None and model.overlap is not None:
-        overlap = model.overlap(atoms)
-    if num_electrons is None:
-        num_electrons = count_electrons(model.provenance, atoms)
-    else:
-        num_electrons = total_electrons(atoms, num_electrons)
+    source = {"code": "keras_hamiltonian", "model": model.name}
+    if model.overlap_threshold is not None:
+        source["overlap_threshold"] = model.overlap_threshold
+    calculation = Calculation(
+        atoms,
+        model.basis,
+        spin=model.spin,
+        hamiltonian=hamiltonian,
+        overlap=overlap,
+        name=name,
+        source=source,
+    )
+    provenance = {
+        "model": model.name,
+        "num_rotations": num_rotations,
+        "seed": seed,
+        "training": model.provenance,
+    }
     return Prediction(
-        Calculation(
-            atoms,
-            model.basis,
-            spin=model.spin,
-            hamiltonian=hamiltonian,
-            overlap=overlap,
-            num_electrons=num_electrons,
-            name=name,
-            source=_source(model),
-        ),
+        calculation,
         spread,
+        provenance,
+        model=model,
+        num_electrons=num_electrons,
     )
 
 
@@ -113,7 +111,8 @@ def predict_hamiltonian(
         seed: int. Seed of the rotations.
 
     Returns:
-        `BlockMatrix` in eV, Hermitian if `model.is_hermitian`.
+        `BlockMatrix` in eV, Hermitian: of a model that is not the mean of
+        each block and its reverse.
 
     Raises:
         ValueError: for an element the model was not made for.
@@ -130,183 +129,66 @@ def _predict(model, atoms, atom_pairs, num_rotations, seed):
     # Compiled backends compile once for every shape.
     bucket = 1 if keras.config.backend() == "torch" else 8
     inputs = batch_inputs([atoms], [table], model.basis, bucket, bucket)
-    spread = None
+
+    def matrix(blocks):
+        return batch_matrices(blocks, [atoms], [table], model.basis)[0]
+
     if num_rotations is None:
         # No gradients, in contrast to a call of the model.
-        outputs = model.predict_on_batch(inputs)
+        hamiltonian, spread = matrix(model.predict_on_batch(inputs)), None
     else:
-        outputs, spread = average_over_rotations(
+        mean, spread = average_over_rotations(
             model, inputs, num_rotations, seed
         )
-        spread = _block_matrix(spread, model, atoms, atom_pairs, table)
-    return _block_matrix(outputs, model, atoms, atom_pairs, table), spread
+        hamiltonian, spread = matrix(mean), matrix(spread)
+    if not model.is_hermitian:
+        hamiltonian = hamiltonian.symmetrized()
+    return hamiltonian, spread
 
 
-def _source(model):
-    source = {"code": "keras_hamiltonian", "model": model.name}
-    if model.overlap_threshold is not None:
-        source["overlap_threshold"] = model.overlap_threshold
-    return source
+class Prediction(ElectronicStructure):
+    """An `ElectronicStructure` whose Hamiltonian a model predicted.
 
-
-def _block_matrix(outputs, model, atoms, atom_pairs, table):
-    num_atoms, num_neighbors = table.neighbors.shape
-    onsite = outputs["onsite"][:num_atoms]
-    hopping = outputs["hopping"][:num_atoms, :num_neighbors]
-    pairs = np.asarray(atom_pairs)
-    values = np.zeros((len(pairs), *onsite.shape[1:]), onsite.dtype)
-    values[table.pair_positions[table.edge_mask]] = hopping[table.edge_mask]
-    is_onsite = ~pairs[:, :3].any(axis=1) & (pairs[:, 3] == pairs[:, 4])
-    values[is_onsite] = onsite[pairs[is_onsite, 3]]
-    return from_table(
-        values, pairs, atoms.numbers, model.basis, model.spin != "none"
-    )
-
-
-@dataclasses.dataclass
-class Prediction:
-    """A predicted Hamiltonian with what follows from it.
-
-    Attributes:
+    Args:
         calculation: `Calculation`, whose Hamiltonian is the prediction.
         spread: `BlockMatrix` of standard deviations over rotations in eV, or
             `None`; with spin, those of real and imaginary parts.
+        provenance: dict. Where the Hamiltonian comes from: `model` (its name),
+            `num_rotations`, `seed`, and `training`, the origin and settings
+            of the model (see `kh.models.training_provenance`).
+        **options: of `ElectronicStructure`.
+
+    Attributes: `spread`, `provenance`, and those of `ElectronicStructure`.
     """
 
-    calculation: Calculation
-    spread: BlockMatrix | None = None
+    def __init__(self, calculation, spread=None, provenance=None, **options):
+        super().__init__(calculation, **options)
+        self.spread = spread
+        self.provenance = provenance
 
-    @property
-    def atoms(self):
-        """The `ase.Atoms` of the structure."""
-        return self.calculation.atoms
+    def write(self, path, format=None, **options):
+        """Writes the prediction, see `ElectronicStructure.write`.
 
-    @property
-    def hamiltonian(self):
-        """`BlockMatrix` in eV."""
-        return self.calculation.hamiltonian
-
-    @property
-    def overlap(self):
-        """Spinless `BlockMatrix`, or `None`."""
-        return self.calculation.overlap
-
-    @functools.cached_property
-    def matrices(self):
-        """The `BlochMatrices` H(k) and S(k).
-
-        Raises:
-            ValueError: if there is no overlap.
-        """
-        if self.overlap is None:
-            raise ValueError(
-                "The model carries no overlap, and bands need one. Give "
-                "`overlap` to `predict`, or set `model.overlap` to a "
-                "`TwoCentreOverlap` of the training set before saving."
-            )
-        return BlochMatrices.from_calculation(self.calculation)
-
-    @functools.cached_property
-    def fermi_level(self):
-        """Fermi level at 300 K in eV; `None` if electrons are not known.
-
-        Its grid has `k_grid(atoms)` points. It takes a diagonalisation at each
-        (several sparse factorizations in a cell of more than 8000 orbitals)
-        and is computed once, when first asked for.
-        """
-        if self.calculation.num_electrons is None:
-            warnings.warn(
-                "The Fermi level is unknown: the model's training set does "
-                "not tell how many valence electrons "
-                f"{self.atoms.get_chemical_formula()} has. Give "
-                "`num_electrons` to `predict`.",
-                stacklevel=2,
-            )
-            return None
-        return find_fermi_level(
-            self.matrices,
-            self.calculation.num_electrons,
-            k_grid(self.atoms),
-            gamma_centered=True,
-        )
-
-    def bands(self, path=None, num_points=120, **options):
-        """Band energies along a path.
-
-        Args:
-            path: str or list, see `k_path`, or a `KPath`. Defaults to the
-                standard path of the lattice.
-            num_points: int. Number of wave vectors, about.
-            **options: of `solve_bands`, for example `workers`, or for a part
-                of the bands of a large cell `solve=nearest_states` with its
-                `energy` and `num_states`.
-
-        Returns:
-            `BandStructure`, with the Fermi level where it is known.
-
-        Raises:
-            ValueError: if there is no overlap, or the path is unknown.
-        """
-        if path is None or isinstance(path, str | list | tuple):
-            path = k_path(self.atoms, path, num_points)
-        return band_structure(self.matrices, path, self.fermi_level, **options)
-
-    def dos(self, grid=None, projected=True, **options):
-        """Density of states, whole and by element and shell.
-
-        Args:
-            grid: three ints. Wave vectors along each direction. Defaults to
-                `k_grid(atoms)`, which is coarse for a small cell.
-            projected: bool. Whether to project on elements and shells.
-            **options: of `density_of_states`, for example `broadening`,
-                `method="tetrahedron"`, and for large cells `energies`.
-
-        Returns:
-            `DensityOfStates`, with the Fermi level where it is known.
-
-        Raises:
-            ValueError: if there is no overlap, or the options clash.
-        """
-        groups = orbital_groups(self.calculation) if projected else None
-        return density_of_states(
-            self.matrices,
-            k_grid(self.atoms) if grid is None else grid,
-            groups=groups,
-            fermi_level=self.fermi_level,
-            **options,
-        )
-
-    def write(self, folder):
-        """Writes a DeepH folder of the older layout.
-
-        It holds `hamiltonians_pred.h5`, `overlaps.h5` (if there is an
-        overlap), the structure and `info.json`, which has the Fermi level and
-        the number of electrons where they are known, and the overlap threshold
-        of the model, which other programs pass over. All files appear when all
-        are written.
-
-        Args:
-            folder: str or path. A prediction that lies there is replaced.
-
-        Returns:
-            The folder's path.
+        By default in a DeepH folder of the older layout, as DeepH writes
+        predictions (`format="deeph"`): `hamiltonians_pred.h5`, `overlaps.h5`
+        (if there is an overlap), the structure and `info.json`. That has the
+        Fermi level and the number of electrons where they are known, and the
+        overlap threshold of the model, which other programs pass over. A
+        prediction in the folder is replaced.
 
         Raises:
             ValueError: if the folder holds anything else.
         """
-        # The readers and writers stand above the package; only this method
-        # needs one.
         from data_tools.deeph import write_legacy
         from data_tools.deeph import write_prediction
+        from data_tools.formats import ending_format
 
-        folder = pathlib.Path(folder)
+        if (format or ending_format(path) or "deeph") != "deeph":
+            return super().write(path, format, **options)
+        folder = pathlib.Path(path)
         _check_target(folder)
-        calculation = self.calculation
-        if calculation.num_electrons is not None and self.overlap is not None:
-            calculation = dataclasses.replace(
-                calculation, fermi_level=self.fermi_level
-            )
         with replacing(folder) as place:
+            calculation = self.completed()
             if self.overlap is None:
                 files = {"hamiltonian": PREDICTION_FILE}
                 write_legacy(place, calculation, files)

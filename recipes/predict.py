@@ -4,10 +4,10 @@
     python recipes/predict.py model.keras my_set/050 my_set/051 --rotations 8
 
 A structure is a file that ASE reads, or a calculation of any format (see
-data_tools). From a calculation the overlap is taken where it is there, and
-where the Hamiltonian is there the prediction is compared with it. Writes for
-each structure a DeepH folder with Hamiltonian and overlap, the bands and, after
-a comparison, errors.json.
+data_tools). The overlap of a calculation is used if it has one, and its
+Hamiltonian is compared with the prediction. Writes for each structure a DeepH
+folder with Hamiltonian and overlap, the bands and, after a comparison,
+errors.json.
 """
 
 import argparse
@@ -18,7 +18,6 @@ import sys
 import keras_hamiltonian as kh  # before Keras, to choose the backend
 
 from keras_hamiltonian.cli.files import find_structures
-from keras_hamiltonian.cli.predict import predict_structure
 
 MEV_PER_EV = kh.conventions.MEV_PER_EV
 
@@ -37,13 +36,12 @@ def main(options):
 def predict(model, structure, output, options):
     """Predicts one structure, and compares it with what is known of it."""
     atoms, known = structure.load()
-    prediction = predict_structure(
+    prediction = kh.predict(
         model,
-        structure.name,
-        atoms,
-        known,
-        options.electrons,
-        options.rotations,
+        known or atoms,
+        num_electrons=options.electrons,
+        name=structure.name,
+        num_rotations=options.rotations,
     )
     print(f"{structure.name}, {atoms.get_chemical_formula()}")
     print(f"  Hamiltonian and overlap: {prediction.write(output / 'deeph')}")
@@ -53,7 +51,7 @@ def predict(model, structure, output, options):
     bands = None
     if known is not None and known.hamiltonian is not None:
         bands = compare(model, prediction, known, output, options.path)
-    elif prediction.overlap is not None and prediction.fermi_level is not None:
+    elif prediction.has_fermi_level:
         bands = prediction.bands(options.path), None
     if bands is None:
         return
@@ -91,7 +89,7 @@ if __name__ == "__main__":
     parser.add_argument(
         "--rotations",
         type=int,
-        help="mean over so many random rotations, with its spread",
+        help="mean over this many random rotations, with its spread",
     )
     parser.add_argument(
         "--electrons", type=float, help="valence electrons per cell"

@@ -22,8 +22,17 @@ ROOMS = {
     "testing": {"conventions", "irreps", "orbitals", "structures"},
     "plots": {"conventions", "physics"},
     "callbacks": set(),
+    "electronic_structure": {
+        "conventions",
+        "data",
+        "files",
+        "orbitals",
+        "physics",
+        "structures",
+    },
     "models": {
         "data",
+        "electronic_structure",
         "irreps",
         "layers",
         "losses",
@@ -34,6 +43,7 @@ ROOMS = {
     "evaluation": {
         "conventions",
         "data",
+        "electronic_structure",
         "irreps",
         "metrics",
         "models",
@@ -68,7 +78,7 @@ ROOMS = {
     },
 }
 # What users call: may also import the readers and writers.
-ROOFS = {"prediction", "cli"}
+ROOFS = {"electronic_structure", "prediction", "cli"}
 BACKENDS = {"torch", "jax", "tensorflow", "triton", "flax", "jaxlib"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 

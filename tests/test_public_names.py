@@ -4,6 +4,7 @@ import importlib
 import os
 import subprocess
 import sys
+import types
 
 import pytest
 
@@ -53,6 +54,19 @@ def test_names_of_a_room(room):
         module.nonsense
 
 
+def test_a_name_has_one_meaning():
+    # The same in NumPy and in tensors.
+    twins = {"edge_frames", "spherical_harmonics"}
+    found = {}
+    for room in ROOMS:
+        module = getattr(kh, room)
+        for name in dir(module):
+            value = getattr(module, name)
+            is_file = isinstance(value, types.ModuleType)
+            if name[0] != "_" and name not in twins and not is_file:
+                assert found.setdefault(name, value) is value, name
+
+
 def test_top_level_names():
     for name in dir(kh):
         getattr(kh, name)
@@ -73,6 +87,7 @@ def test_physics_and_files_need_no_keras():
         "import sys, keras_hamiltonian as kh\n"
         "kh.physics.k_path, kh.HamiltonianStore, kh.data.Split\n"
         "kh.metrics.MatrixErrors, kh.plots.plot_bands, kh.OrbitalBasis\n"
+        "kh.ElectronicStructure\n"
         "import data_tools.deeph, data_tools.openmx\n"
         "print({'keras', 'torch', 'tensorflow', 'jax'} & set(sys.modules))"
     )

@@ -65,29 +65,28 @@ def bands(
     output, picture = spectrum.targets(
         output, structure.name, "bands", overwrite
     )
-    crystal = spectrum.open_crystal(
+    crystal, known = spectrum.open_crystal(
         structure, model, electrons, fermi_level, workers
     )
-    way = kh.physics.k_path(crystal.atoms, k_path, points)
-    matrices, level = crystal.matrices, crystal.fermi_level
-    if num_bands is None and matrices.size > MOST_ORBITALS:
+    level = spectrum.known_level(crystal)
+    if num_bands is None and crystal.size > MOST_ORBITALS:
         num_bands = NEAR_BANDS
         typer.echo(
-            f"{matrices.size} orbitals: the {NEAR_BANDS} bands nearest to the "
+            f"{crystal.size} orbitals: the {NEAR_BANDS} bands nearest to the "
             "Fermi level are solved (--num-bands asks for more).",
             err=True,
         )
-    options = {"workers": workers}
+    options = {}
     if num_bands is not None:
-        number = min(num_bands, matrices.size)
-        options.update(
-            solve=kh.physics.nearest_states, energy=level, num_states=number
-        )
-    found = kh.physics.band_structure(matrices, way, level, **options)
-    reference = _reference(crystal, way, options)
-    shown = (found, reference)
-    if crystal.prediction is None:
-        shown = (None, found)
+        options = {
+            "solve": kh.physics.nearest_states,
+            "energy": level,
+            "num_states": min(num_bands, crystal.size),
+        }
+    found = crystal.bands(k_path, points, **options)
+    shown = (None, found)
+    if model is not None:
+        shown = (found, known and _reference(known, found, options))
     with replacing(output) as numbers, replacing(picture) as drawing:
         found.save(numbers)
         kh.plots.plot_bands(*shown, drawing, window, structure.name)
@@ -103,21 +102,15 @@ def bands(
     typer.echo(f"{output}, {picture}")
 
 
-def _reference(crystal, way, options):
+def _reference(known, predicted, options):
     """Bands of the calculation that a prediction is compared with."""
-    import dataclasses
+    import keras_hamiltonian as kh
 
-    from keras_hamiltonian.physics import BlochMatrices
-    from keras_hamiltonian.physics import band_structure
-
-    known = crystal.known
-    if known is None:
-        return None
-    if known.overlap is None:
-        known = dataclasses.replace(known, overlap=crystal.calculation.overlap)
-    level = known.fermi_level
-    level = crystal.fermi_level if level is None else level
+    level = predicted.fermi_level
+    if known.has_fermi_level:
+        level = known.fermi_level
     if "energy" in options:
         options = {**options, "energy": level}
-    matrices = BlochMatrices.from_calculation(known)
-    return band_structure(matrices, way, level, **options)
+    return kh.physics.band_structure(
+        known.matrices, predicted.path, level, workers=known.workers, **options
+    )

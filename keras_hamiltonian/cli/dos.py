@@ -58,8 +58,8 @@ def dos(
     """
     import numpy as np
 
-    from keras_hamiltonian import physics
     from keras_hamiltonian import plots
+    from keras_hamiltonian.physics import k_grid
 
     spectrum.check_window(window)
     if not broadening > 0:
@@ -69,23 +69,19 @@ def dos(
         )
     structure = one_structure(path, name)
     output, picture = spectrum.targets(output, structure.name, "dos", overwrite)
-    crystal = spectrum.open_crystal(
+    crystal, _ = spectrum.open_crystal(
         structure, model, electrons, fermi_level, workers
     )
-    matrices, level = crystal.matrices, crystal.fermi_level
+    level = spectrum.known_level(crystal)
     step = broadening / POINTS_PER_WIDTH
     number = int(np.ceil((window[1] - window[0]) / step)) + 1
-    grid = spectrum.default_grid(crystal.atoms) if grid is None else grid
-    groups = physics.orbital_groups(crystal.calculation) if projected else None
-    density = physics.density_of_states(
-        matrices,
+    grid = k_grid(crystal.atoms) if grid is None else grid
+    density = crystal.dos(
         grid,
-        level + np.linspace(*window, number),
-        broadening,
-        method,
-        groups,
-        level,
-        workers,
+        projected,
+        energies=level + np.linspace(*window, number),
+        broadening=broadening,
+        method=method,
     )
     with replacing(output) as numbers, replacing(picture) as drawing:
         density.save(numbers)
@@ -97,19 +93,13 @@ def dos(
 
 
 def _print_gap(crystal, grid):
-    from keras_hamiltonian import physics
     from keras_hamiltonian.physics.hamiltonian import LARGEST_DENSE
 
-    matrices = crystal.matrices
-    if matrices.size > LARGEST_DENSE:
+    if crystal.size > LARGEST_DENSE:
         typer.echo("Gap: see `keras-hamiltonian bands`; the cell is large.")
         return
-    k_points = physics.monkhorst_pack(grid, gamma_centered=True)
-    energies = physics.solve_bands(matrices, k_points, workers=crystal.workers)
     try:
-        gap = physics.gap_of_bands(
-            k_points, energies, fermi_level=crystal.fermi_level
-        )
+        gap = crystal.gap(grid)
     except ValueError as error:
         typer.echo(f"Gap on this grid: unknown. {error}")
     else:

@@ -103,7 +103,9 @@ def evaluate(
         )
     else:
         errors = kh.evaluation.evaluate_model(network, calculations())
-        bands = _bands(network, _calculation(structures[0]), path)
+        bands = kh.evaluation.evaluate_bands(
+            network, _calculation(structures[0]), path
+        )
         report = kh.evaluation.write_report(
             output, errors, bands=bands, **details
         )
@@ -148,18 +150,6 @@ def _choose(data, split_file, part, names):
             )
         structures = [s for s in structures if s.name in names]
     return structures
-
-
-def _bands(network, calculation, path):
-    """Predicted bands and those of the calculation, where they are known."""
-    import keras_hamiltonian as kh
-
-    if calculation.overlap is None and network.overlap is None:
-        return None
-    prediction = kh.predict(
-        network, calculation.atoms, num_electrons=calculation.num_electrons
-    )
-    return kh.evaluation.compare_bands(prediction, calculation, path)
 
 
 def _calculation(structure):

@@ -1,6 +1,5 @@
 """`keras-hamiltonian export`: one structure for another program."""
 
-import dataclasses
 import pathlib
 import warnings
 from typing import Annotated
@@ -10,7 +9,6 @@ import typer
 from keras_hamiltonian.cli import spectrum
 from keras_hamiltonian.cli.files import check_new
 from keras_hamiltonian.cli.files import one_structure
-from keras_hamiltonian.cli.files import write_structure
 
 
 def export(
@@ -76,14 +74,13 @@ def export(
             f"format {format}."
         )
     check_new(target, overwrite)
-    crystal = spectrum.open_crystal(
+    crystal, _ = spectrum.open_crystal(
         one_structure(path, name), model, electrons, fermi_level
     )
-    calculation = _with_level(crystal)
     if format == "wannier90":
-        _export_wannier90(calculation, target, grid, cutoff)
+        _export_wannier90(crystal.completed(), target, grid, cutoff)
     else:
-        write_structure(target, calculation, format)
+        crystal.write(target, format)
     typer.echo(f"{target} ({format})")
 
 
@@ -102,34 +99,14 @@ def _export_wannier90(calculation, target, grid, cutoff):
 
 def _format(target, format):
     """The name of a format that can be written."""
-    from data_tools.formats import FORMATS
+    from data_tools.formats import ending_format
     from data_tools.formats import known_format
 
-    if format is not None:
-        return known_format(format, "write").name
-    for known in FORMATS.values():
-        if (
-            known.write
-            and known.endings
-            and target.name.endswith(known.endings)
-        ):
-            return known.name
-    raise ValueError(
-        f"The name {target} does not say which format to write. Give "
-        "--format, or a name that ends in .HSX, .npz or _hr.dat."
-    )
-
-
-def _with_level(crystal):
-    """The calculation, with the Fermi level where it can be known."""
-    calculation = crystal.calculation
-    knows = crystal.given_level is not None or (
-        calculation.num_electrons is not None
-        and calculation.hamiltonian is not None
-        and calculation.overlap is not None
-    )
-    if calculation.fermi_level is not None and crystal.given_level is None:
-        return calculation
-    if not knows:
-        return calculation
-    return dataclasses.replace(calculation, fermi_level=crystal.fermi_level)
+    if format is None:
+        format = ending_format(target)
+    if format is None:
+        raise ValueError(
+            f"The name {target} does not say which format to write. Give "
+            "--format, or a name that ends in .HSX, .npz or _hr.dat."
+        )
+    return known_format(format, "write").name

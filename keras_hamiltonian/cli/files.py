@@ -1,11 +1,9 @@
-"""Structures to work on, and files that appear when they are complete."""
+"""Structures to work on."""
 
 import dataclasses
 import functools
 import pathlib
 from collections.abc import Callable
-
-from keras_hamiltonian.files import replacing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,8 +33,8 @@ def find_structures(paths, names=None):
         List of `Structure`, not empty.
 
     Raises:
-        ValueError: if a path or name is not there, or two structures have one
-            name.
+        ValueError: if a path or name does not exist, or two structures have
+            one name.
     """
     found = [s for path in paths for s in _find(pathlib.Path(path))]
     known = [structure.name for structure in found]
@@ -74,40 +72,22 @@ def one_structure(path, name=None):
 
 
 def check_new(path, overwrite=False):
-    """Refuses a target that is there.
+    """Refuses a target that exists.
 
     Raises:
-        ValueError: if it is, unless it is a file that may be overwritten.
+        ValueError: if it does, unless it is a file that may be overwritten.
     """
     path = pathlib.Path(path)
     if path.is_dir() and any(path.iterdir()):
         raise ValueError(
-            f"{path} is there already, with files in it. Choose another name, "
-            "or remove it."
+            f"{path} exists and has files in it. Choose another name, or "
+            "remove it."
         )
     if path.is_file() and not overwrite:
         raise ValueError(
-            f"{path} is there already. Choose another name, or replace it "
-            "with --overwrite."
+            f"{path} exists. Choose another name, or replace it with "
+            "--overwrite."
         )
-
-
-def write_structure(target, calculation, format, **options):
-    """Writes one calculation; the file or folder appears when complete.
-
-    Args:
-        target: path. A folder of it must be empty, a file is replaced.
-        calculation: `Calculation`.
-        format: str. A name of `data_tools.formats.FORMATS`.
-        **options: of the writer.
-    """
-    from data_tools.formats import write_calculation
-
-    if format == "deeph-dock":
-        # It asks for the same pairs in H and S.
-        options = {"fill_missing": True, **options}
-    with replacing(target) as place:
-        write_calculation(place, calculation, format, **options)
 
 
 def formats(ability, without=()):

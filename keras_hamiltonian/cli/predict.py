@@ -9,7 +9,6 @@ import typer
 from keras_hamiltonian.cli.files import check_new
 from keras_hamiltonian.cli.files import find_structures
 from keras_hamiltonian.cli.files import formats
-from keras_hamiltonian.cli.files import write_structure
 from keras_hamiltonian.cli.spectrum import Electrons
 from keras_hamiltonian.conventions import MEV_PER_EV
 from keras_hamiltonian.files import write_text
@@ -55,14 +54,14 @@ def predict(
         int | None,
         typer.Option(
             min=1,
-            help="Mean over so many random rotations, with its spread; for "
+            help="Mean over this many random rotations, with its spread; for "
             "models that are not exactly symmetric. Default: none.",
         ),
     ] = None,
     overwrite: Annotated[
         bool,
         typer.Option(
-            "--overwrite", help="Replace files and predictions that are there."
+            "--overwrite", help="Replace files and predictions that exist."
         ),
     ] = False,
 ):
@@ -89,90 +88,31 @@ def predict(
     model = kh.load_model(model)
     for structure, target in zip(found, targets):
         atoms, known = structure.load()
-        prediction = predict_structure(
-            model, structure.name, atoms, known, electrons, rotations
+        prediction = kh.predict(
+            model,
+            known or atoms,
+            num_electrons=electrons,
+            name=structure.name,
+            num_rotations=rotations,
         )
         typer.echo(f"{structure.name}, {atoms.get_chemical_formula()}")
         if prediction.spread is not None:
             spread = MEV_PER_EV * abs(prediction.spread.entries).mean()
             typer.echo(f"  spread over {rotations} rotations: {spread:.3f} meV")
-        errors = compare(model, prediction, known)
-        write_prediction(target, prediction, format)
+        errors = None
+        if known is not None and known.hamiltonian is not None:
+            measured = kh.metrics.MatrixErrors(model.basis)
+            measured.update(prediction.hamiltonian, known)
+            errors = {"errors": measured.result()}
+        prediction.write(target, format)
         if errors is not None:
             file = output / f"{structure.name}.errors.json"
             write_text(file, json.dumps(errors, indent=1) + "\n")
             words = kh.evaluation.summary(errors).replace("\n", "\n  ")
             typer.echo(f"  {words}")
-        if (
-            prediction.calculation.num_electrons is not None
-            and prediction.overlap is not None
-        ):
+        if prediction.has_fermi_level:
             typer.echo(f"  Fermi level: {prediction.fermi_level:.3f} eV")
         typer.echo(f"  written: {target}")
-
-
-def predict_structure(
-    model, name, atoms, known=None, electrons=None, rotations=None
-):
-    """The `Prediction` of a structure, with what is known of it.
-
-    Args:
-        model: `Stage`.
-        name: str.
-        atoms: `ase.Atoms`.
-        known: `Calculation`, whose basis must be the model's and whose overlap
-            and electrons are taken, or `None`.
-        electrons: float or dict, see `kh.physics.total_electrons`, in place of
-            those known.
-        rotations: int. See `kh.predict`.
-
-    Raises:
-        ValueError: if the model was not made for the structure.
-    """
-    import keras_hamiltonian as kh
-
-    if known is not None:
-        model.check_elements(known.atoms, known.basis)
-        if electrons is None:
-            electrons = known.num_electrons
-    return kh.predict(
-        model,
-        atoms,
-        overlap=known and known.overlap,
-        num_electrons=electrons,
-        name=name,
-        num_rotations=rotations,
-    )
-
-
-def compare(model, prediction, known):
-    """Errors of a prediction, as `kh.evaluation.summary` takes them.
-
-    Returns:
-        Dict, or `None` where no Hamiltonian is known.
-    """
-    import keras_hamiltonian as kh
-
-    if known is None or known.hamiltonian is None:
-        return None
-    errors = kh.metrics.MatrixErrors(model.basis)
-    errors.update(prediction.hamiltonian, known)
-    return {"errors": errors.result()}
-
-
-def write_prediction(target, prediction, format=PREDICTION):
-    """Writes a prediction in a format; `"deeph"` is `Prediction.write`."""
-    import dataclasses
-
-    if format == PREDICTION:
-        prediction.write(target)
-        return
-    calculation = prediction.calculation
-    if calculation.num_electrons is not None and prediction.overlap is not None:
-        calculation = dataclasses.replace(
-            calculation, fermi_level=prediction.fermi_level
-        )
-    write_structure(target, calculation, format)
 
 
 def _check_format(format):

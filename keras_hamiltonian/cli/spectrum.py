@@ -1,7 +1,5 @@
 """What `bands`, `dos` and `export` start from: H and S of one structure."""
 
-import dataclasses
-import functools
 import pathlib
 from typing import Annotated
 from typing import Any
@@ -75,7 +73,7 @@ Workers = Annotated[
     int, typer.Option(min=1, help="Processes, one thread each.")
 ]
 Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Replace files that are there.")
+    bool, typer.Option("--overwrite", help="Replace files that exist.")
 ]
 
 
@@ -115,80 +113,6 @@ def targets(output, name, what, overwrite):
     return output, picture
 
 
-@dataclasses.dataclass
-class Crystal:
-    """A structure whose spectrum is asked for.
-
-    Attributes:
-        calculation: `Calculation`, with the prediction if there is a model.
-        known: `Calculation` of the same structure, with the Hamiltonian that
-            the prediction is compared with, or `None`.
-        prediction: `Prediction`, or `None`.
-        given_level: float in eV, or `None`.
-        workers: int. Processes.
-    """
-
-    calculation: Any
-    known: Any = None
-    prediction: Any = None
-    given_level: float | None = None
-    workers: int = 1
-
-    @property
-    def atoms(self):
-        """The `ase.Atoms`."""
-        return self.calculation.atoms
-
-    @functools.cached_property
-    def matrices(self):
-        """The `BlochMatrices`.
-
-        Raises:
-            ValueError: if a matrix is missing.
-        """
-        from keras_hamiltonian.physics import BlochMatrices
-
-        calculation = self.calculation
-        if self.prediction is not None:
-            return self.prediction.matrices
-        for field in ("hamiltonian", "overlap"):
-            if getattr(calculation, field) is None:
-                raise ValueError(
-                    f"The calculation {calculation.name!r} has no {field}, "
-                    "which energies need. Take a structure that has it, or a "
-                    "model that knows it: --model MODEL."
-                )
-        return BlochMatrices.from_calculation(calculation)
-
-    @functools.cached_property
-    def fermi_level(self):
-        """Fermi level in eV.
-
-        Raises:
-            ValueError: if nothing tells it.
-        """
-        if self.given_level is not None:
-            return self.given_level
-        calculation = self.calculation
-        if self.prediction is None and calculation.fermi_level is not None:
-            return calculation.fermi_level
-        if calculation.num_electrons is None:
-            raise ValueError(
-                f"The Fermi level of {calculation.name!r} is not known, and "
-                "neither is the number of electrons. Give --fermi-level (eV) "
-                "or --electrons (valence electrons)."
-            )
-        from keras_hamiltonian.physics import find_fermi_level
-
-        return find_fermi_level(
-            self.matrices,
-            calculation.num_electrons,
-            default_grid(self.atoms),
-            gamma_centered=True,
-            workers=self.workers,
-        )
-
-
 def open_crystal(
     structure, model=None, electrons=None, fermi_level=None, workers=1
 ):
@@ -203,11 +127,14 @@ def open_crystal(
         workers: int. Processes.
 
     Returns:
-        `Crystal`.
+        `kh.ElectronicStructure`; and that of the structure's own Hamiltonian,
+        which a prediction is compared with, or `None`.
 
     Raises:
         ValueError: if the structure has no matrices and there is no model.
     """
+    import keras_hamiltonian as kh
+
     atoms, known = structure.load()
     if model is None:
         if known is None:
@@ -215,32 +142,37 @@ def open_crystal(
                 f"{structure.name} is a structure without matrices. Predict "
                 "them by --model MODEL."
             )
-        if electrons is not None:
-            from keras_hamiltonian.physics import total_electrons
-
-            electrons = total_electrons(known.atoms, electrons)
-            known = dataclasses.replace(known, num_electrons=electrons)
-            # Counting electrons anew moves the level.
-            known.fermi_level = None
-        return Crystal(known, given_level=fermi_level, workers=workers)
-    import keras_hamiltonian as kh
-    from keras_hamiltonian.cli.predict import predict_structure
-
-    prediction = predict_structure(
-        kh.load_model(model), structure.name, atoms, known, electrons
+        crystal = kh.ElectronicStructure(
+            known, None, electrons, fermi_level, workers
+        )
+        return crystal, None
+    model = kh.load_model(model)
+    crystal = kh.predict(
+        model, known or atoms, num_electrons=electrons, name=structure.name
     )
-    if known is not None and known.hamiltonian is None:
-        known = None
-    return Crystal(
-        prediction.calculation, known, prediction, fermi_level, workers
-    )
+    crystal.workers = workers
+    if fermi_level is not None:
+        crystal.calculation.fermi_level = fermi_level
+    reference = None
+    if known is not None and known.hamiltonian is not None:
+        reference = kh.ElectronicStructure(known, model, workers=workers)
+    return crystal, reference
 
 
-def default_grid(atoms):
-    """Sizes of a grid of wave vectors, see `k_grid`."""
-    from keras_hamiltonian.physics.k_points import k_grid
+def known_level(crystal):
+    """Fermi level of an `ElectronicStructure` in eV.
 
-    return k_grid(atoms)
+    Raises:
+        ValueError: if a matrix is missing, or nothing tells the level.
+    """
+    calculation = crystal.calculation
+    if calculation.fermi_level is calculation.num_electrons is None:
+        raise ValueError(
+            f"The Fermi level of {calculation.name!r} is not known, and "
+            "neither is the number of electrons. Give --fermi-level (eV) or "
+            "--electrons (valence electrons)."
+        )
+    return crystal.fermi_level
 
 
 def print_gap(gap, place):

@@ -5,8 +5,14 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "batch": [
+            "batch_inputs",
+            "batch_matrices",
+            "batch_targets",
+            "batch_weights",
+        ],
         "calculation": ["Calculation"],
-        "dataset": ["batch_inputs", "batch_weights", "HamiltonianDataset"],
+        "dataset": ["HamiltonianDataset"],
         "splits": [
             "composition_groups",
             "ordered_split",

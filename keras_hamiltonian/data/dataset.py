@@ -3,11 +3,11 @@
 import keras
 import numpy as np
 
-from keras_hamiltonian.orbitals.table_blocks import table_mask
-from keras_hamiltonian.orbitals.table_blocks import to_table
+from keras_hamiltonian.data.batch import batch_inputs
+from keras_hamiltonian.data.batch import batch_targets
+from keras_hamiltonian.data.batch import batch_weights
 from keras_hamiltonian.structures.neighbors import neighbor_table
 from keras_hamiltonian.structures.neighbors import pairs_within
-from keras_hamiltonian.structures.triangles import common_neighbors
 
 
 class HamiltonianDataset(keras.utils.PyDataset):
@@ -151,7 +151,8 @@ class HamiltonianDataset(keras.utils.PyDataset):
         )
         if not self.has_targets:
             return (inputs,)
-        targets = self._targets(calculations, tables, inputs)
+        shape = inputs["neighbors"].shape
+        targets = batch_targets(calculations, tables, self.basis, shape)
         weights = batch_weights(inputs, self.basis, self.spin)
         return inputs, targets, weights
 
@@ -161,27 +162,6 @@ class HamiltonianDataset(keras.utils.PyDataset):
         else:
             pairs = pairs_within(calculation.atoms, self.reaches)
         return neighbor_table(calculation.atoms, pairs)
-
-    def _targets(self, calculations, tables, inputs):
-        size, width = inputs["neighbors"].shape
-        rows = self.basis.num_rows
-        spinful = self.spin != "none"
-        inner = (2, 2, 2, rows, rows) if spinful else (rows, rows)
-        onsite = np.zeros((size, *inner), keras.config.floatx())
-        hopping = np.zeros((size, width, *inner), keras.config.floatx())
-        start = 0
-        for calculation, table in zip(calculations, tables):
-            stop = start + len(calculation.atoms)
-            h = calculation.hamiltonian
-            arguments = (h, calculation.atoms.numbers, self.basis, spinful)
-            found = [
-                h.index.get((0, 0, 0, i, i), -1) for i in range(stop - start)
-            ]
-            onsite[start:stop] = to_table(*arguments, np.array(found))
-            m = table.neighbors.shape[1]
-            hopping[start:stop, :m] = to_table(*arguments, table.pair_positions)
-            start = stop
-        return {"onsite": onsite, "hopping": hopping}
 
     def _check(self, calculation):
         if calculation.hamiltonian is None:
@@ -210,127 +190,6 @@ class HamiltonianDataset(keras.utils.PyDataset):
                 f"{calculation.basis.to_dict()}, which the basis "
                 f"{self.basis.to_dict()} does not cover."
             )
-
-
-def batch_inputs(
-    atoms_list,
-    tables,
-    basis,
-    atom_bucket=1,
-    neighbor_bucket=1,
-    other_shape=None,
-):
-    """Joins structures into the inputs of a model.
-
-    Args:
-        atoms_list: list of `ase.Atoms`.
-        tables: list of `NeighborTable`, one for each.
-        basis: `OrbitalBasis`.
-        atom_bucket, neighbor_bucket: int. Pad to multiples of these.
-        other_shape: two ints. Numbers of atoms and of neighbours that the
-            batch must not have: it is padded to others.
-
-    Returns:
-        Dict of arrays, as `HamiltonianDataset` describes them.
-
-    Raises:
-        ValueError: if an element is not in the basis.
-    """
-    size = _round_up(sum(len(a) for a in atoms_list), atom_bucket)
-    width = _round_up(
-        max(t.neighbors.shape[1] for t in tables), neighbor_bucket
-    )
-    if other_shape is not None:
-        size += atom_bucket * (size == other_shape[0])
-        width += neighbor_bucket * (width == other_shape[1])
-    inputs = {
-        "species": np.full(size, -1, "int32"),
-        "edge_vectors": np.tile(
-            np.array([0.0, 0.0, 1.0], keras.config.floatx()), (size, width, 1)
-        ),
-        "neighbors": np.repeat(np.arange(size, dtype="int32"), width).reshape(
-            size, width
-        ),
-        "reverse_edge": np.arange(size * width, dtype="int32").reshape(
-            size, width
-        ),
-        "edge_mask": np.zeros((size, width), keras.config.floatx()),
-        "structure": np.full(size, len(atoms_list), "int32"),
-    }
-    start = 0
-    for number, (atoms, table) in enumerate(zip(atoms_list, tables)):
-        stop = start + len(atoms)
-        m = table.neighbors.shape[1]
-        where = (slice(start, stop), slice(0, m))
-        inputs["species"][start:stop] = _species(atoms, basis)
-        inputs["structure"][start:stop] = number
-        inputs["edge_vectors"][where] = table.edge_vectors
-        inputs["edge_mask"][where] = table.edge_mask
-        inputs["neighbors"][where] = np.where(
-            table.edge_mask, table.neighbors + start, inputs["neighbors"][where]
-        )
-        row, column = np.divmod(table.reverse_edge, m)
-        inputs["reverse_edge"][where] = (row + start) * width + column
-        start = stop
-    inputs["common_neighbors"] = common_neighbors(
-        inputs["edge_vectors"], inputs["neighbors"], inputs["edge_mask"]
-    )
-    return inputs
-
-
-def batch_weights(inputs, basis, spin):
-    """Weights of matrix elements: zero at padding, sum one.
-
-    Args:
-        inputs: dict, as `batch_inputs` returns it.
-        basis: `OrbitalBasis`.
-        spin: str. Spin layout of the blocks.
-
-    Returns:
-        Dict with `onsite` and `hopping`, shaped as the targets.
-    """
-    species = inputs["species"]
-    neighbor_species = np.where(
-        inputs["edge_mask"] > 0, species[inputs["neighbors"]], -1
-    )
-    onsite = table_mask(species, species, basis)
-    own = np.broadcast_to(species[:, None], neighbor_species.shape)
-    hopping = table_mask(own, neighbor_species, basis)
-    factor = 1 if spin == "none" else 8
-    structure = inputs["structure"]
-    counts = onsite.sum((1, 2)) + hopping.sum((1, 2, 3))
-    num_structures = int(structure[species >= 0].max()) + 1
-    totals = np.bincount(structure, counts, minlength=num_structures + 1)
-    share = 1 / (factor * num_structures * np.maximum(totals, 1))
-    share = share[structure]
-    weights = {
-        "onsite": onsite * share[:, None, None],
-        "hopping": hopping * share[:, None, None, None],
-    }
-    rows = basis.num_rows
-    for name, weight in weights.items():
-        weight = weight.astype(keras.config.floatx())
-        if spin != "none":
-            shape = weight.shape[:-2]
-            weight = np.broadcast_to(
-                weight[..., None, None, None, :, :],
-                (*shape, 2, 2, 2, rows, rows),
-            )
-        weights[name] = weight
-    return weights
-
-
-def _species(atoms, basis):
-    known = basis.species
-    missing = sorted(set(atoms.numbers.tolist()) - set(known))
-    if missing:
-        # Raises an error that names the element and the basis.
-        basis.num_orbitals(missing[0])
-    return np.array([known[z] for z in atoms.numbers], "int32")
-
-
-def _round_up(number, bucket):
-    return -(-number // bucket) * bucket
 
 
 def _keys(calculations, names):

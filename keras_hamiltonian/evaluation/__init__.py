@@ -13,6 +13,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "page": ["write_page"],
         "report": [
             "compare_bands",
+            "evaluate_bands",
             "evaluate_model",
             "summary",
             "write_report",

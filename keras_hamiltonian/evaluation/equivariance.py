@@ -3,8 +3,8 @@
 import numpy as np
 
 from keras_hamiltonian.conventions import MEV_PER_EV
-from keras_hamiltonian.data.dataset import batch_inputs
-from keras_hamiltonian.data.dataset import batch_weights
+from keras_hamiltonian.data.batch import batch_inputs
+from keras_hamiltonian.data.batch import batch_weights
 from keras_hamiltonian.irreps.rotation import random_rotations
 from keras_hamiltonian.models.rotation_average import rotated_predictions
 from keras_hamiltonian.structures.neighbors import neighbor_table

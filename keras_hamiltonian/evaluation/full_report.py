@@ -1,5 +1,6 @@
 """Everything that can be said about a model, measured and written."""
 
+from keras_hamiltonian.electronic_structure import ElectronicStructure
 from keras_hamiltonian.evaluation.cost import growing_cells
 from keras_hamiltonian.evaluation.cost import prediction_costs
 from keras_hamiltonian.evaluation.equivariance import (
@@ -7,17 +8,13 @@ from keras_hamiltonian.evaluation.equivariance import (
 )
 from keras_hamiltonian.evaluation.equivariance import equivariance_error
 from keras_hamiltonian.evaluation.report import WINDOW
-from keras_hamiltonian.evaluation.report import compare_bands
-from keras_hamiltonian.evaluation.report import completed
+from keras_hamiltonian.evaluation.report import evaluate_bands
 from keras_hamiltonian.evaluation.report import predicted_blocks
-from keras_hamiltonian.evaluation.report import with_electrons
 from keras_hamiltonian.evaluation.report import write_report
 from keras_hamiltonian.evaluation.spectrum import SpectrumErrors
 from keras_hamiltonian.metrics.matrix import MatrixErrors
 from keras_hamiltonian.metrics.matrix import mean_absolute_error
 from keras_hamiltonian.metrics.stage_comparison import StageComparison
-from keras_hamiltonian.physics.k_points import periodic_directions
-from keras_hamiltonian.prediction import predict
 
 # A larger relative equivariance error is more than rounding in float32.
 ROUNDING = 1e-4
@@ -54,16 +51,16 @@ def full_report(
         calculations: iterable of `Calculation` with a Hamiltonian. Where the
             overlap is missing the model's own is taken; where the Fermi level
             is, the electrons of the model's training set.
-        output: str or path. The folder, made if it is not there.
-        window: float. Bands are compared so far about the Fermi level, in eV.
-            Defaults to 3.
+        output: str or path. The folder, made if it does not exist.
+        window: float. Bands are compared up to this far from the Fermi level,
+            in eV. Defaults to 3.
         num_spectra: int. Levels and wave functions are solved for the first
             structures alone. Defaults to all; see `SpectrumErrors`.
         num_rotations: int. Random rotations of the first structure for the
             equivariance error; 0 for none. A model that is not exactly
             symmetric is also averaged over 1 to 8 rotations.
         largest_cell: int. Time and memory are measured for one structure of
-            each size and for repetitions of the first one up to so many
+            each size and for repetitions of the first one up to this many
             atoms; 0 for none.
         num_k_points: int. Wave vectors of the picture of the bands, of the
             worst structure; 0 for none.
@@ -108,7 +105,7 @@ def full_report(
     first = worst = None
     sizes = {}
     for number, calculation in enumerate(calculations):
-        calculation = with_electrons(model, completed(model, calculation))
+        calculation = ElectronicStructure(calculation, model).calculation
         found = {
             name: predicted_blocks(stage, calculation)
             for name, stage in stages.items()
@@ -132,7 +129,9 @@ def full_report(
     bands = {}
     if num_k_points:
         for name, stage in stages.items():
-            bands[name] = _bands(stage, worst[1], window, num_k_points)
+            bands[name] = evaluate_bands(
+                stage, worst[1], None, num_k_points, (-window, window)
+            )
     return write_report(
         output,
         errors["model"],
@@ -151,23 +150,6 @@ def full_report(
         equivariance=_equivariance(model, first, num_rotations),
         prediction_costs=_costs(model, first.atoms, sizes, largest_cell),
         **details,
-    )
-
-
-def _bands(model, calculation, window, num_k_points):
-    known = calculation.fermi_level, calculation.num_electrons
-    is_crystal = periodic_directions(calculation.atoms).any()
-    if calculation.overlap is None or known == (None, None) or not is_crystal:
-        return None
-    prediction = predict(
-        model,
-        calculation.atoms,
-        overlap=None if model.overlap is not None else calculation.overlap,
-        num_electrons=calculation.num_electrons,
-    )
-    window = (-window, window)
-    return compare_bands(
-        prediction, calculation, num_points=num_k_points, window=window
     )
 
 

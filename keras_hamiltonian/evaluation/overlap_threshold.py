@@ -2,11 +2,9 @@
 
 import numpy as np
 
-from keras_hamiltonian.evaluation.report import completed
+from keras_hamiltonian.electronic_structure import ElectronicStructure
 from keras_hamiltonian.evaluation.report import predicted_blocks
-from keras_hamiltonian.evaluation.report import with_electrons
 from keras_hamiltonian.evaluation.spectrum import obstacle
-from keras_hamiltonian.evaluation.spectrum import reference_level
 from keras_hamiltonian.physics.bands import solve_bands
 from keras_hamiltonian.physics.fermi import k_grid_points
 from keras_hamiltonian.physics.hamiltonian import BlochMatrices
@@ -60,10 +58,11 @@ def choose_overlap_threshold(
     candidates = (None, *thresholds)
     errors = []
     for calculation in calculations:
-        calculation = with_electrons(model, completed(model, calculation))
-        if obstacle(calculation) is not None:
+        reference = ElectronicStructure(calculation, model)
+        if obstacle(reference) is not None:
             continue
-        found = _errors(model, calculation, candidates, window)
+        blocks = predicted_blocks(model, reference.calculation)
+        found = _errors(reference, blocks, candidates, window)
         if np.isfinite(found[0]):
             errors.append(found)
         if len(errors) == NUM_STRUCTURES:
@@ -80,16 +79,14 @@ def choose_overlap_threshold(
     return threshold, tried
 
 
-def _errors(model, calculation, candidates, window):
+def _errors(crystal, blocks, candidates, window):
     """Mean absolute errors of the levels in the window."""
-    reference = BlochMatrices.from_calculation(calculation)
+    reference = crystal.matrices
     predicted = BlochMatrices(
-        predicted_blocks(model, calculation),
-        calculation.overlap,
-        calculation.num_orbitals,
+        blocks, crystal.overlap, crystal.calculation.num_orbitals
     )
     k_points, _ = k_grid_points(
-        reference, k_grid(calculation.atoms), gamma_centered=True
+        reference, k_grid(crystal.atoms), gamma_centered=True
     )
     if reference.spinful:
         # The other half has the same levels (k and -k, Kramers).
@@ -97,8 +94,7 @@ def _errors(model, calculation, candidates, window):
     chosen = np.linspace(0, len(k_points) - 1, NUM_K_POINTS).round()
     k_points = k_points[np.unique(chosen.astype(int))]
     exact = solve_bands(reference, k_points)
-    level = reference_level(calculation, exact, None, reference.spinful)
-    near = np.abs(exact - level) < window
+    near = np.abs(exact - crystal.fermi_level) < window
     if not near.any():
         return [np.nan]
     smallest = min(

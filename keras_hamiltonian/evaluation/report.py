@@ -8,19 +8,20 @@ import pathlib
 import numpy as np
 
 from keras_hamiltonian.conventions import MEV_PER_EV
+from keras_hamiltonian.electronic_structure import ElectronicStructure
 from keras_hamiltonian.evaluation.machine import machine_kind
 from keras_hamiltonian.evaluation.page import write_page
 from keras_hamiltonian.evaluation.runs import REPORT
 from keras_hamiltonian.files import write_text
 from keras_hamiltonian.metrics.matrix import MatrixErrors
-from keras_hamiltonian.models.provenance import count_electrons
 from keras_hamiltonian.models.provenance import installed_versions
 from keras_hamiltonian.physics.bands import band_structure
-from keras_hamiltonian.physics.hamiltonian import BlochMatrices
 from keras_hamiltonian.physics.k_points import k_path
+from keras_hamiltonian.physics.k_points import periodic_directions
 from keras_hamiltonian.plots.bands import plot_bands
 from keras_hamiltonian.plots.blocks import plot_block_errors
 from keras_hamiltonian.plots.learning_curve import plot_learning_curve
+from keras_hamiltonian.prediction import predict
 from keras_hamiltonian.prediction import predict_hamiltonian
 
 # Energies about the Fermi level in which bands are compared, in eV.
@@ -45,7 +46,7 @@ def evaluate_model(model, calculations):
     """
     errors = MatrixErrors(model.basis)
     for calculation in calculations:
-        calculation = completed(model, calculation)
+        calculation = ElectronicStructure(calculation, model).calculation
         errors.update(predicted_blocks(model, calculation), calculation)
     return errors
 
@@ -55,58 +56,51 @@ def predicted_blocks(model, calculation):
 
     Args:
         model: `Stage`.
-        calculation: `Calculation` with a Hamiltonian.
+        calculation: `Calculation`.
 
     Returns:
-        `BlockMatrix` in eV, Hermitian as that of `kh.predict`.
-    """
-    pairs = calculation.hamiltonian.atom_pairs
-    blocks = predict_hamiltonian(model, calculation.atoms, pairs)
-    return blocks if model.is_hermitian else blocks.symmetrized()
-
-
-def completed(model, calculation):
-    """A calculation that fits a model, with its overlap where it has none.
-
-    Args:
-        model: `Stage`.
-        calculation: `Calculation` with a Hamiltonian.
-
-    Returns:
-        `Calculation`.
+        `BlockMatrix` in eV.
 
     Raises:
-        ValueError: if it does not fit the model, or has no Hamiltonian.
+        ValueError: if there is no Hamiltonian to compare with.
     """
-    model.check_elements(calculation.atoms, calculation.basis)
     if calculation.hamiltonian is None:
         raise ValueError(
             f"The calculation {calculation.name!r} has no Hamiltonian to "
             "compare with. Read it with its Hamiltonian, or predict alone "
             "with `kh.predict`."
         )
-    if calculation.overlap is None and model.overlap is not None:
-        overlap = model.overlap(calculation.atoms)
-        calculation = dataclasses.replace(calculation, overlap=overlap)
-    return calculation
+    pairs = calculation.hamiltonian.atom_pairs
+    return predict_hamiltonian(model, calculation.atoms, pairs)
 
 
-def with_electrons(model, calculation):
-    """A calculation that has a Fermi level or a number of electrons.
+def evaluate_bands(
+    model, calculation, path=None, num_points=120, window=WINDOW
+):
+    """Bands that a model predicts from the atoms, beside the calculation's.
 
     Args:
-        model: `Stage`, whose training set tells the number.
-        calculation: `Calculation`.
+        model: `Stage`, whose own overlap is taken where it has one.
+        calculation: `Calculation` with a Hamiltonian.
+        path, num_points, window: see `compare_bands`.
 
     Returns:
-        `Calculation`; without either where nothing tells.
+        What `compare_bands` returns; `None` where there is no overlap, no
+        Fermi level, or no lattice.
     """
-    if calculation.fermi_level is not None:
-        return calculation
-    if calculation.num_electrons is not None:
-        return calculation
-    count = count_electrons(model.provenance, calculation.atoms)
-    return dataclasses.replace(calculation, num_electrons=count)
+    reference = ElectronicStructure(calculation, model)
+    calculation = reference.calculation
+    is_crystal = periodic_directions(calculation.atoms).any()
+    has_bands = calculation.overlap is not None and is_crystal
+    if not (has_bands and reference.has_fermi_level):
+        return None
+    prediction = predict(
+        model,
+        calculation.atoms,
+        overlap=None if model.overlap is not None else calculation.overlap,
+        num_electrons=calculation.num_electrons,
+    )
+    return compare_bands(prediction, calculation, path, num_points, window)
 
 
 def compare_bands(
@@ -117,16 +111,16 @@ def compare_bands(
     Args:
         prediction: `Prediction`.
         calculation: `Calculation` of the same structure, with Hamiltonian.
-            Without an overlap that of the prediction is taken.
+            Without overlap or Fermi level those of the prediction are taken.
         path: str or list, see `k_path`.
         num_points: int. Number of wave vectors, about.
         window: two floats. Energies about the Fermi level, in eV.
 
     Returns:
         Predicted and reference `BandStructure` on one path, both with the
-        calculation's Fermi level where it has one, and the error: a dict with
-        `structure`, `band_mae` in eV of the reference's bands in the window
-        (`None` without a level), and `window`.
+        same Fermi level, and the error: a dict with `structure`, `band_mae` in
+        eV of the reference's bands in the window (`None` without a level), and
+        `window`.
 
     Raises:
         ValueError: if there is no Hamiltonian, or no overlap at all.
@@ -135,21 +129,23 @@ def compare_bands(
         calculation = dataclasses.replace(
             calculation, overlap=prediction.overlap
         )
+    reference = ElectronicStructure(calculation)
+    leading = reference if reference.has_fermi_level else prediction
+    level = leading.fermi_level
     path = k_path(calculation.atoms, path, num_points)
-    matrices = BlochMatrices.from_calculation(calculation)
-    level = calculation.fermi_level
-    level = prediction.fermi_level if level is None else level
-    reference = band_structure(matrices, path, level)
-    predicted = band_structure(prediction.matrices, path, level)
+    predicted, exact = (
+        band_structure(crystal.matrices, path, level)
+        for crystal in (prediction, reference)
+    )
     error = None
     if level is not None:
-        energies = reference.energies - level
+        energies = exact.energies - level
         near = (energies > window[0]) & (energies < window[1])
-        differences = np.abs(predicted.energies - reference.energies)
+        differences = np.abs(predicted.energies - exact.energies)
         error = float(differences[near].mean())
     return (
         predicted,
-        reference,
+        exact,
         {
             "structure": calculation.name,
             "band_mae": error,
@@ -173,7 +169,7 @@ def write_report(
     `full_report` measures all that the page can show; here it is given.
 
     Args:
-        folder: str or path. Made if it is not there.
+        folder: str or path. Made if it does not exist.
         errors: `MatrixErrors`.
         history: dict, of `LearningCurve` with a loss in meV, or `None`.
         bands: what `compare_bands` returned, or `None`.

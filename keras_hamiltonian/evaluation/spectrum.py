@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from keras_hamiltonian.electronic_structure import ElectronicStructure
 from keras_hamiltonian.metrics.levels import DEGENERACY_IN_EV
 from keras_hamiltonian.metrics.levels import level_similarities
 from keras_hamiltonian.metrics.levels import near_degenerate_groups
-from keras_hamiltonian.physics.fermi import fermi_level_of_bands
 from keras_hamiltonian.physics.fermi import k_grid_points
 from keras_hamiltonian.physics.hamiltonian import BlochMatrices
 from keras_hamiltonian.physics.k_points import k_grid
@@ -70,20 +70,15 @@ class SpectrumErrors:
                 level or number of electrons. Structures without these or with
                 more than 2000 orbitals are listed in `skipped`.
         """
-        reason = obstacle(calculation)
+        crystal = ElectronicStructure(calculation)
+        reason = obstacle(crystal)
         if reason is not None:
             self.skipped[calculation.name] = reason
             return
-        reference = BlochMatrices.from_calculation(calculation)
+        reference, level = crystal.matrices, crystal.fermi_level
         grid = self.grid or k_grid(calculation.atoms, GRID_LENGTH_IN_ANGSTROM)
         k_points, weights = k_grid_points(reference, grid, gamma_centered=True)
         exact = [lowest_states(reference, k) for k in k_points]
-        level = reference_level(
-            calculation,
-            np.stack([states.energies for states in exact]),
-            weights,
-            reference.spinful,
-        )
         common = {
             "name": calculation.name,
             "grid": [int(n) for n in grid],
@@ -216,28 +211,12 @@ class SpectrumErrors:
             sums += weight[n] * np.array([1.0, abs(error[n]), similarity[n]])
 
 
-def obstacle(calculation):
-    """Why the levels of a `Calculation` cannot be compared, or `None`."""
-    if calculation.overlap is None:
+def obstacle(crystal):
+    """Why levels of an `ElectronicStructure` cannot be judged, or `None`."""
+    if crystal.overlap is None:
         return "no overlap: neither the calculation nor the model has one"
-    if calculation.fermi_level is None and calculation.num_electrons is None:
+    if not crystal.has_fermi_level:
         return "neither Fermi level nor number of electrons is known"
-    doubling = 2 if calculation.is_spinful else 1
-    size = doubling * int(calculation.num_orbitals.sum())
-    if size > LARGEST_SIZE:
-        return f"{size} orbitals, more than {LARGEST_SIZE}"
+    if crystal.size > LARGEST_SIZE:
+        return f"{crystal.size} orbitals, more than {LARGEST_SIZE}"
     return None
-
-
-def reference_level(calculation, energies, weights, is_spinful):
-    """Fermi level of a `Calculation`, or else of its bands, in eV."""
-    if calculation.fermi_level is not None:
-        return float(calculation.fermi_level)
-    return float(
-        fermi_level_of_bands(
-            energies,
-            calculation.num_electrons,
-            weights=weights,
-            degeneracy=1 if is_spinful else 2,
-        )
-    )

@@ -156,8 +156,6 @@ def stage_corrections(model, structures):
             predict_hamiltonian(stage, calculation.atoms, pairs)
             for stage in (first, model)
         ]
-        if not model.is_hermitian:
-            blocks = [b.symmetrized() for b in blocks]
         comparison.update(*blocks, calculation)
     return Corrections(comparison.result())
 

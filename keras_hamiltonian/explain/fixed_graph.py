@@ -5,7 +5,7 @@ import inspect
 import keras
 import numpy as np
 
-from keras_hamiltonian.data.dataset import batch_inputs
+from keras_hamiltonian.data.batch import batch_inputs
 from keras_hamiltonian.irreps.edge_irreps import EdgeIrreps
 from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.models.first_stage import FirstStage

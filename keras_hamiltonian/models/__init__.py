@@ -13,7 +13,6 @@ from keras_hamiltonian.models.graph_geometry import GraphGeometry
 from keras_hamiltonian.models.hamiltonian_cascade import HamiltonianCascade
 from keras_hamiltonian.models.loading import load_model
 from keras_hamiltonian.models.presets import PRESETS
-from keras_hamiltonian.models.provenance import count_electrons
 from keras_hamiltonian.models.provenance import training_provenance
 from keras_hamiltonian.models.refinement_stage import RefinementStage
 from keras_hamiltonian.models.refinement_stage import refinement_inputs
@@ -45,7 +44,6 @@ __all__ = [
     "StandaloneTransformerStage",
     "TransformerStage",
     "average_over_rotations",
-    "count_electrons",
     "graph_inputs",
     "load_model",
     "refinement_inputs",

@@ -8,6 +8,8 @@ import warnings
 import keras
 import numpy as np
 
+from keras_hamiltonian.electronic_structure import ElectronicStructure
+
 VERSIONS_OF = ("keras-hamiltonian", "keras", "torch", "jax", "tensorflow-cpu")
 # A composition is a combination of known ones up to rounding.
 COMPOSITION_TOLERANCE = 1e-6
@@ -17,23 +19,25 @@ def training_provenance(calculations, **details):
     """Where a model comes from, for `stage.provenance`.
 
     Args:
-        calculations: iterable of `Calculation`, those that trained.
+        calculations: iterable of `Calculation`, those that trained. Where
+            only the Fermi level is known, bands of the first one of a
+            composition are filled to count its electrons.
         **details: JSON values that only the caller knows: names of the data
             set, the seed, the budget, the loss reached.
 
     Returns:
         Dict of JSON values: units, programs and settings of the calculations,
-        `structures` (names), `electron_counts` (see `count_electrons`),
-        `valence_electrons` of each element where they follow, versions, date,
-        and the details.
+        `structures` (names), `electron_counts` (see
+        `electrons_of_composition`), `valence_electrons` of each element where
+        they follow, versions, date, and the details.
     """
-    names, sources, counts = [], [], []
+    names, sources, counts, tried = [], [], [], []
     for calculation in calculations:
         names.append(calculation.name)
         source = {k: v for k, v in calculation.source.items() if k != "file"}
         if source not in sources:
             sources.append(source)
-        _add_count(counts, calculation)
+        _add_count(counts, tried, calculation)
     symbols = sorted({s for entry in counts for s in entry["composition"]})
     known = {"electron_counts": counts}
     return {
@@ -53,7 +57,7 @@ def training_provenance(calculations, **details):
     }
 
 
-def count_electrons(provenance, atoms):
+def electrons_of_composition(provenance, atoms):
     """Valence electrons of a structure, from those of the training set.
 
     Known are the totals of whole structures. They settle every structure
@@ -71,7 +75,7 @@ def count_electrons(provenance, atoms):
 
 
 def installed_versions():
-    """Versions of Python, this package and the backends that are there."""
+    """Versions of Python, this package and the installed backends."""
     versions = {"python": platform.python_version()}
     for name in VERSIONS_OF:
         try:
@@ -86,23 +90,20 @@ def _composition(atoms):
     return {symbol: symbols.count(symbol) for symbol in sorted(set(symbols))}
 
 
-def _add_count(counts, calculation):
+def _add_count(counts, tried, calculation):
     """Adds a total that does not follow from those before it."""
-    if calculation.num_electrons is None:
+    total = calculation.num_electrons
+    composition = _composition(calculation.atoms)
+    followed = _combine({"electron_counts": counts}, composition)
+    if followed is None and total is None and composition not in tried:
+        # Diagonalises; where it fails the next structure would fail, too.
+        tried.append(composition)
+        total = ElectronicStructure(calculation).num_electrons
+    if total is None:
         return
-    total = float(calculation.num_electrons)
-    known = {"electron_counts": counts}
-    followed = count_electrons(known, calculation.atoms)
     if followed is None:
-        symbols = calculation.atoms.get_chemical_symbols()
-        counts.append(
-            {
-                "composition": {
-                    s: symbols.count(s) for s in sorted({*symbols})
-                },
-                "num_electrons": total,
-            }
-        )
+        total = float(total)
+        counts.append({"composition": composition, "num_electrons": total})
     elif abs(followed - total) > 1e-3:
         warnings.warn(
             f"{calculation.name!r} has {total} valence electrons where the "

@@ -6,6 +6,7 @@ import keras
 
 from keras_hamiltonian.layers.parts import recorded_arguments
 from keras_hamiltonian.layers.parts import to_config
+from keras_hamiltonian.models.provenance import electrons_of_composition
 from keras_hamiltonian.models.summary import print_summary
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
 from keras_hamiltonian.physics.overlap import TwoCentreOverlap
@@ -101,6 +102,17 @@ class Stage(keras.Model):
     def spin(self):
         """Spin layout of the blocks: `"none"` or `"noncollinear"`."""
         return self.arguments.get("spin", "none")
+
+    def num_electrons(self, atoms):
+        """Valence electrons of a structure, as its training set tells.
+
+        Args:
+            atoms: `ase.Atoms`.
+
+        Returns:
+            float per cell, or `None`; see `electrons_of_composition`.
+        """
+        return electrons_of_composition(self.provenance, atoms)
 
     def check_elements(self, atoms, basis=None):
         """Checks that the model was made for the elements of a structure.

@@ -36,7 +36,7 @@ def rotate_blocks(blocks, rotations, shells, spin="none"):
     >>> print(keras.ops.convert_to_numpy(keras.ops.diagonal(rotated[0])))
     [7. 3. 2. 1.]
 
-    Reference: `testing.rotate_blocks`, the same in complex NumPy.
+    Reference: `testing.rotate_blocks_in_numpy`, the same in complex NumPy.
     """
     shape = backend.shape(blocks)
     rows = shape[-1]

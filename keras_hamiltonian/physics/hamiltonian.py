@@ -80,9 +80,14 @@ class BlochMatrices:
         for field in ("hamiltonian", "overlap"):
             if getattr(calculation, field) is None:
                 raise ValueError(
-                    f"The calculation {calculation.name!r} has no `{field}`. "
-                    "For orthogonal orbitals write "
-                    "BlochMatrices(hamiltonian, None, num_orbitals)."
+                    f"The structure {calculation.name!r} has no `{field}`, and "
+                    "energies need it. Take a calculation that has it, or a "
+                    "model: `kh.predict(model, atoms)` gives both matrices, "
+                    "`kh.ElectronicStructure(calculation, model)` the overlap, "
+                    "and so does --model on the command line. A model without "
+                    "an overlap gets one by `model.overlap = TwoCentreOverlap."
+                    "fit(...)` before it is saved. For orthogonal orbitals "
+                    "write BlochMatrices(hamiltonian, None, num_orbitals)."
                 )
         return cls(
             calculation.hamiltonian,

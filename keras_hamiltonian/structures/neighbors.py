@@ -20,15 +20,20 @@ class NeighborTable:
         reverse_edge: `(N, M)` int. Flat position n·M + m of (j, i, -R);
             padding: its own position.
         edge_mask: `(N, M)` bool. False at padding.
-        pair_positions: `(N, M)` int. Position in the list of atom pairs the
-            table was made from; -1 at padding.
+        atom_pairs: `(P, 5)` int. The pairs the table was made from.
+        pair_positions: `(N, M)` int. Position of each edge among them; -1 at
+            padding.
+        onsite_positions: `(N,)` int. Position of each `(0, 0, 0, i, i)`; -1
+            where it is not listed.
     """
 
     edge_vectors: np.ndarray
     neighbors: np.ndarray
     reverse_edge: np.ndarray
     edge_mask: np.ndarray
+    atom_pairs: np.ndarray
     pair_positions: np.ndarray
+    onsite_positions: np.ndarray
 
 
 def neighbor_table(atoms, atom_pairs, num_neighbors=None):
@@ -37,7 +42,7 @@ def neighbor_table(atoms, atom_pairs, num_neighbors=None):
     Args:
         atoms: `ase.Atoms`.
         atom_pairs: `(P, 5)` int array of `(R1, R2, R3, i, j)`, each with its
-            reverse `(-R, j, i)`; onsite pairs `(0, 0, 0, i, i)` are skipped.
+            reverse `(-R, j, i)`; onsite pairs `(0, 0, 0, i, i)` may be listed.
         num_neighbors: int. Length M of the lists. Defaults to the longest.
 
     Returns:
@@ -75,10 +80,10 @@ def neighbor_table(atoms, atom_pairs, num_neighbors=None):
     )
     flat = np.empty(len(edges), dtype=np.int64)
     flat[order] = edges[order, 3] * width + columns
-    return _fill(len(atoms), width, flat, vectors, edges, partner, rows)
+    return _fill(len(atoms), width, flat, vectors, pairs, rows, partner)
 
 
-def _fill(num_atoms, width, flat, vectors, edges, partner, rows):
+def _fill(num_atoms, width, flat, vectors, pairs, rows, partner):
     size = num_atoms * width
     edge_vectors = np.zeros((size, 3))
     edge_vectors[:, 2] = 1
@@ -87,17 +92,23 @@ def _fill(num_atoms, width, flat, vectors, edges, partner, rows):
     edge_mask = np.zeros(size, dtype=bool)
     pair_positions = np.full(size, -1)
     edge_vectors[flat] = vectors
-    neighbors[flat] = edges[:, 4]
+    neighbors[flat] = pairs[rows, 4]
     reverse_edge[flat] = flat[partner]
     edge_mask[flat] = True
     pair_positions[flat] = rows
+    is_onsite = np.ones(len(pairs), dtype=bool)
+    is_onsite[rows] = False
+    onsite_positions = np.full(num_atoms, -1)
+    onsite_positions[pairs[is_onsite, 3]] = np.flatnonzero(is_onsite)
     shape = (num_atoms, width)
     return NeighborTable(
         edge_vectors.reshape(*shape, 3),
         neighbors.reshape(shape),
         reverse_edge.reshape(shape),
         edge_mask.reshape(shape),
+        pairs,
         pair_positions.reshape(shape),
+        onsite_positions,
     )
 
 

@@ -35,7 +35,7 @@ def spin_matrix(rotation):
     return w * np.eye(2) - 1j * np.tensordot([x, y, z], PAULI, axes=1)
 
 
-def rotate_blocks(blocks, shells, rotation, spin="none"):
+def rotate_blocks_in_numpy(blocks, shells, rotation, spin="none"):
     """Rotates blocks: `D(Q) H D(Q)^†`.
 
     With spin, `D` includes `D^{1/2}`. The arithmetic is complex, unlike that

@@ -1,6 +1,5 @@
 """Residual training of a cascade, which may be stopped and goes on."""
 
-import contextlib
 import dataclasses
 import pathlib
 import random
@@ -27,8 +26,6 @@ from keras_hamiltonian.models.feature_file import stage_checksum
 from keras_hamiltonian.models.hamiltonian_cascade import HamiltonianCascade
 from keras_hamiltonian.models.provenance import training_provenance
 from keras_hamiltonian.models.stage_features import StageFeatures
-from keras_hamiltonian.physics.fermi import infer_electrons
-from keras_hamiltonian.physics.k_points import k_grid
 from keras_hamiltonian.physics.overlap import TwoCentreOverlap
 from keras_hamiltonian.physics.reach import estimate_reaches
 from keras_hamiltonian.training.settings import stage_class
@@ -39,8 +36,6 @@ LOSSES = {
 }
 # Overlaps of so many structures tell all that there is to know of them.
 NUM_OVERLAPS = 30
-# The grid of the calculation is not known.
-ELECTRON_TOLERANCE = 0.2
 
 
 @dataclasses.dataclass
@@ -163,7 +158,7 @@ def train_cascade(
     cpu_seconds = curve.cpu_seconds
     model.overlap_threshold, band_errors = _best_threshold(model, store, split)
     model.provenance = training_provenance(
-        _with_electrons(store[name] for name in split.train),
+        (store[name] for name in split.train),
         data=store.attributes,
         settings=settings.model_dump(mode="json"),
         steps=fit.steps,
@@ -342,28 +337,6 @@ def _best_threshold(model, store, split):
             stacklevel=3,
         )
         return None, {}
-
-
-def _with_electrons(calculations):
-    """Calculations, the first with its number of electrons.
-
-    Files such as DeepH's hold the Fermi level alone, and the number follows
-    from it; where it does not, it stays unknown.
-    """
-    for number, calculation in enumerate(calculations):
-        known = (calculation.fermi_level, calculation.overlap)
-        if number == 0 and calculation.num_electrons is None:
-            if all(x is not None for x in known):
-                with contextlib.suppress(ValueError):
-                    electrons = infer_electrons(
-                        calculation,
-                        k_grid(calculation.atoms),
-                        tolerance=ELECTRON_TOLERANCE,
-                    )
-                    calculation = dataclasses.replace(
-                        calculation, num_electrons=electrons
-                    )
-        yield calculation
 
 
 def _listed_pairs(store, names, overlaps):

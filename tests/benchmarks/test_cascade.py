@@ -22,7 +22,7 @@ import pytest
 from alternating import alternate
 
 import keras_hamiltonian as kh
-from keras_hamiltonian.data.dataset import batch_inputs
+from keras_hamiltonian.data.batch import batch_inputs
 from keras_hamiltonian.structures.neighbors import neighbor_table
 from keras_hamiltonian.structures.neighbors import pairs_within
 

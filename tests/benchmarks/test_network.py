@@ -172,7 +172,7 @@ print(json.dumps({"seconds": seconds[-1], "megabytes": (after - before) / 1e3}))
 
 def test_inference(benchmark, torch, data_folder, tmp_path):
     """288 atoms of graphene: CPU seconds, peak memory over the start."""
-    from keras_hamiltonian.data.dataset import batch_inputs
+    from keras_hamiltonian.data.batch import batch_inputs
     from keras_hamiltonian.structures.neighbors import neighbor_table
     from keras_hamiltonian.structures.neighbors import pairs_within
 

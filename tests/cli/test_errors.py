@@ -78,7 +78,7 @@ CASES = {
     "predict: name": (f"predict MODEL {CELL} --name b", 1, "no structure b"),
     "bands: no such path": ("bands nothing", 1, "does not exist"),
     "bands: which": (f"bands {GRAPHENE}", 1, "--name: 000, 001"),
-    "bands: no overlap": (f"bands {GRAPHENE} --name 005", 1, "no overlap"),
+    "bands: no overlap": (f"bands {GRAPHENE} --name 005", 1, "no `overlap`"),
     "bands: path": (f"bands {MOS2} --path GXK", 1, "names X"),
     "bands: window": (f"bands {MOS2} --window 1 -1", 2, "low to high"),
     "bands: suffix": (f"bands {MOS2} -o a.txt", 1, ".json or .npz"),
@@ -129,7 +129,7 @@ def test_files_are_replaced_on_demand_alone(words, command, folder):
     for name in files:
         (folder / name).write_text("mine")
     result = command(*words.split(" "), code=1)
-    assert "is there already" in result.stderr
+    assert "exists. Choose another name" in result.stderr
     assert all((folder / name).read_text() == "mine" for name in files)
     command(*words.split(" "), "--overwrite")
     left = {p.name for p in folder.iterdir() if p.read_bytes() == b"mine"}

@@ -14,7 +14,7 @@ from keras_hamiltonian.data.store import HamiltonianStore
 from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
 from keras_hamiltonian.physics import BlochMatrices
 from keras_hamiltonian.physics import solve_bands
-from keras_hamiltonian.testing.block_rotation import rotate_blocks
+from keras_hamiltonian.testing.block_rotation import rotate_blocks_in_numpy
 
 RYDBERG = 13.605698
 BOHR = 0.529177
@@ -187,7 +187,7 @@ def test_blocks_rotate_with_the_crystal(write, functions, rotates):
         overlap = {cell: np.eye(18) * (cell == (0, 0, 0)) for cell in CELLS}
         run = write("old", dense(functions, edge), overlap, edge)
         blocks.append(read_abacus(run).hamiltonian.find(pair))
-    rotated = rotate_blocks(blocks[0], [0, 1, 2], rotation)
+    rotated = rotate_blocks_in_numpy(blocks[0], [0, 1, 2], rotation)
     assert (np.abs(rotated - blocks[1]).max() < 1e-6) == rotates
 
 
@@ -218,11 +218,11 @@ def test_spin_orbit_coupling(write, is_interleaved):
     block = found.hamiltonian.find((0, 0, 0, 0, 0)) / RYDBERG
     rows = np.concatenate([np.arange(1, 4), np.arange(10, 13)])
     shell = block[np.ix_(rows, rows)] - 0.2 * np.eye(6)
-    # `rotate_blocks` wants the parts of the spin and of the complex numbers.
+    # `rotate_blocks_in_numpy` wants parts: spins, real and imaginary.
     parts = shell.reshape(2, 3, 2, 3).transpose(0, 2, 1, 3)
     parts = np.stack([parts.real, parts.imag])
     rotation = Rotation.from_rotvec([0.4, -0.7, 0.5]).as_matrix()
-    rotated = rotate_blocks(parts, [1], rotation, spin="noncollinear")
+    rotated = rotate_blocks_in_numpy(parts, [1], rotation, spin="noncollinear")
     is_invariant = np.abs(rotated - parts).max() < 1e-6
     assert is_invariant == is_interleaved
     if is_interleaved:

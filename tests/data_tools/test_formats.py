@@ -208,7 +208,7 @@ def test_nothing_half_written(tmp_path):
     shutil.rmtree(tmp_path / "set" / "001")
     (tmp_path / "all").mkdir()
     convert(tmp_path / "set", tmp_path / "all", "deeph-dock")
-    with pytest.raises(ValueError, match="all is there already"):
+    with pytest.raises(ValueError, match="all exists"):
         convert(tmp_path / "set", tmp_path / "all", "deeph-dock")
     with pytest.raises(ValueError, match="would be converted twice"):
         convert([tmp_path / "set"] * 2, tmp_path / "twice.h5")

@@ -1,19 +1,19 @@
 """The raw fixtures are described in tests/data/README.md."""
 
 import gzip
-import pathlib
 
 import numpy as np
 import pytest
 import scfout_writer as made
 import scipy.linalg
+from printed_bands import DATA
+from printed_bands import NAMES
+from printed_bands import printed_bands
 
 from data_tools.openmx import read_scfout
 from keras_hamiltonian.conventions import BOHR_IN_ANGSTROM
 from keras_hamiltonian.conventions import HARTREE_IN_EV
 
-DATA = pathlib.Path(__file__).parents[1] / "data"
-NAMES = ("graphene_prim", "bismuthene_prim_soc")
 # OpenMX's s and p order to m = -1, 0, 1: p is (x, y, z) there.
 TO_M = {4: [0, 2, 3, 1], 3: [1, 2, 0]}
 
@@ -31,15 +31,6 @@ def write(tmp_path):
         return path
 
     return write_file
-
-
-def printed_bands(name):
-    """Chemical potential, k points and eigenvalues of OpenMX's `.Band`."""
-    with gzip.open(DATA / f"{name}.Band.gz", "rt") as file:
-        lines = [np.array(line.split()) for line in file]
-    rows = lines[3 + int(lines[2][0]) :]
-    k_points = np.array([row[1:4] for row in rows[::2]], dtype=float)
-    return float(lines[0][2]), k_points, np.array(rows[1::2], dtype=float)
 
 
 def bloch_sum(calculation, matrix, k_point, is_spinful):

@@ -22,6 +22,9 @@ class Tilted:
     basis = kh.OrbitalBasis({"H": "1s"})
     reaches, spin = {"H": 0.5}, "none"
 
+    def stages(self):
+        return [self]
+
     def check_elements(self, atoms):
         pass
 

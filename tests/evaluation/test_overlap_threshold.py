@@ -193,6 +193,7 @@ def predicted(calculation):
     known = dataclasses.replace(
         calculation,
         hamiltonian=noisy(calculation, NOISE),
+        fermi_level=None,
         source={"overlap_threshold": 0.02},
     )
     return kh.Prediction(known)

@@ -35,6 +35,22 @@ def test_a_missing_overlap_is_the_models_own(evaluated):
     assert other["gauge_free_mae"] == pytest.approx(expected, rel=1e-3)
 
 
+def test_bands_of_a_calculation_that_knows_little(evaluated):
+    """Its own electrons give the level, the model the overlap."""
+    stage, calculation, _ = evaluated
+    bare = dataclasses.replace(calculation, overlap=None, fermi_level=None)
+    found = kh.evaluation.evaluate_bands(stage, bare, "GK", 3, (-90, 90))
+    predicted, reference, error = found
+    assert predicted.fermi_level == reference.fermi_level
+    # Anywhere in the gap.
+    assert abs(reference.fermi_level - calculation.fermi_level) < 1
+    exact = kh.ElectronicStructure(calculation).bands("GK", 3).energies
+    np.testing.assert_allclose(
+        reference.energies[:, :13], exact[:, :13], atol=1e-3
+    )
+    assert error["band_mae"] > 0
+
+
 def test_report_and_pictures(evaluated, tmp_path):
     stage, calculation, errors = evaluated
     prediction = kh.predict(stage, calculation.atoms)

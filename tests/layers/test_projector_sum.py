@@ -5,7 +5,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_hamiltonian.data.dataset import batch_inputs
+from keras_hamiltonian.data.batch import batch_inputs
 from keras_hamiltonian.layers import ProjectorSum
 from keras_hamiltonian.layers.readout import projector_sum
 from keras_hamiltonian.orbitals.basis import OrbitalBasis

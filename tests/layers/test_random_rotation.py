@@ -6,7 +6,7 @@ import pytest
 
 from keras_hamiltonian.layers import RandomRotation
 from keras_hamiltonian.models.transformer.rotated_frames import RotatedFrames
-from keras_hamiltonian.testing import rotate_blocks
+from keras_hamiltonian.testing import rotate_blocks_in_numpy
 
 BASIS = {"C": "2s 1p 1d"}
 NUM_DRAWS = 4000
@@ -118,7 +118,9 @@ def test_labels_rotate_with_the_crystal(spin):
             atol=1e-12,
         )
         for name, blocks in targets.items():
-            expected = rotate_blocks(blocks[k], shells, rotations[k], spin)
+            expected = rotate_blocks_in_numpy(
+                blocks[k], shells, rotations[k], spin
+            )
             np.testing.assert_allclose(
                 numpy(labels[name])[k], expected, atol=1e-12
             )

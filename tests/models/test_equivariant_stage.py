@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from keras_hamiltonian.conventions import BOHR_IN_ANGSTROM
+from keras_hamiltonian.data.batch import batch_inputs
 from keras_hamiltonian.data.dataset import HamiltonianDataset
-from keras_hamiltonian.data.dataset import batch_inputs
 from keras_hamiltonian.data.store import HamiltonianStore
 from keras_hamiltonian.models.equivariant_stage import EquivariantStage
 from keras_hamiltonian.orbitals.basis import OrbitalBasis

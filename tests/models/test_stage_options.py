@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import keras_hamiltonian as kh
-from keras_hamiltonian.data.dataset import batch_inputs
+from keras_hamiltonian.data.batch import batch_inputs
+from keras_hamiltonian.data.batch import batch_matrices
 from keras_hamiltonian.prediction import predict_hamiltonian
 from keras_hamiltonian.structures.neighbors import neighbor_table
 from keras_hamiltonian.structures.neighbors import pairs_within
@@ -154,7 +155,9 @@ def test_without_the_hermitian_average(store):
     for own, other in zip(by_path(usual), by_path(raw)):
         own.assign(other)
     atoms = store[0].atoms
-    blocks = predict_hamiltonian(raw, atoms)
+    table = neighbor_table(atoms, pairs_within(atoms, raw.reaches))
+    outputs = raw.predict_on_batch(batch_inputs([atoms], [table], raw.basis))
+    (blocks,) = batch_matrices(outputs, [atoms], [table], raw.basis)
     assert blocks.hermitian_error() > 1e-3
     expected = predict_hamiltonian(usual, atoms)
     assert expected.hermitian_error() < 1e-12

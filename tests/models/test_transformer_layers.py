@@ -5,7 +5,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_hamiltonian.data.dataset import batch_inputs
+from keras_hamiltonian.data.batch import batch_inputs
 from keras_hamiltonian.irreps.rotation import random_rotations
 from keras_hamiltonian.models.transformer.angle_features import AngleFeatures
 from keras_hamiltonian.models.transformer.vector_head import VectorHead

@@ -16,7 +16,7 @@ from keras_hamiltonian.ops.rotate_blocks import rotate_blocks
 from keras_hamiltonian.ops.wigner_d import edge_frames
 from keras_hamiltonian.ops.wigner_d import rotation_matrices
 from keras_hamiltonian.ops.wigner_d import wigner_d
-from keras_hamiltonian.testing import rotate_blocks as rotate_blocks_in_numpy
+from keras_hamiltonian.testing import rotate_blocks_in_numpy
 
 N, M = 3, 4
 # Not sorted, parities of both kinds.

@@ -7,7 +7,7 @@ from keras_hamiltonian.orbitals.coupling import BlockCoupling
 from keras_hamiltonian.orbitals.coupling import join_spin_parts
 from keras_hamiltonian.orbitals.coupling import label_irreps
 from keras_hamiltonian.orbitals.coupling import spin_parts
-from keras_hamiltonian.testing import rotate_blocks
+from keras_hamiltonian.testing import rotate_blocks_in_numpy
 
 CARBON = (0, 0, 1, 1, 2)
 HEAVY = (0, 0, 0, 1, 1, 2, 2)
@@ -95,7 +95,7 @@ def test_spinful_blocks_rotate_as_their_irreps(inversion):
     """`D^(1/2)` on both sides of the whole block, against the irreps."""
     rotation = inversion * random_rotations(1, seed=4)[0]
     blocks = spinful()
-    rotated = rotate_blocks(
+    rotated = rotate_blocks_in_numpy(
         np.stack([blocks.real, blocks.imag], axis=1),
         CARBON,
         rotation,

@@ -9,7 +9,7 @@ from keras_hamiltonian.orbitals.block_layout import BlockLayout
 from keras_hamiltonian.orbitals.coupling import BlockCoupling
 from keras_hamiltonian.orbitals.edge_blocks import EdgeBlockLayout
 from keras_hamiltonian.orbitals.table_blocks import to_table
-from keras_hamiltonian.testing import rotate_blocks
+from keras_hamiltonian.testing import rotate_blocks_in_numpy
 from keras_hamiltonian.testing.symmetry import roll_edges
 
 CARBON = (0, 0, 1, 1, 2)
@@ -80,7 +80,7 @@ def test_channels_do_not_depend_on_how_the_crystal_lies(spin):
     blocks = random.normal(size=(6, *inner))
     frames = edge_frames(random.normal(size=(6, 3)))
     rotation = random_rotations(1, seed=5)[0]
-    rotated = rotate_blocks(blocks, CARBON, rotation, spin)
+    rotated = rotate_blocks_in_numpy(blocks, CARBON, rotation, spin)
     for part, x in layout.split(blocks).items():
         before = layout.edge_channels(part, x, frames)
         after = layout.edge_channels(

@@ -2,7 +2,7 @@ import ase.build
 import numpy as np
 import pytest
 
-from keras_hamiltonian.data.dataset import batch_inputs
+from keras_hamiltonian.data.batch import batch_inputs
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
 from keras_hamiltonian.structures.neighbors import neighbor_table
 from keras_hamiltonian.structures.neighbors import pairs_within

@@ -4,6 +4,7 @@ import pytest
 from lives import SETTINGS
 
 import keras_hamiltonian as kh
+from keras_hamiltonian import electronic_structure
 
 
 @pytest.mark.parametrize("name, valence", [("graphene", {"C": 4.0})])
@@ -26,3 +27,24 @@ def test_electrons_follow_from_the_fermi_level(
     assert model.provenance["valence_electrons"] == valence
     prediction = kh.predict(model, unknown[1].atoms)
     assert prediction.calculation.num_electrons == known[1].num_electrons
+
+
+def test_bands_are_filled_once_for_a_composition(data_folder, monkeypatch):
+    """A level that gives no whole number does so in every structure."""
+    known = kh.HamiltonianStore(data_folder / "graphene.h5")
+    unknown = [
+        dataclasses.replace(known[k], num_electrons=None) for k in range(3)
+    ]
+    tried = []
+
+    def fail(calculation, *_, **__):
+        tried.append(calculation.name)
+        raise ValueError
+
+    monkeypatch.setattr(electronic_structure, "infer_electrons", fail)
+    found = kh.models.training_provenance(unknown)
+    assert tried == [unknown[0].name]
+    assert found["electron_counts"] == []
+    # A structure that knows its number still tells it.
+    found = kh.models.training_provenance([*unknown, known[3]])
+    assert found["valence_electrons"] == {"C": 4.0}

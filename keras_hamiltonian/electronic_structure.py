@@ -1,0 +1,335 @@
+"""Hamiltonian and overlap of one crystal, and what follows from them."""
+
+import dataclasses
+import functools
+import pathlib
+import warnings
+
+from keras_hamiltonian.files import replacing
+from keras_hamiltonian.physics.bands import band_structure
+from keras_hamiltonian.physics.bands import solve_bands
+from keras_hamiltonian.physics.dos import density_of_states
+from keras_hamiltonian.physics.fermi import find_fermi_level
+from keras_hamiltonian.physics.fermi import infer_electrons
+from keras_hamiltonian.physics.fermi import k_grid_points
+from keras_hamiltonian.physics.fermi import total_electrons
+from keras_hamiltonian.physics.gap import gap_of_bands
+from keras_hamiltonian.physics.hamiltonian import BlochMatrices
+from keras_hamiltonian.physics.k_points import KPath
+from keras_hamiltonian.physics.k_points import k_grid
+from keras_hamiltonian.physics.k_points import k_path
+from keras_hamiltonian.physics.populations import orbital_groups
+from keras_hamiltonian.physics.states import lowest_states
+from keras_hamiltonian.physics.states import nearest_states
+
+# The grid of a calculation is not known, and on another one the electrons of
+# a metal are less exact.
+ELECTRON_TOLERANCE = 0.2
+
+
+class ElectronicStructure:
+    """H and S of a crystal, computed or predicted, and what follows.
+
+    Making one costs nothing, unless a model has to give the overlap. H(k) and
+    Fermi level are found when first asked for, and kept.
+
+    Args:
+        calculation: `Calculation`.
+        model: `Stage`, which gives what the calculation lacks: the overlap,
+            and the number of electrons as far as the training set tells it.
+            It does not predict the Hamiltonian; `kh.predict` does.
+        num_electrons: float, valence electrons per cell; or a dict from each
+            element to those of one atom, `{"C": 4}`. In place of the known
+            number; the Fermi level is found anew.
+        fermi_level: float, in eV, in place of the known one.
+        workers: int. Processes for many wave vectors, see `solve_k_points`.
+
+    Attributes:
+        calculation: `Calculation`, with what the model and the arguments give.
+        workers: int.
+
+    Raises:
+        ValueError: if the calculation does not fit the model, or the number of
+            electrons is wrong.
+
+    Example:
+
+    >>> store = kh.HamiltonianStore("my_set.h5")        # doctest: +SKIP
+    >>> crystal = kh.ElectronicStructure(store["050"])  # doctest: +SKIP
+    >>> crystal.bands("GMKG").gap()                     # doctest: +SKIP
+    0.0
+    """
+
+    def __init__(
+        self,
+        calculation,
+        model=None,
+        num_electrons=None,
+        fermi_level=None,
+        workers=1,
+    ):
+        self.calculation = _completed(
+            calculation, model, num_electrons, fermi_level
+        )
+        self.workers = workers
+
+    def __repr__(self):
+        return (
+            f"{type(self).__name__}({self.atoms.get_chemical_formula()}, "
+            f"{self.size} orbitals, spin={self.spin!r})"
+        )
+
+    @property
+    def atoms(self):
+        """The `ase.Atoms`."""
+        return self.calculation.atoms
+
+    @property
+    def basis(self):
+        """The `OrbitalBasis`."""
+        return self.calculation.basis
+
+    @property
+    def spin(self):
+        """Spin layout, see `Calculation`."""
+        return self.calculation.spin
+
+    @property
+    def size(self):
+        """Rows of H(k): the orbitals of all atoms, spin included."""
+        doubling = 2 if self.calculation.is_spinful else 1
+        return doubling * int(self.calculation.num_orbitals.sum())
+
+    @property
+    def hamiltonian(self):
+        """`BlockMatrix` in eV, or `None`."""
+        return self.calculation.hamiltonian
+
+    @property
+    def overlap(self):
+        """Spinless `BlockMatrix`, or `None`."""
+        return self.calculation.overlap
+
+    @functools.cached_property
+    def matrices(self):
+        """The `BlochMatrices` H(k) and S(k).
+
+        Raises:
+            ValueError: if a matrix is missing.
+        """
+        return BlochMatrices.from_calculation(self.calculation)
+
+    @functools.cached_property
+    def num_electrons(self):
+        """Valence electrons per cell, or `None`.
+
+        Where only the Fermi level is known, as in DeepH folders, the bands are
+        filled up to it on a grid of `k_grid(atoms)` points; `None` if that
+        gives no whole number.
+        """
+        calculation = self.calculation
+        is_open = calculation.num_electrons is None and self._has_matrices
+        if not is_open or calculation.fermi_level is None:
+            return calculation.num_electrons
+        try:
+            return infer_electrons(
+                calculation, k_grid(self.atoms), tolerance=ELECTRON_TOLERANCE
+            )
+        except ValueError:
+            return None
+
+    @property
+    def has_fermi_level(self):
+        """Whether the Fermi level is known, or follows from the electrons."""
+        if self.calculation.fermi_level is not None:
+            return True
+        return self.calculation.num_electrons is not None and self._has_matrices
+
+    @functools.cached_property
+    def fermi_level(self):
+        """Fermi level in eV; `None`, with a warning, if nothing tells it.
+
+        Where it is not known it is that of the electrons at 300 K, on a grid
+        of `k_grid(atoms)` points. That takes a diagonalisation at each
+        (several sparse factorizations in a cell of more than 8000 orbitals).
+        """
+        calculation = self.calculation
+        if calculation.fermi_level is not None:
+            return float(calculation.fermi_level)
+        if calculation.num_electrons is None:
+            warnings.warn(
+                "The Fermi level is unknown: neither the calculation nor a "
+                "model's training set tells how many valence electrons "
+                f"{self.atoms.get_chemical_formula()} has. Give "
+                "`num_electrons`.",
+                stacklevel=3,
+            )
+            return None
+        return find_fermi_level(
+            self.matrices,
+            calculation.num_electrons,
+            k_grid(self.atoms),
+            gamma_centered=True,
+            workers=self.workers,
+        )
+
+    def bands(self, path=None, num_points=120, **options):
+        """Band energies along a path.
+
+        Args:
+            path: str or list, see `k_path`, or a `KPath`. Defaults to the
+                standard path of the lattice.
+            num_points: int. Number of wave vectors, about.
+            **options: of `solve_bands`, for example for a part of the bands of
+                a large cell `solve=nearest_states` with its `energy` and
+                `num_states`.
+
+        Returns:
+            `BandStructure`, with the Fermi level where it is known.
+
+        Raises:
+            ValueError: if a matrix is missing, or the path is unknown.
+        """
+        if not isinstance(path, KPath):
+            path = k_path(self.atoms, path, num_points)
+        options = {"workers": self.workers, **options}
+        return band_structure(self.matrices, path, self.fermi_level, **options)
+
+    def dos(self, grid=None, projected=True, **options):
+        """Density of states, whole and by element and shell.
+
+        Args:
+            grid: three ints. Wave vectors along each direction. Defaults to
+                `k_grid(atoms)`, which is coarse for a small cell.
+            projected: bool. Whether to project on elements and shells.
+            **options: of `density_of_states`, for example `broadening`,
+                `method="tetrahedron"`, and for large cells `energies`.
+
+        Returns:
+            `DensityOfStates`, with the Fermi level where it is known.
+
+        Raises:
+            ValueError: if a matrix is missing, or the options clash.
+        """
+        return density_of_states(
+            self.matrices,
+            k_grid(self.atoms) if grid is None else grid,
+            groups=orbital_groups(self.calculation) if projected else None,
+            fermi_level=self.fermi_level,
+            **{"workers": self.workers, **options},
+        )
+
+    def gap(self, grid=None):
+        """Band gap on a grid of wave vectors, which all bands are solved at.
+
+        Args:
+            grid: three ints. See `dos`.
+
+        Returns:
+            `BandGap`. Where the edges lie between the points of the grid the
+            gap is smaller; `find_gap` moves them there.
+
+        Raises:
+            ValueError: if a matrix or the Fermi level is missing, or the cell
+                is too large for all bands.
+        """
+        grid = k_grid(self.atoms) if grid is None else grid
+        k_points, _ = k_grid_points(self.matrices, grid, gamma_centered=True)
+        energies = solve_bands(self.matrices, k_points, workers=self.workers)
+        return gap_of_bands(k_points, energies, fermi_level=self.fermi_level)
+
+    def states(self, k_point, num_states=None, energy=None, **options):
+        """Eigenstates at one wave vector.
+
+        Args:
+            k_point: three floats, fractional.
+            num_states: int. How many, those nearest to an energy. Defaults to
+                all, which takes dense matrices.
+            energy: float, in eV. Defaults to the Fermi level.
+            **options: of `nearest_states`, for example `solver`.
+
+        Returns:
+            `States`.
+
+        Raises:
+            ValueError: if a matrix or the Fermi level is missing, or the cell
+                is too large for all states.
+        """
+        if num_states is None:
+            return lowest_states(self.matrices, k_point)
+        if energy is None:
+            energy = self.fermi_level
+        if energy is None:
+            raise ValueError(
+                f"{num_states} states are those nearest to an energy. Give "
+                "`energy`; the Fermi level is not known."
+            )
+        return nearest_states(
+            self.matrices, k_point, energy, num_states, **options
+        )
+
+    def completed(self):
+        """The `Calculation`, with the Fermi level wherever it follows."""
+        if not self.has_fermi_level:
+            return self.calculation
+        return dataclasses.replace(
+            self.calculation, fermi_level=self.fermi_level
+        )
+
+    def write(self, path, format=None, **options):
+        """Writes H and S, with all that is known, for other programs.
+
+        The file or folder appears when it is complete.
+
+        Args:
+            path: str or path. A file is replaced.
+            format: str. A name of `data_tools.formats.FORMATS`. Defaults to
+                what the path ends in (`.HSX`, `.npz`, `.h5`, `_hr.dat`), else
+                a DeepH folder of the older layout.
+            **options: of the format's writer.
+
+        Returns:
+            The path.
+
+        Raises:
+            ValueError: if the path is a folder with files in it, or the format
+                cannot hold the structure.
+        """
+        # The readers and writers stand above the package; only this method
+        # needs them.
+        from data_tools.formats import ending_format
+        from data_tools.formats import write_calculation
+
+        path = pathlib.Path(path)
+        if path.is_dir() and any(path.iterdir()):
+            raise ValueError(
+                f"{path} is a folder with files in it. Choose another name."
+            )
+        format = format or ending_format(path) or "deeph-legacy"
+        if format == "deeph-dock":
+            # It asks for the same pairs in H and S.
+            options = {"fill_missing": True, **options}
+        with replacing(path) as place:
+            write_calculation(place, self.completed(), format, **options)
+        return path
+
+    @property
+    def _has_matrices(self):
+        return self.hamiltonian is not None and self.overlap is not None
+
+
+def _completed(calculation, model, num_electrons, fermi_level):
+    """The `Calculation` with what a model and a user know."""
+    atoms, found = calculation.atoms, {}
+    if model is not None:
+        model.check_elements(atoms, calculation.basis)
+        if calculation.overlap is None and model.overlap is not None:
+            found["overlap"] = model.overlap(atoms)
+        if calculation.num_electrons is None:
+            found["num_electrons"] = model.num_electrons(atoms)
+    if num_electrons is not None:
+        found["num_electrons"] = total_electrons(atoms, num_electrons)
+        found["fermi_level"] = None
+    if fermi_level is not None:
+        found["fermi_level"] = float(fermi_level)
+    return dataclasses.replace(calculation, **found) if found else calculation
