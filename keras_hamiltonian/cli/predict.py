@@ -8,7 +8,6 @@ import typer
 
 from keras_hamiltonian.cli.files import appearing
 from keras_hamiltonian.cli.files import check_new
-from keras_hamiltonian.cli.files import find_structures
 from keras_hamiltonian.cli.files import formats
 from keras_hamiltonian.cli.files import write_structure
 from keras_hamiltonian.cli.spectrum import Electrons
@@ -77,6 +76,7 @@ def predict(
     it; errors are printed (meV) and written beside it as <name>.errors.json.
     """
     import keras_hamiltonian as kh
+    from data_tools.structures import find_structures
 
     if format != PREDICTION:
         _check_format(format)

@@ -189,7 +189,7 @@ def test_predictions_are_read_as_calculations(
     report = json.loads((folder / "report" / "report.json").read_text())
     found = report["errors"]["mae_all"]
     assert found == pytest.approx(errors["errors"]["mae_all"], rel=1e-3)
-    assert "already" in command("predict", untrained_file, cell, code=1).stderr
+    assert "exists" in command("predict", untrained_file, cell, code=1).stderr
     command("predict", untrained_file, cell, "--overwrite")
     words = ("--format", "npz", "-o", "other")
     command("predict", untrained_file, cell, *words)

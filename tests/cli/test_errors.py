@@ -129,7 +129,7 @@ def test_files_are_replaced_on_demand_alone(words, command, folder):
     for name in files:
         (folder / name).write_text("mine")
     result = command(*words.split(" "), code=1)
-    assert "is there already" in result.stderr
+    assert " exists. Choose another name" in result.stderr
     assert all((folder / name).read_text() == "mine" for name in files)
     command(*words.split(" "), "--overwrite")
     left = {p.name for p in folder.iterdir() if p.read_bytes() == b"mine"}
@@ -171,7 +171,7 @@ def test_an_error_while_writing_leaves_nothing(command, folder, monkeypatch):
     def fail(*_, **__):
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(kh.evaluate, "plot_bands", fail)
+    monkeypatch.setattr(kh.evaluation, "plot_bands", fail)
     result = command("bands", MOS2, "--points", 2, code=1)
     assert result.stderr == "Error: No space left on device\n"
     assert not list(folder.iterdir())
