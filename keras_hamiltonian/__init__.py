@@ -16,8 +16,10 @@ _find, __dir__ = lazy_names(
         "HamiltonianStore": "data.store",
         "OrbitalBasis": "orbitals.basis",
         "Prediction": "prediction",
+        "evaluate": "evaluation.evaluate",
         "load_model": "models.loading",
         "predict": "prediction",
+        "train": "training.run",
     },
     modules=(
         "callbacks",

@@ -1,4 +1,4 @@
-"""A training that was stopped goes on where it was."""
+"""A training that was stopped resumes where it was."""
 
 import json
 import os
@@ -10,7 +10,7 @@ import numpy as np
 
 
 class TrainingCheckpoint(keras.callbacks.Callback):
-    """Keeps the state of a training in one file, and goes on from it.
+    """Keeps the state of a training in one file, and resumes from it.
 
     Kept are all variables of the model (seeds of random layers included), the
     optimizer, Python's generator, and what `members` say about themselves. The
@@ -27,10 +27,10 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         members: iterable of objects with `get_state` and `set_state`: the
             `HamiltonianDataset` that is trained on, `CosineBudget`,
             `LearningCurve`, `RevertOnSpike`. States are dicts of JSON values
-            and lists of arrays.
+            and lists of arrays. See `checkpoint_members` for callbacks of
+            Keras.
         every: int. Epochs between two checkpoints.
-        fingerprint: str. Checksum of all that the run depends on, see
-            `keras_hamiltonian.evaluation.fingerprint`.
+        fingerprint: str. Checksum of all that the training depends on.
 
     Attributes:
         epoch: int. Number of finished epochs, for `fit(initial_epoch=...)`.
@@ -38,8 +38,8 @@ class TrainingCheckpoint(keras.callbacks.Callback):
             then call `restore` instead of `fit`.
 
     Raises:
-        ValueError: if the file has another fingerprint, or does not fit the
-            model.
+        ValueError: if the file has another fingerprint or other members, or
+            does not fit the model.
 
     Example:
 
@@ -102,6 +102,14 @@ class TrainingCheckpoint(keras.callbacks.Callback):
             header = _header(file)
             for name, variables in self._variables().items():
                 _assign(self.path, variables, _arrays(file, name))
+            if len(self.members) != len(header["members"]):
+                raise ValueError(
+                    f"{self.path} keeps the states of {len(header['members'])} "
+                    f"callbacks and data sets, and {len(self.members)} are "
+                    "given. Give the callbacks that the training began with, "
+                    "or begin anew: delete the file, or give again=True "
+                    "(--again) to `kh.train`."
+                )
             for k, (member, state) in enumerate(
                 zip(self.members, header["members"], strict=True)
             ):
@@ -156,15 +164,15 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         if header["backend"] != backend:
             raise ValueError(
                 f"{self.path} was written on {header['backend']}, and this is "
-                f"{backend}. Go on with KERAS_BACKEND={header['backend']}, or "
-                "delete the file to start afresh."
+                f"{backend}. Resume with KERAS_BACKEND={header['backend']}, or "
+                "delete the file to begin anew."
             )
         if self.fingerprint not in (None, header["fingerprint"]):
             raise ValueError(
                 f"{self.path} is the checkpoint of another training: data, "
                 "settings or the version of the package differ. Restore them "
-                "to go on with it, or delete the file (recipes: `--again`) to "
-                "start afresh."
+                "to resume it, or begin anew: delete the file, or give "
+                "again=True (--again) to `kh.train`."
             )
 
 

@@ -7,9 +7,9 @@ from typing import Literal
 import typer
 
 from keras_hamiltonian.cli.files import check_new
-from keras_hamiltonian.cli.files import find_structures
 
 MEV_PER_EV = 1000.0
+MATRICES_AND_BANDS = {"num_spectra": 0, "num_rotations": 0, "largest_cell": 0}
 
 
 def evaluate(
@@ -33,8 +33,8 @@ def evaluate(
     split: Annotated[
         pathlib.Path | None,
         typer.Option(
-            help="Split (JSON). Default: the one that lies beside the data, "
-            "<data>.split.json, or that `train` drew beside the model."
+            help="Split (JSON). Default: the one beside the data, "
+            "<data>.split.json, or that which `train` drew beside the model."
         ),
     ] = None,
     name: Annotated[
@@ -80,38 +80,31 @@ def evaluate(
 
     if not data.exists():
         raise ValueError(f"{data} does not exist.")
-    if full and path is not None:
-        raise ValueError(
-            "--full draws bands along the standard path; leave --path away."
-        )
     check_new(output)
     if split is None:
         split = _known_split(data, model)
     structures = _choose(data, split, part, name)
-    network = kh.load_model(model)
 
     def calculations():
         for number, structure in enumerate(structures):
             typer.echo(
                 f"{number + 1}/{len(structures)} {structure.name}", err=True
             )
-            yield _calculation(structure)
+            yield structure.calculation()
 
-    details = {"title": model.stem, "model_file": str(model), "data": str(data)}
-    if full:
-        report = kh.evaluation.full_report(
-            network, calculations(), output, **details
-        )
-    else:
-        errors = kh.evaluation.evaluate_model(network, calculations())
-        bands = _bands(network, _calculation(structures[0]), path)
-        report = kh.evaluation.write_report(
-            output, errors, bands=bands, **details
-        )
+    report = kh.evaluate(
+        model,
+        calculations(),
+        output,
+        path=path,
+        title=model.stem,
+        model_file=str(model),
+        data=str(data),
+        **({} if full else MATRICES_AND_BANDS),
+    )
+    report["files"]["report"] = "report.json"
     typer.echo(_table(report["errors"]["structures"]))
-    typer.echo(kh.evaluation.summary(report))
-    for title, file in {**report["files"], "report": "report.json"}.items():
-        typer.echo(f"{title:>15}: {output / file}")
+    typer.echo(kh.evaluation.summary(report, output))
 
 
 def _known_split(data, model):
@@ -121,6 +114,7 @@ def _known_split(data, model):
 
 
 def _choose(data, split_file, part, names):
+    from data_tools.structures import find_structures
     from keras_hamiltonian.data import Split
 
     structures = find_structures([data])
@@ -149,28 +143,6 @@ def _choose(data, split_file, part, names):
             )
         structures = [s for s in structures if s.name in names]
     return structures
-
-
-def _bands(network, calculation, path):
-    """Predicted bands and those of the calculation, where they are known."""
-    import keras_hamiltonian as kh
-
-    if calculation.overlap is None and network.overlap is None:
-        return None
-    prediction = kh.predict(
-        network, calculation.atoms, num_electrons=calculation.num_electrons
-    )
-    return kh.evaluation.compare_bands(prediction, calculation, path)
-
-
-def _calculation(structure):
-    _, calculation = structure.load()
-    if calculation is None or calculation.hamiltonian is None:
-        raise ValueError(
-            f"The structure {structure.name!r} has no Hamiltonian to compare "
-            "with."
-        )
-    return calculation
 
 
 def _table(structures):

@@ -1,13 +1,10 @@
-"""Residual training: one stage after the other, and what came of it."""
+"""Settings of `kh.train`, and what it is made of."""
 
 from keras_hamiltonian.lazy import lazy_names
 
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "TrainedModel": "cascade",
         "TrainingSettings": "settings",
-        "report_training": "report",
-        "train_cascade": "cascade",
     },
 )

@@ -242,15 +242,16 @@ class TrainingSettings(pydantic.BaseModel):
             List of paths, of names such as `"package.module:Class"` in the
             stages and their options.
         """
-        names = [self.first_stage, self.second_stage]
-        names += [*self.first_options.values(), *self.second_options.values()]
+        stages = [self.first_stage, self.second_stage]
+        texts = _texts([*stages, self.first_options, self.second_options])
         modules = {
-            name.partition(":")[0]
-            for name in names
-            if isinstance(name, str) and re.fullmatch(r"[\w.]+:\w+", name)
+            text.partition(":")[0]
+            for text in texts
+            if re.fullmatch(r"[\w.]+:\w+", text)
         }
         found = [importlib.import_module(name) for name in sorted(modules)]
-        return [pathlib.Path(m.__file__) for m in found if m.__file__]
+        files = [getattr(module, "__file__", None) for module in found]
+        return [pathlib.Path(file) for file in files if file]
 
     @pydantic.field_validator(*STAGES)
     @classmethod
@@ -317,15 +318,15 @@ def stage_class(part, name):
         raise ValueError(
             f"{name!r} is no stage.{_hint([name], known)} Expected "
             f"{' or '.join(map(repr, known))}, or your own class as "
-            '"package.module:Class"'
+            '"package.module:Class".'
         )
     found = named_object(known.get(name, name))
     if not (isinstance(found, type) and issubclass(found, Stage)):
-        raise ValueError(f"{name} is no subclass of `kh.models.Stage`")
+        raise ValueError(f"{name} is no subclass of `kh.models.Stage`.")
     if not hasattr(found, NEEDED[part]):
         raise ValueError(
             f"{name} has no method `{NEEDED[part]}`, which a "
-            f"{part.replace('_', ' ')} needs"
+            f"{part.replace('_', ' ')} needs."
         )
     return found
 
@@ -351,6 +352,17 @@ def _parameters(stage):
             if all(p.kind is not p.VAR_KEYWORD for p in parameters):
                 break
     return names
+
+
+def _texts(value):
+    """All text in nested dicts and lists."""
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, dict):
+        value = value.values()
+    elif not isinstance(value, list):
+        return []
+    return [text for item in value for text in _texts(item)]
 
 
 def in_words(error):

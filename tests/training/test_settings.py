@@ -12,8 +12,8 @@ from keras_hamiltonian.training.settings import stage_class
 class Mine(Stage):
     """Arguments of its own, the rest goes to the base class."""
 
-    def __init__(self, *args, num_groups=1, extra=0, **kwargs):
-        super().__init__(*args, num_groups=num_groups, **kwargs)
+    def __init__(self, basis, reaches, num_groups=1, extra=0, **options):
+        super().__init__(basis, reaches, num_groups=num_groups, **options)
 
 
 def test_every_setting_has_a_default_and_a_description():
@@ -116,5 +116,10 @@ def test_own_stages():
     )
     assert own.learning_rate("second") == 0.01
     # Options name parts in the same way.
-    parts = TrainingSettings(first_options={"irreps": "textwrap:wrap"})
-    assert [path.name for path in parts.own_files()] == ["textwrap.py"]
+    parts = {
+        "radial": "textwrap:wrap",
+        "interaction": {"class": "bisect:bisect"},
+    }
+    parts = TrainingSettings(first_options=parts)
+    files = [path.name for path in parts.own_files()]
+    assert files == ["bisect.py", "textwrap.py"]
