@@ -3,6 +3,7 @@
 import pathlib
 import shutil
 
+from keras_hamiltonian.data.splits import PARTS
 from keras_hamiltonian.evaluation.evaluate import evaluate
 from keras_hamiltonian.prediction import predict
 
@@ -52,6 +53,7 @@ def report_training(
             name: evaluate(model, other)
             for name, other in (test_sets or {}).items()
         },
+        num_structures={p: len(getattr(split, p)) for p in PARTS},
         cpu_seconds=trained.cpu_seconds,
         steps=trained.steps,
         settings=settings,
