@@ -194,7 +194,7 @@ def write_report(
         "files": files,
     }
     write_page(folder / PAGE, report, bands, first_bands, curve)
-    # Last, so that a report says that all is there.
+    # Last: where there is a report, everything is written.
     temporary = folder / f".{REPORT}.partial"
     temporary.write_text(json.dumps(report, indent=1) + "\n")
     os.replace(temporary, folder / REPORT)

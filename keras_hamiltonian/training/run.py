@@ -88,7 +88,7 @@ def train(
     run = _Run(store, split, settings, folder, name, stage, test_sets or {})
     found = run.earlier_report(again)
     if found is not None:
-        print("Nothing has changed since this run; again=True repeats it.")
+        print("Nothing has changed since this run (again=True or --again).")
         return found
     store, split = run.open()
     trained = train_cascade(
@@ -288,7 +288,7 @@ class _Run:
                 f"has {len(store)} structures, the split {split}. Give more "
                 "structures, or another split."
             )
+        self.folder.mkdir(parents=True, exist_ok=True)
         if self.split is None:
-            self.folder.mkdir(parents=True, exist_ok=True)
             split.write(self.folder / "split.json")
         return store, split
