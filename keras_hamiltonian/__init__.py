@@ -35,10 +35,12 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "data.dataset": ["HamiltonianDataset"],
         "data.store": ["HamiltonianStore"],
         "electronic_structure": ["ElectronicStructure"],
+        "evaluation.evaluate": ["evaluate"],
         "models.loading": ["load_model"],
         "orbitals.basis": ["OrbitalBasis"],
         "orbitals.block_matrix": ["BlockMatrix"],
         "prediction": ["predict", "Prediction"],
+        "training.run": ["train"],
     },
 )
 

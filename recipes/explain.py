@@ -46,15 +46,9 @@ def main(options):
         correction=options.correction,
     )
     found = kh.explain.explain_block(
-        model,
-        atoms,
-        target,
-        output,
-        options.width,
-        options.samples,
-        options.noise,
+        model, atoms, target, output, options.width
     )
-    print_table(found)
+    print(found["text"])
     stages = kh.explain.explain_stages(
         model, atoms, output, *read_data(options), atom=options.pair[0]
     )
@@ -100,40 +94,6 @@ def is_file(name):
     return name is not None and pathlib.Path(name).is_file()
 
 
-def print_table(found):
-    """Near-sightedness, shares of the degrees, the largest change."""
-    influence, displacement = found["influence"], found["displacement"]
-    print(f"{influence.origin.label}: {influence.size:.4g} eV")
-    print("   distance   atoms  largest influence    all from here on")
-    for shell in influence.against_distance(1.0):
-        print(
-            f"  {shell['from']:4.0f} -{shell['to']:3.0f} Å {shell['atoms']:6d}"
-            f"  {shell['largest']:12.3g} eV/Å  {100 * shell['beyond']:12.3g} %"
-        )
-    print(
-        f"Beyond {influence.image_distance:.1f} Å images of an atom overlap "
-        "(--width)."
-    )
-    for name, values in (
-        ("degree l of atoms", influence.degrees),
-        ("|m| of edges", influence.edge_orders),
-    ):
-        if values.sum() > 0:
-            shares = 100 * values.sum(axis=0) / values.sum()
-            shares = "  ".join(f"{k}: {x:.0f} %" for k, x in enumerate(shares))
-            print(f"Share of each {name}:  {shares}")
-    if displacement is None:
-        print(f"No displacement: {found['left_out']['displacement']}")
-        return
-    first, second = displacement.shares.argsort()[-2:][::-1]
-    print(
-        "Largest change by a displacement: "
-        f"{displacement.singular_values[0]:.3g} eV/Å; atom {first} has "
-        f"{100 * displacement.shares[first]:.0f} % of it, atom {second} "
-        f"{100 * displacement.shares[second]:.0f} %."
-    )
-
-
 def orbital(text):
     """A shell's name, or an orbital's number."""
     return int(text) if text.isdigit() else text
@@ -169,12 +129,6 @@ if __name__ == "__main__":
     )
     parser.add_argument(
         "--width", type=float, default=18.0, help="of the supercell, Å"
-    )
-    parser.add_argument(
-        "--samples", type=int, default=0, help="of SmoothGrad; 0: none"
-    )
-    parser.add_argument(
-        "--noise", type=float, default=0.02, help="of SmoothGrad, Å"
     )
     parser.add_argument("--output", type=pathlib.Path)
     try:

@@ -2,21 +2,18 @@
 
 The Zenodo records hold one legacy DeepH folder per structure, in zip files of
 several hundred (README.md of each record; for the twisted structures zip files
-of their own). Folders of DeepH-dock and raw OpenMX calculations are found too.
+of their own). Calculations of all other formats are found too.
 """
 
 import collections
 import dataclasses
-import os
-import pathlib
 
 import keras_hamiltonian as kh
 
-import ase
-import ase.io
 import numpy as np
-from data_tools.deeph import read_deeph
-from data_tools.openmx import read_scfout
+from data_tools.convert import convert
+from data_tools.formats import find_sources
+from data_tools.structures import read_atoms
 
 # Wider gaps between heights of atoms divide layers (graphene: 3.35 Å).
 LAYER_GAP = 2.5
@@ -27,12 +24,13 @@ class PublishedSet:
     """Structures of one material.
 
     Attributes:
-        folders: list of paths. Structures that train, validate and test.
-        twisted: list of paths. Larger cells, which test only.
-        num_atoms: int. Atoms in each of `folders`.
+        sources: list of `data_tools.formats.Source`. Structures that train,
+            validate and test.
+        twisted: list of `Source`. Larger cells, which test only.
+        num_atoms: int. Atoms in each of `sources`.
     """
 
-    folders: list
+    sources: list
     twisted: list
     num_atoms: int
 
@@ -46,68 +44,29 @@ def find_sets(root, presets):
 
     Returns:
         Dict from `Preset.code` to `PublishedSet`, of the materials found, and
-        the list of folders of none of them.
+        the list of sources of none of them.
 
     Raises:
-        ValueError: if the folder is not there.
+        ValueError: if the folder does not exist or holds no calculation.
     """
-    if not root.is_dir():
-        raise ValueError(f"There is no folder {root}.")
     found, others = collections.defaultdict(list), []
-    for folder in structure_folders(root):
-        atoms = read_atoms(folder)
-        for preset in presets:
-            if is_of(preset, atoms):
-                found[preset.code].append((folder, len(atoms)))
-                break
+    for source in find_sources(root):
+        atoms = read_atoms(source)
+        code = next((p.code for p in presets if is_of(p, atoms)), None)
+        if code is None:
+            others.append(source)
         else:
-            others.append(folder)
+            found[code].append((source, len(atoms)))
     sizes = {preset.code: preset.num_atoms for preset in presets}
     sets = {c: _by_size(f, sizes[c]) for c, f in found.items()}
     return sets, others
-
-
-def structure_folders(root):
-    """Folders under `root` with one calculation each, sorted."""
-    folders = []
-    for folder, children, files in os.walk(root):
-        children.sort()
-        names = set(files)
-        if (
-            {"element.dat", "hamiltonians.h5"} <= names
-            or {"POSCAR", "hamiltonian.h5"} <= names
-            or any(name.endswith(".scfout") for name in names)
-        ):
-            folders.append(pathlib.Path(folder))
-            children.clear()
-    return sorted(folders)
-
-
-def read_atoms(folder):
-    """The `ase.Atoms` of a calculation; matrices are read for OpenMX alone."""
-    if (folder / "element.dat").is_file():
-        return ase.Atoms(
-            np.loadtxt(folder / "element.dat", dtype=int, ndmin=1),
-            np.loadtxt(folder / "site_positions.dat", ndmin=2).T,
-            cell=np.loadtxt(folder / "lat.dat").T,
-            pbc=True,
-        )
-    if (folder / "POSCAR").is_file():
-        return ase.io.read(folder / "POSCAR", format="vasp")
-    return read_calculation(folder).atoms
-
-
-def read_calculation(folder):
-    """The `Calculation` in a folder."""
-    files = sorted(folder.glob("*.scfout"))
-    return read_scfout(files[0]) if files else read_deeph(folder)
 
 
 def is_of(preset, atoms):
     """Whether a structure is one of a material's."""
     if set(atoms.get_chemical_symbols()) != set(preset.elements):
         return False
-    # Only graphene is there with one layer and with two.
+    # Only graphene comes with one layer and with two.
     return preset.elements != ("C",) or count_layers(atoms) == preset.num_layers
 
 
@@ -119,37 +78,45 @@ def count_layers(atoms):
     return max(1, int((gaps > LAYER_GAP).sum()))
 
 
-def convert(folders, root, path):
-    """One container of many folders; made once.
+def prepare(preset, found, folder):
+    """Writes a set into containers, once, and divides it.
 
     Args:
-        folders: list of paths.
-        root: path. Names of structures are paths below it.
-        path: path of the container.
+        preset: `Preset`.
+        found: `PublishedSet`.
+        folder: path. Where the containers are written.
 
     Returns:
-        `HamiltonianStore`.
+        `HamiltonianStore`, `Split` in the published numbers or proportions,
+        and the `HamiltonianStore` of twisted structures or `None`.
     """
-    names = ["-".join(f.relative_to(root).parts) or f.name for f in folders]
+    store = _packed(found.sources, folder / "data.h5")
+    fractions = np.array(preset.counts) / sum(preset.counts)
+    split = kh.data.random_split(store.names, tuple(fractions), seed=42)
+    published = sum(preset.counts), preset.num_atoms
+    if (len(store), found.num_atoms) != published:
+        print(
+            f"Published were {published[0]} structures of {published[1]} "
+            f"atoms; found {len(store)}, divided in the same proportions "
+            f"({split}), of {found.num_atoms} atoms."
+        )
+    twisted = None
+    if found.twisted:
+        twisted = _packed(found.twisted, folder / "twisted.h5")
+    return store, split, twisted
+
+
+def _packed(sources, path):
+    """The `HamiltonianStore` of many sources."""
     if path.is_file():
         store = kh.HamiltonianStore(path)
-        if list(store.names) == names:
+        if len(store) == len(sources):
             return store
-    print(f"{len(folders)} structures are written into {path}.", flush=True)
-    return kh.HamiltonianStore.write(
-        path,
-        (
-            dataclasses.replace(read_calculation(folder), name=name)
-            for folder, name in zip(folders, names)
-        ),
-        attributes={"origin": "published data, CC BY 4.0"},
-    )
-
-
-def published_split(store, counts, seed=42):
-    """A random split in the published numbers, or in their proportions."""
-    fractions = np.array(counts) / sum(counts)
-    return kh.data.random_split(store.names, tuple(fractions), seed)
+    print(f"{len(sources)} structures are written into {path}.", flush=True)
+    attributes = {"origin": "published data, CC BY 4.0"}
+    files = [source.file for source in sources]
+    convert(files, path, write_options={"attributes": attributes})
+    return kh.HamiltonianStore(path)
 
 
 def _by_size(found, num_atoms):
@@ -159,7 +126,7 @@ def _by_size(found, num_atoms):
     if num_atoms not in sizes:
         num_atoms = sizes.most_common(1)[0][0]
     return PublishedSet(
-        [folder for folder, size in found if size == num_atoms],
-        [folder for folder, size in found if size != num_atoms],
+        [source for source, size in found if size == num_atoms],
+        [source for source, size in found if size != num_atoms],
         num_atoms,
     )

@@ -1,6 +1,7 @@
 """Callbacks for `fit`."""
 
 from keras_hamiltonian.callbacks.budget_bar import BudgetBar
+from keras_hamiltonian.callbacks.callback_state import checkpoint_members
 from keras_hamiltonian.callbacks.cosine_budget import CosineBudget
 from keras_hamiltonian.callbacks.learning_curve import LearningCurve
 from keras_hamiltonian.callbacks.revert_on_spike import RevertOnSpike
@@ -12,4 +13,5 @@ __all__ = [
     "LearningCurve",
     "RevertOnSpike",
     "TrainingCheckpoint",
+    "checkpoint_members",
 ]

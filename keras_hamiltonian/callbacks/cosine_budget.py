@@ -74,7 +74,7 @@ class CosineBudget(keras.callbacks.Callback):
         }
 
     def set_state(self, state):
-        """Resumes from a state, also of another process."""
+        """Resumes from a state, also in another process."""
         self.step = state["step"]
         self._start = time.process_time() - state["cpu_seconds"]
         self._validation_seconds = state["validation_seconds"]

@@ -45,7 +45,7 @@ class LearningCurve(keras.callbacks.Callback):
         return {"history": self.history, "cpu_seconds": self.cpu_seconds}
 
     def set_state(self, state):
-        """Resumes from a state, also of another process."""
+        """Resumes from a state, also in another process."""
         self.history = {k: list(v) for k, v in state["history"].items()}
         self._start = time.process_time() - state["cpu_seconds"]
 

@@ -47,7 +47,7 @@ class RevertOnSpike(keras.callbacks.Callback):
         }
 
     def set_state(self, state):
-        """Resumes from a state, also of another process."""
+        """Resumes from a state, also in another process."""
         self.best = state["best"]
         self.num_reverts = state["num_reverts"]
         self._spike = state["spike"]

@@ -28,10 +28,10 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         members: iterable of objects with `get_state` and `set_state`: the
             `HamiltonianDataset` of the training, `CosineBudget`,
             `LearningCurve`, `RevertOnSpike`. States are dicts of JSON values
-            and lists of arrays.
+            and lists of arrays. See `checkpoint_members` for callbacks of
+            Keras.
         every: int. Epochs between two checkpoints.
-        fingerprint: str. Checksum of everything that the run depends on, see
-            `keras_hamiltonian.evaluation.fingerprint`.
+        fingerprint: str. Checksum of all that the training depends on.
 
     Attributes:
         epoch: int. Number of finished epochs, for `fit(initial_epoch=...)`.
@@ -39,8 +39,8 @@ class TrainingCheckpoint(keras.callbacks.Callback):
             instead of `fit`.
 
     Raises:
-        ValueError: if the file has another fingerprint, or does not fit the
-            model.
+        ValueError: if the file has another fingerprint or other members, or
+            does not fit the model.
 
     Example:
 
@@ -103,6 +103,14 @@ class TrainingCheckpoint(keras.callbacks.Callback):
             header = _header(file)
             for name, variables in self._variables().items():
                 _assign(self.path, variables, _arrays(file, name))
+            if len(self.members) != len(header["members"]):
+                raise ValueError(
+                    f"{self.path} keeps the states of {len(header['members'])} "
+                    f"callbacks and data sets, and {len(self.members)} are "
+                    "given. Give the callbacks that the training began with, "
+                    "or begin anew: delete the file, or give again=True "
+                    "(--again) to `kh.train`."
+                )
             for k, (member, state) in enumerate(
                 zip(self.members, header["members"], strict=True)
             ):
@@ -155,14 +163,14 @@ class TrainingCheckpoint(keras.callbacks.Callback):
             raise ValueError(
                 f"{self.path} was written on {header['backend']}, and this is "
                 f"{backend}. Resume with KERAS_BACKEND={header['backend']}, or "
-                "delete the file to train from the start."
+                "delete the file to begin anew."
             )
         if self.fingerprint not in (None, header["fingerprint"]):
             raise ValueError(
                 f"{self.path} is the checkpoint of another training: data, "
                 "settings or the version of the package differ. Restore them "
-                "to resume, or delete the file (recipes: `--again`) to train "
-                "from the start."
+                "to resume it, or begin anew: delete the file, or give "
+                "again=True (--again) to `kh.train`."
             )
 
 

@@ -7,8 +7,9 @@ from typing import Literal
 import typer
 
 from keras_hamiltonian.cli.files import check_new
-from keras_hamiltonian.cli.files import find_structures
 from keras_hamiltonian.conventions import MEV_PER_EV
+
+MATRICES_AND_BANDS = {"num_spectra": 0, "num_rotations": 0, "largest_cell": 0}
 
 
 def evaluate(
@@ -32,8 +33,8 @@ def evaluate(
     split: Annotated[
         pathlib.Path | None,
         typer.Option(
-            help="Split (JSON). Default: the one that lies beside the data, "
-            "<data>.split.json, or that `train` drew beside the model."
+            help="Split (JSON). Default: the one beside the data, "
+            "<data>.split.json, or that which `train` drew beside the model."
         ),
     ] = None,
     name: Annotated[
@@ -79,40 +80,31 @@ def evaluate(
 
     if not data.exists():
         raise ValueError(f"{data} does not exist.")
-    if full and path is not None:
-        raise ValueError(
-            "--full draws bands along the standard path; leave --path away."
-        )
     check_new(output)
     if split is None:
         split = _known_split(data, model)
     structures = _choose(data, split, part, name)
-    network = kh.load_model(model)
 
     def calculations():
         for number, structure in enumerate(structures):
             typer.echo(
                 f"{number + 1}/{len(structures)} {structure.name}", err=True
             )
-            yield _calculation(structure)
+            yield structure.calculation()
 
-    details = {"title": model.stem, "model_file": str(model), "data": str(data)}
-    if full:
-        report = kh.evaluation.full_report(
-            network, calculations(), output, **details
-        )
-    else:
-        errors = kh.evaluation.evaluate_model(network, calculations())
-        bands = kh.evaluation.evaluate_bands(
-            network, _calculation(structures[0]), path
-        )
-        report = kh.evaluation.write_report(
-            output, errors, bands=bands, **details
-        )
+    report = kh.evaluate(
+        model,
+        calculations(),
+        output,
+        path=path,
+        title=model.stem,
+        model_file=str(model),
+        data=str(data),
+        **({} if full else MATRICES_AND_BANDS),
+    )
+    report["files"]["report"] = "report.json"
     typer.echo(_table(report["errors"]["structures"]))
-    typer.echo(kh.evaluation.summary(report))
-    for title, file in {**report["files"], "report": "report.json"}.items():
-        typer.echo(f"{title:>15}: {output / file}")
+    typer.echo(kh.evaluation.summary(report, output))
 
 
 def _known_split(data, model):
@@ -122,6 +114,7 @@ def _known_split(data, model):
 
 
 def _choose(data, split_file, part, names):
+    from data_tools.structures import find_structures
     from keras_hamiltonian.data import Split
 
     structures = find_structures([data])
@@ -150,16 +143,6 @@ def _choose(data, split_file, part, names):
             )
         structures = [s for s in structures if s.name in names]
     return structures
-
-
-def _calculation(structure):
-    _, calculation = structure.load()
-    if calculation is None or calculation.hamiltonian is None:
-        raise ValueError(
-            f"The structure {structure.name!r} has no Hamiltonian to compare "
-            "with."
-        )
-    return calculation
 
 
 def _table(structures):

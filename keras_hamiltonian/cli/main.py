@@ -1,5 +1,7 @@
 """All subcommands under one name."""
 
+import os
+import sys
 from typing import Annotated
 
 import typer
@@ -72,5 +74,6 @@ def options(
 
 
 def main():
-    """Runs the command."""
+    """Runs the command; modules of the current folder are found."""
+    sys.path.append(os.getcwd())
     app()

@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from keras_hamiltonian.cli.files import check_new
-from keras_hamiltonian.cli.files import find_structures
 from keras_hamiltonian.cli.files import formats
 from keras_hamiltonian.cli.spectrum import Electrons
 from keras_hamiltonian.conventions import MEV_PER_EV
@@ -76,6 +75,7 @@ def predict(
     it; errors are printed (meV) and written beside it as <name>.errors.json.
     """
     import keras_hamiltonian as kh
+    from data_tools.structures import find_structures
 
     if format != PREDICTION:
         _check_format(format)

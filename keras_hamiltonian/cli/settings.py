@@ -46,7 +46,7 @@ def read_settings(path, options, changes=()):
                 f"--set {change}: {text!r} is no value of YAML: {error}"
             ) from error
     for budget, other in BUDGETS.items():
-        # One budget replaces the other, not so two of them.
+        # One budget replaces the other; two on the command line are an error.
         if changed.get(budget) is not None and other not in changed:
             values.pop(other, None)
     try:

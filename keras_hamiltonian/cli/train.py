@@ -1,14 +1,9 @@
 """`keras-hamiltonian train`: both stages on your data."""
 
 import pathlib
-import time
 from typing import Annotated
-from typing import Literal
 
 import typer
-
-from keras_hamiltonian.cli.data import open_data
-from keras_hamiltonian.cli.data import open_split
 
 
 def train(
@@ -48,9 +43,19 @@ def train(
         int | None,
         typer.Option(help="Budget in optimizer steps, instead of seconds."),
     ] = None,
+    first_stage: Annotated[
+        str | None,
+        typer.Option(
+            help="First stage, also your own, my_module:MyStage. Default: "
+            "equivariant."
+        ),
+    ] = None,
     second_stage: Annotated[
-        Literal["equivariant", "transformer", "none"] | None,
-        typer.Option(help="Second stage. Default: equivariant."),
+        str | None,
+        typer.Option(
+            help="Second stage: equivariant, transformer or none, also your "
+            "own, my_module:MyStage. Default: equivariant."
+        ),
     ] = None,
     first_share: Annotated[
         float | None,
@@ -93,9 +98,10 @@ def train(
       keras-hamiltonian train --print-settings > settings.yaml
       keras-hamiltonian train my_set.h5 --settings settings.yaml --seed 1
 
-    Options win over the file. A training that was stopped goes on when the
+    Options win over the file. A training that was stopped resumes when the
     command is given again; one that is done is not repeated. In the folder
     are model, report.json, pictures and predictions of the test structures.
+    Modules of your own are found in the current folder.
     """
     from keras_hamiltonian.cli.settings import read_settings
     from keras_hamiltonian.cli.settings import template
@@ -105,6 +111,7 @@ def train(
         {
             "seconds": seconds,
             "steps": steps,
+            "first_stage": first_stage,
             "second_stage": second_stage,
             "first_share": first_share,
             "batch_size": batch_size,
@@ -119,66 +126,9 @@ def train(
         raise typer.BadParameter(
             "give a container or a folder of calculations.", param_hint="DATA"
         )
-    _train(data, chosen, split, output, again)
-
-
-def _train(data, settings, split_file, output, again):
-    start = time.process_time()
-    if not data.exists():
-        raise ValueError(f"{data} does not exist.")
-    name = data.stem if data.is_file() else data.resolve().name
-    output = output or pathlib.Path("runs") / name
-    if data.is_dir() and output.resolve().is_relative_to(data.resolve()):
-        raise ValueError(
-            f"The output {output} lies in the data folder {data}, where its "
-            "predictions would be taken for calculations. Choose another "
-            "--output."
-        )
-    if split_file is None:
-        split_file = data.with_suffix(".split.json")
-    elif not split_file.is_file():
-        raise ValueError(f"There is no split file {split_file}.")
-
-    import keras
-
     import keras_hamiltonian as kh
 
-    inputs = kh.evaluation.fingerprint(
-        [data, split_file],
-        settings=settings.model_dump(mode="json"),
-        backend=keras.config.backend(),
-    )
-    report = kh.evaluation.finished_report(output, inputs)
-    if report is not None and not again:
-        typer.echo("Nothing has changed since this run (--again repeats it).")
-    else:
-        if (output / "report.json").is_file() and not again:
-            raise ValueError(
-                f"{output} holds a run with other data, settings or version. "
-                "Choose another --output, or replace it with --again."
-            )
-        store = open_data(data, output / "data.h5")
-        split = open_split(
-            store, split_file, settings.seed, output / "split.json"
-        )
-        trained = kh.training.train_cascade(
-            store,
-            split,
-            settings,
-            output,
-            name=name,
-            start=start,
-            fingerprint=inputs,
-            again=again,
-        )
-        report = kh.training.report_training(
-            trained,
-            store,
-            split,
-            title=name,
-            seed=settings.seed,
-            fingerprint=inputs,
-        )
-    typer.echo(kh.evaluation.summary(report))
-    for title, file in report["files"].items():
-        typer.echo(f"{title:>15}: {output / file}")
+    name = data.resolve().name if data.is_dir() else data.stem
+    output = output or pathlib.Path("runs") / name
+    report = kh.train(data, split, chosen, output, again=again)
+    typer.echo(kh.evaluation.summary(report, output))

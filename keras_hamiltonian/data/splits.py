@@ -96,8 +96,26 @@ class Split:
                 "split with `Split.write` under another name."
             )
         if names is not None:
-            _check_known(path, split.names, set(names))
+            split.check_names(names, path)
         return split
+
+    def check_names(self, names, origin="The split"):
+        """Checks that a set has all structures of the split.
+
+        Args:
+            names: iterable of str. Those of the set.
+            origin: str. What the error names.
+
+        Raises:
+            ValueError: if one is missing.
+        """
+        known = set(names)
+        missing = [name for name in self.names if name not in known]
+        if missing:
+            raise ValueError(
+                f"{origin} names {len(missing)} structures that the data lack, "
+                f"for example {missing[:3]}. Is this the split of another set?"
+            )
 
     def _content(self):
         return {
@@ -243,12 +261,3 @@ def _read_json(path):
             f"{', '.join(content) if isinstance(content, dict) else 'a list'}."
         )
     return content
-
-
-def _check_known(path, names, known):
-    missing = [name for name in names if name not in known]
-    if missing:
-        raise ValueError(
-            f"{path} names {len(missing)} structures that are not in the data, "
-            f"for example {missing[:3]}. Is this the split of another set?"
-        )

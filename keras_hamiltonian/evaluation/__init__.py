@@ -7,18 +7,15 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "cost": ["growing_cells", "prediction_costs"],
         "equivariance": ["averaged_equivariance_error", "equivariance_error"],
-        "full_report": ["full_report"],
         "machine": ["machine_kind"],
         "overlap_threshold": ["choose_overlap_threshold"],
         "page": ["write_page"],
         "report": [
             "compare_bands",
             "evaluate_bands",
-            "evaluate_model",
             "summary",
             "write_report",
         ],
-        "runs": ["fingerprint", "finished_report"],
         "spectrum": ["SpectrumErrors"],
     },
 )

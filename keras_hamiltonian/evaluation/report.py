@@ -11,9 +11,7 @@ from keras_hamiltonian.conventions import MEV_PER_EV
 from keras_hamiltonian.electronic_structure import ElectronicStructure
 from keras_hamiltonian.evaluation.machine import machine_kind
 from keras_hamiltonian.evaluation.page import write_page
-from keras_hamiltonian.evaluation.runs import REPORT
 from keras_hamiltonian.files import write_text
-from keras_hamiltonian.metrics.matrix import MatrixErrors
 from keras_hamiltonian.models.provenance import installed_versions
 from keras_hamiltonian.physics.bands import band_structure
 from keras_hamiltonian.physics.k_points import k_path
@@ -26,29 +24,8 @@ from keras_hamiltonian.prediction import predict_hamiltonian
 
 # Energies about the Fermi level in which bands are compared, in eV.
 WINDOW = (-3.0, 3.0)
+REPORT = "report.json"
 PAGE = "report.html"
-
-
-def evaluate_model(model, calculations):
-    """Errors of a model on calculations it was not trained on.
-
-    Args:
-        model: `Stage`.
-        calculations: iterable of `Calculation` with a Hamiltonian. Where the
-            overlap is missing the model's own gives the gauge-free error.
-
-    Returns:
-        `MatrixErrors`; its `result()` has `mae_all`, `mae_cha`, the blocks
-        and the rest, in eV.
-
-    Raises:
-        ValueError: if a calculation does not fit the model.
-    """
-    errors = MatrixErrors(model.basis)
-    for calculation in calculations:
-        calculation = ElectronicStructure(calculation, model).calculation
-        errors.update(predicted_blocks(model, calculation), calculation)
-    return errors
 
 
 def predicted_blocks(model, calculation):
@@ -166,7 +143,7 @@ def write_report(
 ):
     """Writes `report.json`, `report.html` and the pictures.
 
-    `full_report` measures all that the page can show; here it is given.
+    `kh.evaluate` measures all that the page can show; here it is given.
 
     Args:
         folder: str or path. Made if it does not exist.
@@ -218,11 +195,12 @@ def write_report(
     return report
 
 
-def summary(report):
+def summary(report, folder=None):
     """The main errors of a report, in words and meV.
 
     Args:
-        report: dict, of `write_report`.
+        report: dict, of `kh.evaluate` or `kh.train`.
+        folder: str or path, of the report: its files are listed too.
 
     Returns:
         str of several lines.
@@ -268,6 +246,11 @@ def summary(report):
     for name, other in (report.get("test_sets") or {}).items():
         errors, first = other["errors"], other.get("first_stage_errors")
         lines.append(line(f"{name}: MAE_all", "mae_all"))
+    if folder is not None:
+        lines += [
+            f"{name:>15}: {pathlib.Path(folder) / file}"
+            for name, file in report["files"].items()
+        ]
     return "\n".join(lines)
 
 

@@ -5,6 +5,7 @@ import functools
 import json
 import pathlib
 
+from keras_hamiltonian.explain.block_text import block_text
 from keras_hamiltonian.explain.displacement import largest_change
 from keras_hamiltonian.explain.feature_map import activation_map
 from keras_hamiltonian.explain.influence import saliency
@@ -36,7 +37,8 @@ def explain_block(
         Dict: `influence`, the `Influence`; `displacement`, the
         `Displacement`, or `None` if no displacement changes the target or the
         target has too many numbers; `left_out`, a dict from `"displacement"`
-        to the reason in that case; `files`, a dict from name to path.
+        to the reason in that case; `text`, the main numbers in words; `files`,
+        a dict from name to path.
 
         - `map`: the crystal, atoms and edges coloured by influence.
         - `distance`: influence against distance; for a cascade also the
@@ -93,6 +95,7 @@ def explain_block(
         "influence": found,
         "displacement": displacement,
         "left_out": left_out,
+        "text": block_text(found, displacement, left_out),
         "files": _write(pathlib.Path(folder), pictures, numbers),
     }
 

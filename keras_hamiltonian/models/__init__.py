@@ -12,7 +12,6 @@ from keras_hamiltonian.models.first_stage import FirstStage
 from keras_hamiltonian.models.graph_geometry import GraphGeometry
 from keras_hamiltonian.models.hamiltonian_cascade import HamiltonianCascade
 from keras_hamiltonian.models.loading import load_model
-from keras_hamiltonian.models.presets import PRESETS
 from keras_hamiltonian.models.provenance import training_provenance
 from keras_hamiltonian.models.refinement_stage import RefinementStage
 from keras_hamiltonian.models.refinement_stage import refinement_inputs
@@ -27,7 +26,6 @@ from keras_hamiltonian.models.transformer_stage import (
 from keras_hamiltonian.models.transformer_stage import TransformerStage
 
 __all__ = [
-    "PRESETS",
     "BlockReadout",
     "CompositeLayer",
     "EquivariantBackbone",

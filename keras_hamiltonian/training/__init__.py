@@ -1,12 +1,10 @@
-"""Residual training: one stage after the other, and what came of it."""
+"""Settings of `kh.train`, and what it is made of."""
 
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "cascade": ["train_cascade", "TrainedModel"],
-        "report": ["report_training"],
         "settings": ["TrainingSettings"],
     },
 )

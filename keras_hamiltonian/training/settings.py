@@ -4,6 +4,7 @@ import difflib
 import importlib
 import inspect
 import pathlib
+import re
 import tomllib
 from typing import Any
 from typing import Literal
@@ -11,17 +12,21 @@ from typing import Literal
 import pydantic
 import yaml
 
-# Module and class of the stages that settings may name.
+MODELS = "keras_hamiltonian.models"
+# Stages that have a short name.
 STAGES = {
-    "first": ("equivariant_stage", "EquivariantStage"),
-    "equivariant": (
-        "equivariant_transformer_stage",
-        "EquivariantTransformerStage",
-    ),
-    "transformer": ("transformer_stage", "TransformerStage"),
+    "first_stage": {"equivariant": f"{MODELS}:EquivariantStage"},
+    "second_stage": {
+        "equivariant": f"{MODELS}:EquivariantTransformerStage",
+        "transformer": f"{MODELS}:TransformerStage",
+        "none": None,
+    },
 }
-# What the data set or the first stage gives.
+# The method that a training calls first.
+NEEDED = {"first_stage": "adapt", "second_stage": "for_stage"}
+# Arguments that the data set or the first stage gives.
 GIVEN = {
+    "self",
     "basis",
     "reaches",
     "spin",
@@ -30,12 +35,14 @@ GIVEN = {
     "dtype",
     "name",
 }
+VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 # Peaks that worked; a Transformer without symmetry wants the smaller one.
-LEARNING_RATES = {"equivariant": 1e-2, "transformer": 1e-3}
+LEARNING_RATE = 1e-2
+TRANSFORMER_LEARNING_RATE = 1e-3
 
 
 class TrainingSettings(pydantic.BaseModel):
-    """What `train_cascade` is told.
+    """How `kh.train` trains.
 
     Each field has a default; an unknown name or a wrong value is an error
     that says what is allowed. Files are TOML or YAML with the same names:
@@ -47,6 +54,11 @@ class TrainingSettings(pydantic.BaseModel):
 
     The budget is one of CPU seconds or of optimizer steps. Only a training by
     steps that was stopped ends in the very same weights as one that was not.
+
+    A stage of your own is named `"package.module:Class"`, a subclass of
+    `kh.models.Stage` in a module on the Python path. It is built as
+    `Class(basis, reaches, spin=..., dtype=..., **first_options)`, and a
+    second one as `Class.for_stage(stage, dtype=..., **second_options)`.
 
     Raises:
         ValueError: (`pydantic.ValidationError` is one) naming the setting, its
@@ -83,17 +95,21 @@ class TrainingSettings(pydantic.BaseModel):
         description="Fraction of the budget at the end in which both stages "
         "are trained together.",
     )
-    second_stage: Literal["equivariant", "transformer", "none"] = (
-        pydantic.Field(
-            "equivariant",
-            description='"equivariant" keeps every symmetry '
-            '(EquivariantTransformerStage), "transformer" learns it '
-            '(TransformerStage), "none" trains the first stage alone.',
-        )
+    first_stage: str = pydantic.Field(
+        "equivariant",
+        description='"equivariant" (EquivariantStage), or your own class, '
+        '"package.module:Class".',
+    )
+    second_stage: str = pydantic.Field(
+        "equivariant",
+        description='"equivariant" keeps every symmetry '
+        '(EquivariantTransformerStage), "transformer" learns it '
+        '(TransformerStage), "none" trains the first stage alone; or your '
+        'own class, "package.module:Class".',
     )
     first_options: dict[str, Any] = pydantic.Field(
         default_factory=dict,
-        description="Arguments of EquivariantStage beyond those that the data "
+        description="Arguments of the first stage beyond those that the data "
         "give, such as `irreps` and `num_groups`.",
     )
     second_options: dict[str, Any] = pydantic.Field(
@@ -116,7 +132,7 @@ class TrainingSettings(pydantic.BaseModel):
         None,
         gt=0,
         description="Largest learning rate of the second stage. By default "
-        "0.01 (equivariant) or 0.001 (transformer).",
+        "0.01, for the transformer 0.001.",
     )
     joint_learning_rate: float = pydantic.Field(
         5e-4, gt=0, description="Largest learning rate of the joint training."
@@ -154,8 +170,8 @@ class TrainingSettings(pydantic.BaseModel):
     checkpoint_freq: int = pydantic.Field(
         5,
         ge=1,
-        description="Epochs between two checkpoints, which a training that "
-        "was stopped goes on from.",
+        description="Epochs between two checkpoints, from which a training "
+        "that was stopped resumes.",
     )
     cache: bool = pydantic.Field(
         True,
@@ -214,7 +230,36 @@ class TrainingSettings(pydantic.BaseModel):
     def learning_rate(self, stage):
         """Largest learning rate of `"first"`, `"second"` or `"joint"`."""
         rate = getattr(self, f"{stage}_learning_rate")
-        return LEARNING_RATES[self.second_stage] if rate is None else rate
+        if rate is not None:
+            return rate
+        is_transformer = self.second_stage == "transformer"
+        return TRANSFORMER_LEARNING_RATE if is_transformer else LEARNING_RATE
+
+    def own_files(self):
+        """Files of the modules that stages and their parts are named from.
+
+        Returns:
+            List of paths, of names such as `"package.module:Class"` in the
+            stages and their options.
+        """
+        stages = [self.first_stage, self.second_stage]
+        texts = _texts([*stages, self.first_options, self.second_options])
+        modules = {
+            text.partition(":")[0]
+            for text in texts
+            if re.fullmatch(r"[\w.]+:\w+", text)
+        }
+        found = [importlib.import_module(name) for name in sorted(modules)]
+        files = [getattr(module, "__file__", None) for module in found]
+        return [pathlib.Path(file) for file in files if file]
+
+    @pydantic.field_validator(*STAGES)
+    @classmethod
+    def _check_stage(cls, name, info):
+        # Keras is imported where there is something to check.
+        if name not in STAGES[info.field_name]:
+            stage_class(info.field_name, name)
+        return name
 
     @pydantic.model_validator(mode="before")
     @classmethod
@@ -247,26 +292,77 @@ class TrainingSettings(pydantic.BaseModel):
                 f"`joint_share`. Received: {self.second_options}, "
                 f"{self.joint_share}."
             )
-        _check_options("first", self.first_options)
-        _check_options(self.second_stage, self.second_options)
+        _check_options("first_stage", self.first_stage, self.first_options)
+        _check_options("second_stage", self.second_stage, self.second_options)
         return self
 
 
-def stage_class(name):
-    """The class of a stage: `"first"`, `"equivariant"`, `"transformer"`."""
-    module, name = STAGES[name]
-    module = importlib.import_module(f"keras_hamiltonian.models.{module}")
-    return getattr(module, name)
+def stage_class(part, name):
+    """The class of a stage.
+
+    Args:
+        part: str. `"first_stage"` or `"second_stage"`.
+        name: str. A short name, or `"package.module:Class"`.
+
+    Returns:
+        A subclass of `Stage`.
+
+    Raises:
+        ValueError: if there is no such class, or it is no stage.
+    """
+    from keras_hamiltonian.layers.named_objects import named_object
+    from keras_hamiltonian.models.stage import Stage
+
+    known = STAGES[part]
+    if name not in known and ":" not in name:
+        raise ValueError(
+            f"{name!r} is no stage.{_hint([name], known)} Expected "
+            f"{' or '.join(map(repr, known))}, or your own class as "
+            '"package.module:Class".'
+        )
+    found = named_object(known.get(name, name))
+    if not (isinstance(found, type) and issubclass(found, Stage)):
+        raise ValueError(f"{name} is no subclass of `kh.models.Stage`.")
+    if not hasattr(found, NEEDED[part]):
+        raise ValueError(
+            f"{name} has no method `{NEEDED[part]}`, which a "
+            f"{part.replace('_', ' ')} needs."
+        )
+    return found
 
 
-def _check_options(name, options):
-    # Keras is imported where there is something to check.
+def _check_options(part, name, options):
     if options:
-        known = set(inspect.signature(stage_class(name)).parameters) - GIVEN
+        stage = stage_class(part, name)
+        known = _parameters(stage) - GIVEN
         unknown = sorted(set(options) - known)
         if unknown:
-            what = f"arguments of {STAGES[name][1]}"
+            what = f"arguments of {stage.__name__}"
             raise ValueError(_unknown(unknown, what, known))
+
+
+def _parameters(stage):
+    """Names of all arguments, those of base classes that `**kwargs` goes to
+    included."""
+    names = set()
+    for base in stage.__mro__:
+        if "__init__" in vars(base):
+            parameters = inspect.signature(base.__init__).parameters.values()
+            names |= {p.name for p in parameters if p.kind not in VARIADIC}
+            if all(p.kind is not p.VAR_KEYWORD for p in parameters):
+                break
+    return names
+
+
+def _texts(value):
+    """All text in nested dicts and lists."""
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, dict):
+        value = value.values()
+    elif not isinstance(value, list):
+        return []
+    return [text for item in value for text in _texts(item)]
 
 
 def in_words(error):
@@ -277,15 +373,19 @@ def in_words(error):
         text = found["msg"].removeprefix("Value error, ")
         if found["loc"]:
             name = ".".join(map(str, found["loc"]))
+            text = text.rstrip(".")
             text = f"`{name}`: {text}. Received: {found['input']!r}."
         lines.append(text)
     return "\n".join(lines)
 
 
 def _unknown(names, what, allowed):
-    near = [difflib.get_close_matches(n, list(allowed), n=1) for n in names]
-    hint = "".join(f" Did you mean {n[0]!r}?" for n in near if n)
     return (
-        f"Unknown {what}: {', '.join(map(repr, names))}.{hint} Allowed: "
-        f"{', '.join(sorted(allowed))}."
+        f"Unknown {what}: {', '.join(map(repr, names))}."
+        f"{_hint(names, allowed)} Allowed: {', '.join(sorted(allowed))}."
     )
+
+
+def _hint(names, allowed):
+    near = [difflib.get_close_matches(n, list(allowed), n=1) for n in names]
+    return "".join(f" Did you mean {n[0]!r}?" for n in near if n)

@@ -1,4 +1,4 @@
-"""A second `fit` goes on from the file of the first, on every backend."""
+"""A second `fit` resumes from the file of the first, on every backend."""
 
 import keras
 import numpy as np
@@ -155,3 +155,6 @@ def test_what_does_not_fit_is_refused(uninterrupted, tmp_path):
     other = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
     with pytest.raises(ValueError, match="does not fit this model"):
         TrainingCheckpoint(path).restore(other)
+    same = keras.models.clone_model(uninterrupted[0])
+    with pytest.raises(ValueError, match="keeps the states of 4.* 0 are given"):
+        TrainingCheckpoint(path).restore(same)

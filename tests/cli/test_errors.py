@@ -48,9 +48,10 @@ CASES = {
     "train: other split": (
         f"train {MOS2} --split {GRAPHENE.with_suffix('.split.json')}",
         1,
-        "not in the data",
+        "that the data lack",
     ),
-    "train: stage": ("train --second-stage third", 2, "equivariant"),
+    "train: stage": ("train --second-stage third", 1, "'equivariant' or"),
+    "train: own stage": ("train --first-stage no:A", 1, "no module 'no'"),
     "train: value": ("train --steps 0", 1, "`steps`: Input should be greater"),
     "train: unknown": ("train --set stpes=3", 1, "Did you mean 'steps'"),
     "train: set": ("train --set steps", 1, "KEY=VALUE"),

@@ -1,13 +1,16 @@
-"""Settings from file and options; a run that stops, goes on and is kept."""
+"""Settings from file and options; a run that stops, resumes and is kept."""
 
 import dataclasses
 import json
+import subprocess
+import sys
 
 import pytest
 
 import keras_hamiltonian as kh
 from keras_hamiltonian.cli.settings import read_settings
 from keras_hamiltonian.training import TrainingSettings
+from keras_hamiltonian.training import run as run_module
 
 SMALL = """
 steps: 4
@@ -39,7 +42,7 @@ def test_options_win_over_the_file(folder):
         read_settings(None, {"seconds": 9.0, "steps": 2})
 
 
-def test_a_run_that_was_stopped_goes_on(
+def test_a_run_that_was_stopped_resumes(
     command, folder, data_folder, monkeypatch
 ):
     # Three times one structure: what is learnt does not matter here.
@@ -49,16 +52,16 @@ def test_a_run_that_was_stopped_goes_on(
     command("convert", "all.h5", "set", "--format", "deeph-legacy")
     (folder / "small.yaml").write_text(SMALL)
     words = ("train", "set", "--settings", "small.yaml")
-    report = kh.training.report_training
+    report = run_module.report_training
 
     def stop(*_, **__):
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(kh.training, "report_training", stop)
+    monkeypatch.setattr(run_module, "report_training", stop)
     assert "No space left" in command(*words, code=1).stderr
     run = folder / "runs" / "set"
     assert (run / "checkpoint").is_dir()
-    monkeypatch.setattr(kh.training, "report_training", report)
+    monkeypatch.setattr(run_module, "report_training", report)
     # The training itself is done; without steps there are no lines of steps.
     text = command(*words).stdout
     assert "step" not in text and "MAE_all" in text
@@ -83,3 +86,30 @@ def test_output_among_the_data_is_refused(command, folder):
     result = command("train", "runs", "--steps", 2, code=1)
     assert "lies in the data folder" in result.stderr
     assert not list((folder / "runs").iterdir())
+
+
+OWN_STAGE = """
+import keras
+import keras_hamiltonian as kh
+
+
+@keras.saving.register_keras_serializable(package="my_module")
+class MyStage(kh.models.EquivariantStage):
+    def __init__(self, basis, reaches, num_gaussians=4, **options):
+        super().__init__(basis, reaches, num_gaussians=num_gaussians, **options)
+"""
+
+
+def test_the_command_finds_a_stage_of_the_current_folder(folder):
+    (folder / "my_module.py").write_text(OWN_STAGE)
+    # As the installed command, whose folder is not on the path.
+    code = "from keras_hamiltonian.cli import main; main()"
+    words = ["train", "--first-stage", "my_module:MyStage", "--print-settings"]
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code, *words],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert 'first_stage: "my_module:MyStage"\n' in done.stdout

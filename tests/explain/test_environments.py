@@ -130,10 +130,10 @@ def test_what_was_seen_is_not_new_and_strain_is(environments, store, training):
 
 def test_the_worst_atom_is_named(environments, stage, store):
     calculation = store[0]
-    predicted = kh.evaluation.evaluate_model(stage, [calculation])
+    predicted = kh.evaluate(stage, [calculation])["errors"]
     error = atom_errors(stage, calculation)
     # Two atoms with equal numbers of blocks.
-    assert error.mean() == pytest.approx(predicted.result()["mae_all"])
+    assert error.mean() == pytest.approx(predicted["mae_all"])
     matrix = calculation.hamiltonian
     entries = matrix.entries.copy()
     pair = matrix.index[0, 0, 0, 1, 1]

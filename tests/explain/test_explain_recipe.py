@@ -71,6 +71,7 @@ def test_pictures_of_a_block(tmp_path, monkeypatch):
     numbers = json.loads(found["files"]["numbers"].read_text())
     assert numbers["displacement"] is None
     assert "16 at most" in numbers["left_out"]["displacement"]
+    assert "16 at most" in found["text"] and "Å" not in found["text"]
 
 
 @on_tensorflow

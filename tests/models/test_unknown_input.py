@@ -63,7 +63,7 @@ def test_other_shells(model, store):
     calculation = store[0]
     smaller = kh.Calculation(calculation.atoms, kh.OrbitalBasis({"C": "2s 2p"}))
     with pytest.raises(ValueError, match=r"C the shells 2s 2p 1d.* 2s 2p\. "):
-        kh.evaluation.evaluate_model(model, [smaller])
+        kh.evaluate(model, [smaller])
     # As data sets: their own shells, and the model's.
     dataset = kh.HamiltonianDataset([smaller], reaches=model.reaches)
     message = r"\{'C': '2s 2p 1d'\}, the data set has \{'C': '2s 2p'\}"

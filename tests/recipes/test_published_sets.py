@@ -1,22 +1,15 @@
 """Structures are told by elements, layers and size."""
 
-import pathlib
-import sys
-
 import ase.build
 import pytest
+from presets import PRESETS
+from published_sets import count_layers
+from published_sets import find_sets
+from published_sets import is_of
 
 import keras_hamiltonian as kh
 from data_tools.deeph import write_chunked
 from data_tools.deeph import write_legacy
-
-sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "recipes"))
-
-from published_sets import count_layers  # noqa: E402
-from published_sets import find_sets  # noqa: E402
-from published_sets import is_of  # noqa: E402
-
-PRESETS = kh.models.PRESETS
 
 
 @pytest.mark.parametrize("shift", [0.0, 5.9])
@@ -51,9 +44,9 @@ def test_folders_at_any_depth(data_folder, tmp_path):
     sets, others = find_sets(tmp_path, [PRESETS["BB"], PRESETS["BT"]])
     assert list(sets) == ["BB"]
     found = sets["BB"]
-    assert [f.name for f in found.folders] == ["000", "001"]
+    assert [source.name for source in found.sources] == ["000", "001"]
     assert [f.name for f in found.twisted] == ["a"]
     assert found.num_atoms == 4
     assert [f.name for f in others] == ["b"]
-    with pytest.raises(ValueError, match="no folder"):
+    with pytest.raises(ValueError, match="does not exist"):
         find_sets(tmp_path / "c", PRESETS.values())

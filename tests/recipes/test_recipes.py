@@ -59,10 +59,10 @@ def test_run_leaves_its_files(trained):
     model = kh.load_model(run_folder / report["files"]["model"])
     assert model.provenance["structures"] == ["000"]
     assert model.spin == "noncollinear"
-    stage = kh.evaluation.evaluate_model(
+    stage = kh.evaluate(
         model.stage, [kh.HamiltonianStore(run_folder / "data.h5")["002"]]
     )
-    assert stage.result()["mae_all"] == pytest.approx(first["mae_all"])
+    assert stage["errors"]["mae_all"] == pytest.approx(first["mae_all"])
 
 
 def test_a_finished_run_is_not_repeated(trained):

@@ -15,6 +15,7 @@ import sys
 import numpy as np
 
 import keras_hamiltonian as kh
+from keras_hamiltonian.training.run import train_cascade
 
 DATA = pathlib.Path(__file__).parents[2] / "recipes" / "data"
 SETTINGS = {
@@ -47,9 +48,7 @@ def train(output, **settings):
     settings = kh.training.TrainingSettings(**{**SETTINGS, **settings})
     # The package's sources, which count otherwise, may be under work.
     fingerprint = settings.model_dump_json()
-    return kh.training.train_cascade(
-        store, split, settings, output, fingerprint=fingerprint
-    )
+    return train_cascade(store, split, settings, output, fingerprint)
 
 
 def die():
@@ -122,7 +121,7 @@ def live(output, points, prepare=lambda: None):
 def main(output, points):
     """Three trainings."""
     # What is imported before the fork is imported once.
-    kh.training.train_cascade, kh.models.EquivariantStage
+    kh.models.EquivariantStage
     points = points.split(",")
     live(output / "uninterrupted", [])
     live(output / "killed", points)

@@ -5,6 +5,7 @@ from lives import SETTINGS
 
 import keras_hamiltonian as kh
 from keras_hamiltonian import electronic_structure
+from keras_hamiltonian.training.run import train_cascade
 
 
 @pytest.mark.parametrize("name, valence", [("graphene", {"C": 4.0})])
@@ -23,7 +24,7 @@ def test_electrons_follow_from_the_fermi_level(
         **{**SETTINGS, **options, "steps": 1}
     )
     split = kh.data.Split(store.names[:1], store.names[1:], ())
-    model = kh.training.train_cascade(store, split, settings, tmp_path).model
+    model = train_cascade(store, split, settings, tmp_path, "").model
     assert model.provenance["valence_electrons"] == valence
     prediction = kh.predict(model, unknown[1].atoms)
     assert prediction.calculation.num_electrons == known[1].num_electrons

@@ -10,7 +10,7 @@ import pytest
 from lives import train
 
 import keras_hamiltonian as kh
-from keras_hamiltonian.training import cascade
+from keras_hamiltonian.training import preparation
 
 LIVES = pathlib.Path(__file__).with_name("lives.py")
 # Four steps are an epoch: 15 steps of the first stage, 9 of the second, 6 of
@@ -73,7 +73,7 @@ def test_bands_that_fail_lose_no_model(tmp_path, monkeypatch):
     def fails(*_):
         raise ValueError("no bands")
 
-    monkeypatch.setattr(cascade, "choose_overlap_threshold", fails)
+    monkeypatch.setattr(preparation, "choose_overlap_threshold", fails)
     with pytest.warns(UserWarning, match="no bands"):
         trained = train(tmp_path / "bad", **steps)
     assert kh.load_model(trained.file).overlap_threshold is None

@@ -1,8 +1,19 @@
 """Settings say what is wrong with them."""
 
+import pathlib
+
 import pytest
 
+from keras_hamiltonian.models import EquivariantStage as Stage
 from keras_hamiltonian.training import TrainingSettings
+from keras_hamiltonian.training.settings import stage_class
+
+
+class Mine(Stage):
+    """Arguments of its own, the rest goes to the base class."""
+
+    def __init__(self, basis, reaches, num_groups=1, extra=0, **options):
+        super().__init__(basis, reaches, num_groups=num_groups, **options)
 
 
 def test_every_setting_has_a_default_and_a_description():
@@ -39,6 +50,19 @@ def test_files(tmp_path, text, ending):
     [
         ({"sedd": 1}, "'sedd'.*Did you mean 'seed'.*Allowed: .*warmup_steps"),
         ({"second_stage": "third"}, "second_stage.*'transformer' or 'none'"),
+        ({"second_stage": "transfomer"}, "Did you mean 'transformer'"),
+        ({"first_stage": "none"}, "'none' is no stage.*'equivariant', or your"),
+        ({"first_stage": "no_module:A"}, "no module 'no_module'"),
+        ({"first_stage": "test_settings:Stgae"}, "Did you mean 'Stage'"),
+        ({"first_stage": "math:sqrt"}, "math:sqrt is no subclass of `kh.mod"),
+        ({"second_stage": "test_settings:Mine"}, "no method `for_stage`"),
+        (
+            {
+                "first_stage": "test_settings:Mine",
+                "first_options": {"num_grops": 1},
+            },
+            "arguments of Mine: 'num_grops'. Did you mean 'num_groups'",
+        ),
         ({"first_share": 1.5}, "first_share.*less than 1.*1.5"),
         ({"steps": 0}, "steps.*greater than or equal to 1.*0"),
         ({"steps": "many"}, "steps.*integer.*many"),
@@ -79,3 +103,23 @@ def test_shares_add_up_to_the_budget():
     assert TrainingSettings().learning_rate("second") == 0.01
     other = TrainingSettings(second_stage="transformer")
     assert other.learning_rate("second") == 0.001
+
+
+def test_own_stages():
+    options = {"extra": 2, "num_groups": 3, "irreps": "8x0e"}
+    name = "test_settings:Mine"
+    settings = TrainingSettings(first_stage=name, first_options=options)
+    assert settings.own_files() == [pathlib.Path(__file__)]
+    assert stage_class("first_stage", name) is Mine
+    own = TrainingSettings(
+        second_stage="keras_hamiltonian.models:TransformerStage"
+    )
+    assert own.learning_rate("second") == 0.01
+    # Options name parts in the same way.
+    parts = {
+        "radial": "textwrap:wrap",
+        "interaction": {"class": "bisect:bisect"},
+    }
+    parts = TrainingSettings(first_options=parts)
+    files = [path.name for path in parts.own_files()]
+    assert files == ["bisect.py", "textwrap.py"]

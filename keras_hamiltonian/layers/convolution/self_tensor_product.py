@@ -87,4 +87,5 @@ class SelfTensorProduct(Layer):
             sum(n) ** -0.5 for n in counts.values() for _ in range(sum(n))
         ]
         scales = keras.ops.convert_to_tensor(scales, dtype=dtype)
-        return keras.random.normal(shape, dtype=dtype) * scales[:, None]
+        draw = keras.initializers.RandomNormal(stddev=1.0)
+        return draw(shape, dtype) * scales[:, None]

@@ -124,8 +124,8 @@ class EquivariantLinear(Layer):
 
     def _initialize(self, shape, dtype=None):
         values = [
-            keras.random.normal(
-                (shape[0], a * b), stddev=self.gain * a**-0.5, dtype=dtype
+            keras.initializers.RandomNormal(stddev=self.gain * a**-0.5)(
+                (shape[0], a * b), dtype
             )
             for a, b in self.kernel_shapes
         ]

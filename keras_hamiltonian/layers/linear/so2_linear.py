@@ -93,11 +93,9 @@ class SO2Linear(Layer):
 
     def _initialize(self, shape, dtype=None):
         values = [
-            keras.random.normal(
-                (sum(ins) * size,),
-                stddev=self.gain * sum(ins) ** -0.5,
-                dtype=dtype,
-            )
+            keras.initializers.RandomNormal(
+                stddev=self.gain * sum(ins) ** -0.5
+            )((sum(ins) * size,), dtype)
             for ins, size in self.kernel_shapes.values()
         ]
         return keras.ops.concatenate(values)

@@ -90,11 +90,10 @@ class VectorHead(Layer):
                 if other != irrep:
                     rows.append(keras.ops.zeros(size, dtype=dtype))
                     continue
-                mixing = keras.random.normal(
-                    (number, mul),
-                    stddev=self.irreps_in.count(irrep) ** -0.5,
-                    dtype=dtype,
+                draw = keras.initializers.RandomNormal(
+                    stddev=self.irreps_in.count(irrep) ** -0.5
                 )
+                mixing = draw((number, mul), dtype)
                 identity = keras.ops.eye(irrep.dim, dtype=dtype)
                 block = identity[:, None, :, None] * mixing[None, :, None]
                 rows.append(keras.ops.reshape(block, size))

@@ -1,4 +1,4 @@
-"""The six benchmark materials: data, published figures, hyper-parameters."""
+"""The six benchmark materials: data, published errors, budgets."""
 
 import dataclasses
 
@@ -76,20 +76,14 @@ class Preset:
 
         Args:
             published: bool. Those of the published set instead of the small
-                one. It may be larger than memory, so nothing is kept there.
+                one. It may be larger than memory, so nothing is cached.
             scale: float. Factor of the budget.
 
         Returns:
             Dict.
         """
         steps = PUBLISHED_STEPS if published else self.steps
-        settings = {
-            "steps": max(2, round(scale * steps)),
-            "first_learning_rate": 1e-2,
-            "second_learning_rate": 1e-2,
-            "second_weight_decay": 0.5,
-            "seed": 42,
-        }
+        settings = {"steps": max(2, round(scale * steps))}
         if published:
             settings["first_options"] = {"irreps": self.irreps}
             settings["cache"] = False

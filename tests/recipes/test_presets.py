@@ -4,11 +4,10 @@ import dataclasses
 
 import numpy as np
 import pytest
+from presets import PRESETS
 
 import keras_hamiltonian as kh
 from keras_hamiltonian.training import TrainingSettings
-
-PRESETS = kh.models.PRESETS
 
 
 def test_six_materials():

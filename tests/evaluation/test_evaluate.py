@@ -103,7 +103,7 @@ def cascade_report(store, tmp_path_factory):
         num_gaussians=8,
     )
     history = {"cpu_seconds": [1.0, 2.0], "loss": [3.0, 2.0]}
-    report = kh.evaluation.full_report(
+    report = kh.evaluate(
         cascade, [store[0]], folder, history=history, title="<MoS2>", **CHEAP
     )
     return cascade, folder, report
@@ -124,7 +124,7 @@ def test_cascade(cascade_report, store):
         (cascade, "errors"),
         (cascade.stage, "first_stage_errors"),
     ):
-        alone = kh.evaluation.evaluate_model(stage, [calculation]).result()
+        alone = kh.evaluate(stage, [calculation])["errors"]
         assert report[key]["mae_all"] == pytest.approx(alone["mae_all"])
     assert report["levels"]["occupied_mae"] > 0
     second = report["second_stage"]["all"]
@@ -169,7 +169,7 @@ def test_a_model_that_is_not_symmetric_is_averaged(store, tmp_path):
         store, kh.models.TransformerStage, width=16, num_blocks=1
     )
     options = {**CHEAP, "num_k_points": 0, "num_spectra": 0}
-    report = kh.evaluation.full_report(cascade, [store[0]], tmp_path, **options)
+    report = kh.evaluate(cascade, [store[0]], tmp_path, **options)
     averaged = report["equivariance"]["averaged"]
     assert averaged["8"]["mae_mev"] < averaged["1"]["mae_mev"]
     assert report["levels"] is None
@@ -178,7 +178,7 @@ def test_a_model_that_is_not_symmetric_is_averaged(store, tmp_path):
 
 def test_spin_orbit_without_second_stage(data_folder, tmp_path):
     store = kh.HamiltonianStore(data_folder / "reference_bismuthene.h5")
-    report = kh.evaluation.full_report(
+    report = kh.evaluate(
         small_stage(store), [store[0]], tmp_path, num_spectra=1, **CHEAP
     )
     assert report["second_stage"] is None
@@ -193,7 +193,7 @@ def test_without_overlap_the_page_says_so(store, tmp_path):
     stage = small_stage(store)
     stage.overlap = None
     bare = dataclasses.replace(store[0], overlap=None)
-    report = kh.evaluation.full_report(
+    report = kh.evaluate(
         stage,
         [bare],
         tmp_path,
@@ -212,12 +212,10 @@ def test_without_overlap_the_page_says_so(store, tmp_path):
 
 def test_nothing_to_report_on_leaves_nothing(store, tmp_path):
     with pytest.raises(ValueError, match="no calculation"):
-        kh.evaluation.full_report(small_stage(store), [], tmp_path / "run")
+        kh.evaluate(small_stage(store), [], tmp_path / "run")
     without = dataclasses.replace(store[0], hamiltonian=None)
     with pytest.raises(ValueError, match="no Hamiltonian"):
-        kh.evaluation.full_report(
-            small_stage(store), [without], tmp_path / "run"
-        )
+        kh.evaluate(small_stage(store), [without], tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 

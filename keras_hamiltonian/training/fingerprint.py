@@ -1,34 +1,36 @@
-"""Finished runs, recognised by a checksum of their inputs."""
+"""Whether a run has been done with the same inputs."""
 
 import hashlib
 import json
 import pathlib
 
-REPORT = "report.json"
+from keras_hamiltonian.evaluation.report import REPORT
+
+PACKAGE = pathlib.Path(__file__).parents[1]
+# Of larger files size and time of the last change count, not the content.
+LARGEST_READ = 2**30
 
 
 def fingerprint(files, **options):
-    """A checksum of everything that a run depends on.
+    """A checksum of all that a run depends on.
 
     Args:
-        files: iterable of paths: data, split, the recipe itself; of a folder,
-            all files.
-        **options: JSON values: seed, budget and so on.
+        files: iterable of paths. Data and so on; of a folder every file
+            counts.
+        **options: JSON values. Settings, split and so on.
 
     Returns:
         str. Changes with the content of the files, the options, and the
         sources of this package.
     """
     digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode())
-    package = pathlib.Path(__file__).parents[1]
-    members = sorted(package.rglob("*.py"))
+    members = sorted(PACKAGE.rglob("*.py"))
     for path in map(pathlib.Path, files):
         members += sorted(path.rglob("*")) if path.is_dir() else [path]
     for path in members:
         if path.is_file():
             digest.update(path.name.encode())
-            with path.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
+            digest.update(_content(path))
     return digest.hexdigest()
 
 
@@ -40,8 +42,8 @@ def finished_report(folder, expected):
         expected: str. Its `fingerprint`.
 
     Returns:
-        The dict of `report.json`, or `None` if it does not exist, has another
-        fingerprint, or names a file that is missing.
+        The dict of `report.json`, or `None` if there is none, if it has
+        another fingerprint, or if a file it names is missing.
     """
     folder = pathlib.Path(folder)
     try:
@@ -52,3 +54,11 @@ def finished_report(folder, expected):
     if report.get("fingerprint") != expected:
         return None
     return report if all((folder / name).exists() for name in files) else None
+
+
+def _content(path):
+    status = path.stat()
+    if status.st_size > LARGEST_READ:
+        return f"{status.st_size} {status.st_mtime_ns}".encode()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()

@@ -1,0 +1,151 @@
+"""Structures in files of any kind, with their matrices or without."""
+
+import dataclasses
+import functools
+import pathlib
+from collections.abc import Callable
+
+import ase
+import ase.io
+import numpy as np
+
+from data_tools.deeph import CHUNKED_FILES
+from data_tools.deeph import LEGACY_FILES
+from data_tools.formats import FORMATS
+from data_tools.formats import detect_format
+from data_tools.formats import find_sources
+from data_tools.formats import read_source
+
+DEEPH_FILES = {"deeph-legacy": LEGACY_FILES, "deeph-dock": CHUNKED_FILES}
+
+
+@dataclasses.dataclass(frozen=True)
+class Structure:
+    """A structure that can be read.
+
+    Attributes:
+        name: str.
+        load: function without arguments that returns the `ase.Atoms` and the
+            `Calculation`, or `None` where there are no matrices.
+    """
+
+    name: str
+    load: Callable
+
+    def calculation(self):
+        """The `Calculation`, with a Hamiltonian.
+
+        Raises:
+            ValueError: if there is none.
+        """
+        _, calculation = self.load()
+        if calculation is None or calculation.hamiltonian is None:
+            raise ValueError(
+                f"The structure {self.name!r} has no Hamiltonian to compare "
+                "with."
+            )
+        return calculation
+
+
+def find_structures(paths, names=None):
+    """Structures in files and folders; nothing large is read yet.
+
+    Args:
+        paths: list of paths. Calculations of any format that can be read,
+            predictions in DeepH folders, folders of these, or structure files
+            that ASE reads.
+        names: list of str. Takes the structures of these names alone.
+
+    Returns:
+        List of `Structure`, not empty.
+
+    Raises:
+        ValueError: if a path or a name does not exist, or two structures have
+            one name.
+    """
+    found = [s for path in paths for s in _find(pathlib.Path(path))]
+    known = [structure.name for structure in found]
+    if names:
+        missing = [name for name in names if name not in known]
+        if missing:
+            raise ValueError(
+                f"There is no structure {', '.join(missing)}; found "
+                f"{_some(known)}."
+            )
+        found = [structure for structure in found if structure.name in names]
+        known = [structure.name for structure in found]
+    if len(set(known)) != len(known):
+        twice = sorted({name for name in known if known.count(name) > 1})
+        raise ValueError(
+            "Two structures have one name, and results would be mixed: "
+            f"{_some(twice)}. Read them one after the other."
+        )
+    return found
+
+
+def read_atoms(source):
+    """The `ase.Atoms` of a `Source`; of DeepH folders no matrix is read."""
+    folder = source.file
+    if source.format == "deeph-legacy":
+        return ase.Atoms(
+            np.loadtxt(folder / "element.dat", dtype=int, ndmin=1),
+            np.loadtxt(folder / "site_positions.dat", ndmin=2).T,
+            cell=np.loadtxt(folder / "lat.dat").T,
+            pbc=True,
+        )
+    if source.format == "deeph-dock":
+        return ase.io.read(folder / "POSCAR", format="vasp")
+    return read_source(source).atoms
+
+
+def _find(path):
+    if not path.exists():
+        raise ValueError(f"{path} does not exist.")
+    if path.is_dir() or detect_format(path) is not None:
+        # A POSCAR alone is a structure, not a calculation.
+        if (path / "POSCAR").is_file() and detect_format(path) is None:
+            return _frames(path / "POSCAR", path.resolve().name, format="vasp")
+        return [
+            Structure(source.name, functools.partial(_load, source))
+            for source in find_sources(path)
+        ]
+    return _frames(path, path.stem)
+
+
+def _load(source):
+    names, options = DEEPH_FILES.get(source.format), {}
+    if names is not None:
+        exists = {k: (source.file / n).is_file() for k, n in names.items()}
+        if not any(exists.values()):
+            return read_atoms(source), None
+        if exists.get("prediction") and not exists["hamiltonian"]:
+            options = {"files": {"hamiltonian": names["prediction"]}}
+    calculation = read_source(source, **options)
+    return calculation.atoms, calculation
+
+
+def _frames(path, name, **options):
+    try:
+        frames = ase.io.read(path, index=":", **options)
+    except OSError:
+        raise
+    except Exception as error:
+        # ASE's readers raise whatever they stumble over.
+        readable = ", ".join(f.name for f in FORMATS.values() if f.read)
+        raise ValueError(
+            f"{path} is no structure that ASE reads, and no calculation "
+            f"({readable}): {type(error).__name__} {error}"
+        ) from error
+    if not frames:
+        raise ValueError(f"{path} holds no structure.")
+    if len(frames) == 1:
+        return [Structure(name, lambda: (frames[0], None))]
+    return [
+        Structure(f"{name}_{number}", lambda atoms=atoms: (atoms, None))
+        for number, atoms in enumerate(frames)
+    ]
+
+
+def _some(names):
+    more = ", ..." if len(names) > 8 else ""
+    return ", ".join(names[:8]) + more

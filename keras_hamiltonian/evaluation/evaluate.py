@@ -1,0 +1,233 @@
+"""`kh.evaluate`: how good a model is, measured and written.
+
+The report of a folder holds, beside what `write_report` says,
+
+- `overlap_threshold` of the model: its bands and levels leave combinations of
+  orbitals below it out; or `None`;
+- `levels`, `first_stage_levels`: `SpectrumErrors.result`, or `None`;
+  `levels_skipped`: dict from structure to reason;
+- `second_stage`: `StageComparison.result`, or `None`;
+- `equivariance`: `structure`, `num_rotations`, the fields of
+  `equivariance_error` in meV, and `averaged`, those of
+  `averaged_equivariance_error` by number of rotations, `None` for an exactly
+  symmetric model; or `None`;
+- `prediction_costs`: list, of `prediction_costs`, or `None`.
+"""
+
+import os
+
+import keras
+
+from keras_hamiltonian.electronic_structure import ElectronicStructure
+from keras_hamiltonian.evaluation.cost import growing_cells
+from keras_hamiltonian.evaluation.cost import prediction_costs
+from keras_hamiltonian.evaluation.equivariance import (
+    averaged_equivariance_error,
+)
+from keras_hamiltonian.evaluation.equivariance import equivariance_error
+from keras_hamiltonian.evaluation.report import WINDOW
+from keras_hamiltonian.evaluation.report import evaluate_bands
+from keras_hamiltonian.evaluation.report import predicted_blocks
+from keras_hamiltonian.evaluation.report import write_report
+from keras_hamiltonian.evaluation.spectrum import SpectrumErrors
+from keras_hamiltonian.metrics.matrix import MatrixErrors
+from keras_hamiltonian.metrics.matrix import mean_absolute_error
+from keras_hamiltonian.metrics.stage_comparison import StageComparison
+from keras_hamiltonian.models.loading import load_model
+
+# A larger relative equivariance error is more than rounding in float32.
+ROUNDING = 1e-4
+NUMBERS_OF_ROTATIONS = (1, 2, 4, 8)
+
+
+def evaluate(
+    model,
+    calculations,
+    folder=None,
+    names=None,
+    path=None,
+    window=WINDOW[1],
+    num_spectra=None,
+    num_rotations=2,
+    largest_cell=200,
+    num_k_points=120,
+    **report,
+):
+    """Compares a model with calculations that it was not trained on.
+
+    Without `folder` errors of the matrices alone: 0.1 CPU s for a structure of
+    18 atoms with 13 orbitals each, on one thread. With `folder` also 0.5 for
+    its levels and wave functions, which grows with the third power of the
+    size, and once 5 for bands, 0.3 for the symmetry and 3 for the cost.
+
+    Args:
+        model: `Stage`, or the path of its `.keras` file. Of a cascade both
+            stages are compared.
+        calculations: `HamiltonianStore`, path of calculations of any format,
+            or iterable of `Calculation`, with a Hamiltonian. Where the overlap
+            is missing the model's own is taken; where the Fermi level is, the
+            electrons of the model's training set.
+        folder: str or path. For `report.json`, `report.html` and pictures;
+            made if it does not exist.
+        names: sequence of str. Structures of a store or path. Defaults to all.
+        path: str or list. Band path of the picture, see `k_path`.
+        window: float. Bands are compared this far about the Fermi level, eV.
+        num_spectra: int. Levels and wave functions of the first structures
+            alone. Defaults to all.
+        num_rotations: int. Random rotations of the first structure for the
+            equivariance error; 0 for none. A model that is not exactly
+            symmetric is also averaged over 1 to 8 rotations.
+        largest_cell: int. Time and memory are measured for one structure of
+            each size and for repetitions of the first one up to this number
+            of atoms; 0 for none.
+        num_k_points: int. Wave vectors of the picture of the bands, of the
+            worst structure; 0 for none.
+        **report: `title`, `history` and JSON values, see `write_report`.
+
+    Returns:
+        Dict: `errors` and `first_stage_errors` (`None` without a second
+        stage), of `MatrixErrors.result`; with `folder` the whole report.
+
+    Raises:
+        ValueError: if there is no calculation, or one does not fit the model.
+
+    Example:
+
+    >>> found = kh.evaluate(                          # doctest: +SKIP
+    ...     "mine.keras", "my_set.h5", names=split.test
+    ... )
+    >>> print(kh.evaluation.summary(found))           # doctest: +SKIP
+    """
+    if not isinstance(model, keras.Model):
+        model = load_model(model)
+    found = _Comparison(model, window, num_spectra if folder else 0)
+    for calculation in _read(calculations, names):
+        found.update(calculation)
+    if found.first is None:
+        raise ValueError(
+            "There is no calculation to compare with. Give those the model "
+            "was not trained on, for example `names=split.test` of a store."
+        )
+    if folder is None:
+        return found.errors()
+    return write_report(
+        folder,
+        **found.results(path, num_k_points),
+        equivariance=_equivariance(model, found.first, num_rotations),
+        prediction_costs=_costs(
+            model, found.first.atoms, found.sizes, largest_cell
+        ),
+        **report,
+    )
+
+
+class _Comparison:
+    """Both stages of a model against calculations, one at a time."""
+
+    def __init__(self, model, window, num_spectra):
+        self.stages = {"model": model}
+        first, *second = model.stages()
+        if second:
+            self.stages["first"] = first
+        self.matrices = {
+            name: MatrixErrors(model.basis) for name in self.stages
+        }
+        self.spectra = SpectrumErrors(
+            tuple(self.stages),
+            window,
+            overlap_threshold=model.overlap_threshold,
+        )
+        self.changes = StageComparison(model.basis)
+        self.num_spectra = num_spectra
+        self.num_structures = 0
+        self.first = self.worst = None
+        self.largest_error = -1.0
+        self.sizes = {}
+
+    def update(self, calculation):
+        """Adds a structure."""
+        model = self.stages["model"]
+        calculation = ElectronicStructure(calculation, model).calculation
+        found = {
+            name: predicted_blocks(stage, calculation)
+            for name, stage in self.stages.items()
+        }
+        for name, blocks in found.items():
+            self.matrices[name].update(blocks, calculation)
+        if "first" in found:
+            self.changes.update(found["first"], found["model"], calculation)
+        if self.num_spectra is None or self.num_structures < self.num_spectra:
+            self.spectra.update(found, calculation)
+        error = mean_absolute_error(found["model"], calculation.hamiltonian)
+        if error > self.largest_error:
+            self.largest_error, self.worst = error, calculation
+        self.first = self.first or calculation
+        self.num_structures += 1
+        self.sizes.setdefault(len(calculation.atoms), calculation.atoms)
+
+    def errors(self):
+        """Of the matrices, a dict."""
+        results = {name: m.result() for name, m in self.matrices.items()}
+        return {
+            "errors": results["model"],
+            "first_stage_errors": results.get("first"),
+        }
+
+    def results(self, path, num_k_points):
+        """Arguments of `write_report`."""
+        bands, has_first = {}, "first" in self.stages
+        window = (-self.spectra.window, self.spectra.window)
+        if num_k_points:
+            for name, stage in self.stages.items():
+                bands[name] = evaluate_bands(
+                    stage, self.worst, path, num_k_points, window
+                )
+        return {
+            "errors": self.matrices["model"],
+            "first_stage": self.matrices.get("first"),
+            "bands": bands.get("model"),
+            "first_bands": bands.get("first"),
+            "overlap_threshold": self.stages["model"].overlap_threshold,
+            "levels": self.spectra.result("model"),
+            "first_stage_levels": (
+                self.spectra.result("first") if has_first else None
+            ),
+            "levels_skipped": self.spectra.skipped,
+            "second_stage": self.changes.result() if has_first else None,
+        }
+
+
+def _read(calculations, names):
+    """Calculations, one at a time."""
+    if isinstance(calculations, str | os.PathLike):
+        from data_tools.structures import find_structures
+
+        structures = find_structures([calculations], names)
+        return (structure.calculation() for structure in structures)
+    if names is None:
+        return calculations
+    return (calculations[name] for name in names)
+
+
+def _equivariance(model, calculation, num_rotations):
+    if not num_rotations:
+        return None
+    atoms = calculation.atoms
+    error = equivariance_error(model, atoms, num_rotations)
+    averaged = None
+    if error["relative"] > ROUNDING:
+        found = averaged_equivariance_error(model, atoms, NUMBERS_OF_ROTATIONS)
+        averaged = {str(n): values for n, values in found.items()}
+    return {
+        "structure": calculation.name,
+        "num_rotations": num_rotations,
+        **error,
+        "averaged": averaged,
+    }
+
+
+def _costs(model, atoms, sizes, largest_cell):
+    if not largest_cell:
+        return None
+    cells = {len(cell): cell for cell in growing_cells(atoms, largest_cell)}
+    return prediction_costs(model, {**sizes, **cells}.values())

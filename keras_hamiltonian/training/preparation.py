@@ -1,0 +1,137 @@
+"""What a training needs before the first step and after the last."""
+
+import dataclasses
+import random
+import warnings
+
+from keras_hamiltonian.data.dataset import HamiltonianDataset
+from keras_hamiltonian.evaluation.overlap_threshold import (
+    choose_overlap_threshold,
+)
+from keras_hamiltonian.models.hamiltonian_cascade import HamiltonianCascade
+from keras_hamiltonian.models.provenance import training_provenance
+from keras_hamiltonian.physics.overlap import TwoCentreOverlap
+from keras_hamiltonian.physics.reach import estimate_reaches
+from keras_hamiltonian.training.settings import stage_class
+
+# Overlaps of this many structures tell all about the overlap.
+NUM_OVERLAPS = 30
+
+
+def make_datasets(store, split, settings):
+    """Training and validation data.
+
+    Args:
+        store: `HamiltonianStore`.
+        split: `Split`.
+        settings: `TrainingSettings`.
+
+    Returns:
+        Two `HamiltonianDataset`; the second is `None` if no structure
+        validates.
+    """
+    options = {"batch_size": settings.batch_size, "cache": settings.cache}
+    training = HamiltonianDataset(
+        store, split.train, shuffle=True, seed=settings.seed, **options
+    )
+    if not split.validate:
+        return training, None
+    return training, HamiltonianDataset(store, split.validate, **options)
+
+
+def make_first_stage(store, split, settings):
+    """The untrained first stage, with the overlap of the data.
+
+    Returns:
+        `Stage`, made for the reaches of the orbitals in the data.
+
+    Raises:
+        ValueError: if the data do not fit the settings.
+    """
+    # Few structures of a set need keep their overlap; the validation
+    # structures serve as well, because it is exact in every one.
+    names = [
+        name
+        for name in split.train + split.validate
+        if store.pair_counts(name)["overlap"]
+    ][:NUM_OVERLAPS]
+    overlaps = [
+        dataclasses.replace(
+            store[name], hamiltonian=None, initial_hamiltonian=None
+        )
+        for name in names
+    ]
+    reaches = estimate_reaches(_listed_pairs(store, split.train, overlaps))
+    _seed(settings)
+    stage = stage_class("first_stage", settings.first_stage)(
+        store.basis.to_dict(),
+        reaches,
+        spin=store.spin,
+        dtype=settings.dtype,
+        **settings.first_options,
+    )
+    if overlaps:
+        stage.overlap = TwoCentreOverlap.fit(overlaps, reaches)
+    return stage
+
+
+def make_cascade(stage, settings):
+    """The first stage with an untrained second one.
+
+    Returns:
+        `HamiltonianCascade`.
+    """
+    _seed(settings)
+    refinement = stage_class("second_stage", settings.second_stage).for_stage(
+        stage, dtype=settings.dtype, **settings.second_options
+    )
+    return HamiltonianCascade(stage, refinement)
+
+
+def complete_model(model, store, split, **details):
+    """Gives a trained model its overlap threshold and its provenance.
+
+    Bands of a few validation structures say which nearly dependent
+    combinations of orbitals predictions leave out; a model whose bands cannot
+    be compared is kept.
+
+    Args:
+        model: `Stage`.
+        store: `HamiltonianStore`.
+        split: `Split`.
+        **details: JSON values for the provenance.
+    """
+    model.overlap_threshold, errors = None, {}
+    try:
+        model.overlap_threshold, errors = choose_overlap_threshold(
+            model, (store[name] for name in split.validate)
+        )
+    except ValueError as error:
+        warnings.warn(
+            "Bands of the validation structures could not be compared, so "
+            f"predictions leave out no combination of orbitals. {error}",
+            stacklevel=2,
+        )
+    model.provenance = training_provenance(
+        (store[name] for name in split.train),
+        data=store.attributes,
+        band_errors=errors,
+        **details,
+    )
+
+
+def _seed(settings):
+    # Of Keras' initializers; `keras.utils.set_random_seed` would import
+    # TensorFlow too.
+    random.seed(settings.seed)
+
+
+def _listed_pairs(store, names, overlaps):
+    """Structures whose pairs tell the reach; the Hamiltonians of large sets
+    do not fit into memory."""
+    known = {c.name: c for c in overlaps}
+    for number, name in enumerate(names):
+        if name in known:
+            yield known[name]
+        elif number < NUM_OVERLAPS:
+            yield store[name]

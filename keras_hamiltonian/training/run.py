@@ -1,0 +1,294 @@
+"""`kh.train`: from data to a tested model."""
+
+import dataclasses
+import os
+import pathlib
+import shutil
+import time
+
+import keras
+
+from keras_hamiltonian.data.splits import Split
+from keras_hamiltonian.data.splits import random_split
+from keras_hamiltonian.data.store import HamiltonianStore
+from keras_hamiltonian.evaluation.report import REPORT
+from keras_hamiltonian.files import replacing
+from keras_hamiltonian.models.feature_file import stage_checksum
+from keras_hamiltonian.models.loading import load_model
+from keras_hamiltonian.training.cascade import CHECKPOINTS
+from keras_hamiltonian.training.cascade import CascadeFit
+from keras_hamiltonian.training.fingerprint import fingerprint
+from keras_hamiltonian.training.fingerprint import finished_report
+from keras_hamiltonian.training.preparation import complete_model
+from keras_hamiltonian.training.preparation import make_datasets
+from keras_hamiltonian.training.preparation import make_first_stage
+from keras_hamiltonian.training.report import report_training
+from keras_hamiltonian.training.settings import TrainingSettings
+
+
+def train(
+    store,
+    split=None,
+    settings=None,
+    folder=None,
+    callbacks=(),
+    name=None,
+    stage=None,
+    again=False,
+    test_sets=None,
+    num_predictions=None,
+    **report,
+):
+    """Trains both stages, tests them, and keeps all in one folder.
+
+    The first stage is trained, then the second on what the first has left.
+    A training that was stopped, by a kill too, resumes when it is called again
+    with the same arguments; with a budget of steps, on one backend and one
+    thread, it ends in the same weights, bit for bit. One that is done is not
+    repeated: its report is returned.
+
+    Args:
+        store: `HamiltonianStore`, or the path of a container or of a folder of
+            calculations of any format.
+        split: `Split`, or the path of one. Defaults to `<data>.split.json`
+            beside the data; else one is drawn, 60 / 20 / 20 %, and kept in
+            the folder.
+        settings: `TrainingSettings`. Defaults to `TrainingSettings()`.
+        folder: str or path. For model, report, pictures, and predictions of
+            the test structures. Defaults to `runs/<name>`.
+        callbacks: list of `keras.callbacks.Callback`, which join the fit of
+            every stage; or a function from `"first"`, `"second"`, `"joint"`
+            to such a list. `val_loss` comes every `validation_freq` epochs,
+            the learning rate is that of the budget. Checkpoints keep what
+            `EarlyStopping`, `ModelCheckpoint` and callbacks with `get_state`
+            and `set_state` remember; others begin anew when it resumes.
+        name: str. Of the model's file. Defaults to that of the data.
+        stage: trained first stage, or the path of its file: only the second
+            is trained, with its share of the budget.
+        again: bool. Repeats a training from the beginning.
+        test_sets: dict from name to `HamiltonianStore`: structures of another
+            kind, such as twisted ones, tested by themselves.
+        num_predictions: int. Predictions that are written, of the first test
+            structures. Defaults to all.
+        **report: arguments of `kh.evaluate`, and JSON values for the report.
+
+    Returns:
+        The report of `kh.evaluate`; `report["files"]["model"]` is the model.
+
+    Raises:
+        ValueError: if the folder holds another training, or the data do not
+            fit the settings, or a part of the split is empty.
+
+    Example:
+
+    >>> settings = kh.training.TrainingSettings(steps=5000)  # doctest: +SKIP
+    >>> report = kh.train("my_set.h5", settings=settings)    # doctest: +SKIP
+    >>> print(kh.evaluation.summary(report))                 # doctest: +SKIP
+    """
+    start = time.process_time()
+    run = _Run(store, split, settings, folder, name, stage, test_sets or {})
+    found = run.earlier_report(again)
+    if found is not None:
+        print("Nothing has changed since this run (again=True or --again).")
+        return found
+    store, split = run.open()
+    trained = train_cascade(
+        store,
+        split,
+        run.settings,
+        run.folder,
+        run.fingerprint,
+        run.name,
+        callbacks,
+        run.stage,
+        start,
+    )
+    report = {"title": run.name, "fingerprint": run.fingerprint, **report}
+    return report_training(
+        trained, store, split, num_predictions, test_sets, **report
+    )
+
+
+@dataclasses.dataclass
+class TrainedModel:
+    """What `train_cascade` returns.
+
+    Attributes:
+        model: `HamiltonianCascade`, or the first stage where there is no
+            second one.
+        file: path of the `.keras` file.
+        history: dict of lists, see `LearningCurve`; `stage` tells the stages
+            apart.
+        steps: dict. Optimizer steps of each stage, `"first"`, `"second"`,
+            `"joint"`.
+        cpu_seconds: float. Of all stages, reading and validation included,
+            over all processes that took part.
+        checkpoints: path of the folder from which the training resumes.
+    """
+
+    model: keras.Model
+    file: pathlib.Path
+    history: dict
+    steps: dict
+    cpu_seconds: float
+    checkpoints: pathlib.Path
+
+
+def train_cascade(
+    store,
+    split,
+    settings,
+    folder,
+    fingerprint,
+    name="cascade",
+    callbacks=(),
+    stage=None,
+    start=None,
+):
+    """Trains and saves a model: `kh.train` without the test.
+
+    Args:
+        store, split, settings, folder, name, callbacks, stage: see `train`.
+        fingerprint: str. Checksum of all that the training depends on, which
+            checkpoints are marked with.
+        start: float. Reading of `time.process_time()` at which the budget of
+            seconds began. Defaults to now.
+
+    Returns:
+        `TrainedModel`.
+
+    Raises:
+        ValueError: if the folder has the checkpoints of another training, or
+            the data do not fit the settings, or there is nothing to train.
+
+    Reference: Yin et al., arXiv 2401.00744, residual training.
+    """
+    folder = pathlib.Path(folder)
+    fit = CascadeFit(
+        *make_datasets(store, split, settings),
+        settings,
+        folder,
+        fingerprint,
+        callbacks,
+        time.process_time() if start is None else start,
+    )
+    if stage is None:
+        stage = make_first_stage(store, split, settings)
+        fit.first(stage)
+    elif settings.second_stage == "none":
+        raise ValueError(
+            "The first stage is given, and the settings have no second one: "
+            'there is nothing to train. Set second_stage="equivariant".'
+        )
+    model = stage
+    if settings.second_stage != "none":
+        model = fit.second(stage)
+    if settings.joint_share:
+        fit.joint(model)
+    cpu_seconds = fit.curve.cpu_seconds
+    complete_model(
+        model,
+        store,
+        split,
+        settings=settings.model_dump(mode="json"),
+        steps=fit.steps,
+        cpu_seconds=round(cpu_seconds, 1),
+    )
+    file = folder / f"{name}.keras"
+    with replacing(file) as place:
+        model.save(place)
+    return TrainedModel(
+        model, file, fit.curve.history, fit.steps, cpu_seconds, fit.checkpoints
+    )
+
+
+class _Run:
+    """What a training is made from, and where it goes."""
+
+    def __init__(self, store, split, settings, folder, name, stage, test_sets):
+        self.store = store
+        self.data = pathlib.Path(getattr(store, "path", store))
+        if not self.data.exists():
+            raise ValueError(f"{self.data} does not exist.")
+        is_file = self.data.is_file()
+        self.name = name or (
+            self.data.stem if is_file else self.data.resolve().name
+        )
+        self.folder = pathlib.Path(folder or pathlib.Path("runs", self.name))
+        if not is_file and self.folder.resolve().is_relative_to(
+            self.data.resolve()
+        ):
+            raise ValueError(
+                f"The folder {self.folder} of the run lies in the data folder "
+                f"{self.data}, where its predictions would be taken for "
+                "calculations. Choose another one."
+            )
+        self.settings = settings or TrainingSettings()
+        self.stage = stage
+        if isinstance(stage, str | os.PathLike):
+            self.stage = load_model(stage)
+        self.split = self._find_split(split)
+        self.fingerprint = fingerprint(
+            [
+                self.data,
+                *self.settings.own_files(),
+                *(test_set.path for test_set in test_sets.values()),
+            ],
+            split=self.split and self.split.checksum,
+            stage=self.stage and stage_checksum(self.stage),
+            settings=self.settings.model_dump(mode="json"),
+            backend=keras.config.backend(),
+        )
+
+    def _find_split(self, split):
+        """The `Split`, or `None` if one is to be drawn."""
+        beside = self.data.with_suffix(".split.json")
+        if split is None and beside.is_file():
+            split = beside
+        if isinstance(split, str | os.PathLike):
+            if not pathlib.Path(split).is_file():
+                raise ValueError(f"There is no split file {split}.")
+            split = Split.read(split)
+        return split
+
+    def earlier_report(self, again):
+        """The report, if all is done; `None` if there is something to do.
+
+        Raises:
+            ValueError: if the folder holds another run.
+        """
+        if again:
+            shutil.rmtree(self.folder / CHECKPOINTS, ignore_errors=True)
+            return None
+        found = finished_report(self.folder, self.fingerprint)
+        if found is None and (self.folder / REPORT).is_file():
+            raise ValueError(
+                f"{self.folder} holds a run with other data, settings or "
+                "version. Choose another folder, or replace it with "
+                "again=True (--again)."
+            )
+        return found
+
+    def open(self):
+        """`HamiltonianStore` and `Split`, with something to train and test."""
+        store = self.store
+        if self.data.is_dir():
+            from data_tools.convert import convert
+
+            store = self.folder / "data.h5"
+            convert(self.data, store)
+        if not isinstance(store, HamiltonianStore):
+            store = HamiltonianStore(store)
+        split = self.split or random_split(store.names, seed=self.settings.seed)
+        split.check_names(store.names)
+        empty = [p for p in ("train", "test") if not getattr(split, p)]
+        if empty:
+            raise ValueError(
+                f"No structure is left to {' and to '.join(empty)} on: the set "
+                f"has {len(store)} structures, the split {split}. Give more "
+                "structures, or another split."
+            )
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if self.split is None:
+            split.write(self.folder / "split.json")
+        return store, split
