@@ -180,9 +180,9 @@ class ElectronicStructure:
             path: str or list, see `k_path`, or a `KPath`. Defaults to the
                 standard path of the lattice.
             num_points: int. Number of wave vectors, about.
-            **options: of `solve_bands`, for example for a part of the bands of
-                a large cell `solve=nearest_states` with its `energy` and
-                `num_states`.
+            **options: of `solve_bands`, for example `workers`, or for a part
+                of the bands of a large cell `solve=nearest_states` with its
+                `energy` and `num_states`.
 
         Returns:
             `BandStructure`, with the Fermi level where it is known.
@@ -246,7 +246,8 @@ class ElectronicStructure:
             num_states: int. How many, those nearest to an energy. Defaults to
                 all, which takes dense matrices.
             energy: float, in eV. Defaults to the Fermi level.
-            **options: of `nearest_states`, for example `solver`.
+            **options: of `lowest_states` or, with a number, of
+                `nearest_states`, for example `solver`.
 
         Returns:
             `States`.
@@ -256,9 +257,8 @@ class ElectronicStructure:
                 is too large for all states.
         """
         if num_states is None:
-            return lowest_states(self.matrices, k_point)
-        if energy is None:
-            energy = self.fermi_level
+            return lowest_states(self.matrices, k_point, **options)
+        energy = self.fermi_level if energy is None else energy
         if energy is None:
             raise ValueError(
                 f"{num_states} states are those nearest to an energy. Give "

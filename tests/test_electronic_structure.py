@@ -85,6 +85,7 @@ def test_states_near_the_level_are_some_of_all(calculation):
     k_point = [0.1, 0.2, 0]
     everything = crystal.states(k_point)
     assert len(everything.energies) == crystal.size
+    assert crystal.states(k_point, coefficients=False).coefficients is None
     distance = np.abs(everything.energies - crystal.fermi_level)
     nearest = np.sort(everything.energies[np.argsort(distance)[:4]])
     found = crystal.states(k_point, 4)

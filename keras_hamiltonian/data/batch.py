@@ -24,8 +24,8 @@ def batch_inputs(
         tables: list of `NeighborTable`, one for each.
         basis: `OrbitalBasis`.
         atom_bucket, neighbor_bucket: int. Pad to multiples of these.
-        other_shape: two ints. Pad to other numbers of atoms and of neighbours
-            than these.
+        other_shape: two ints. Numbers of atoms and of neighbours that the
+            batch must not have: it is padded to others.
 
     Returns:
         Dict of arrays, as `HamiltonianDataset` describes them.
@@ -143,7 +143,7 @@ def batch_matrices(blocks, atoms_list, tables, basis):
 
 
 def batch_weights(inputs, basis, spin):
-    """Weights of matrix elements: zero where there is none, sum one.
+    """Weights of matrix elements: zero at padding, sum one.
 
     Args:
         inputs: dict, as `batch_inputs` returns it.
@@ -188,7 +188,7 @@ def _species(atoms, basis):
     known = basis.species
     missing = sorted(set(atoms.numbers.tolist()) - set(known))
     if missing:
-        # Raises with the element's name and the basis.
+        # Raises an error that names the element and the basis.
         basis.num_orbitals(missing[0])
     return np.array([known[z] for z in atoms.numbers], "int32")
 

@@ -212,7 +212,7 @@ class SpectrumErrors:
 
 
 def obstacle(crystal):
-    """Why levels of an `ElectronicStructure` cannot be judged, or `None`."""
+    """Why levels of an `ElectronicStructure` cannot be compared, or `None`."""
     if crystal.overlap is None:
         return "no overlap: neither the calculation nor the model has one"
     if not crystal.has_fermi_level:
