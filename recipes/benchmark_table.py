@@ -1,6 +1,8 @@
 """The table of `train_all_six.py`, beside what the paper found."""
 
-MEV_PER_EV = 1000.0
+import keras_hamiltonian as kh
+
+MEV_PER_EV = kh.conventions.MEV_PER_EV
 
 
 def code_of(row):

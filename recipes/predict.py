@@ -30,12 +30,10 @@ def main(options):
         if options.output is None or len(structures) > 1:
             folder = folder / structure.name
         atoms, known = structure.load()
-        model.check_elements(atoms, known and known.basis)
         prediction = kh.predict(
             model,
-            atoms,
-            overlap=known and known.overlap,
-            num_electrons=options.electrons or (known and known.num_electrons),
+            known or atoms,
+            num_electrons=options.electrons,
             name=structure.name,
             num_rotations=options.rotations,
         )
@@ -51,7 +49,7 @@ def main(options):
         bands = None
         if known is not None and known.hamiltonian is not None:
             bands = compare(prediction, known, folder, options.path)
-        elif prediction.overlap is not None:
+        elif prediction.has_fermi_level:
             bands = prediction.bands(options.path), None
         if bands and bands[0].fermi_level is not None:
             bands[0].save(folder / "bands.json")

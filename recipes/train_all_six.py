@@ -63,8 +63,8 @@ def main(options):
         rows += table_rows(preset, report, bool(options.data))
         rows.sort(key=lambda row: CODES.index(code_of(row)))
         text = format_table(rows, bool(options.data))
-        file.write_text(json.dumps(rows, indent=1) + "\n")
-        file.with_suffix(".md").write_text(text)
+        kh.files.write_text(file, json.dumps(rows, indent=1) + "\n")
+        kh.files.write_text(file.with_suffix(".md"), text)
     if rows:
         print(f"\n{format_table(rows, bool(options.data))}")
     return int(failed)

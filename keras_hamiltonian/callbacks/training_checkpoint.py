@@ -31,7 +31,7 @@ class TrainingCheckpoint(keras.callbacks.Callback):
             and lists of arrays. See `checkpoint_members` for callbacks of
             Keras.
         every: int. Epochs between two checkpoints.
-        fingerprint: str. Checksum of all that the training depends on.
+        fingerprint: str. Checksum of everything that the training depends on.
 
     Attributes:
         epoch: int. Number of finished epochs, for `fit(initial_epoch=...)`.
@@ -108,8 +108,8 @@ class TrainingCheckpoint(keras.callbacks.Callback):
                     f"{self.path} keeps the states of {len(header['members'])} "
                     f"callbacks and data sets, and {len(self.members)} are "
                     "given. Give the callbacks that the training began with, "
-                    "or begin anew: delete the file, or give again=True "
-                    "(--again) to `kh.train`."
+                    "or train from the start: delete the file, or give "
+                    "again=True (--again) to `kh.train`."
                 )
             for k, (member, state) in enumerate(
                 zip(self.members, header["members"], strict=True)
@@ -163,13 +163,13 @@ class TrainingCheckpoint(keras.callbacks.Callback):
             raise ValueError(
                 f"{self.path} was written on {header['backend']}, and this is "
                 f"{backend}. Resume with KERAS_BACKEND={header['backend']}, or "
-                "delete the file to begin anew."
+                "delete the file to train from the start."
             )
         if self.fingerprint not in (None, header["fingerprint"]):
             raise ValueError(
                 f"{self.path} is the checkpoint of another training: data, "
                 "settings or the version of the package differ. Restore them "
-                "to resume it, or begin anew: delete the file, or give "
+                "to resume. To train from the start delete the file, or give "
                 "again=True (--again) to `kh.train`."
             )
 

@@ -113,8 +113,9 @@ class Split:
         missing = [name for name in self.names if name not in known]
         if missing:
             raise ValueError(
-                f"{origin} names {len(missing)} structures that the data lack, "
-                f"for example {missing[:3]}. Is this the split of another set?"
+                f"{origin} names {len(missing)} structures that are not in the "
+                f"data, for example {missing[:3]}. Is this the split of "
+                "another set?"
             )
 
     def _content(self):

@@ -48,7 +48,7 @@ CASES = {
     "train: other split": (
         f"train {MOS2} --split {GRAPHENE.with_suffix('.split.json')}",
         1,
-        "that the data lack",
+        "not in the data",
     ),
     "train: stage": ("train --second-stage third", 1, "'equivariant' or"),
     "train: own stage": ("train --first-stage no:A", 1, "no module 'no'"),

@@ -267,7 +267,7 @@ def test_a_drawn_split_is_kept(store, tmp_path, monkeypatch):
     assert [s["name"] for s in report["errors"]["structures"]] == [*split.test]
     assert report["seed_of_mine"] == 3
     other = kh.data.Split("ax", "b", "c")
-    with pytest.raises(ValueError, match="1 structures that the data lack"):
+    with pytest.raises(ValueError, match="1 structures that are not in"):
         kh.train(store, other, settings, "other")
     assert not (tmp_path / "other").exists()
 
