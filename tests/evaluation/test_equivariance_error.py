@@ -28,9 +28,6 @@ class Tilted:
     def check_elements(self, atoms):
         pass
 
-    def stages(self):
-        return [self]
-
     def predict_on_batch(self, inputs):
         x = np.asarray(inputs["edge_vectors"])[..., 0]
         onsite = np.zeros((len(x), 1, 1))
