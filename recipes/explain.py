@@ -3,11 +3,11 @@
     python recipes/explain.py graphene --pair 0 1
     python recipes/explain.py mos2 --pair 0 1 --rows d1 --columns p1
 
-Takes the model that `make train` left (or `--model`), and the first test
-structure of recipes/data/<material>.split.json (or `--structure`: a name in
-the set, or any file that ASE reads). Which atoms, edges and features the
-block rests on; where the second stage looks, what it changes and whether that
-helps; which atoms of the test set are new to the model. Everything lands in
+Reads the model of `make train` (or `--model`) and the first test structure of
+recipes/data/<material>.split.json (or `--structure`: a name in the set, or any
+file that ASE reads). Explains the influence of atoms, edges and features on
+the block, the attention and the corrections of the second stage, and which
+atoms of the test set are new to the model. Results are in
 runs/explain/<material>/. It needs TensorFlow and tf-keras-vis:
 pip install -e ".[explain]".
 """
@@ -58,7 +58,7 @@ def main(options):
 
 
 def read_structure(options):
-    """The `ase.Atoms` that is asked for."""
+    """The `ase.Atoms` to explain."""
     name = options.structure
     if is_file(name):
         return ase.io.read(name)
@@ -74,7 +74,7 @@ def read_structure(options):
 
 
 def read_data(options):
-    """What the model was trained on and what not; nothing of a user's own."""
+    """Training and test structures; none for a file of the user."""
     if is_file(options.structure):
         return [], []
     store, split = open_data(options)
@@ -121,7 +121,7 @@ if __name__ == "__main__":
     )
     parser.add_argument("--columns", type=orbital, help="the same, columns")
     parser.add_argument(
-        "--correction", action="store_true", help="what the second stage adds"
+        "--correction", action="store_true", help="of the second stage only"
     )
     parser.add_argument("--model", type=pathlib.Path, help="a .keras file")
     parser.add_argument(

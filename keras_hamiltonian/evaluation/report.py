@@ -1,4 +1,4 @@
-"""How good a model is: numbers as JSON, and pictures."""
+"""Reports of the errors of a model: JSON, a page and pictures."""
 
 import dataclasses
 import datetime
@@ -29,7 +29,7 @@ PAGE = "report.html"
 
 
 def predicted_blocks(model, calculation):
-    """What a model says about the pairs of a calculation.
+    """Predicted blocks for the pairs of a calculation.
 
     Args:
         model: `Stage`.
@@ -44,7 +44,7 @@ def predicted_blocks(model, calculation):
     if calculation.hamiltonian is None:
         raise ValueError(
             f"The calculation {calculation.name!r} has no Hamiltonian to "
-            "compare with. Read it with its Hamiltonian, or predict alone "
+            "compare with. Read it with its Hamiltonian, or only predict, "
             "with `kh.predict`."
         )
     pairs = calculation.hamiltonian.atom_pairs
@@ -54,16 +54,16 @@ def predicted_blocks(model, calculation):
 def evaluate_bands(
     model, calculation, path=None, num_points=120, window=WINDOW
 ):
-    """Bands that a model predicts from the atoms, beside the calculation's.
+    """Bands that a model predicts from the atoms, and those of a calculation.
 
     Args:
-        model: `Stage`, whose own overlap is taken where it has one.
+        model: `Stage`, whose overlap is used if it has one.
         calculation: `Calculation` with a Hamiltonian.
         path, num_points, window: see `compare_bands`.
 
     Returns:
-        What `compare_bands` returns; `None` where there is no overlap, no
-        Fermi level, or no lattice.
+        What `compare_bands` returns; `None` without an overlap, a Fermi level
+        or a lattice.
     """
     reference = ElectronicStructure(calculation, model)
     calculation = reference.calculation
@@ -83,21 +83,21 @@ def evaluate_bands(
 def compare_bands(
     prediction, calculation, path=None, num_points=120, window=WINDOW
 ):
-    """Predicted bands beside those of the calculation's own matrices.
+    """Predicted bands, and those of the matrices of a calculation.
 
     Args:
         prediction: `Prediction`.
         calculation: `Calculation` of the same structure, with Hamiltonian.
-            Without overlap or Fermi level those of the prediction are taken.
+            A missing overlap or Fermi level is that of the prediction.
         path: str or list, see `k_path`.
-        num_points: int. Number of wave vectors, about.
+        num_points: int. Approximate number of wave vectors.
         window: two floats. Energies about the Fermi level, in eV.
 
     Returns:
         Predicted and reference `BandStructure` on one path, both with the
-        same Fermi level, and the error: a dict with `structure`, `band_mae` in
-        eV of the reference's bands in the window (`None` without a level), and
-        `window`.
+        same Fermi level, and a dict with `structure`, `window`, and `band_mae`,
+        the mean absolute error in eV of the reference's bands in the window
+        (`None` without a Fermi level).
 
     Raises:
         ValueError: if there is no Hamiltonian, or no overlap at all.
@@ -150,8 +150,8 @@ def write_report(
         errors: `MatrixErrors`.
         history: dict, of `LearningCurve` with a loss in meV, or `None`.
         bands: what `compare_bands` returned, or `None`.
-        title: str. For the pictures.
-        first_stage: `MatrixErrors` of the first stage alone, for a cascade.
+        title: str. Of the page and the pictures.
+        first_stage: `MatrixErrors` of the first stage of a cascade.
         first_bands: what `compare_bands` returned for it, or `None`.
         **details: JSON values for the report. A dict `files` of further files
             of the run, relative to the folder, is joined with the pictures.
@@ -196,7 +196,7 @@ def write_report(
 
 
 def summary(report, folder=None):
-    """The main errors of a report, in words and meV.
+    """The main errors of a report as text, in meV.
 
     Args:
         report: dict, of `kh.evaluate` or `kh.train`.
