@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from keras_hamiltonian import ops
+from keras_hamiltonian.irreps import EdgeIrreps
 from keras_hamiltonian.irreps import Irreps
 from keras_hamiltonian.irreps import ProductPaths
-from keras_hamiltonian.irreps.edge import edge_channels
 from keras_hamiltonian.irreps.edge import edge_dim
 
 FOURTH = "64x0e + 32x1o + 16x2e + 8x3o + 8x4e"
@@ -72,7 +72,7 @@ def mixing_convolution(irreps, num_edges, backward, num_neighbors=40):
     irreps = Irreps(irreps)
     num_atoms = num_edges // num_neighbors
     _, reverse, vectors = ring(num_atoms, num_neighbors)
-    channels = edge_channels(irreps)
+    channels = EdgeIrreps(irreps)
     atoms = torch.randn(num_atoms, irreps.dim)
     edges = {
         kind: torch.randn(*reverse.shape, edge_dim(kind), size)
@@ -90,13 +90,12 @@ def mixing_convolution(irreps, num_edges, backward, num_neighbors=40):
         return ops.wigner_d(ops.edge_frames(vectors), irreps.lmax)
 
     wigner = frames()
-    weighted = [torch.ones(*reverse.shape, 1, 1), *wigner]
 
     def ours():
         center = ops.rotate_into_edges(atoms, irreps, wigner)
         neighbor = ops.reverse_edges(center, irreps, reverse)
         mixed = ops.so2_linear([center, neighbor, edges], kernels)
-        return ops.sum_over_edges(mixed, irreps, weighted)
+        return ops.sum_over_edges(mixed, irreps, wigner)
 
     return {"ours": program_of(ours, inputs, backward), "frames_once": frames}
 

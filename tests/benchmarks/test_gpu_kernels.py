@@ -15,8 +15,8 @@ import keras
 import numpy as np
 import pytest
 
+from keras_hamiltonian.irreps import EdgeIrreps
 from keras_hamiltonian.irreps import Irreps
-from keras_hamiltonian.irreps.edge import edge_channels
 from keras_hamiltonian.irreps.edge import edge_dim
 from keras_hamiltonian.irreps.product_paths import ProductPaths
 from keras_hamiltonian.ops import backend
@@ -105,7 +105,7 @@ def random_edges():
     ]
     edges = {
         kind: torch.randn(*shape, edge_dim(kind), n, device="cuda")
-        for kind, n in edge_channels(HIDDEN).items()
+        for kind, n in EdgeIrreps(HIDDEN).items()
     }
     atoms = torch.randn(NUM_ATOMS, Irreps(HIDDEN).dim, device="cuda")
     return atoms, wigner, edges
@@ -118,7 +118,7 @@ def test_rotating_into_edges(benchmark):
 
     def run(kernel):
         return lambda atoms, wigner: rotate_both_ends(
-            atoms, HIDDEN, wigner[1:], reverse_edge, kernel
+            atoms, HIDDEN, wigner, reverse_edge, kernel
         )
 
     atoms, wigner = inputs[0]

@@ -105,14 +105,15 @@ def test_free_weights_make_the_output():
 
 def test_symmetric_weights_make_the_output():
     random = np.random.default_rng(0)
-    layer = EdgeAttention({"0+": 6}, "5x0e", num_heads=2)
+    layer = EdgeAttention("6x0+", "5x0e", num_heads=2)
     scalars = random.normal(size=(2, 4, 1, 6)).astype("float32")
     envelope = graph_of_two()["envelope"]
     arguments = {
         "edges": {"0+": keras.ops.convert_to_tensor(scalars)},
         "envelope": keras.ops.convert_to_tensor(envelope),
     }
-    output = numpy(layer(**arguments, wigner=[]))
+    ones = keras.ops.ones((2, 4, 1, 1))
+    output = numpy(layer(**arguments, wigner=[ones]))
     weights = numpy(layer.attention_weights(**arguments))
     total = weights.sum(axis=1)
     assert (total[0] > 0).all() and (total[0] < 1).all()
@@ -209,7 +210,7 @@ def test_one_shell_has_equal_weights(free, symmetric, crystal):
 
 
 def test_a_transformer_that_works_alone(stage, rattled):
-    alone = kh.models.TransformerStage(
+    alone = kh.models.StandaloneTransformerStage(
         stage.arguments["basis"], stage.reaches, **FREE
     )
     maps = attention_maps(alone, rattled)

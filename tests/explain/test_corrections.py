@@ -146,7 +146,7 @@ def test_without_hamiltonians_the_correction_is_the_same(trained, store):
     ranked = [g["correction"] for _, g in unknown.ranked("block type")]
     assert ranked == sorted(ranked, reverse=True) and ranked[-1] > 0
     assert "before" in str(known) and "before" not in str(unknown)
-    with pytest.raises(ValueError, match="separately"):
+    with pytest.raises(ValueError, match="compared separately"):
         stage_corrections(trained, [store[0], bare])
     atoms = stage_corrections(trained, [store[0].atoms])
     assert atoms.result["all"] == unknown.result["all"]

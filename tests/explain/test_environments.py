@@ -175,10 +175,10 @@ def test_rank_correlation():
 
 
 def test_what_has_no_map(stage, store, environments):
-    refinement = kh.models.TransformerStage(
+    refinement = kh.models.StandaloneTransformerStage(
         stage.arguments["basis"], stage.reaches, width=8, num_heads=2
     )
-    with pytest.raises(ValueError, match="TransformerStage.*EquivariantStage"):
+    with pytest.raises(ValueError, match="Standalone.*`FirstStage`"):
         EnvironmentMap(refinement, [store[0]])
     with pytest.raises(ValueError, match="environments of C are the same"):
         EnvironmentMap(stage, [store[0]])

@@ -266,7 +266,7 @@ def test_groups_that_have_no_map(one_stage):
 
 
 def test_a_model_without_first_stage():
-    model = kh.models.TransformerStage(
+    model = kh.models.StandaloneTransformerStage(
         {"C": "1s 1p"},
         {"C": 1.35},
         width=8,

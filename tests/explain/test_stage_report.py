@@ -81,7 +81,7 @@ def test_what_a_model_has_not_is_left_out(stage, store, tmp_path):
     cascade = kh.models.HamiltonianCascade(stage, ablated)
     found = explained(cascade, store, tmp_path)
     assert names_of(found) == {"corrections"} | ENVIRONMENTS | {"stages"}
-    alone = kh.models.TransformerStage(
+    alone = kh.models.StandaloneTransformerStage(
         stage.arguments["basis"], stage.reaches, **FREE
     )
     found = explained(alone, store, tmp_path)
@@ -111,7 +111,7 @@ def test_what_the_structures_do_not_allow_is_left_out(stage, store, tmp_path):
 
 @on_torch
 def test_atoms_without_neighbours(stage, store, tmp_path):
-    alone = kh.models.TransformerStage(
+    alone = kh.models.StandaloneTransformerStage(
         stage.arguments["basis"], stage.reaches, **FREE
     )
     lone = ase.Atoms("C", cell=[30, 30, 30], pbc=True)
