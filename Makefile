@@ -14,12 +14,14 @@ export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= PASSIVE
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help train test test-torch test-jax test-tensorflow test-kernels clean
+.PHONY: help train test test-quick test-torch test-jax test-tensorflow \
+	test-kernels clean
 
 help:
 	@echo "make train   trains on recipes/data/graphene.h5; results in runs/"
 	@echo "             MATERIAL=mos2 SECONDS=600 OPTIONS=--again"
 	@echo "make test    all tests on torch, the network's on jax and tensorflow"
+	@echo "make test-quick   on torch, without trainings and whole recipes"
 	@echo "make test-kernels   the GPU kernels, in Triton's interpreter on the CPU"
 	@echo "make clean   removes $(VENV); runs/ stays"
 
@@ -37,6 +39,11 @@ test: $(VENV)/.installed-test
 
 test-torch: $(VENV)/.installed-test
 	KERAS_BACKEND=torch $(BIN)/python -m pytest
+
+# Two processes, each with whole files: their fixtures are made once.
+test-quick: $(VENV)/.installed-test
+	KERAS_BACKEND=torch $(BIN)/python -m pytest -m "not slow" \
+		-n 2 --dist loadfile
 
 test-jax test-tensorflow: test-%: $(VENV)/.installed-test
 	@KERAS_BACKEND=$* $(BIN)/python -m pytest $(BACKEND_TESTS) \
