@@ -104,9 +104,8 @@ def train(
         start,
     )
     report = {"title": run.name, "fingerprint": run.fingerprint, **report}
-    return report_training(
-        trained, store, split, num_predictions, test_sets, **report
-    )
+    options = num_predictions, test_sets
+    return report_training(trained, store, split, *options, **report)
 
 
 @dataclasses.dataclass
