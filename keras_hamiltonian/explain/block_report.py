@@ -60,20 +60,15 @@ def explain_block(
     found = saliency(model, atoms, target, repeat, **smooth)
     found.check()
     curves = {found.origin.label: found}
-    is_whole = len(model.stages()) > 1 and not target.correction
-    if is_whole and has_place:
+    has_second = len(model.stages()) > 1
+    if has_second and has_place and not target.correction:
         added = dataclasses.replace(target, correction=True)
-        name = "correction of the second stage"
-        curves[name] = saliency(model, atoms, added, repeat, **smooth)
+        found_added = saliency(model, atoms, added, repeat, **smooth)
+        curves["correction of the second stage"] = found_added
     weights = None
     if len(found.degrees) > 1:
         weights = activation_map(model, atoms, target, repeat=repeat)
-    displacement, left_out = None, {}
-    try:
-        displacement = largest_change(model, atoms, target)
-        displacement.check()
-    except ValueError as error:
-        displacement, left_out["displacement"] = None, str(error)
+    displacement, left_out = _displacement(model, atoms, target)
     pictures = {"map": (plot_influence_map, found)}
     if has_place:
         pictures["distance"] = plot_influence_by_distance, curves
@@ -98,6 +93,16 @@ def explain_block(
         "text": block_text(found, displacement, left_out),
         "files": _write(pathlib.Path(folder), pictures, numbers),
     }
+
+
+def _displacement(model, atoms, target):
+    """The largest change, or `None` with the reason."""
+    try:
+        found = largest_change(model, atoms, target)
+        found.check()
+    except ValueError as error:
+        return None, {"displacement": str(error)}
+    return found, {}
 
 
 def _write(folder, pictures, numbers):
