@@ -12,7 +12,7 @@ class RotatedDataset(keras.utils.PyDataset):
 
     Each structure is rotated by a rotation of its own, drawn uniformly (Haar
     measure) from the seed, the number of the epoch and the position of the
-    batch; so workers may ask in any order, and a training that goes on from a
+    batch; so workers may ask in any order, and a training that resumes from a
     checkpoint sees what it would have seen. For models that are to learn
     symmetry from rotated crystals; `EquivariantStage` has it, and
     `TransformerStage` rotates its crystals inside. Leave the validation set as
