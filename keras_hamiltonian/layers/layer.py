@@ -4,6 +4,9 @@ import keras
 
 from keras_hamiltonian.layers.parts import recorded_arguments
 
+# What Keras' own layer takes and keeps.
+OF_KERAS = ("name", "dtype", "trainable", "autocast", "activity_regularizer")
+
 
 class Layer(keras.layers.Layer):
     """A layer whose arguments are recorded for its configuration.
@@ -17,7 +20,7 @@ class Layer(keras.layers.Layer):
         layer = super().__new__(cls, *args, **kwargs)
         arguments = {}
         if cls.__init__ is not keras.layers.Layer.__init__:
-            arguments = recorded_arguments(cls, args, kwargs, False)
+            arguments = recorded_arguments(cls, args, kwargs, OF_KERAS)
         # Keras would wrap the dict if it saw it.
         object.__setattr__(layer, "arguments", arguments)
         return layer
@@ -26,4 +29,4 @@ class Layer(keras.layers.Layer):
         self.built = True
 
     def get_config(self):
-        return {**super().get_config(), **self.arguments}
+        return {**self.arguments, **super().get_config()}

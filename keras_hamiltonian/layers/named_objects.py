@@ -39,7 +39,7 @@ def named_object(name):
             "Install it, or run Python in the folder of the module's file."
         ) from error
     if not hasattr(module, attribute):
-        near = difflib.get_close_matches(attribute, vars(module), n=1)
+        near = difflib.get_close_matches(attribute, dir(module), n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise ValueError(
             f"The module {module_name!r} has no {attribute!r}.{hint}"

@@ -17,13 +17,13 @@ def make_part(part, default, **arguments):
     """A part of a model: the default, a given layer, or a factory's.
 
     Args:
-        part: `None` for the default; a layer; a factory, that is a class or
-            function that returns a layer; its name `"my_module:MyLayer"`; a
-            dict of this name under `"class"` and further arguments; or what
-            Keras serialised.
+        part: `None` for the default; a layer, which has its own dtype; a
+            factory, that is a class or function that returns a layer; its name
+            `"my_module:MyLayer"`; a dict of this name under `"class"` and
+            further arguments; or what Keras serialised.
         default: class of the default.
-        **arguments: what the default is made with. A factory gets `name` and
-            `dtype`, and of the others those that its signature names.
+        **arguments: what the default is made with. A factory gets those that
+            its signature names; with `**kwargs` also `name` and `dtype`.
 
     Returns:
         `keras.layers.Layer`.
@@ -54,10 +54,20 @@ def make_part(part, default, **arguments):
             f"function that makes one. Received: {part!r}."
         )
     known = inspect.signature(part).parameters
+    takes_more = any(p.kind is p.VAR_KEYWORD for p in known.values())
     for key, value in arguments.items():
-        if key in known or key in ("name", "dtype"):
+        if key in known or (takes_more and key in ("name", "dtype")):
             own.setdefault(key, value)
     return part(**own)
+
+
+def check_factory(part, name):
+    """Raises for a layer in place of a factory: several are to be made."""
+    if isinstance(part, keras.layers.Layer):
+        raise ValueError(
+            f"`{name}` is needed several times, so give a class or function "
+            f"that makes one, not a layer. Received: {part}."
+        )
 
 
 def to_config(value):
@@ -80,25 +90,30 @@ def to_config(value):
         return value.item()
     if value is None or isinstance(value, str | bool | int | float):
         return value
-    if inspect.isclass(value) or inspect.isfunction(value):
+    if isinstance(value, keras.DTypePolicy):
+        return value.name
+    is_named = inspect.isclass(value) or inspect.isfunction(value)
+    if is_named and value.__qualname__ == value.__name__ != "<lambda>":
         return object_name(value)
     raise ValueError(
         "A model keeps what JSON can hold, layers, and classes or functions "
-        f"of modules. Received: {value!r}."
+        f"at the top of a module. Received: {value!r}."
     )
 
 
-def recorded_arguments(cls, args, kwargs, with_further=True):
+def recorded_arguments(cls, args, kwargs, left_out=("name",)):
     """Arguments of a constructor with their defaults, as JSON.
 
     Args:
         cls: class.
         args, kwargs: what it is called with.
-        with_further: bool. Whether arguments that the signature does not name
-            (`**kwargs`) belong to it.
+        left_out: names of arguments that are not recorded.
 
     Returns:
-        Dict without `name`.
+        Dict.
+
+    Raises:
+        ValueError: if the constructor takes `*args`.
     """
     signature = inspect.signature(cls)
     # Keras also calls `__new__` without arguments.
@@ -106,9 +121,33 @@ def recorded_arguments(cls, args, kwargs, with_further=True):
     bound.apply_defaults()
     found = dict(bound.arguments)
     for name, parameter in signature.parameters.items():
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            raise ValueError(
+                f"The constructor of {cls.__name__} takes `*{name}`, so a file "
+                "could not say what its arguments are. Name them."
+            )
         if parameter.kind is parameter.VAR_KEYWORD:
-            further = found.pop(name)
-            if with_further:
-                found |= further
-    found.pop("name", None)
-    return {name: to_config(value) for name, value in found.items()}
+            found |= found.pop(name)
+    return {k: to_config(v) for k, v in found.items() if k not in left_out}
+
+
+def inherited_defaults(cls):
+    """Defaults of the stage that a class hands its `**kwargs` on to.
+
+    Args:
+        cls: subclass of `Stage`.
+
+    Returns:
+        Dict of JSON values; empty if the class names all of its arguments.
+    """
+    base = cls.__mro__[1]
+    own = inspect.signature(cls).parameters.values()
+    parameters = inspect.signature(base).parameters
+    hands_on = any(p.kind is p.VAR_KEYWORD for p in own)
+    if not hands_on or "basis" not in parameters:
+        return {}
+    return {
+        name: to_config(p.default)
+        for name, p in parameters.items()
+        if p.default is not p.empty and name != "name"
+    }

@@ -36,8 +36,8 @@ class AttentionBackbone(CompositeLayer):
         if not self.has_attention:
             kind = type(self.blocks[0].attention).__name__
             raise ValueError(
-                f"There are no attention weights: the blocks have {kind} in "
-                "place of attention (`attention=False`)."
+                f"There are no attention weights: the {kind} of the blocks "
+                "has none (attention=False, or a layer of your own)."
             )
         inputs = keras.tree.map_structure(keras.ops.convert_to_tensor, inputs)
         found = {}

@@ -11,6 +11,7 @@ from keras_hamiltonian.layers.convolution.interaction_group import (
 )
 from keras_hamiltonian.layers.geometry.edge_embedding import EdgeEmbedding
 from keras_hamiltonian.layers.geometry.species_embedding import SpeciesEmbedding
+from keras_hamiltonian.layers.parts import check_factory
 from keras_hamiltonian.layers.parts import make_part
 from keras_hamiltonian.models.composite_layer import CompositeLayer
 from keras_hamiltonian.models.graph_geometry import GraphGeometry
@@ -40,8 +41,9 @@ class EquivariantBackbone(CompositeLayer):
         embedding: layer or factory in place of `SpeciesEmbedding`.
         interaction: factory in place of `InteractionGroup`, called for every
             group. A group takes `(state, geometry)`, dicts as
-            `InteractionGroup` explains them, and returns a state with at
-            least `"atoms"` and `"edges"`.
+            `InteractionGroup` explains them, and returns a state with
+            `"atoms"` and `"edges"`. With `"neighbor"` in it the group also
+            has a method `ends`.
 
     Factories and their names are explained at `make_part`.
 
@@ -143,8 +145,14 @@ class EquivariantBackbone(CompositeLayer):
         edges = change(f"edges_{k}", state["edges"])
         changed = {"atoms": atoms, "edges": edges}
         if "neighbor" in state:
-            ends = self.groups[k - 1].ends(atoms, geometry)
-            changed["neighbor"] = ends["neighbor"]
+            group = self.groups[k - 1]
+            if not hasattr(group, "ends"):
+                raise ValueError(
+                    f"The group {group.name!r} returns a `neighbor`, which "
+                    "depends on atoms that are to change, and has no method "
+                    "`ends` to compute it anew. See `InteractionGroup.ends`."
+                )
+            changed["neighbor"] = group.ends(atoms, geometry)["neighbor"]
         return changed
 
 
@@ -159,6 +167,7 @@ def make_groups(interaction, irreps, **arguments):
     Returns:
         List of layers.
     """
+    check_factory(interaction, "interaction")
     return [
         make_part(
             interaction,

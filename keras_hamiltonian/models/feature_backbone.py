@@ -8,6 +8,7 @@ from keras_hamiltonian.models.composite_layer import CompositeLayer
 from keras_hamiltonian.models.equivariant_backbone import GRAPH_KEYS
 from keras_hamiltonian.models.equivariant_backbone import make_groups
 from keras_hamiltonian.models.graph_geometry import GraphGeometry
+from keras_hamiltonian.orbitals.basis import OrbitalBasis
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
@@ -64,7 +65,7 @@ class FeatureBackbone(CompositeLayer):
         self.groups = make_groups(
             interaction,
             [irreps, *self.irreps_out],
-            num_species=len(basis),
+            num_species=len(OrbitalBasis(basis).symbols),
             radial_size=self.geometry.radial_size,
             norm="local",
             **own,

@@ -26,7 +26,8 @@ class FirstStage(Stage):
       the last Wigner matrix;
     - a readout: `readout(inputs, features)` returns a dict of `"onsite"` and
       `"hopping"` blocks, and `readout.adapt(dataset)` fits what has a closed
-      form. `BlockReadout` is one.
+      form; `readout.hermitian` is false if blocks are not Hermitian.
+      `BlockReadout` is one.
 
     A second stage asks for `feature_irreps`, `feature_lmax` and
     `feature_model`, nothing else.
@@ -54,17 +55,12 @@ class FirstStage(Stage):
                 )
         if readout is None:
             readout = default_readout(self.arguments, backbone)
-        inputs = graph_inputs(self.arguments["dtype"])
+        inputs = graph_inputs(backbone.variable_dtype)
         features = backbone(inputs)
         super().__init__(inputs, readout(inputs, features), name=name)
         self.backbone = backbone
         self.readout = readout
         self._features = _Features(features)
-
-    @property
-    def is_hermitian(self):
-        """Whether blocks are Hermitian by construction."""
-        return getattr(self.readout, "hermitian", True)
 
     @property
     def feature_irreps(self):
@@ -118,9 +114,9 @@ def default_readout(arguments, backbone, **options):
     return BlockReadout(
         arguments["basis"],
         arguments["reaches"],
-        arguments["spin"],
+        arguments.get("spin", "none"),
         str(backbone.irreps_out[-1]),
-        dtype=arguments["dtype"],
+        dtype=backbone.variable_dtype,
         name="readout",
         **options,
     )

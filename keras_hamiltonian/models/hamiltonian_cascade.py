@@ -2,6 +2,8 @@
 
 import keras
 
+from keras_hamiltonian.layers.parts import to_config
+from keras_hamiltonian.models.stage import FORMAT_VERSION
 from keras_hamiltonian.models.stage import Stage
 from keras_hamiltonian.models.stage import check_version
 from keras_hamiltonian.models.stage import graph_inputs
@@ -88,8 +90,8 @@ class HamiltonianCascade(Stage):
 
     @property
     def is_hermitian(self):
-        """Whether blocks are: the second stage adds Hermitian ones."""
-        return self.stage.is_hermitian
+        """Whether the blocks of both stages are."""
+        return self.stage.is_hermitian and self.refinement.is_hermitian
 
     @property
     def feature_model(self):
@@ -141,7 +143,9 @@ class HamiltonianCascade(Stage):
         serialize = keras.saving.serialize_keras_object
         # Overlap and threshold stand with the first stage.
         return {
-            **super().get_config(),
+            "name": self.name,
+            "format_version": FORMAT_VERSION,
+            "provenance": to_config(self.provenance),
             "stage": serialize(self.stage),
             "refinement": serialize(self.refinement),
             "overlap": None,

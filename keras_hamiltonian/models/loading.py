@@ -102,7 +102,9 @@ def _modules(config):
         return {name for item in config for name in _modules(item)}
     if not isinstance(config, dict):
         return set()
-    found = {name for item in config.values() for name in _modules(item)}
+    # Losses and metrics are not needed to predict.
+    items = [x for key, x in config.items() if key != "compile_config"]
+    found = {name for item in items for name in _modules(item)}
     module = config.get("module")
     if "class_name" in config and isinstance(module, str):
         found.add(module)

@@ -71,10 +71,10 @@ class RefinementStage(Stage):
         arguments = self.arguments
         if readout is None:
             readout = default_readout(arguments, backbone, gain=0.0)
-        dtype = keras.DTypePolicy(arguments["dtype"]).variable_dtype
+        dtype = backbone.variable_dtype
         inputs = refinement_inputs(
             arguments["basis"],
-            arguments["spin"],
+            self.spin,
             arguments["feature_irreps"],
             arguments["feature_lmax"],
             dtype,
@@ -147,6 +147,7 @@ def correction_readout(readout, backbone, **arguments):
         irreps=str(backbone.irreps_out[-1]),
         irreps_edges=str(backbone.irreps_edges),
         norm=None,
+        radial_size=backbone.geometry.radial_size,
         gain=0.0,
         name="readout",
         **arguments,

@@ -4,6 +4,7 @@ import functools
 
 import keras
 
+from keras_hamiltonian.layers.parts import inherited_defaults
 from keras_hamiltonian.layers.parts import recorded_arguments
 from keras_hamiltonian.layers.parts import to_config
 from keras_hamiltonian.models.provenance import electrons_of_composition
@@ -76,8 +77,10 @@ class Stage(keras.Model):
 
     @functools.cached_property
     def arguments(self):
-        """What the stage was made with: dict of JSON values."""
-        return recorded_arguments(type(self), *self._call)
+        """What the stage was made with, defaults included: JSON values."""
+        kind = type(self)
+        recorded = recorded_arguments(kind, *self._call)
+        return {**inherited_defaults(kind), **recorded}
 
     def stages(self):
         """The stages that run one after the other: here this one alone."""
@@ -96,7 +99,8 @@ class Stage(keras.Model):
     @property
     def is_hermitian(self):
         """Whether blocks are Hermitian by construction."""
-        return True
+        readout = getattr(self, "readout", None)
+        return getattr(readout, "hermitian", True)
 
     @property
     def spin(self):
@@ -206,7 +210,7 @@ class Stage(keras.Model):
     def get_config(self):
         return {
             "name": self.name,
-            **self.arguments,
+            **recorded_arguments(type(self), *self._call),
             "format_version": FORMAT_VERSION,
             "overlap": None if self.overlap is None else self.overlap.to_dict(),
             "provenance": to_config(self.provenance),

@@ -82,6 +82,7 @@ class TransformerStage(RefinementStage):
         dtype="float32",
         name="transformer_stage",
     ):
+        arguments = _arguments(locals())
         if not feature_irreps:
             raise ValueError(
                 "A second stage takes the features of a first one. Received: "
@@ -89,7 +90,7 @@ class TransformerStage(RefinementStage):
                 "Transformer without a first stage is "
                 "`StandaloneTransformerStage`."
             )
-        super().__init__(*transformer_parts(self.arguments), name)
+        super().__init__(*transformer_parts(**arguments), name)
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
@@ -128,7 +129,7 @@ class StandaloneTransformerStage(Stage):
     ):
         no_features = {"feature_irreps": [], "feature_lmax": 0}
         backbone, readout = transformer_parts(
-            {**self.arguments, **no_features, "alpha": 0.0, "beta": 0.0}
+            **_arguments(locals()), **no_features, alpha=0.0, beta=0.0
         )
         inputs = graph_inputs(backbone.variable_dtype)
         outputs = readout(inputs, backbone(inputs))
@@ -146,17 +147,20 @@ class StandaloneTransformerStage(Stage):
         self.readout.adapt(dataset)
 
 
-def transformer_parts(arguments):
+def transformer_parts(dtype, readout, baseline, **arguments):
     """Backbone and readout for the arguments of `TransformerStage`."""
-    arguments = dict(arguments)
-    policy = arguments.pop("dtype")
-    own = {"dtype": keras.DTypePolicy(policy).variable_dtype}
-    readout, baseline = arguments.pop("readout"), arguments.pop("baseline")
+    own = {"dtype": keras.DTypePolicy(dtype).variable_dtype}
     backbone = TransformerBackbone(
-        **arguments, dense_dtype=policy, name="backbone", **own
+        **arguments, dense_dtype=dtype, name="backbone", **own
     )
     known = {key: arguments[key] for key in ("basis", "reaches", "spin")}
     readout = correction_readout(
         readout, backbone, baseline=baseline, **known, **own
     )
     return backbone, readout
+
+
+def _arguments(local):
+    """Arguments of a constructor but its name, from its `locals()`."""
+    others = ("self", "name", "no_features", "__class__")
+    return {key: x for key, x in local.items() if key not in others}

@@ -16,8 +16,8 @@ from keras_hamiltonian.ops.edges import split_channels
 class AtomGraphNorm(EquivariantNorm):
     """`EquivariantNorm` with one mean and one size for the whole structure.
 
-    DeepH-E3's norm takes its statistics there. An atom then feels all others,
-    however far away.
+    DeepH-E3's norm takes its statistics there. An atom then depends on all
+    others, however far away.
 
     Args:
         irreps: str. Irreps of the features.

@@ -5,6 +5,7 @@ import keras
 from keras_hamiltonian.irreps.edge_irreps import EdgeIrreps
 from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.layers.convolution.feature_frames import FeatureFrames
+from keras_hamiltonian.layers.parts import check_factory
 from keras_hamiltonian.models.attention_backbone import AttentionBackbone
 from keras_hamiltonian.models.graph_geometry import GraphGeometry
 from keras_hamiltonian.models.roll.roll_transformer_block import (
@@ -51,7 +52,7 @@ class RollTransformerBackbone(AttentionBackbone):
     ):
         super().__init__(**kwargs)
         own = {"dtype": self.dtype_policy}
-        symbols = OrbitalBasis(basis).symbols
+        check_factory(attention, "attention")
         mmax = _check(basis, spin, irreps, feature_irreps, feature_lmax, groups)
         self.first = len(feature_irreps) - groups + 1
         taken = [str(Irreps(i)) for i in feature_irreps[self.first - 1 :]]
@@ -76,7 +77,7 @@ class RollTransformerBackbone(AttentionBackbone):
                 channels,
                 irreps,
                 mmax,
-                len(symbols),
+                len(OrbitalBasis(basis).symbols),
                 hidden,
                 num_heads,
                 is_first=k == 1,

@@ -7,6 +7,7 @@ from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.layers.attention.neighbor_mean import NeighborMean
 from keras_hamiltonian.layers.geometry.random_rotation import RandomRotation
 from keras_hamiltonian.layers.geometry.species_embedding import SpeciesEmbedding
+from keras_hamiltonian.layers.parts import check_factory
 from keras_hamiltonian.layers.parts import make_part
 from keras_hamiltonian.models.attention_backbone import AttentionBackbone
 from keras_hamiltonian.models.graph_geometry import GraphGeometry
@@ -71,6 +72,7 @@ class TransformerBackbone(AttentionBackbone):
         own = {"dtype": self.dtype_policy}
         symbols = OrbitalBasis(basis).symbols
         layout = BlockLayout(basis, spin)
+        check_factory(attention, "attention")
         _check(feature_irreps, feature_lmax, layout, rotation)
         vectors = sum((layout.onsite[p].irreps for p in layout.parts), Irreps())
         self.irreps_out = [vectors.regrouped()]
