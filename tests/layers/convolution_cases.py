@@ -7,6 +7,7 @@ from layer_inputs import N
 from layer_inputs import atoms_of
 from layer_inputs import edges_of
 from layer_inputs import graph
+from layer_inputs import packed_of
 from layer_inputs import wigner_of
 
 from keras_hamiltonian.layers import ChannelwiseConvolution
@@ -146,10 +147,20 @@ def tensor_product(random):
     }
 
 
+def feature_frames(random):
+    return {"irreps": MIXED}, {
+        "atoms": atoms_of(random, MIXED),
+        "edges": packed_of(random, MIXED),
+        "wigner": wigner_of(random),
+        **graph(random, "reverse_edge"),
+    }
+
+
 CASES = {
     "AtomUpdate": [atom_update, lambda r: atom_update(r, MIXED)],
     "ChannelwiseConvolution": [channelwise_convolution],
     "EdgeEnds": [edge_ends],
+    "FeatureFrames": [feature_frames],
     "EdgeUpdate": [edge_update, lambda r: edge_update(r, MIXED)],
     "EquivariantConvolution": [
         equivariant_convolution,

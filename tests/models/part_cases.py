@@ -76,7 +76,8 @@ def equivariant_backbone(random, norm="local"):
 
 def graph_geometry(random, frames_given=False):
     arguments = {
-        "reaches": REACHES,
+        "basis": BASIS,
+        "reaches": REACHES_BY_NAME,
         "lmax": 2,
         "num_gaussians": 8,
         "radial_units": [6, 5],
@@ -86,7 +87,23 @@ def graph_geometry(random, frames_given=False):
     return arguments, {"inputs": refinement_inputs(random, *features)}
 
 
+def feature_backbone(random, **options):
+    arguments = {
+        "basis": BASIS,
+        "reaches": REACHES_BY_NAME,
+        "feature_irreps": ["4x0e + 1x1o", SMALL],
+        "feature_lmax": 2,
+        **options,
+    }
+    inputs = refinement_inputs(random, *arguments["feature_irreps"])
+    return arguments, {"inputs": inputs}
+
+
 CASES = {
+    "FeatureBackbone": [
+        feature_backbone,
+        lambda r: feature_backbone(r, num_groups=2),
+    ],
     "BlockReadout": [
         lambda r: block_readout(r, norm=None, gain=0.0),
         lambda r: block_readout(r, projectors="1s 1p"),

@@ -7,21 +7,11 @@ from layer_inputs import N
 from layer_inputs import atoms_of
 from layer_inputs import edges_of
 from layer_inputs import graph
-from layer_inputs import packed_of
 from layer_inputs import wigner_of
 from part_cases import REACHES_BY_NAME
 from part_cases import refinement_inputs
 
 STATE = "4x0e + 2x1o"
-
-
-def feature_frames(random):
-    return {"irreps": MIXED}, {
-        "atoms": atoms_of(random, MIXED),
-        "edges": packed_of(random, MIXED),
-        "wigner": wigner_of(random),
-        **graph(random, "reverse_edge"),
-    }
 
 
 def roll_transformer_backbone(random, groups=2):
@@ -78,7 +68,6 @@ def roll_transformer_block(random, is_first=False):
 
 
 CASES = {
-    "FeatureFrames": [feature_frames],
     "RollTransformerBackbone": [
         roll_transformer_backbone,
         lambda r: roll_transformer_backbone(r, groups=1),
