@@ -178,6 +178,7 @@ def test_provenance_holds_json_only(models):
         stage.provenance = provenance
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "imports",
     [

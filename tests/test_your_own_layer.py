@@ -110,6 +110,7 @@ def test_each_piece_is_short():
         assert node.end_lineno - node.lineno < 20, node.name
 
 
+@pytest.mark.slow
 def test_training_improves_the_model(folder, report):
     steps = report["steps"]
     assert steps["first"] == 6 and steps["second"] == 2

@@ -197,6 +197,7 @@ def test_predictions_are_read_as_calculations(
     assert (folder / "other" / f"{name}.npz").is_file()
 
 
+@pytest.mark.slow
 def test_full_report(command, folder, data_folder, untrained_file):
     cell = data_folder / "reference_graphene.h5"
     text = command(

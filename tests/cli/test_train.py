@@ -42,6 +42,7 @@ def test_options_win_over_the_file(folder):
         read_settings(None, {"seconds": 9.0, "steps": 2})
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_resumes(
     command, folder, data_folder, monkeypatch
 ):
@@ -100,6 +101,7 @@ class MyStage(kh.models.EquivariantStage):
 """
 
 
+@pytest.mark.slow
 def test_the_command_finds_a_stage_of_the_current_folder(folder):
     (folder / "my_module.py").write_text(OWN_STAGE)
     # As the installed command, whose folder is not on the path.

@@ -51,6 +51,7 @@ def tutorial(tmp_path_factory):
     return folder, "\n".join(printed)
 
 
+@pytest.mark.slow
 def test_promised_files_are_there(tutorial):
     folder, _ = tutorial
     promised = set(re.findall(r"tutorial/[\w./-]+", TUTORIAL.read_text()))
@@ -58,6 +59,7 @@ def test_promised_files_are_there(tutorial):
     assert len(promised) > 15 and not missing
 
 
+@pytest.mark.slow
 def test_commands_say_what_the_text_says(tutorial):
     _, printed = tutorial
     for words in ("1 clean", "bands meet the Fermi level", "MAE_cha", "off by"):

@@ -229,6 +229,7 @@ def both_cascades(store):
         yield kh.models.HamiltonianCascade(stage, refinement)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     keras.config.backend() != "torch", reason="every new model is compiled"
 )

@@ -51,6 +51,7 @@ def names_of(found):
     return set(found["files"])
 
 
+@pytest.mark.slow
 @on_torch
 def test_a_cascade(stage, store, tmp_path):
     refinement = kh.models.TransformerStage.for_stage(stage, **FREE)
@@ -70,6 +71,7 @@ def test_a_cascade(stage, store, tmp_path):
     assert found["corrections"] is found["environments"] is None
 
 
+@pytest.mark.slow
 @on_torch
 def test_what_a_model_has_not_is_left_out(stage, store, tmp_path):
     found = explained(stage, store, tmp_path)

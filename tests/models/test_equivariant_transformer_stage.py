@@ -102,6 +102,7 @@ def test_too_few_angles_break_it(store):
         )
 
 
+@pytest.mark.slow
 @on_torch
 def test_training_lowers_the_residual_and_leaves_the_first_stage(
     data_folder, tmp_path

@@ -47,6 +47,7 @@ def one_step(cascade, dataset):
     }
 
 
+@pytest.mark.slow
 def test_frozen_then_trained_then_frozen(file, dataset, tmp_path):
     cascade = kh.load_model(file)
     assert not cascade.stage.trainable_weights

@@ -78,6 +78,7 @@ def test_training_lowers_the_loss(trained):
     assert losses[-1] < 0.8 * losses[0]
 
 
+@pytest.mark.slow
 def test_loaded_in_a_fresh_process(trained):
     folder, expected, _ = trained
     found = predict_with(keras.config.backend(), folder)
@@ -89,6 +90,7 @@ def test_loaded_in_a_fresh_process(trained):
         )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     keras.config.backend() != "torch", reason="once, from a file of torch"
 )

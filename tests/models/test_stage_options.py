@@ -206,6 +206,7 @@ def test_graph_norm_is_that_of_a_structure():
     assert np.isfinite(both["hopping"]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_options_are_saved_and_trained(graphene, options, tmp_path):
     stage = stage_for(graphene, **options)

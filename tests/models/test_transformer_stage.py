@@ -203,6 +203,7 @@ def test_structures_of_a_batch_do_not_see_each_other(
         )
 
 
+@pytest.mark.slow
 def test_fit_on_features(stage, fixed, features, tmp_path):
     """The loss falls; the first stage stays; the file gives the same."""
     before = [np.array(w) for w in stage.get_weights()]

@@ -12,6 +12,7 @@ import pytest
 import keras_hamiltonian as kh
 from data_tools.deeph import write_legacy
 
+pytestmark = pytest.mark.slow
 RECIPES = pathlib.Path(__file__).parents[2] / "recipes"
 
 

@@ -39,6 +39,7 @@ def weights(tmp_path_factory):
     }
 
 
+@pytest.mark.slow
 def test_killed_again_and_again(weights):
     for found, expected in zip(
         weights["killed"], weights["uninterrupted"], strict=True
@@ -46,6 +47,7 @@ def test_killed_again_and_again(weights):
         np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.slow
 def test_the_order_of_the_data_matters(weights):
     pairs = zip(weights["forgetful"], weights["uninterrupted"], strict=True)
     assert any((found != expected).any() for found, expected in pairs)

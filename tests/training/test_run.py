@@ -135,6 +135,7 @@ def weights(folder):
     return kh.load_model(folder / "small.keras").get_weights()
 
 
+@pytest.mark.slow
 def test_what_is_done_is_not_repeated(store, tmp_path, capsys):
     report = train(store, tmp_path)
     assert report["steps"] == {"first": 6, "second": 6}
@@ -153,6 +154,7 @@ def test_what_is_done_is_not_repeated(store, tmp_path, capsys):
     assert train(store, tmp_path, again=True, seed=1) != report
 
 
+@pytest.mark.slow
 def test_callbacks_join_every_fit(store, tmp_path):
     recorder = Recorder()
     train(store, tmp_path / "list", [recorder])
@@ -183,6 +185,7 @@ def stopping(stage, *more):
     return [early, Recorder(), *more]
 
 
+@pytest.mark.slow
 def test_callbacks_resume(store, tmp_path):
     """Stopped in the second epoch, `EarlyStopping` still counts the first."""
     report = train(store, tmp_path / "whole", stopping, steps=40)
@@ -206,6 +209,7 @@ def test_callbacks_resume(store, tmp_path):
         np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.slow
 def test_other_callbacks_do_not_fit_a_checkpoint(store, tmp_path):
     alone = {"second_stage": "none", "second_options": {}}
     with pytest.raises(KeyboardInterrupt):
@@ -216,6 +220,7 @@ def test_other_callbacks_do_not_fit_a_checkpoint(store, tmp_path):
     assert report["steps"] == {"first": 12}
 
 
+@pytest.mark.slow
 def test_stages_of_ones_own(store, tmp_path):
     options = dict(SETTINGS["first_options"])
     options.pop("num_gaussians")
@@ -237,6 +242,7 @@ def test_stages_of_ones_own(store, tmp_path):
     assert model.refinement.arguments["channels"] == 4
 
 
+@pytest.mark.slow
 def test_a_given_first_stage_stays(store, tmp_path):
     alone = {"second_stage": "none", "second_options": {}}
     train(store, tmp_path / "first", **alone)
