@@ -12,6 +12,8 @@ from keras_hamiltonian.layers.named_objects import named_object
 from keras_hamiltonian.layers.named_objects import object_name
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
 
+VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
 
 def make_part(part, default, **arguments):
     """A part of a model: the default, a given layer, or a factory's.
@@ -131,8 +133,37 @@ def recorded_arguments(cls, args, kwargs, left_out=("name",)):
     return {k: to_config(v) for k, v in found.items() if k not in left_out}
 
 
+def constructors(cls):
+    """The constructor of a class, and those it hands its `**kwargs` on to.
+
+    Args:
+        cls: class.
+
+    Returns:
+        List of dicts from name to `inspect.Parameter`, `self` and variadic
+        ones left out, the class itself first.
+    """
+    found = []
+    for base in cls.__mro__:
+        if "__init__" not in vars(base):
+            continue
+        signature = inspect.signature(base.__init__)
+        kinds = {p.kind for p in signature.parameters.values()}
+        _, *names = signature.parameters
+        found.append(
+            {
+                name: signature.parameters[name]
+                for name in names
+                if signature.parameters[name].kind not in VARIADIC
+            }
+        )
+        if inspect.Parameter.VAR_KEYWORD not in kinds:
+            break
+    return found
+
+
 def inherited_defaults(cls):
-    """Defaults of the stage that a class hands its `**kwargs` on to.
+    """Defaults of the stages that a stage hands its `**kwargs` on to.
 
     Args:
         cls: subclass of `Stage`.
@@ -140,14 +171,11 @@ def inherited_defaults(cls):
     Returns:
         Dict of JSON values; empty if the class names all of its arguments.
     """
-    base = cls.__mro__[1]
-    own = inspect.signature(cls).parameters.values()
-    parameters = inspect.signature(base).parameters
-    hands_on = any(p.kind is p.VAR_KEYWORD for p in own)
-    if not hands_on or "basis" not in parameters:
-        return {}
-    return {
-        name: to_config(p.default)
-        for name, p in parameters.items()
-        if p.default is not p.empty and name != "name"
-    }
+    found = {}
+    for parameters in constructors(cls)[1:]:
+        # Other bases take a backbone, not what it is made of.
+        if "basis" in parameters:
+            for name, p in parameters.items():
+                if p.default is not p.empty and name != "name":
+                    found.setdefault(name, to_config(p.default))
+    return found

@@ -27,6 +27,7 @@ class GraphGeometry(CompositeLayer):
             `(N, M, size)`.
         frames_given: bool. Whether the Wigner matrices are among the inputs,
             as a second stage finds them.
+        weighted: bool. Whether the weighted ones are needed, too.
 
     Call arguments:
         inputs: dict, see `graph_inputs` and `refinement_inputs`.
@@ -48,12 +49,14 @@ class GraphGeometry(CompositeLayer):
         radial_units=(64, 64),
         radial=None,
         frames_given=False,
+        weighted=True,
         **kwargs,
     ):
         super().__init__(**kwargs)
         own = {"dtype": self.dtype_policy}
         reach = [float(reaches[s]) for s in OrbitalBasis(basis).symbols]
         self.frames_given = frames_given
+        self.weighted = weighted
         if frames_given:
             self.lengths = EdgeLengths(name="lengths", **own)
             self.wigner = UnpackWigner(lmax, name="wigner", **own)
@@ -82,7 +85,11 @@ class GraphGeometry(CompositeLayer):
         else:
             found = self.frames(vectors)
             lengths, wigner = found["lengths"], found["wigner"]
-        reached = self.envelope(lengths, *graph, mask, wigner)
+        weighted = (wigner,) if self.weighted else ()
+        reached = self.envelope(lengths, *graph, mask, *weighted)
+        if not weighted:
+            # Keras takes an empty list of shapes for a shape.
+            del reached["weighted_wigner"]
         return {**found, **reached, "radial": self.radial(lengths, *graph)}
 
 

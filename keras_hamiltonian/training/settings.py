@@ -2,7 +2,6 @@
 
 import difflib
 import importlib
-import inspect
 import pathlib
 import re
 import tomllib
@@ -26,7 +25,6 @@ STAGES = {
 NEEDED = {"first_stage": "adapt", "second_stage": "for_stage"}
 # Arguments that the data set or the first stage gives.
 GIVEN = {
-    "self",
     "basis",
     "reaches",
     "spin",
@@ -35,7 +33,6 @@ GIVEN = {
     "dtype",
     "name",
 }
-VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 # Peaks that worked; a Transformer without symmetry wants the smaller one.
 LEARNING_RATE = 1e-2
 TRANSFORMER_LEARNING_RATE = 1e-3
@@ -332,26 +329,18 @@ def stage_class(part, name):
 
 
 def _check_options(part, name, options):
+    # Keras is imported where there is something to check.
     if options:
+        from keras_hamiltonian.layers.parts import constructors
+
         stage = stage_class(part, name)
-        known = _parameters(stage) - GIVEN
+        known = {
+            name for found in constructors(stage) for name in found
+        } - GIVEN
         unknown = sorted(set(options) - known)
         if unknown:
             what = f"arguments of {stage.__name__}"
             raise ValueError(_unknown(unknown, what, known))
-
-
-def _parameters(stage):
-    """Names of all arguments, those of base classes that `**kwargs` goes to
-    included."""
-    names = set()
-    for base in stage.__mro__:
-        if "__init__" in vars(base):
-            parameters = inspect.signature(base.__init__).parameters.values()
-            names |= {p.name for p in parameters if p.kind not in VARIADIC}
-            if all(p.kind is not p.VAR_KEYWORD for p in parameters):
-                break
-    return names
 
 
 def _texts(value):

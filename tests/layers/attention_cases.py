@@ -22,8 +22,8 @@ def edge_attention(random):
     }
 
 
-def over_neighbors(random):
-    return {"num_heads": 2}, {
+def over_neighbors(random, **arguments):
+    return arguments, {
         "atoms": random.normal(size=(N, 8)),
         "edges": random.normal(size=(N, M, 8)),
         **graph(random, "neighbors", "envelope", "edge_mask"),
@@ -46,7 +46,7 @@ def roll_network(random):
 
 CASES = {
     "EdgeAttention": [edge_attention],
-    "NeighborAttention": [over_neighbors],
+    "NeighborAttention": [lambda r: over_neighbors(r, num_heads=2)],
     "NeighborMean": [over_neighbors],
     "RollNetwork": [roll_network],
 }

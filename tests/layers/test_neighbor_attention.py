@@ -13,9 +13,11 @@ def numpy(x):
 
 
 @pytest.mark.parametrize(
-    "layer_class, factor", [(NeighborAttention, 2), (NeighborMean, 1)]
+    "layer, factor",
+    [(lambda: NeighborAttention(2), 2), (NeighborMean, 1)],
+    ids=["attention", "mean"],
 )
-def test_padding_and_atoms_alone(layer_class, factor):
+def test_padding_and_atoms_alone(layer, factor):
     """Padding does not count; an atom without neighbours receives zero."""
     random = np.random.default_rng(0)
     mask = np.array([[1, 1, 0.0], [0, 0, 0], [1, 0, 0]])
@@ -26,7 +28,7 @@ def test_padding_and_atoms_alone(layer_class, factor):
         "edge_mask": mask,
     }
     neighbors = np.array([[1, 2, 0], [1, 1, 1], [0, 2, 2]], "int32")
-    layer = layer_class(2)
+    layer = layer()
 
     def received(given):
         tensors = {

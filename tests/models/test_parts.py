@@ -141,11 +141,3 @@ def test_losses_of_ones_own_are_not_needed_to_predict(tmp_path):
     model.compile("adam", loss="mse")
     model.save(tmp_path / "model.keras")
     assert isinstance(kh.load_model(tmp_path / "model.keras"), keras.Model)
-
-
-def test_summary_names_the_parts():
-    lines = []
-    stage().summary(print_fn=lines.append)
-    text = "\n".join(lines)
-    for word in ("backbone", "readout", "groups 1", "radial", "weights"):
-        assert word in text

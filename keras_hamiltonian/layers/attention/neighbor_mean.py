@@ -16,9 +16,6 @@ class NeighborMean(Layer):
     Stands in for `NeighborAttention` with mixing weights that are stationary:
     they do not depend on the features.
 
-    Args:
-        num_heads: int. Not used; what takes attention may take this.
-
     Call arguments and output: those of `NeighborAttention`.
 
     Example:
@@ -31,10 +28,6 @@ class NeighborMean(Layer):
 
     Reference: Yin et al., arXiv 2401.00744, ablation C.
     """
-
-    def __init__(self, num_heads=4, **kwargs):
-        super().__init__(**kwargs)
-        self.num_heads = num_heads
 
     def build(
         self,

@@ -51,11 +51,10 @@ class RollTransformerBackbone(AttentionBackbone):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        own = {"dtype": self.dtype_policy}
         check_factory(attention, "attention")
         mmax = _check(basis, spin, irreps, feature_irreps, feature_lmax, groups)
         self.first = len(feature_irreps) - groups + 1
-        taken = [str(Irreps(i)) for i in feature_irreps[self.first - 1 :]]
+        taken = [str(Irreps(i)) for i in feature_irreps[-groups:]]
         self.geometry = GraphGeometry(
             basis,
             reaches,
@@ -63,12 +62,13 @@ class RollTransformerBackbone(AttentionBackbone):
             num_gaussians,
             radial=radial,
             frames_given=True,
+            weighted=False,
             name="geometry",
-            **own,
+            dtype=self.dtype_policy,
         )
         self.frames = [
-            FeatureFrames(i, name=f"frames_{k}", **own)
-            for k, i in enumerate(taken, start=self.first)
+            FeatureFrames(i, name=f"frames_{k}", dtype=self.dtype_policy)
+            for k, i in enumerate(taken, self.first)
         ]
         self.blocks = [
             RollTransformerBlock(
@@ -84,7 +84,7 @@ class RollTransformerBackbone(AttentionBackbone):
                 radial_size=self.geometry.radial_size,
                 attention=attention,
                 name=f"block_{k}",
-                **own,
+                dtype=self.dtype_policy,
             )
             for k in range(1, num_blocks + 1)
         ]

@@ -86,6 +86,7 @@ class TransformerBackbone(AttentionBackbone):
             radial_units=(width,),
             radial=radial,
             frames_given=bool(feature_irreps),
+            weighted=False,
             name="geometry",
             **own,
         )
