@@ -54,6 +54,10 @@ class EdgeIrreps(collections.abc.Mapping):
                 'Kinds are "0+", "0-", "1", "2", ... Received: '
                 f"{', '.join(map(repr, counts))}."
             )
+        if any(n < 0 for n in counts.values()):
+            raise ValueError(
+                f"Numbers of channels are not negative. Received: {counts}."
+            )
         self._channels = {k: counts[k] for k in order if counts.get(k)}
 
     def __getitem__(self, kind):

@@ -39,12 +39,23 @@ def named_object(name):
             "Install it, or run Python in the folder of the module's file."
         ) from error
     if not hasattr(module, attribute):
-        near = difflib.get_close_matches(attribute, dir(module), n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
         raise ValueError(
-            f"The module {module_name!r} has no {attribute!r}.{hint}"
+            f"The module {module_name!r} has no {attribute!r}."
+            f"{did_you_mean([attribute], dir(module))}"
         )
     return getattr(module, attribute)
+
+
+def did_you_mean(names, allowed):
+    """The question after an unknown name, `""` where nothing is near.
+
+    Example:
+
+    >>> did_you_mean(["epocs"], ["epochs", "batch"])
+    " Did you mean 'epochs'?"
+    """
+    near = [difflib.get_close_matches(n, list(allowed), n=1) for n in names]
+    return "".join(f" Did you mean {n[0]!r}?" for n in near if n)
 
 
 def object_name(value):

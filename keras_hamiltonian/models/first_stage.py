@@ -93,15 +93,6 @@ class FirstStage(Stage):
         outputs["wigner"] = PackWigner(**own)(features["geometry"]["wigner"])
         return keras.Model(self.input, outputs, name=f"{self.name}_features")
 
-    def adapt(self, dataset):
-        """Fits what has a closed form: baseline and scales of the channels.
-
-        Args:
-            dataset: `HamiltonianDataset` or iterable of its batches.
-        """
-        self.check_dataset(dataset)
-        self.readout.adapt(dataset)
-
 
 def default_readout(arguments, backbone, **options):
     """A `BlockReadout` of the last features of a backbone.

@@ -183,6 +183,15 @@ class Stage(keras.Model):
                 "spin layout."
             )
 
+    def adapt(self, dataset):
+        """Fits what has a closed form: baseline and scales of the channels.
+
+        Args:
+            dataset: `HamiltonianDataset` or iterable of its batches.
+        """
+        self.check_dataset(dataset)
+        self.readout.adapt(dataset)
+
     def summary(self, print_fn=print):
         """Prints the parts, what each is, and how many weights it has.
 

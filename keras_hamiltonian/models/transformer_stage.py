@@ -137,15 +137,6 @@ class StandaloneTransformerStage(Stage):
         self.backbone = backbone
         self.readout = readout
 
-    def adapt(self, dataset):
-        """Fits baseline and scales of all channels.
-
-        Args:
-            dataset: `HamiltonianDataset` or iterable of its batches.
-        """
-        self.check_dataset(dataset)
-        self.readout.adapt(dataset)
-
 
 def transformer_parts(dtype, readout, baseline, **arguments):
     """Backbone and readout for the arguments of `TransformerStage`."""

@@ -1,6 +1,5 @@
 """Every setting of a training, with unit, default and meaning."""
 
-import difflib
 import importlib
 import pathlib
 import re
@@ -10,6 +9,9 @@ from typing import Literal
 
 import pydantic
 import yaml
+
+from keras_hamiltonian.layers.named_objects import did_you_mean
+from keras_hamiltonian.layers.named_objects import named_object
 
 MODELS = "keras_hamiltonian.models"
 # Stages that have a short name.
@@ -307,13 +309,12 @@ def stage_class(part, name):
     Raises:
         ValueError: if there is no such class, or it is no stage.
     """
-    from keras_hamiltonian.layers.named_objects import named_object
     from keras_hamiltonian.models.stage import Stage
 
     known = STAGES[part]
     if name not in known and ":" not in name:
         raise ValueError(
-            f"{name!r} is no stage.{_hint([name], known)} Expected "
+            f"{name!r} is no stage.{did_you_mean([name], known)} Expected "
             f"{' or '.join(map(repr, known))}, or your own class as "
             '"package.module:Class".'
         )
@@ -371,10 +372,5 @@ def in_words(error):
 def _unknown(names, what, allowed):
     return (
         f"Unknown {what}: {', '.join(map(repr, names))}."
-        f"{_hint(names, allowed)} Allowed: {', '.join(sorted(allowed))}."
+        f"{did_you_mean(names, allowed)} Allowed: {', '.join(sorted(allowed))}."
     )
-
-
-def _hint(names, allowed):
-    near = [difflib.get_close_matches(n, list(allowed), n=1) for n in names]
-    return "".join(f" Did you mean {n[0]!r}?" for n in near if n)

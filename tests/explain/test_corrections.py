@@ -142,7 +142,10 @@ def test_without_hamiltonians_the_correction_is_the_same(trained, store):
             other = unknown.groups(kind)[name]
             assert other["gain"] is other["improved"] is None
             assert other["count"] == group["count"]
-            assert other["correction"] == pytest.approx(group["correction"])
+            # Differences of blocks of some eV in float32.
+            assert other["correction"] == pytest.approx(
+                group["correction"], rel=1e-5, abs=1e-6
+            )
     ranked = [g["correction"] for _, g in unknown.ranked("block type")]
     assert ranked == sorted(ranked, reverse=True) and ranked[-1] > 0
     assert "before" in str(known) and "before" not in str(unknown)

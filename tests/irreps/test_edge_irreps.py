@@ -65,6 +65,7 @@ def test_a_value_that_does_not_change():
         ("4x0+ - 2x1", "Received: '4x0. - 2x1'"),
         ("4x0e + 2x1", "Cannot read the term .2x1"),
         ({"0+": 4, "m": 2}, "Kinds are \"0.\".*Received: '0.', 'm'"),
+        ({"0+": 4, "1": -2}, "not negative.*'1': -2"),
         ({1: 2}, "Received: 1"),
     ],
 )
