@@ -15,6 +15,8 @@ from keras_hamiltonian.physics.overlap import TwoCentreOverlap
 # Of the configuration and the weights' names in `.keras` files. 1: package
 # version 0.1.0, read by way of `kh.load_model`.
 FORMAT_VERSION = 2
+# Outputs that losses and metrics of `compile` see; a stage may have others.
+BLOCKS = ("onsite", "hopping")
 
 
 def graph_inputs(dtype="float32"):
@@ -68,6 +70,7 @@ class Stage(keras.Model):
     overlap = None
     provenance = None
     overlap_threshold = None
+    joint_losses = ()
 
     def __new__(cls, *args, **kwargs):
         stage = super().__new__(cls, *args, **kwargs)
@@ -200,6 +203,35 @@ class Stage(keras.Model):
         """
         print_summary(self, print_fn)
 
+    def compile(self, *args, joint_losses=(), **kwargs):
+        """See `keras.Model.compile`.
+
+        Args:
+            *args: of `keras.Model.compile`.
+            joint_losses: sequence of functions of the inputs, targets, outputs
+                and weights of a batch, dicts all of them, that return a
+                scalar in meV. What `loss` cannot say, because it sees one
+                output at a time; added in training, not in validation.
+            **kwargs: of `keras.Model.compile`.
+        """
+        self.joint_losses = tuple(joint_losses)
+        super().compile(*args, **kwargs)
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        """See `keras.Model.compute_loss`; with the joint losses."""
+        blocks = [_blocks(found) for found in (y, y_pred, sample_weight)]
+        loss = super().compute_loss(x, *blocks, training)
+        for joint_loss in self.joint_losses if training else ():
+            loss = loss + joint_loss(x, y, y_pred, sample_weight)
+        return loss
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        """See `keras.Model.compute_metrics`."""
+        blocks = [_blocks(found) for found in (y, y_pred, sample_weight)]
+        return super().compute_metrics(x, *blocks)
+
     def fit(self, x=None, *args, **kwargs):
         """See `keras.Model.fit`."""
         self.check_dataset(x)
@@ -240,6 +272,13 @@ class Stage(keras.Model):
         if threshold is not None:
             stage.overlap_threshold = threshold
         return stage
+
+
+def _blocks(found):
+    """The blocks among outputs, targets or weights."""
+    if not isinstance(found, dict):
+        return found
+    return {name: found[name] for name in BLOCKS if name in found}
 
 
 def check_version(version):
