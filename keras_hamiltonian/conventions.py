@@ -38,3 +38,5 @@ MEV_PER_EV = 1000.0
 
 SHELL_LETTERS = "spdfghik"
 SPIN_LAYOUTS = ("none", "collinear", "noncollinear")
+# Inputs of a batch that hold H⁰.
+INITIAL_BLOCKS = ("initial_onsite", "initial_hopping")

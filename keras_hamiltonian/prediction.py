@@ -1,5 +1,6 @@
 """From atoms to a Hamiltonian."""
 
+import dataclasses
 import pathlib
 
 import keras
@@ -9,8 +10,11 @@ from keras_hamiltonian.data.batch import batch_matrices
 from keras_hamiltonian.data.calculation import Calculation
 from keras_hamiltonian.electronic_structure import ElectronicStructure
 from keras_hamiltonian.files import replacing
+from keras_hamiltonian.initial import initial_matrix
+from keras_hamiltonian.initial import with_initial
 from keras_hamiltonian.models.loading import load_model
 from keras_hamiltonian.models.rotation_average import average_over_rotations
+from keras_hamiltonian.orbitals.gauge import shifted
 from keras_hamiltonian.structures.neighbors import neighbor_table
 from keras_hamiltonian.structures.neighbors import pairs_within
 
@@ -25,6 +29,7 @@ def predict(
     name="prediction",
     num_rotations=None,
     seed=0,
+    initial=None,
 ):
     """Predicts the Hamiltonian of a structure.
 
@@ -32,7 +37,8 @@ def predict(
         model: `Stage`, or the path of its `.keras` file.
         atoms: `ase.Atoms`. Nothing else is needed: which atoms interact
             follows from the reach of the model's orbitals. Or a `Calculation`,
-            whose overlap and number of electrons are taken where it has them.
+            whose overlap, number of electrons and H⁰ are taken where it has
+            them.
         overlap: `BlockMatrix`, spinless. Defaults to the model's own
             prediction of it.
         num_electrons: float, valence electrons per cell; or a dict from each
@@ -43,13 +49,18 @@ def predict(
             of the structure, with its spread; for models that are not exactly
             symmetric. Defaults to none: the structure as it is.
         seed: int. Seed of the rotations.
+        initial: H⁰ of the structure, for a model that takes it: a
+            `Calculation` (its `initial_hamiltonian` or, of a run of the first
+            step alone, its `hamiltonian`; and its overlap), the path of one,
+            or a function from `ase.Atoms` to such a `Calculation` or to the
+            `BlockMatrix` of H⁰ and that of S.
 
     Returns:
         `Prediction`.
 
     Raises:
-        ValueError: for elements or shells the model was not made for, or
-            atoms that coincide.
+        ValueError: for elements or shells the model was not made for, atoms
+            that coincide, or a model that takes H⁰ and does not get it.
 
     Example:
 
@@ -62,13 +73,14 @@ def predict(
     """
     if not isinstance(model, keras.Model):
         model = load_model(model)
-    if isinstance(atoms, Calculation):
-        known, atoms = atoms, atoms.atoms
-        model.check_elements(atoms, known.basis)
-        overlap = known.overlap if overlap is None else overlap
-        if num_electrons is None:
-            num_electrons = known.num_electrons
-    hamiltonian, spread = _predict(model, atoms, None, num_rotations, seed)
+    if not isinstance(atoms, Calculation):
+        atoms = Calculation(atoms, model.basis, spin=model.spin, name=name)
+    known, atoms = with_initial(atoms, initial), atoms.atoms
+    overlap = known.overlap if overlap is None else overlap
+    if num_electrons is None:
+        num_electrons = known.num_electrons
+    known = dataclasses.replace(known, overlap=overlap)
+    hamiltonian, spread = _predict(model, known, None, num_rotations, seed)
     source = {"code": "keras_hamiltonian", "model": model.name}
     if model.overlap_threshold is not None:
         source["overlap_threshold"] = model.overlap_threshold
@@ -97,16 +109,17 @@ def predict(
 
 
 def predict_hamiltonian(
-    model, atoms, atom_pairs=None, num_rotations=None, seed=0
+    model, structure, atom_pairs=None, num_rotations=None, seed=0
 ):
     """Predicts blocks, without overlap, electrons and Fermi level.
 
     Args:
         model: `Stage`.
-        atoms: `ase.Atoms`.
+        structure: `ase.Atoms`; or a `Calculation`, which has H⁰ (and the
+            overlap, for the energy zero) if the model takes it.
         atom_pairs: `(P, 5)` int array. Pairs to predict, with their reverse.
-            Defaults to all within the reach of the model's orbitals, which is
-            what the model was trained on.
+            Defaults to those of H⁰, else to all within the reach of the
+            model's orbitals, which is what the model was trained on.
         num_rotations: int. See `predict`.
         seed: int. Seed of the rotations.
 
@@ -115,20 +128,64 @@ def predict_hamiltonian(
         each block and its reverse.
 
     Raises:
-        ValueError: for an element the model was not made for.
+        ValueError: for an element the model was not made for, or a missing
+            H⁰.
     """
-    return _predict(model, atoms, atom_pairs, num_rotations, seed)[0]
+    return _predict(model, structure, atom_pairs, num_rotations, seed)[0]
 
 
-def _predict(model, atoms, atom_pairs, num_rotations, seed):
-    """`BlockMatrix` of the blocks, and of their spread or `None`."""
-    model.check_elements(atoms)
+def model_inputs(model, structure, atom_pairs=None, bucket=1):
+    """Inputs of a model for one structure.
+
+    Args:
+        model, structure, atom_pairs: see `predict_hamiltonian`.
+        bucket: int. Numbers of atoms and neighbours are padded to multiples.
+
+    Returns:
+        Dict of arrays, see `HamiltonianDataset`; and the `NeighborTable`.
+
+    Raises:
+        ValueError: see `predict_hamiltonian`.
+    """
+    known = structure if isinstance(structure, Calculation) else None
+    atoms = structure if known is None else known.atoms
+    model.check_elements(atoms, None if known is None else known.basis)
+    initial = None
+    if model.takes_initial:
+        initial = initial_matrix(model, known)
+        if atom_pairs is None:
+            atom_pairs = initial.atom_pairs
     if atom_pairs is None:
         atom_pairs = pairs_within(atoms, model.reaches)
     table = neighbor_table(atoms, atom_pairs)
+    if initial is not None:
+        positions = [initial.index.get(tuple(p), -1) for p in table.atom_pairs]
+        if min(positions, default=0) < 0:
+            raise ValueError(
+                f"H⁰ of {known.name!r} lists {len(initial)} pairs of atoms; "
+                f"{positions.count(-1)} of the {len(positions)} to predict are "
+                "not among them. Make both from the same structure and basis."
+            )
+        initial = [initial.select(positions)]
+    inputs = batch_inputs(
+        [atoms],
+        [table],
+        model.basis,
+        bucket,
+        bucket,
+        initial=initial,
+        is_spinful=model.spin != "none",
+    )
+    return inputs, table
+
+
+def _predict(model, structure, atom_pairs, num_rotations, seed):
+    """`BlockMatrix` of the blocks, and of their spread or `None`."""
     # Compiled backends compile once for every shape.
     bucket = 1 if keras.config.backend() == "torch" else 8
-    inputs = batch_inputs([atoms], [table], model.basis, bucket, bucket)
+    inputs, table = model_inputs(model, structure, atom_pairs, bucket)
+    is_known = isinstance(structure, Calculation)
+    atoms = structure.atoms if is_known else structure
 
     def matrix(blocks):
         return batch_matrices(blocks, [atoms], [table], model.basis)[0]
@@ -143,6 +200,12 @@ def _predict(model, atoms, atom_pairs, num_rotations, seed):
         hamiltonian, spread = matrix(mean), matrix(spread)
     if not model.is_hermitian:
         hamiltonian = hamiltonian.symmetrized()
+    if model.energy_shift:
+        overlap = structure.overlap if is_known else None
+        if overlap is None and model.overlap is not None:
+            overlap = model.overlap(atoms)
+        if overlap is not None:
+            hamiltonian = shifted(hamiltonian, model.energy_shift, overlap)
     return hamiltonian, spread
 
 

@@ -30,7 +30,9 @@ ROOMS = {
         "physics",
         "structures",
     },
+    "initial": {"data", "orbitals"},
     "models": {
+        "conventions",
         "data",
         "electronic_structure",
         "irreps",
@@ -59,6 +61,7 @@ ROOMS = {
         "layers",
         "losses",
         "models",
+        "orbitals",
         "physics",
         "prediction",
     },
@@ -82,6 +85,7 @@ ROOMS = {
 ROOFS = {
     "cli",
     "electronic_structure",
+    "initial",
     "prediction",
     "evaluation/evaluate.py",
     "training/run.py",

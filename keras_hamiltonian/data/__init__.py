@@ -6,9 +6,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "batch": [
+            "batch_blocks",
             "batch_inputs",
             "batch_matrices",
-            "batch_targets",
             "batch_weights",
         ],
         "calculation": ["Calculation"],

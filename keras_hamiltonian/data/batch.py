@@ -16,6 +16,8 @@ def batch_inputs(
     atom_bucket=1,
     neighbor_bucket=1,
     other_shape=None,
+    initial=None,
+    is_spinful=False,
 ):
     """Joins structures into the inputs of a model.
 
@@ -26,6 +28,9 @@ def batch_inputs(
         atom_bucket, neighbor_bucket: int. Pad to multiples of these.
         other_shape: two ints. Numbers of atoms and of neighbours that the
             batch must not have: it is padded to others.
+        initial: list of `BlockMatrix`, H⁰ with the pairs of the tables, for
+            models that take it.
+        is_spinful: bool. Whether H⁰ has spin.
 
     Returns:
         Dict of arrays, as `HamiltonianDataset` describes them.
@@ -72,32 +77,37 @@ def batch_inputs(
     inputs["common_neighbors"] = common_neighbors(
         inputs["edge_vectors"], inputs["neighbors"], inputs["edge_mask"]
     )
+    if initial is not None:
+        blocks = batch_blocks(
+            initial, atoms_list, tables, basis, (size, width), is_spinful
+        )
+        inputs.update({f"initial_{name}": x for name, x in blocks.items()})
     return inputs
 
 
-def batch_targets(calculations, tables, basis, shape):
-    """Joins Hamiltonians into the targets of a model.
+def batch_blocks(matrices, atoms_list, tables, basis, shape, is_spinful):
+    """Joins matrices into blocks of a table: targets, or H⁰ as an input.
 
     Args:
-        calculations: list of `Calculation` of one spin layout.
-        tables: list of `NeighborTable` of the Hamiltonians' pairs.
+        matrices: list of `BlockMatrix` of one spin layout.
+        atoms_list: list of `ase.Atoms`.
+        tables: list of `NeighborTable` of the matrices' pairs.
         basis: `OrbitalBasis`, whose table the blocks are written to.
         shape: two ints. Atoms N and neighbours M of the batch.
+        is_spinful: bool. Whether the blocks have spin.
 
     Returns:
         Dict with `onsite` `(N, rows, rows)` and `hopping` `(N, M, rows, rows)`
         in eV, zero at padding; with spin `(…, 2, 2, 2, rows, rows)`.
     """
-    is_spinful = calculations[0].is_spinful
     rows = basis.num_rows
     inner = (2, 2, 2, rows, rows) if is_spinful else (rows, rows)
     onsite = np.zeros((shape[0], *inner), keras.config.floatx())
     hopping = np.zeros((*shape, *inner), keras.config.floatx())
     start = 0
-    for calculation, table in zip(calculations, tables):
-        numbers = calculation.atoms.numbers
-        arguments = (calculation.hamiltonian, numbers, basis, is_spinful)
-        own = slice(start, start + len(numbers))
+    for matrix, atoms, table in zip(matrices, atoms_list, tables):
+        arguments = (matrix, atoms.numbers, basis, is_spinful)
+        own = slice(start, start + len(atoms))
         onsite[own] = to_table(*arguments, table.onsite_positions)
         width = table.neighbors.shape[1]
         hopping[own, :width] = to_table(*arguments, table.pair_positions)
@@ -106,7 +116,7 @@ def batch_targets(calculations, tables, basis, shape):
 
 
 def batch_matrices(blocks, atoms_list, tables, basis):
-    """The inverse of `batch_targets`: one matrix for each structure.
+    """The inverse of `batch_blocks`: one matrix for each structure.
 
     Args:
         blocks: dict of `onsite` and `hopping` arrays, targets or outputs of a

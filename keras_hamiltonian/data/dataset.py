@@ -3,9 +3,12 @@
 import keras
 import numpy as np
 
+from keras_hamiltonian.data.batch import batch_blocks
 from keras_hamiltonian.data.batch import batch_inputs
-from keras_hamiltonian.data.batch import batch_targets
 from keras_hamiltonian.data.batch import batch_weights
+from keras_hamiltonian.orbitals.gauge import aligned
+from keras_hamiltonian.orbitals.gauge import gauge_shift
+from keras_hamiltonian.orbitals.gauge import shifted
 from keras_hamiltonian.structures.neighbors import neighbor_table
 from keras_hamiltonian.structures.neighbors import pairs_within
 
@@ -38,6 +41,10 @@ class HamiltonianDataset(keras.utils.PyDataset):
             different shapes, each of which is compiled anew on some backends.
             Default: 1 on torch, 8 elsewhere.
         cache: bool. Whether batches stay in memory.
+        initial: bool. Whether inputs hold H⁰, the zeroth-step Hamiltonian, for
+            models that take it (`model.takes_initial`). Targets are then
+            H - μS, in the energy zero of H⁰: μ of each structure from
+            `gauge_shift`, zero where there is no overlap.
         **kwargs: `workers`, `use_multiprocessing`, `max_queue_size` of
             `keras.utils.PyDataset`.
 
@@ -50,6 +57,8 @@ class HamiltonianDataset(keras.utils.PyDataset):
     - `structure` `(N,)` int32: which structure of the batch.
     - `common_neighbors` `(N, M + 1, M + 1)` int32: edges that end at the same
       atom, see `structures.common_neighbors`.
+    - with `initial`, `initial_onsite` and `initial_hopping`, shaped as the
+      targets, eV.
 
     Targets: `onsite` `(N, rows, rows)` and `hopping` `(N, M, rows, rows)` in
     eV; with spin `(…, 2, 2, 2, rows, rows)`. Weights have their shapes and are
@@ -75,9 +84,11 @@ class HamiltonianDataset(keras.utils.PyDataset):
         atom_bucket=None,
         neighbor_bucket=None,
         cache=True,
+        initial=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
+        self.initial = initial
         self.calculations = calculations
         self.keys = _keys(calculations, names)
         first = calculations[self.keys[0]]
@@ -140,30 +151,57 @@ class HamiltonianDataset(keras.utils.PyDataset):
         calculations = [self.calculations[self.keys[k]] for k in members]
         for calculation in calculations:
             self._check(calculation)
-        tables = [self._neighbors(c) for c in calculations]
+        atoms = [c.atoms for c in calculations]
+        pairs = [self._pairs(c) for c in calculations]
+        tables = [neighbor_table(a, p) for a, p in zip(atoms, pairs)]
+        is_spinful = calculations[0].is_spinful
         inputs = batch_inputs(
-            [c.atoms for c in calculations],
+            atoms,
             tables,
             self.basis,
             self.atom_bucket,
             self.neighbor_bucket,
             other_shape,
+            [_initial(c) for c in calculations] if self.initial else None,
+            is_spinful,
         )
         if not self.has_targets:
             return (inputs,)
-        shape = inputs["neighbors"].shape
-        targets = batch_targets(calculations, tables, self.basis, shape)
+        targets = batch_blocks(
+            [self._label(c) for c in calculations],
+            atoms,
+            tables,
+            self.basis,
+            inputs["neighbors"].shape,
+            is_spinful,
+        )
         weights = batch_weights(inputs, self.basis, self.spin)
         return inputs, targets, weights
 
-    def _neighbors(self, calculation):
-        if calculation.hamiltonian is not None:
-            pairs = calculation.hamiltonian.atom_pairs
-        else:
-            pairs = pairs_within(calculation.atoms, self.reaches)
-        return neighbor_table(calculation.atoms, pairs)
+    def _pairs(self, calculation):
+        matrix = calculation.hamiltonian
+        if matrix is None and self.initial:
+            matrix = calculation.initial_hamiltonian
+        if matrix is not None:
+            return matrix.atom_pairs
+        return pairs_within(calculation.atoms, self.reaches)
+
+    def _label(self, calculation):
+        """H; with H⁰ as an input, in its energy zero."""
+        label, overlap = calculation.hamiltonian, calculation.overlap
+        if not self.initial or overlap is None:
+            return label
+        shift = gauge_shift(label, calculation.initial_hamiltonian, overlap)
+        return shifted(label, -shift, overlap)
 
     def _check(self, calculation):
+        if self.initial and calculation.initial_hamiltonian is None:
+            raise ValueError(
+                f"Structure {calculation.name!r} has no H⁰, the zeroth-step "
+                "Hamiltonian that goes in. Leave it out of `names`, or add "
+                "H⁰ to the data: data_tools/README.md says how each program "
+                "writes it."
+            )
         if calculation.hamiltonian is None:
             if self.has_targets:
                 raise ValueError(
@@ -171,7 +209,7 @@ class HamiltonianDataset(keras.utils.PyDataset):
                     "learn from, others have one. Leave it out of `names`, or "
                     "predict it with another data set."
                 )
-            if self.reaches is None:
+            if not self.initial and self.reaches is None:
                 raise ValueError(
                     f"Structure {calculation.name!r} has no Hamiltonian, so "
                     "its atom pairs are not known. To train, choose "
@@ -190,6 +228,14 @@ class HamiltonianDataset(keras.utils.PyDataset):
                 f"{calculation.basis.to_dict()}, which the basis "
                 f"{self.basis.to_dict()} does not cover."
             )
+
+
+def _initial(calculation):
+    """H⁰ with the pairs of H, if that is known."""
+    initial = calculation.initial_hamiltonian
+    if calculation.hamiltonian is None:
+        return initial
+    return aligned(initial, calculation.hamiltonian, "zeroth step H⁰")
 
 
 def _keys(calculations, names):

@@ -18,7 +18,8 @@ def prediction_costs(model, structures, num_repeats=2):
 
     Args:
         model: `Stage`.
-        structures: iterable of `ase.Atoms`.
+        structures: iterable of `ase.Atoms`, or of `Calculation` with H⁰ for a
+            model that takes it.
         num_repeats: int. Number of runs, of which the fastest counts; one
             more before them compiles.
 
@@ -30,19 +31,20 @@ def prediction_costs(model, structures, num_repeats=2):
         is not Linux.
     """
     found = []
-    for atoms in sorted(structures, key=len):
+    sizes = [(len(getattr(s, "atoms", s)), s) for s in structures]
+    for num_atoms, structure in sorted(sizes, key=lambda pair: pair[0]):
         before = _clear_peak()
-        matrix = predict_hamiltonian(model, atoms)
+        matrix = predict_hamiltonian(model, structure)
         peak = None if before is None else _memory("VmHWM") - before
         times = []
         for _ in range(num_repeats):
             start = time.perf_counter(), time.process_time()
-            predict_hamiltonian(model, atoms, matrix.atom_pairs)
+            predict_hamiltonian(model, structure, matrix.atom_pairs)
             wall = time.perf_counter() - start[0]
             times.append((wall, time.process_time() - start[1]))
         found.append(
             {
-                "num_atoms": len(atoms),
+                "num_atoms": num_atoms,
                 "num_blocks": len(matrix),
                 "seconds": min(wall for wall, _ in times),
                 "cpu_seconds": min(cpu for _, cpu in times),

@@ -3,20 +3,19 @@
 import numpy as np
 
 from keras_hamiltonian.conventions import MEV_PER_EV
-from keras_hamiltonian.data.batch import batch_inputs
 from keras_hamiltonian.data.batch import batch_weights
 from keras_hamiltonian.irreps.rotation import random_rotations
 from keras_hamiltonian.models.rotation_average import rotated_predictions
-from keras_hamiltonian.structures.neighbors import neighbor_table
-from keras_hamiltonian.structures.neighbors import pairs_within
+from keras_hamiltonian.prediction import model_inputs
 
 
-def equivariance_error(model, atoms, num_rotations=4, seed=0):
+def equivariance_error(model, structure, num_rotations=4, seed=0):
     """Rotates a structure, predicts, rotates back, and compares.
 
     Args:
         model: `Stage`.
-        atoms: `ase.Atoms`.
+        structure: `ase.Atoms`; or `Calculation` with H⁰, for a model that
+            takes it.
         num_rotations: int. Number of random rotations, each compared with the
             structure as it is.
         seed: int. Seed of the rotations.
@@ -29,7 +28,7 @@ def equivariance_error(model, atoms, num_rotations=4, seed=0):
     Raises:
         ValueError: for an element the model was not made for.
     """
-    inputs, weights = _inputs(model, atoms)
+    inputs, weights = _inputs(model, structure)
     rotations = [np.eye(3), *random_rotations(num_rotations, seed)]
     plain, *rotated = rotated_predictions(model, inputs, rotations)
     errors = _Errors(weights)
@@ -39,7 +38,7 @@ def equivariance_error(model, atoms, num_rotations=4, seed=0):
 
 
 def averaged_equivariance_error(
-    model, atoms, numbers=(1, 2, 4, 8, 16, 32), seed=0
+    model, structure, numbers=(1, 2, 4, 8, 16, 32), seed=0
 ):
     """Equivariance error of means over rotations, by their number.
 
@@ -49,7 +48,8 @@ def averaged_equivariance_error(
 
     Args:
         model: `Stage`.
-        atoms: `ase.Atoms`.
+        structure: `ase.Atoms`; or `Calculation` with H⁰, for a model that
+            takes it.
         numbers: sequence of int. Numbers of rotations. Twice the largest
             number is drawn, and all of these are used for each number.
         seed: int. Seed of the rotations.
@@ -77,7 +77,7 @@ def averaged_equivariance_error(
             "A mean needs at least one rotation. Received: numbers="
             f"{list(numbers)}."
         )
-    inputs, weights = _inputs(model, atoms)
+    inputs, weights = _inputs(model, structure)
     rotations = random_rotations(2 * max(numbers), seed)
     pairs = {n: _PairsOfMeans(n, weights) for n in numbers}
     for found in rotated_predictions(model, inputs, rotations):
@@ -101,10 +101,8 @@ def averaged_equivariance_error(
     return result
 
 
-def _inputs(model, atoms):
-    model.check_elements(atoms)
-    table = neighbor_table(atoms, pairs_within(atoms, model.reaches))
-    inputs = batch_inputs([atoms], [table], model.basis)
+def _inputs(model, structure):
+    inputs, _ = model_inputs(model, structure)
     return inputs, batch_weights(inputs, model.basis, model.spin)
 
 

@@ -114,9 +114,7 @@ def evaluate(
         folder,
         **found.results(path, num_k_points),
         equivariance=_equivariance(model, found.first, num_rotations),
-        prediction_costs=_costs(
-            model, found.first.atoms, found.sizes, largest_cell
-        ),
+        prediction_costs=_costs(model, found.first, found.sizes, largest_cell),
         **report,
     )
 
@@ -163,7 +161,7 @@ class _Comparison:
             self.largest_error, self.worst = error, calculation
         self.first = self.first or calculation
         self.num_structures += 1
-        self.sizes.setdefault(len(calculation.atoms), calculation.atoms)
+        self.sizes.setdefault(len(calculation.atoms), calculation)
 
     def errors(self):
         """Of the matrices, a dict."""
@@ -212,11 +210,12 @@ def _read(calculations, names):
 def _equivariance(model, calculation, num_rotations):
     if not num_rotations:
         return None
-    atoms = calculation.atoms
-    error = equivariance_error(model, atoms, num_rotations)
+    error = equivariance_error(model, calculation, num_rotations)
     averaged = None
     if error["relative"] > ROUNDING:
-        found = averaged_equivariance_error(model, atoms, NUMBERS_OF_ROTATIONS)
+        found = averaged_equivariance_error(
+            model, calculation, NUMBERS_OF_ROTATIONS
+        )
         averaged = {str(n): values for n, values in found.items()}
     return {
         "structure": calculation.name,
@@ -226,8 +225,12 @@ def _equivariance(model, calculation, num_rotations):
     }
 
 
-def _costs(model, atoms, sizes, largest_cell):
+def _costs(model, calculation, sizes, largest_cell):
     if not largest_cell:
         return None
-    cells = {len(cell): cell for cell in growing_cells(atoms, largest_cell)}
+    cells = {}
+    # H⁰ of a supercell is not known.
+    if not model.takes_initial:
+        cells = growing_cells(calculation.atoms, largest_cell)
+        cells = {len(cell): cell for cell in cells}
     return prediction_costs(model, {**sizes, **cells}.values())

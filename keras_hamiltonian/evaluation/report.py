@@ -48,7 +48,7 @@ def predicted_blocks(model, calculation):
             "with `kh.predict`."
         )
     pairs = calculation.hamiltonian.atom_pairs
-    return predict_hamiltonian(model, calculation.atoms, pairs)
+    return predict_hamiltonian(model, calculation, pairs)
 
 
 def evaluate_bands(
@@ -73,7 +73,7 @@ def evaluate_bands(
         return None
     prediction = predict(
         model,
-        calculation.atoms,
+        dataclasses.replace(calculation, hamiltonian=None, overlap=None),
         overlap=None if model.overlap is not None else calculation.overlap,
         num_electrons=calculation.num_electrons,
     )

@@ -153,7 +153,7 @@ def stage_corrections(model, structures):
         if calculation.hamiltonian is not None:
             pairs = calculation.hamiltonian.atom_pairs
         blocks = [
-            predict_hamiltonian(stage, calculation.atoms, pairs)
+            predict_hamiltonian(stage, calculation, pairs)
             for stage in (first, model)
         ]
         comparison.update(*blocks, calculation)

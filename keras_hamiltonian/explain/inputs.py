@@ -35,6 +35,9 @@ def as_calculation(structure, model, name="structure"):
 def inputs_of(calculation, model):
     """Inputs of a model for one `Calculation`: a dict of arrays."""
     dataset = HamiltonianDataset(
-        [calculation], basis=model.basis, reaches=model.reaches
+        [calculation],
+        basis=model.basis,
+        reaches=model.reaches,
+        initial=model.takes_initial,
     )
     return dataset[0][0]

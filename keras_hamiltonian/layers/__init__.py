@@ -24,6 +24,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "geometry.edge_envelope": ["EdgeEnvelope"],
         "geometry.edge_geometry": ["EdgeGeometry"],
         "geometry.edge_lengths": ["EdgeLengths"],
+        "geometry.initial_features": ["InitialFeatures"],
         "geometry.pack_edges": ["PackEdges"],
         "geometry.pack_wigner": ["PackWigner"],
         "geometry.radial_features": ["RadialFeatures"],

@@ -13,10 +13,10 @@ from scipy.optimize import bisect
 from keras_hamiltonian.metrics.labels import BIN_IN_ANGSTROM
 from keras_hamiltonian.metrics.labels import ElementLabels
 from keras_hamiltonian.metrics.labels import PooledMeans
-from keras_hamiltonian.metrics.labels import element_pairs
-from keras_hamiltonian.metrics.labels import rows_and_columns
 from keras_hamiltonian.metrics.labels import shell_names
 from keras_hamiltonian.metrics.labels import shell_pairs
+from keras_hamiltonian.orbitals.block_elements import matrix_difference
+from keras_hamiltonian.orbitals.block_elements import overlap_of_elements
 
 # Number of orbital blocks in the list of the largest errors.
 NUM_WORST = 5
@@ -266,53 +266,6 @@ class MatrixErrors:
         del self._worst[NUM_WORST:]
 
 
-def matrix_difference(predicted, reference):
-    """`H_pred - H_ref` for every element of the reference.
-
-    Args:
-        predicted: `BlockMatrix`. Its pairs may be in another order.
-        reference: `BlockMatrix`.
-
-    Returns:
-        `(num_elements,)` array in the order of `reference.entries`.
-
-    Raises:
-        ValueError: if the prediction lacks a pair or has other block shapes.
-    """
-    return _entries_at(predicted, reference) - reference.entries
-
-
-def overlap_of_elements(reference, overlap):
-    """The overlap that belongs to every element of a Hamiltonian.
-
-    Args:
-        reference: `BlockMatrix`, with or without spin.
-        overlap: `BlockMatrix`, spinless. A pair it does not list is zero.
-
-    Returns:
-        `(num_elements,)` array; zero where the two spins differ.
-    """
-    position = np.array(
-        [overlap.index.get(p, -1) for p in reference.index], dtype=np.int64
-    )
-    pair = element_pairs(reference)
-    rows, columns = rows_and_columns(reference)
-    partner = position[pair]
-    known = partner >= 0
-    sizes = overlap.shapes[partner[known]]
-    row, column = rows[known], columns[known]
-    # Division by the spinless size splits a spinful index into (spin, orbital).
-    same_spin = row // sizes[:, 0] == column // sizes[:, 1]
-    places = (
-        overlap.boundaries[partner[known]]
-        + (row % sizes[:, 0]) * sizes[:, 1]
-        + column % sizes[:, 1]
-    )
-    values = np.zeros(len(pair))
-    values[known] = np.where(same_spin, overlap.entries[places], 0.0)
-    return values
-
-
 def _best_shift(difference, overlap):
     """Minimises `Σ |difference - μ overlap|`: the zero of its slope in μ."""
     used = np.abs(overlap) > 1e-12
@@ -329,29 +282,6 @@ def _best_shift(difference, overlap):
         return float(-(overlap * rest.real / modulus).sum())
 
     return float(bisect(slope, -bound, bound, xtol=1e-10 * bound))
-
-
-def _entries_at(predicted, reference):
-    if np.array_equal(predicted.atom_pairs, reference.atom_pairs):
-        same = np.array_equal(predicted.shapes, reference.shapes)
-        entries = predicted.entries
-    else:
-        missing = [p for p in reference.index if p not in predicted.index]
-        if missing:
-            raise ValueError(
-                f"The prediction lacks {len(missing)} of {len(reference)} "
-                f"atom pairs of the reference, first {missing[0]}. Compare "
-                "with the reference's own `select`, or predict all pairs."
-            )
-        chosen = predicted.select([predicted.index[p] for p in reference.index])
-        same = np.array_equal(chosen.shapes, reference.shapes)
-        entries = chosen.entries
-    if not same:
-        raise ValueError(
-            "Prediction and reference have blocks of different shapes; their "
-            "orbitals or their spin layouts differ."
-        )
-    return entries
 
 
 def _shell_sums(error, shells, basis):

@@ -10,6 +10,7 @@ from keras_hamiltonian.layers.convolution.interaction_group import (
     InteractionGroup,
 )
 from keras_hamiltonian.layers.geometry.edge_embedding import EdgeEmbedding
+from keras_hamiltonian.layers.geometry.initial_features import InitialFeatures
 from keras_hamiltonian.layers.geometry.species_embedding import SpeciesEmbedding
 from keras_hamiltonian.layers.parts import check_factory
 from keras_hamiltonian.layers.parts import make_part
@@ -37,6 +38,8 @@ class EquivariantBackbone(CompositeLayer):
         num_gaussians: int. Radial functions.
         radial_units: sequence of int. Hidden layers of radial weights.
         norm: str. See `InteractionGroup`.
+        takes_initial: bool. Whether the first features are also made of the
+            blocks of H⁰ among the inputs (see `InitialFeatures`).
         radial: layer or factory in place of `RadialFeatures`.
         embedding: layer or factory in place of `SpeciesEmbedding`.
         interaction: factory in place of `InteractionGroup`, called for every
@@ -72,6 +75,7 @@ class EquivariantBackbone(CompositeLayer):
         radial=None,
         embedding=None,
         interaction=None,
+        takes_initial=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -81,7 +85,14 @@ class EquivariantBackbone(CompositeLayer):
         layout = BlockLayout(table, spin)
         hidden = Irreps(irreps).regrouped()
         last = last_irreps(hidden, layout)
-        scalars = Irreps([(hidden.count("0e"), Irrep(0, 1))])
+        first = Irreps([(hidden.count("0e"), Irrep(0, 1))])
+        self.initial = None
+        if takes_initial:
+            reach = [float(reaches[symbol]) for symbol in table.symbols]
+            first = initial_irreps(hidden, table)
+            self.initial = InitialFeatures(
+                table.to_dict(), reach, str(first), name="initial", **own
+            )
         self.irreps_out = [hidden] * (num_groups - 1) + [last]
         self.lmax = max(layout.lmax, last.lmax)
         self.geometry = GraphGeometry(
@@ -98,17 +109,20 @@ class EquivariantBackbone(CompositeLayer):
             embedding,
             SpeciesEmbedding,
             num_species=num_species,
-            channels=scalars.dim,
+            channels=hidden.count("0e"),
             name="embedding",
             **own,
         )
         self.edge_embedding = EdgeEmbedding(
-            self.geometry.radial_size, scalars.dim, name="edge_embedding", **own
+            self.geometry.radial_size,
+            EdgeIrreps(first)["0+"],
+            name="edge_embedding",
+            **own,
         )
-        self.edge_ends = EdgeEnds(str(scalars), name="edge_ends", **own)
+        self.edge_ends = EdgeEnds(str(first), name="edge_ends", **own)
         self.groups = make_groups(
             interaction,
-            [scalars, *self.irreps_out],
+            [first, *self.irreps_out],
             num_species=num_species,
             radial_size=self.geometry.radial_size,
             norm=norm,
@@ -124,9 +138,23 @@ class EquivariantBackbone(CompositeLayer):
         atoms = self.embedding(inputs["species"])
         if change is not None:
             atoms = change("elements", atoms)
+        edges = self.edge_embedding(computed["radial"])
+        if self.initial is not None:
+            found = self.initial(
+                atoms,
+                edges,
+                inputs["initial_onsite"],
+                inputs["initial_hopping"],
+                computed["relative"],
+                inputs["species"],
+                inputs["neighbors"],
+                inputs["edge_mask"],
+                computed["wigner"],
+            )
+            atoms, edges = found["atoms"], found["edges"]
         state = {
             "atoms": atoms,
-            "edges": self.edge_embedding(computed["radial"]),
+            "edges": edges,
             "neighbor": self.edge_ends(
                 atoms, computed["wigner"], inputs["reverse_edge"]
             )["neighbor"],
@@ -139,6 +167,15 @@ class EquivariantBackbone(CompositeLayer):
             found["atoms"].append(state["atoms"])
             found["edges"].append(state["edges"])
         return {**found, "geometry": computed}
+
+    def adapt(self, dataset):
+        """Fits what the features of H⁰ are scaled by.
+
+        Args:
+            dataset: `HamiltonianDataset` or iterable of its batches.
+        """
+        if self.initial is not None:
+            self.initial.adapt(dataset)
 
     def _changed(self, change, k, state, geometry):
         atoms = change(f"atoms_{k}", state["atoms"])
@@ -154,6 +191,30 @@ class EquivariantBackbone(CompositeLayer):
                 )
             changed["neighbor"] = group.ends(atoms, geometry)["neighbor"]
         return changed
+
+
+def initial_irreps(hidden, basis):
+    """Irreps of the first features that blocks of H⁰ give.
+
+    All hidden scalars, and at most 16 of each further irrep of natural parity
+    that the blocks hold: the first group would cost as much as the others with
+    all of them.
+
+    Args:
+        hidden: `Irreps`.
+        basis: `OrbitalBasis`.
+
+    Returns:
+        `Irreps`.
+    """
+    held = BlockLayout(basis).onsite["scalar"].irreps
+    return Irreps(
+        [
+            (mul if irrep.l == 0 else min(mul, 16), irrep)
+            for mul, irrep in hidden
+            if irrep.is_natural and held.count(irrep)
+        ]
+    )
 
 
 def make_groups(interaction, irreps, **arguments):

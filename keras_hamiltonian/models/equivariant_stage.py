@@ -7,6 +7,8 @@ from keras_hamiltonian.models.block_readout import BlockReadout
 from keras_hamiltonian.models.equivariant_backbone import HIDDEN_IRREPS
 from keras_hamiltonian.models.equivariant_backbone import EquivariantBackbone
 from keras_hamiltonian.models.first_stage import FirstStage
+from keras_hamiltonian.models.stage import CORRECTIONS
+from keras_hamiltonian.models.stage import check_initial
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
@@ -41,15 +43,22 @@ class EquivariantStage(FirstStage):
         norm: str. `"local"`: features are normalised atom by atom and edge by
             edge, so prediction is local and sizes transfer; `"graph"`: over
             the whole structure, so every block depends on every atom.
+        initial: str or `None`. What is made of H⁰, the zeroth-step Hamiltonian
+            of the superposed atoms: `"correct"`, it is added at the output, so
+            that the network predicts H - H⁰, without spin; `"input"`, its
+            blocks are first features; `"both"`; `None`, it is not needed.
+            Blocks then have the energy zero of H⁰, see `energy_shift`.
         radial, embedding, interaction: parts of the backbone in place of the
             default ones, see `EquivariantBackbone` and `make_part`.
         baseline, readout: the same of the readout, see `BlockReadout`.
         dtype: str. `"float32"` or `"float64"`.
         name: str.
 
-    Inputs: see `graph_inputs`.
+    Inputs: see `graph_inputs`; with `initial` also H⁰.
     Outputs: `"onsite"` `(N, rows, rows)` and `"hopping"` `(N, M, rows, rows)`
         in eV, with spin `(…, 2, 2, 2, rows, rows)`.
+
+    Reference: Yin et al., arXiv 2509.19877, for H⁰.
     """
 
     def __init__(
@@ -66,6 +75,7 @@ class EquivariantStage(FirstStage):
         channel_scales=True,
         hermitian=True,
         norm="local",
+        initial=None,
         radial=None,
         embedding=None,
         interaction=None,
@@ -74,10 +84,12 @@ class EquivariantStage(FirstStage):
         dtype="float32",
         name="equivariant_stage",
     ):
+        check_initial(initial)
+        own_spin = "none" if initial in CORRECTIONS else spin
         backbone = EquivariantBackbone(
             basis,
             reaches,
-            spin,
+            own_spin,
             irreps,
             num_groups,
             num_gaussians,
@@ -86,6 +98,7 @@ class EquivariantStage(FirstStage):
             radial,
             embedding,
             interaction,
+            initial in ("input", "both"),
             dtype=dtype,
             name="backbone",
         )
@@ -94,7 +107,7 @@ class EquivariantStage(FirstStage):
             BlockReadout,
             basis=basis,
             reaches=reaches,
-            spin=spin,
+            spin=own_spin,
             irreps=str(backbone.irreps_out[-1]),
             norm=norm,
             projectors=projectors,

@@ -36,6 +36,7 @@ class EquivariantTransformerStage(RefinementStage):
         radial: layer or factory in place of `RadialFeatures`.
         attention: factory in place of `EdgeAttention`.
         baseline, readout: parts in place of those of `BlockReadout`.
+        spin_free: bool. Whether corrections are the same for both spins.
         dtype: str. `"float32"` or `"float64"`.
         name: str.
 
@@ -65,13 +66,15 @@ class EquivariantTransformerStage(RefinementStage):
         attention=None,
         baseline=None,
         readout=None,
+        spin_free=False,
         dtype="float32",
         name="equivariant_transformer_stage",
     ):
+        own_spin = "none" if spin_free else spin
         backbone = RollTransformerBackbone(
             basis,
             reaches,
-            spin,
+            own_spin,
             feature_irreps,
             feature_lmax,
             channels,
@@ -91,7 +94,7 @@ class EquivariantTransformerStage(RefinementStage):
             backbone,
             basis=basis,
             reaches=reaches,
-            spin=spin,
+            spin=own_spin,
             baseline=baseline,
             dtype=dtype,
         )

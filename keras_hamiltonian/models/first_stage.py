@@ -6,9 +6,12 @@ import keras
 
 from keras_hamiltonian.layers.geometry.pack_edges import PackEdges
 from keras_hamiltonian.layers.geometry.pack_wigner import PackWigner
+from keras_hamiltonian.layers.readout.block_sum import BlockSum
 from keras_hamiltonian.models.block_readout import BlockReadout
+from keras_hamiltonian.models.stage import CORRECTIONS
 from keras_hamiltonian.models.stage import Stage
 from keras_hamiltonian.models.stage import graph_inputs
+from keras_hamiltonian.models.stage_features import Residuals
 
 
 class FirstStage(Stage):
@@ -28,6 +31,11 @@ class FirstStage(Stage):
       `"hopping"` blocks, and `readout.adapt(dataset)` fits what has a closed
       form; `readout.hermitian` is false if blocks are not Hermitian.
       `BlockReadout` is one.
+
+    A stage that takes H⁰ has an argument `initial`: `"correct"`, H⁰ is added to
+    what the readout returns; `"input"`, the backbone finds `initial_onsite` and
+    `initial_hopping` among its inputs; or `"both"`. If the backbone has a
+    method `adapt(dataset)`, it is called before that of the readout.
 
     A second stage asks for `feature_irreps`, `feature_lmax` and
     `feature_model`, nothing else.
@@ -54,13 +62,25 @@ class FirstStage(Stage):
                     "`lmax` (degree of the last Wigner matrix)."
                 )
         if readout is None:
-            readout = default_readout(self.arguments, backbone)
-        inputs = graph_inputs(backbone.variable_dtype)
+            readout = default_readout(self, backbone)
+        initial = None
+        if self.takes_initial:
+            initial = self.basis.block_shape(self.spin)
+        inputs = graph_inputs(backbone.variable_dtype, initial)
         features = backbone(inputs)
-        super().__init__(inputs, readout(inputs, features), name=name)
+        outputs = readout(inputs, features)
+        if self._corrects:
+            outputs = BlockSum(name="sum", dtype=backbone.variable_dtype)(
+                inputs["initial_onsite"], inputs["initial_hopping"], outputs
+            )
+        super().__init__(inputs, outputs, name=name)
         self.backbone = backbone
         self.readout = readout
         self._features = _Features(features)
+
+    @property
+    def _corrects(self):
+        return self.arguments.get("initial") in CORRECTIONS
 
     @property
     def feature_irreps(self):
@@ -93,19 +113,31 @@ class FirstStage(Stage):
         outputs["wigner"] = PackWigner(**own)(features["geometry"]["wigner"])
         return keras.Model(self.input, outputs, name=f"{self.name}_features")
 
+    def adapt(self, dataset):
+        """See `Stage.adapt`; with H⁰ added at the output, baseline and scales
+        are those of what it leaves."""
+        self.check_dataset(dataset)
+        if hasattr(self.backbone, "adapt"):
+            self.backbone.adapt(dataset)
+        if self._corrects:
+            dataset = Residuals(dataset, "initial", self.spin_free)
+        self.readout.adapt(dataset)
 
-def default_readout(arguments, backbone, **options):
+
+def default_readout(stage, backbone, **options):
     """A `BlockReadout` of the last features of a backbone.
 
     Args:
-        arguments: dict, of the stage.
+        stage: `Stage`.
         backbone: layer with `irreps_out`.
         **options: further arguments of `BlockReadout`.
     """
+    arguments = stage.arguments
+    spin = "none" if stage.spin_free else stage.spin
     return BlockReadout(
         arguments["basis"],
         arguments["reaches"],
-        arguments.get("spin", "none"),
+        spin,
         str(backbone.irreps_out[-1]),
         dtype=backbone.variable_dtype,
         name="readout",

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_hamiltonian.conventions import INITIAL_BLOCKS
 from keras_hamiltonian.layers.parts import to_config
 from keras_hamiltonian.models.stage import FORMAT_VERSION
 from keras_hamiltonian.models.stage import Stage
@@ -61,9 +62,14 @@ class HamiltonianCascade(Stage):
                     f"the first, {theirs} in the second. Make the second one "
                     f"with `{type(refinement).__name__}.for_stage(stage)`."
                 )
-        inputs = graph_inputs(stage.input["edge_vectors"].dtype)
+        dtype = stage.input["edge_vectors"].dtype
+        initial = None
+        if stage.takes_initial:
+            initial = stage.basis.block_shape(stage.spin)
+        inputs = graph_inputs(dtype, initial)
         features = stage.feature_model()(inputs)
-        outputs = refinement({**inputs, **features})
+        known = {k: x for k, x in inputs.items() if k not in INITIAL_BLOCKS}
+        outputs = refinement({**known, **features})
         super().__init__(inputs, outputs, name=name)
         self.stage = stage
         self.refinement = refinement
@@ -87,6 +93,11 @@ class HamiltonianCascade(Stage):
     def spin(self):
         """Spin layout of the blocks."""
         return self.stage.spin
+
+    @property
+    def takes_initial(self):
+        """Whether the first stage takes H⁰."""
+        return self.stage.takes_initial
 
     @property
     def is_hermitian(self):
@@ -115,6 +126,15 @@ class HamiltonianCascade(Stage):
     @overlap_threshold.setter
     def overlap_threshold(self, value):
         self.stage.overlap_threshold = value
+
+    @property
+    def energy_shift(self):
+        """float of the first stage in eV; see `Stage`."""
+        return self.stage.energy_shift
+
+    @energy_shift.setter
+    def energy_shift(self, value):
+        self.stage.energy_shift = value
 
     @property
     def provenance(self):
@@ -150,6 +170,7 @@ class HamiltonianCascade(Stage):
             "refinement": serialize(self.refinement),
             "overlap": None,
             "overlap_threshold": None,
+            "energy_shift": 0.0,
         }
 
     @classmethod

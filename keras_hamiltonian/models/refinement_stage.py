@@ -31,8 +31,7 @@ def refinement_inputs(
         Dict of `keras.Input`: those of `graph_inputs` and the outputs of
         `FirstStage.feature_model`.
     """
-    rows = OrbitalBasis(basis).num_rows
-    block = (rows, rows) if spin == "none" else (2, 2, 2, rows, rows)
+    block = OrbitalBasis(basis).block_shape(spin)
     shapes = {"baseline_onsite": block, "baseline_hopping": (None, *block)}
     for k, irreps in enumerate(feature_irreps, start=1):
         # An edge and an atom have the same number of components.
@@ -58,7 +57,8 @@ class RefinementStage(Stage):
     readout, layers as `FirstStage` explains them, and calls
     `super().__init__(backbone, readout, name)`. The backbone takes the inputs
     of `refinement_inputs`; what the readout returns is added to the baseline
-    blocks among them.
+    blocks among them. An argument `spin_free`, if there is one, says that this
+    is the same for both spins: then the readout returns blocks without spin.
 
     Args:
         backbone: layer.
@@ -70,7 +70,7 @@ class RefinementStage(Stage):
     def __init__(self, backbone, readout=None, name=None):
         arguments = self.arguments
         if readout is None:
-            readout = default_readout(arguments, backbone, gain=0.0)
+            readout = default_readout(self, backbone, gain=0.0)
         dtype = backbone.variable_dtype
         inputs = refinement_inputs(
             arguments["basis"],
@@ -95,6 +95,8 @@ class RefinementStage(Stage):
             stage: `FirstStage`.
             **options: further arguments of the class.
         """
+        if stage.spin_free:
+            options = {"spin_free": True, **options}
         return cls(
             stage.arguments["basis"],
             stage.arguments["reaches"],
@@ -121,7 +123,7 @@ class RefinementStage(Stage):
             features: `StageFeatures`.
         """
         self.check_dataset(features)
-        self.readout.adapt(Residuals(features))
+        self.readout.adapt(Residuals(features, "baseline", self.spin_free))
 
     def _refuse(self, received):
         raise ValueError(

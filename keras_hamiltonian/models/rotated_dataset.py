@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from keras_hamiltonian.conventions import INITIAL_BLOCKS
 from keras_hamiltonian.irreps.rotation import random_rotations
 from keras_hamiltonian.layers.geometry.random_rotation import RandomRotation
 
@@ -23,7 +24,7 @@ class RotatedDataset(keras.utils.PyDataset):
         seed: int. Seed of the rotations.
         **kwargs: `workers`, ... of `keras.utils.PyDataset`.
 
-    Each item is that of the data set with `edge_vectors` and the targets
+    Each item is that of the data set with `edge_vectors`, H⁰ and the targets
     rotated; indices, masks and weights stay.
 
     Raises:
@@ -60,8 +61,9 @@ class RotatedDataset(keras.utils.PyDataset):
         rotated = self._rotation.rotate_batch(batch, rotations[structure])
         # Arrays: workers hand them on.
         inputs = dict(rotated[0])
-        vectors = keras.ops.convert_to_numpy(inputs["edge_vectors"])
-        inputs["edge_vectors"] = vectors
+        for name in ("edge_vectors", *INITIAL_BLOCKS):
+            if name in inputs:
+                inputs[name] = keras.ops.convert_to_numpy(inputs[name])
         if len(rotated) == 1:
             return (inputs,)
         targets = {

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from keras_hamiltonian.conventions import INITIAL_BLOCKS
 from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.irreps.rotation import random_rotations
 from keras_hamiltonian.irreps.wigner import wigner_d_matrix
@@ -71,6 +72,8 @@ def rotated_predictions(model, inputs, rotations):
         features = model.feature_model.predict_on_batch(inputs)
         features = {name: np.asarray(x) for name, x in features.items()}
         inputs, network = {**inputs, **features}, second[0]
+        # The second stage finds H⁰ in the baseline.
+        inputs = {k: x for k, x in inputs.items() if k not in INITIAL_BLOCKS}
         irreps = first.feature_irreps
     shells = model.basis.table_shells
     for rotation in np.asarray(rotations, dtype=np.float64):
@@ -97,7 +100,8 @@ def _rotated_inputs(inputs, rotation, irreps, shells, spin):
         # In the frames of their edges, which rotate too, the features of edges
         # stay as they are.
         rotated["wigner"] = _rotated_wigner(inputs["wigner"], rotation)
-        for name in ("baseline_onsite", "baseline_hopping"):
+    for name in ("baseline_onsite", "baseline_hopping", *INITIAL_BLOCKS):
+        if name in inputs:
             blocks = _rotated_blocks(inputs[name], rotation, shells, spin)
             rotated[name] = blocks
     return {

@@ -15,22 +15,27 @@ from keras_hamiltonian.physics.overlap import TwoCentreOverlap
 # Of the configuration and the weights' names in `.keras` files. 1: package
 # version 0.1.0, read by way of `kh.load_model`.
 FORMAT_VERSION = 2
+# Values of the argument `initial` with which H⁰ is added at the output.
+CORRECTIONS = ("correct", "both")
 # Outputs that losses and metrics of `compile` see; a stage may have others.
 BLOCKS = ("onsite", "hopping")
 
 
-def graph_inputs(dtype="float32"):
+def graph_inputs(dtype="float32", initial=None):
     """Symbolic inputs of a stage: the batch of `HamiltonianDataset`.
 
     Args:
-        dtype: str. Float type of vectors and masks.
+        dtype: str. Float type of vectors, masks and blocks.
+        initial: shape of one block (`OrbitalBasis.block_shape`), for a stage
+            that takes H⁰; `None` for others.
 
     Returns:
         Dict of `keras.Input`: `species` `(N,)`, `edge_vectors` `(N, M, 3)`
         (Å), `neighbors`, `reverse_edge`, `edge_mask` `(N, M)`, `structure`
-        `(N,)`, `common_neighbors` `(N, M + 1, M + 1)`.
+        `(N,)`, `common_neighbors` `(N, M + 1, M + 1)`; with H⁰
+        `initial_onsite` `(N, ...)`, `initial_hopping` `(N, M, ...)` (eV).
     """
-    return {
+    inputs = {
         "species": keras.Input((), dtype="int32", name="species"),
         "edge_vectors": keras.Input(
             (None, 3), dtype=dtype, name="edge_vectors"
@@ -45,6 +50,12 @@ def graph_inputs(dtype="float32"):
             (None, None), dtype="int32", name="common_neighbors"
         ),
     }
+    if initial is not None:
+        for name, leading in (("onsite", ()), ("hopping", (None,))):
+            inputs[f"initial_{name}"] = keras.Input(
+                (*leading, *initial), dtype=dtype, name=f"initial_{name}"
+            )
+    return inputs
 
 
 class Stage(keras.Model):
@@ -63,13 +74,17 @@ class Stage(keras.Model):
         overlap_threshold: float, or `None`. Combinations of orbitals that
             bands of its predictions leave out; see `BlochMatrices` and
             `kh.evaluation.choose_overlap_threshold`.
+        energy_shift: float. Mean μ of the training set in eV, for a model
+            that takes H⁰: its blocks have the energy zero of H⁰, and
+            `kh.predict` adds μS.
 
-    The last three are set after construction and stand in the `.keras` file.
+    The last four are set after construction and stand in the `.keras` file.
     """
 
     overlap = None
     provenance = None
     overlap_threshold = None
+    energy_shift = 0.0
     joint_losses = ()
 
     def __new__(cls, *args, **kwargs):
@@ -109,6 +124,22 @@ class Stage(keras.Model):
     def spin(self):
         """Spin layout of the blocks: `"none"` or `"noncollinear"`."""
         return self.arguments.get("spin", "none")
+
+    @property
+    def takes_initial(self):
+        """Whether H⁰, the zeroth-step Hamiltonian, is among the inputs."""
+        return self.arguments.get("initial") is not None
+
+    @property
+    def spin_free(self):
+        """Whether the network's own part is the same for both spins.
+
+        Spin-orbit terms of H⁰ do not depend on the density, so without
+        magnetism a correction of H⁰ has none (Yin et al., arXiv 2509.19877).
+        """
+        arguments = self.arguments
+        corrects = arguments.get("initial") in CORRECTIONS
+        return self.spin != "none" and arguments.get("spin_free", corrects)
 
     def num_electrons(self, atoms):
         """Valence electrons of a structure, as its training set tells.
@@ -185,6 +216,11 @@ class Stage(keras.Model):
                 f"the data set has spin={dataset.spin!r}. Train one model per "
                 "spin layout."
             )
+        if self.takes_initial and not getattr(dataset, "initial", True):
+            raise ValueError(
+                f"The model {self.name!r} takes H⁰, the data set does not hold "
+                "it. Make the data set with `initial=True`."
+            )
 
     def adapt(self, dataset):
         """Fits what has a closed form: baseline and scales of the channels.
@@ -216,6 +252,12 @@ class Stage(keras.Model):
         """
         self.joint_losses = tuple(joint_losses)
         super().compile(*args, **kwargs)
+
+    def compile_from_config(self, config):
+        """See `keras.Model.compile_from_config`; without joint losses."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.built:
+            self.optimizer.build(self.trainable_variables)
 
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
@@ -256,6 +298,7 @@ class Stage(keras.Model):
             "overlap": None if self.overlap is None else self.overlap.to_dict(),
             "provenance": to_config(self.provenance),
             "overlap_threshold": self.overlap_threshold,
+            "energy_shift": self.energy_shift,
         }
 
     @classmethod
@@ -265,13 +308,26 @@ class Stage(keras.Model):
         overlap = config.pop("overlap", None)
         provenance = config.pop("provenance", None)
         threshold = config.pop("overlap_threshold", None)
+        shift = config.pop("energy_shift", 0.0)
         stage = cls(**config)
         if overlap is not None:
             stage.overlap = TwoCentreOverlap.from_dict(overlap)
         stage.provenance = provenance
         if threshold is not None:
             stage.overlap_threshold = threshold
+        if shift:
+            stage.energy_shift = shift
         return stage
+
+
+def check_initial(initial):
+    """Raises for what is no value of the argument `initial` of a stage."""
+    if initial not in (None, "input", *CORRECTIONS):
+        raise ValueError(
+            '`initial` is "correct" (H⁰ is added at the output), "input" (its '
+            'blocks are features), "both", or None. Received: '
+            f"{initial!r}."
+        )
 
 
 def _blocks(found):

@@ -3,7 +3,10 @@
 import keras
 import numpy as np
 
+from keras_hamiltonian.conventions import INITIAL_BLOCKS
 from keras_hamiltonian.models.feature_file import FeatureFile
+from keras_hamiltonian.ops.spin import spin_up
+from keras_hamiltonian.orbitals.two_centre_fit import batches
 
 # Largest deviation of stored features, over the largest number of each.
 TOLERANCE = 1e-3
@@ -54,7 +57,10 @@ class StageFeatures(keras.utils.PyDataset):
 
     def __getitem__(self, position):
         inputs, *labels = self.dataset[position]
-        return ({**inputs, **self._features(position, inputs)}, *labels)
+        features = self._features(position, inputs)
+        # The second stage finds H⁰ in the baseline.
+        inputs = {k: x for k, x in inputs.items() if k not in INITIAL_BLOCKS}
+        return ({**inputs, **features}, *labels)
 
     def on_epoch_end(self):
         """Draws the order of the next epoch."""
@@ -143,32 +149,41 @@ def _agree(stored, found):
     )
 
 
-class Residuals(keras.utils.PyDataset):
-    """The same inputs with what the first stage left as targets.
+class Residuals:
+    """The same inputs with what is left to learn as targets.
 
     Args:
-        features: `StageFeatures`.
+        dataset: `StageFeatures`, `HamiltonianDataset` or iterable of batches.
+        known: str. `"baseline"`: what the first stage predicts; `"initial"`:
+            H⁰.
+        spin_free: bool. Whether only the part without spin is left to learn:
+            that of spin up, as real blocks.
 
     Raises:
         ValueError: if the structures have no Hamiltonian.
     """
 
-    def __init__(self, features, **kwargs):
-        super().__init__(**kwargs)
-        if not features.dataset.has_targets:
-            raise ValueError(
-                "There is nothing to fit to: the structures of the data set "
-                "have no Hamiltonian. Give those that a calculation has."
-            )
-        self.features = features
+    def __init__(self, dataset, known, spin_free=False):
+        self.dataset = dataset
+        self.known = known
+        self.spin_free = spin_free
 
-    def __len__(self):
-        return len(self.features)
-
-    def __getitem__(self, position):
-        inputs, targets, weights = self.features[position]
-        residuals = {
-            name: target - inputs[f"baseline_{name}"]
-            for name, target in targets.items()
-        }
-        return inputs, residuals, weights
+    def __iter__(self):
+        for batch in batches(self.dataset):
+            if len(batch) == 1:
+                raise ValueError(
+                    "There is nothing to fit to: the structures of the data "
+                    "set have no Hamiltonian. Give those that a calculation "
+                    "has."
+                )
+            inputs, *labels = batch
+            labels[0] = {
+                name: target - inputs[f"{self.known}_{name}"]
+                for name, target in labels[0].items()
+            }
+            if self.spin_free:
+                labels = [
+                    {name: spin_up(x) for name, x in found.items()}
+                    for found in labels
+                ]
+            yield (inputs, *labels)

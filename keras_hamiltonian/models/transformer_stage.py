@@ -44,6 +44,7 @@ class TransformerStage(RefinementStage):
         radial, embedding: parts in place of `RadialFeatures` and
             `SpeciesEmbedding`.
         baseline, readout: parts in place of those of `BlockReadout`.
+        spin_free: bool. Whether corrections are the same for both spins.
         dtype: str. Policy of the dense layers: `"float32"`, `"float64"` or
             `"mixed_bfloat16"`; geometry and blocks have its variable type.
         name: str.
@@ -79,6 +80,7 @@ class TransformerStage(RefinementStage):
         embedding=None,
         baseline=None,
         readout=None,
+        spin_free=False,
         dtype="float32",
         name="transformer_stage",
     ):
@@ -138,8 +140,10 @@ class StandaloneTransformerStage(Stage):
         self.readout = readout
 
 
-def transformer_parts(dtype, readout, baseline, **arguments):
+def transformer_parts(dtype, readout, baseline, spin_free=False, **arguments):
     """Backbone and readout for the arguments of `TransformerStage`."""
+    if spin_free:
+        arguments["spin"] = "none"
     own = {"dtype": keras.DTypePolicy(dtype).variable_dtype}
     backbone = TransformerBackbone(
         **arguments, dense_dtype=dtype, name="backbone", **own

@@ -1,4 +1,4 @@
-"""From edge channels to hopping blocks in the crystal's own axes."""
+"""From edge channels to hopping blocks in the crystal's axes, and back."""
 
 import functools
 
@@ -60,6 +60,35 @@ def _slab_block(pieces, slab, layout):
     x = backend.reshape(x, (*shape, spin, d1, d2, n1, n2))
     x = backend.transpose(x, (0, 1, 2, 3, 5, 4, 6))
     return backend.reshape(x, (*shape, spin, d1 * n1, d2 * n2))
+
+
+def edge_channels(blocks, layout):
+    """Edge channels of spinless blocks, the inverse of `frame_blocks`.
+
+    Args:
+        blocks: `(N, M, rows, rows)` tensor in the frame of the edge.
+        layout: `EdgeBlockLayout` of the scalar part.
+
+    Returns:
+        Dict from kind to `(N, M, d, channels)` tensors.
+    """
+    found = {kind: [] for kind in layout.channels}
+    slices, columns = layout.row_slices, layout.columns.row_slices
+    leading = backend.shape(blocks)[:2]
+    for slab in layout.slabs:
+        d1, d2 = min(slab.m1, 1) + 1, min(slab.m2, 1) + 1
+        n1 = len(layout.shells_of[slab.m1])
+        n2 = len(layout.columns.shells_of[slab.m2])
+        x = blocks[:, :, slices[slab.m1], columns[slab.m2]]
+        x = backend.reshape(x, (*leading, d1, n1, d2, n2))
+        x = backend.transpose(x, (0, 1, 2, 4, 3, 5))
+        x = backend.reshape(x, (*leading, d1 * d2, n1 * n2))
+        if not np.array_equal(slab.coupling, np.eye(len(slab.coupling))):
+            x = backend.constant(slab.coupling.T, x) @ x
+        sizes = [edge_dim(kind) for kind in slab.kinds]
+        for kind, piece in zip(slab.kinds, split_channels(x, sizes, axis=2)):
+            found[kind].append(piece)
+    return {kind: join_channels(pieces) for kind, pieces in found.items()}
 
 
 def shell_rotations(wigner, layout):
@@ -127,3 +156,16 @@ def rotate_blocks_out(blocks, rotations, column_rotations=None):
         rotations = rotations[:, :, None]
         column_rotations = column_rotations[:, :, None]
     return backend.swapaxes(rotations, -1, -2) @ (blocks @ column_rotations)
+
+
+def rotate_blocks_in(blocks, rotations):
+    """Rotates spinless blocks into the frame of their edge: `U B Uᵀ`.
+
+    Args:
+        blocks: `(N, M, rows, rows)` tensor, rows and columns in table order.
+        rotations: U, `(N, M, rows, rows)` tensor from `shell_rotations`.
+
+    Returns:
+        Tensor of the shape of `blocks`, in frame order.
+    """
+    return (rotations @ blocks) @ backend.swapaxes(rotations, -1, -2)

@@ -38,6 +38,36 @@ def _components(vector, none):
     return [vector[..., k, :, :] for k in range(3)]
 
 
+def spin_up(blocks):
+    """The real part of the up-up blocks.
+
+    Args:
+        blocks: `(..., 2, 2, 2, rows, rows)` tensor or array.
+
+    Returns:
+        `(..., rows, rows)`.
+    """
+    return blocks[..., 0, 0, 0, :, :]
+
+
+def both_spins(blocks):
+    """Blocks with spin that are the same for both, the inverse of `spin_up`.
+
+    Args:
+        blocks: `(..., rows, rows)` tensor.
+
+    Returns:
+        `(..., 2, 2, 2, rows, rows)` tensor.
+    """
+    zero = backend.zeros_like(blocks)
+    nothing = backend.stack([zero, zero], axis=-3)
+    up = backend.stack([blocks, zero], axis=-3)
+    down = backend.stack([zero, blocks], axis=-3)
+    real = backend.stack([up, down], axis=-4)
+    imag = backend.stack([nothing, nothing], axis=-4)
+    return backend.stack([real, imag], axis=-5)
+
+
 def hermitian_transpose(blocks, spin):
     """Transposes blocks; with spin also exchanges spins and conjugates.
 

@@ -81,6 +81,16 @@ class OrbitalBasis:
         """Rows (and columns) of the common table."""
         return sum(2 * l + 1 for l in self.table_shells)
 
+    def block_shape(self, spin="none"):
+        """Shape of one block of the common table: a tuple of int.
+
+        Args:
+            spin: str. Spin layout; with spin real and imaginary part and the
+                spins of row and column come first.
+        """
+        rows = self.num_rows
+        return (rows, rows) if spin == "none" else (2, 2, 2, rows, rows)
+
     def table_rows(self, element):
         """Rows of the common table that an element's orbitals occupy.
 

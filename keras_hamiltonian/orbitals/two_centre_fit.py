@@ -56,7 +56,7 @@ class TwoCentreFit:
         Raises:
             ValueError: if an edge is longer than the reach of its pair.
         """
-        samples = [self._edges(batch) for batch in _batches(dataset)]
+        samples = [self._edges(batch) for batch in batches(dataset)]
         edges = _joined([s[0] for s in samples])
         atoms = _joined([s[1] for s in samples])
         names = ("means", "scales")
@@ -247,7 +247,8 @@ def _local_scale(basis, squares):
     return np.maximum(np.sqrt(mean[nearest]), floor)
 
 
-def _batches(dataset):
+def batches(dataset):
+    """Batches of a `PyDataset`, which iterates without end, or an iterable."""
     if hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__"):
         return (dataset[k] for k in range(len(dataset)))
     return iter(dataset)

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from keras_hamiltonian.conventions import INITIAL_BLOCKS
 from keras_hamiltonian.irreps.edge_irreps import EdgeIrreps
 from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.irreps.rotation import random_rotations
@@ -135,8 +136,13 @@ def assert_blocks_equivariant(
     is_atom = np.asarray(inputs["species"]) >= 0
     rotation = random_rotations(1, seed)[0]
     for improper in (rotation, -rotation, -np.eye(3)):
-        vectors = np.asarray(inputs["edge_vectors"]) @ improper.T
-        _, found = _predict(model, {**inputs, "edge_vectors": vectors})
+        moved = {
+            name: rotate_blocks_in_numpy(inputs[name], shells, improper, spin)
+            for name in INITIAL_BLOCKS
+            if name in inputs
+        }
+        moved["edge_vectors"] = np.asarray(inputs["edge_vectors"]) @ improper.T
+        _, found = _predict(model, {**inputs, **moved})
         for name, kept in (("onsite", is_atom), ("hopping", real)):
             expected = rotate_blocks_in_numpy(
                 plain[name][kept], shells, improper, spin
@@ -179,6 +185,10 @@ def assert_permutation_equivariant(model, inputs, tolerance=None, seed=0):
         "neighbors": new_atom[moved(inputs["neighbors"])].astype("int32"),
         "reverse_edge": new_edge[moved(inputs["reverse_edge"])].astype("int32"),
     }
+    if "initial_onsite" in inputs:
+        initial = np.asarray(inputs["initial_onsite"])
+        renamed["initial_onsite"] = initial[atoms]
+        renamed["initial_hopping"] = moved(inputs["initial_hopping"])
     renamed["common_neighbors"] = common_neighbors(
         *(renamed[k] for k in ("edge_vectors", "neighbors", "edge_mask"))
     )

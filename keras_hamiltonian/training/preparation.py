@@ -10,6 +10,7 @@ from keras_hamiltonian.evaluation.overlap_threshold import (
 )
 from keras_hamiltonian.models.hamiltonian_cascade import HamiltonianCascade
 from keras_hamiltonian.models.provenance import training_provenance
+from keras_hamiltonian.orbitals.gauge import gauge_shift
 from keras_hamiltonian.physics.overlap import TwoCentreOverlap
 from keras_hamiltonian.physics.reach import estimate_reaches
 from keras_hamiltonian.training.settings import stage_class
@@ -30,7 +31,11 @@ def make_datasets(store, split, settings):
         Two `HamiltonianDataset`; the second is `None` if no structure
         validates.
     """
-    options = {"batch_size": settings.batch_size, "cache": settings.cache}
+    options = {
+        "batch_size": settings.batch_size,
+        "cache": settings.cache,
+        "initial": settings.takes_initial,
+    }
     training = HamiltonianDataset(
         store, split.train, shuffle=True, seed=settings.seed, **options
     )
@@ -72,7 +77,29 @@ def make_first_stage(store, split, settings):
     )
     if overlaps:
         stage.overlap = TwoCentreOverlap.fit(overlaps, reaches)
+    if stage.takes_initial:
+        stage.energy_shift = mean_shift(
+            store[name] for name in split.train[:NUM_OVERLAPS]
+        )
     return stage
+
+
+def mean_shift(calculations):
+    """Mean of the μ that lead from the energy zero of H⁰ to that of H.
+
+    Args:
+        calculations: iterable of `Calculation` with H, H⁰ and, those that
+            count, S.
+
+    Returns:
+        float, in eV; zero without an overlap.
+    """
+    shifts = [
+        gauge_shift(c.hamiltonian, c.initial_hamiltonian, c.overlap)
+        for c in calculations
+        if c.overlap is not None
+    ]
+    return sum(shifts) / len(shifts) if shifts else 0.0
 
 
 def make_cascade(stage, settings):

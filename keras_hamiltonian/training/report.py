@@ -38,7 +38,13 @@ def report_training(
     files = {"model": trained.file.name}
     for name in split.test[:num_predictions]:
         place = pathlib.Path("predictions") / name
-        predict(model, store[name].atoms, name=name).write(folder / place)
+        known = store[name]
+        predict(
+            model,
+            known.atoms,
+            name=name,
+            initial=known if model.takes_initial else None,
+        ).write(folder / place)
         files[name] = str(place / "hamiltonians_pred.h5")
     settings = model.provenance["settings"]
     is_in_mev = settings["loss"] == "mean_absolute"

@@ -234,6 +234,11 @@ class TrainingSettings(pydantic.BaseModel):
         is_transformer = self.second_stage == "transformer"
         return TRANSFORMER_LEARNING_RATE if is_transformer else LEARNING_RATE
 
+    @property
+    def takes_initial(self):
+        """Whether the first stage takes H⁰, the zeroth-step Hamiltonian."""
+        return self.first_options.get("initial") is not None
+
     def own_files(self):
         """Files of the modules that stages and their parts are named from.
 

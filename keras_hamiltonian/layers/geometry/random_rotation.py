@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_hamiltonian.conventions import INITIAL_BLOCKS
 from keras_hamiltonian.layers.layer import Layer
 from keras_hamiltonian.ops import backend
 from keras_hamiltonian.ops.rotate_blocks import rotate_blocks
@@ -125,15 +126,19 @@ class RandomRotation(Layer):
         vectors = tensor(inputs["edge_vectors"])
         rotations = tensor(rotations)
         vectors = self.transform_vectors(vectors, rotations)
-        inputs = {**inputs, "edge_vectors": vectors}
+
+        def rotated(blocks):
+            return {
+                name: self.transform_blocks(tensor(x), rotations)
+                for name, x in blocks.items()
+            }
+
+        initial = {k: x for k, x in inputs.items() if k in INITIAL_BLOCKS}
+        inputs = {**inputs, "edge_vectors": vectors, **rotated(initial)}
         if not labels:
             return (inputs,)
         targets, *rest = labels
-        rotated = {
-            name: self.transform_blocks(tensor(blocks), rotations)
-            for name, blocks in targets.items()
-        }
-        return (inputs, rotated, *rest)
+        return (inputs, rotated(targets), *rest)
 
     def compute_output_shape(self, structure_shape):
         return (structure_shape[0], 3, 3)

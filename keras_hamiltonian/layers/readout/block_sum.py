@@ -3,15 +3,17 @@
 import keras
 
 from keras_hamiltonian.layers.layer import Layer
+from keras_hamiltonian.ops.spin import both_spins
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
 class BlockSum(Layer):
-    """Adds corrections to the blocks of a first stage.
+    """Adds corrections to the blocks of a first stage, or to H⁰.
 
     Call arguments:
-        onsite, hopping: blocks of the first stage, eV.
-        corrections: dict of `"onsite"` and `"hopping"`, of the same shapes.
+        onsite, hopping: the known blocks, eV.
+        corrections: dict of `"onsite"` and `"hopping"`, of the same shapes;
+            or without spin: they are then the same for both spins.
 
     Output: a dict of `"onsite"` and `"hopping"`.
 
@@ -27,10 +29,10 @@ class BlockSum(Layer):
     """
 
     def call(self, onsite, hopping, corrections):
-        return {
-            "onsite": onsite + corrections["onsite"],
-            "hopping": hopping + corrections["hopping"],
-        }
+        added = corrections["onsite"], corrections["hopping"]
+        if len(added[0].shape) < len(onsite.shape):
+            added = [both_spins(blocks) for blocks in added]
+        return {"onsite": onsite + added[0], "hopping": hopping + added[1]}
 
     def compute_output_shape(self, onsite_shape, hopping_shape):
         return {"onsite": tuple(onsite_shape), "hopping": tuple(hopping_shape)}
