@@ -14,16 +14,31 @@ from layer_inputs import wigner_of
 from keras_hamiltonian.orbitals.block_layout import BlockLayout
 
 
-def blocks_of(random, spin="none"):
-    inner = (3, 3) if spin == "none" else (2, 2, 2, 3, 3)
+def blocks_of(random, spin="none", rows=3):
+    inner = (rows, rows) if spin == "none" else (2, 2, 2, rows, rows)
     return {
         "onsite": random.normal(size=(N, *inner)),
         "hopping": random.normal(size=(N, M, *inner)),
     }
 
 
-def block_sum(random):
-    return {}, {**blocks_of(random), "corrections": blocks_of(random)}
+def block_sum(random, spin="none"):
+    """Corrections are those without spin."""
+    return {}, {**blocks_of(random, spin), "corrections": blocks_of(random)}
+
+
+def initial_features(random, spin="none"):
+    irreps = "4x0e + 3x1o + 2x2e"
+    arguments = {"basis": BASIS, "reaches": REACHES, "irreps": irreps}
+    blocks = blocks_of(random, spin, rows=5)
+    return arguments, {
+        "atoms": random.normal(size=(N, 4)),
+        "edges": edges_of(random, "9x0+"),
+        "onsite": blocks["onsite"],
+        "hopping": blocks["hopping"],
+        **graph(random, "relative", "species", "neighbors", "edge_mask"),
+        "wigner": wigner_of(random, 2),
+    }
 
 
 def hermitian_average(random, spin="none"):
@@ -104,6 +119,10 @@ CASES = {
     "HermitianAverage": [
         hermitian_average,
         lambda r: hermitian_average(r, "noncollinear"),
+    ],
+    "InitialFeatures": [
+        initial_features,
+        lambda r: initial_features(r, "noncollinear"),
     ],
     "HoppingReadout": [
         hopping_readout,
