@@ -5,7 +5,7 @@ import numpy as np
 
 from keras_hamiltonian.conventions import INITIAL_BLOCKS
 from keras_hamiltonian.models.feature_file import FeatureFile
-from keras_hamiltonian.ops.spin import spin_up
+from keras_hamiltonian.ops.spin import without_spin
 from keras_hamiltonian.orbitals.two_centre_fit import batches
 
 # Largest deviation of stored features, over the largest number of each.
@@ -156,8 +156,8 @@ class Residuals:
         dataset: `StageFeatures`, `HamiltonianDataset` or iterable of batches.
         known: str. `"baseline"`: what the first stage predicts; `"initial"`:
             H⁰.
-        spin_free: bool. Whether only the part without spin is left to learn:
-            that of spin up, as real blocks.
+        spin_free: bool. Whether only the part without spin is left to learn,
+            as real blocks.
 
     Raises:
         ValueError: if the structures have no Hamiltonian.
@@ -183,7 +183,7 @@ class Residuals:
             }
             if self.spin_free:
                 labels = [
-                    {name: spin_up(x) for name, x in found.items()}
+                    {name: without_spin(x) for name, x in found.items()}
                     for found in labels
                 ]
             yield (inputs, *labels)

@@ -38,8 +38,8 @@ def _components(vector, none):
     return [vector[..., k, :, :] for k in range(3)]
 
 
-def spin_up(blocks):
-    """The real part of the up-up blocks.
+def without_spin(blocks):
+    """The part of blocks that is the same for both spins, and real.
 
     Args:
         blocks: `(..., 2, 2, 2, rows, rows)` tensor or array.
@@ -47,11 +47,12 @@ def spin_up(blocks):
     Returns:
         `(..., rows, rows)`.
     """
-    return blocks[..., 0, 0, 0, :, :]
+    return 0.5 * (blocks[..., 0, 0, 0, :, :] + blocks[..., 0, 1, 1, :, :])
 
 
 def both_spins(blocks):
-    """Blocks with spin that are the same for both, the inverse of `spin_up`.
+    """Blocks with spin that are the same for both, the inverse of
+    `without_spin`.
 
     Args:
         blocks: `(..., rows, rows)` tensor.

@@ -16,12 +16,12 @@ from keras_hamiltonian.ops.edge_blocks import rotate_blocks_in
 from keras_hamiltonian.ops.edge_blocks import shell_rotations
 from keras_hamiltonian.ops.edges import join_channels
 from keras_hamiltonian.ops.edges import split_channels
-from keras_hamiltonian.ops.spin import spin_up
+from keras_hamiltonian.ops.spin import without_spin
 from keras_hamiltonian.orbitals.block_layout import BlockLayout
 from keras_hamiltonian.orbitals.two_centre_fit import batches
 
-# Far below the square of the smallest scale that a fit returns, eV².
-TINY = 1e-13
+# Added to the spread of a channel, eV: smaller parts of H⁰ are noise.
+NOISE = 1e-4
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
@@ -31,7 +31,7 @@ class InitialFeatures(Layer):
     Onsite blocks belong to atoms, hopping blocks to edges, in whose frame they
     are. Of each channel what two atoms alone explain is taken off, and the
     rest is divided by its spread (`TwoCentreBaseline`, adapted to H⁰); a
-    linear map of the irreps follows. With spin only the spin-up part goes in:
+    linear map of the irreps follows. With spin only the part without it goes in:
     spin-orbit terms of H⁰ are those of the atoms.
 
     Args:
@@ -124,7 +124,7 @@ class InitialFeatures(Layer):
         wigner,
     ):
         if len(onsite.shape) > 3:
-            onsite, hopping = spin_up(onsite), spin_up(hopping)
+            onsite, hopping = without_spin(onsite), without_spin(hopping)
         known = self.baseline.call(
             relative, species, neighbors, edge_mask, wigner
         )
@@ -167,12 +167,11 @@ class InitialFeatures(Layer):
 
 
 def _scaled(x, scale):
-    # Channels that do not exist have the scale zero.
-    return x * (scale / (scale * scale + TINY))
+    return x / (scale + NOISE)
 
 
 def _known_blocks(inputs):
     blocks = {name: inputs[f"initial_{name}"] for name in ("onsite", "hopping")}
     if blocks["onsite"].ndim > 3:
-        blocks = {name: spin_up(x) for name, x in blocks.items()}
+        blocks = {name: without_spin(x) for name, x in blocks.items()}
     return blocks
