@@ -10,9 +10,9 @@ from keras_hamiltonian.evaluation.report import predicted_blocks
 from keras_hamiltonian.explain.inputs import as_calculation
 from keras_hamiltonian.explain.inputs import inputs_of
 from keras_hamiltonian.irreps.irreps import Irreps
-from keras_hamiltonian.metrics.labels import element_pairs
 from keras_hamiltonian.metrics.matrix import matrix_difference
 from keras_hamiltonian.models.first_stage import FirstStage
+from keras_hamiltonian.orbitals.matrix_elements import element_pairs
 
 # Variation below this fraction of the features is rounding.
 ROUNDING = 1e-4

@@ -4,6 +4,8 @@ import numpy as np
 from ase.data import chemical_symbols
 
 from keras_hamiltonian.conventions import SHELL_LETTERS
+from keras_hamiltonian.orbitals.matrix_elements import element_pairs
+from keras_hamiltonian.orbitals.matrix_elements import rows_and_columns
 
 # Hoppings are pooled by distance in bins of this width.
 BIN_IN_ANGSTROM = 0.5
@@ -159,18 +161,6 @@ def shell_names(basis):
         f"{SHELL_LETTERS[l]}{degrees[: k + 1].count(l)}"
         for k, l in enumerate(degrees)
     ]
-
-
-def element_pairs(matrix):
-    """Position of the atom pair that each element belongs to."""
-    return np.repeat(np.arange(len(matrix)), np.diff(matrix.boundaries))
-
-
-def rows_and_columns(matrix):
-    """Row and column of each element within its block."""
-    pair = element_pairs(matrix)
-    inside = np.arange(len(pair)) - matrix.boundaries[pair]
-    return np.divmod(inside, matrix.shapes[pair, 1])
 
 
 def shell_pairs(matrix, basis, numbers):

@@ -13,10 +13,9 @@ from scipy.optimize import bisect
 from keras_hamiltonian.metrics.labels import BIN_IN_ANGSTROM
 from keras_hamiltonian.metrics.labels import ElementLabels
 from keras_hamiltonian.metrics.labels import PooledMeans
-from keras_hamiltonian.metrics.labels import element_pairs
-from keras_hamiltonian.metrics.labels import rows_and_columns
 from keras_hamiltonian.metrics.labels import shell_names
 from keras_hamiltonian.metrics.labels import shell_pairs
+from keras_hamiltonian.orbitals.matrix_elements import overlap_of_elements
 
 # Number of orbital blocks in the list of the largest errors.
 NUM_WORST = 5
@@ -280,37 +279,6 @@ def matrix_difference(predicted, reference):
         ValueError: if the prediction lacks a pair or has other block shapes.
     """
     return _entries_at(predicted, reference) - reference.entries
-
-
-def overlap_of_elements(reference, overlap):
-    """The overlap that belongs to every element of a Hamiltonian.
-
-    Args:
-        reference: `BlockMatrix`, with or without spin.
-        overlap: `BlockMatrix`, spinless. A pair it does not list is zero.
-
-    Returns:
-        `(num_elements,)` array; zero where the two spins differ.
-    """
-    position = np.array(
-        [overlap.index.get(p, -1) for p in reference.index], dtype=np.int64
-    )
-    pair = element_pairs(reference)
-    rows, columns = rows_and_columns(reference)
-    partner = position[pair]
-    known = partner >= 0
-    sizes = overlap.shapes[partner[known]]
-    row, column = rows[known], columns[known]
-    # Division by the spinless size splits a spinful index into (spin, orbital).
-    same_spin = row // sizes[:, 0] == column // sizes[:, 1]
-    places = (
-        overlap.boundaries[partner[known]]
-        + (row % sizes[:, 0]) * sizes[:, 1]
-        + column % sizes[:, 1]
-    )
-    values = np.zeros(len(pair))
-    values[known] = np.where(same_spin, overlap.entries[places], 0.0)
-    return values
 
 
 def _best_shift(difference, overlap):
