@@ -248,7 +248,10 @@ def collinear_but_interleaved(c):
         return spinful.reshape(2 * n, 2 * m)
 
     return dataclasses.replace(
-        c, spin="collinear", hamiltonian=mapped(c.hamiltonian, double)
+        c,
+        spin="collinear",
+        hamiltonian=mapped(c.hamiltonian, double),
+        initial_hamiltonian=mapped(c.initial_hamiltonian, double),
     )
 
 
