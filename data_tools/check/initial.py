@@ -12,6 +12,7 @@ from keras_hamiltonian.data.correction import measure_correction
 # 0.1 to 1 with H⁰ of another structure, unit or orbital order. The second is
 # for data without S, where μS (0.1 in graphene) is still in it.
 LARGEST_CORRECTION = {True: 0.08, False: 0.3}
+SMALLEST_CORRECTION = 1e-4
 # eV. Spin-orbit coupling does not depend on the density: without magnetism H
 # and H⁰ agree there to 2e-7; rounding to steps of 1e-5 is allowed.
 SPIN_ORBIT_TOLERANCE = 1e-5
@@ -38,6 +39,17 @@ def check_initial(sample):
                 f"{1e3 * largest:.0f} meV is plausible.",
                 "H⁰ of another structure, unit, orbital order or basis makes "
                 "it large: convert H⁰ again from the same run.",
+            )
+        )
+    elif correction.mean < SMALLEST_CORRECTION * mean:
+        findings.append(
+            Finding(
+                "initial",
+                "warning",
+                f"The mean of |H - H⁰ - μS| is {1e6 * correction.mean:.2g} "
+                f"µeV only, that of |H| {1e3 * mean:.0f} meV.",
+                "Both runs seem to be converged: H⁰ is the Hamiltonian of the "
+                "first step, from superposed atoms.",
             )
         )
     return findings

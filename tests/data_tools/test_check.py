@@ -259,6 +259,16 @@ def equal_to_initial(c):
     return dataclasses.replace(c, initial_hamiltonian=c.hamiltonian)
 
 
+def initial_of_a_converged_run(c):
+    rng = np.random.default_rng(0)
+
+    def repeat(block):
+        return block + rng.normal(scale=1e-7, size=block.shape)
+
+    initial = mapped(c.hamiltonian, repeat)
+    return dataclasses.replace(c, initial_hamiltonian=initial)
+
+
 def initial_in_hartree(c):
     return changed(
         c, lambda block: block / HARTREE_IN_EV, ["initial_hamiltonian"]
@@ -363,6 +373,7 @@ FAULTS = [
     ("graphene", collinear_but_interleaved, "spin_layout", "interleaved"),
     ("graphene", equal_to_initial, "baseline", "equal to H⁰"),
     ("graphene", equal_to_overlap, "baseline", "equal to S"),
+    ("graphene", initial_of_a_converged_run, "initial", "µeV only"),
     ("graphene", initial_in_hartree, "initial", "is plausible"),
     ("mos2", initial_in_openmx_order, "initial", "is plausible"),
     ("bismuthene", initial_of_another_structure, "initial", "is plausible"),
