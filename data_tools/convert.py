@@ -7,6 +7,7 @@ import pathlib
 from data_tools.formats import find_sources
 from data_tools.formats import known_format
 from data_tools.formats import read_source
+from data_tools.initial import with_initial
 from keras_hamiltonian.data.store import HamiltonianStore
 from keras_hamiltonian.files import replacing
 
@@ -19,6 +20,7 @@ def convert(
     read_options=None,
     write_options=None,
     progress=None,
+    initial=None,
 ):
     """Converts calculations; the target appears when all of them are done.
 
@@ -38,6 +40,9 @@ def convert(
             `HamiltonianStore.write`.
         progress: function `(num_done, num_all, name)`, called before each
             structure and at the end, then with the name `None`.
+        initial: str, path, or list of them. Runs that stopped at the first
+            SCF step, of any format; see `data_tools.initial.with_initial`.
+            Those with the names of the structures give their H⁰.
 
     Returns:
         List of the names under which the structures were written.
@@ -47,12 +52,13 @@ def convert(
             the file; the target stays as it was.
     """
     output = known_format(format, "write")
-    if isinstance(paths, str | pathlib.Path):
-        paths = [paths]
-    sources = [s for path in paths for s in find_sources(path, source_format)]
+    sources = _all_sources(paths, source_format)
     names = _unique_names(sources)
+    initial_runs = {} if initial is None else _initial_runs(initial, names)
     target = pathlib.Path(target).absolute()
-    calculations = _read_all(sources, names, read_options or {}, progress)
+    calculations = _read_all(
+        sources, names, read_options or {}, progress, initial_runs
+    )
     write_options = write_options or {}
     if output.name == "container":
         HamiltonianStore.write(target, calculations, **write_options)
@@ -65,11 +71,39 @@ def convert(
     return names
 
 
-def _read_all(sources, names, options, progress):
+def _all_sources(paths, format=None):
+    if isinstance(paths, str | pathlib.Path):
+        paths = [paths]
+    return [s for path in paths for s in find_sources(path, format)]
+
+
+def _initial_runs(paths, names):
+    """Source of the initial run of each name."""
+    sources = _all_sources(paths)
+    if len(names) == len(sources) == 1:
+        return {names[0]: sources[0]}
+    runs = dict(zip(_unique_names(sources), sources))
+    missing = [name for name in names if name not in runs]
+    if missing:
+        raise ValueError(
+            f"{len(missing)} of {len(names)} structures have no initial run "
+            f"of their name: {', '.join(missing[:5])}. The runs given are "
+            f"called {', '.join(list(runs)[:5])}. Name files or folders alike."
+        )
+    return runs
+
+
+def _read_all(sources, names, options, progress, initial_runs):
     for number, (source, name) in enumerate(zip(sources, names)):
         if progress is not None:
             progress(number, len(sources), name)
         calculation = read_source(source, **options)
+        if name in initial_runs:
+            initial = read_source(initial_runs[name])
+            try:
+                calculation = with_initial(calculation, initial)
+            except ValueError as error:
+                raise ValueError(f"Structure {name!r}: {error}") from error
         yield dataclasses.replace(calculation, name=name)
 
 

@@ -35,6 +35,9 @@ from data_tools.deeph import read_chunked
 from data_tools.deeph import read_legacy
 from data_tools.deeph import write_chunked
 from data_tools.deeph import write_legacy
+from data_tools.initial import INITIAL_FOLDER
+from data_tools.initial import initial_place
+from data_tools.initial import with_initial
 from data_tools.npz import is_npz
 from data_tools.npz import read_npz
 from data_tools.npz import write_npz
@@ -91,7 +94,9 @@ class Source:
 def find_sources(path, format=None):
     """Structures at or below a path; nothing large is read yet.
 
-    A folder that is itself a calculation is not searched further.
+    A folder that is itself a calculation is not searched further. Folders
+    called `initial` hold no structures of their own: a run in `initial/x`
+    gives `x` beside the folder its H⁰, one in `x/initial` the folder `x`.
 
     Args:
         path: str or path. Something of a known format, or a folder that holds
@@ -237,7 +242,10 @@ def _search(path, wanted):
     if not path.is_dir():
         return []
     return [
-        s for child in sorted(path.iterdir()) for s in _search(child, wanted)
+        s
+        for child in sorted(path.iterdir())
+        if child.name != INITIAL_FOLDER
+        for s in _search(child, wanted)
     ]
 
 
@@ -264,7 +272,16 @@ def _sources(path, found):
     name = path.resolve().name
     for ending in found.endings:
         name = name.removesuffix(ending)
-    return [Source(path, name, found.name, functools.partial(found.read, path))]
+    read = functools.partial(_read, found, path)
+    return [Source(path, name, found.name, read)]
+
+
+def _read(format, path, **options):
+    calculation = format.read(path, **options)
+    place = initial_place(path)
+    if not place.exists():
+        return calculation
+    return with_initial(calculation, format.read(place))
 
 
 def _from(store, name):

@@ -1,6 +1,6 @@
 """Makes the small data sets of `recipes/data` from legacy DeepH folders.
 
-    python -m data_tools.make_mini FOLDER [--output recipes/data] [NAME ...]
+    python -m data_tools.make_mini FOLDER [NAME ...] [--output recipes/data]
 
 FOLDER holds one folder per set (`graphene_mono`, `mos2_mono`, ...), each with
 numbered structures. Every NAME below becomes `NAME.h5` with `NAME.split.json`;
@@ -21,9 +21,10 @@ from keras_hamiltonian.data.store import HamiltonianStore
 
 # Occupied bands move by less than 5e-5 eV (table in recipes/data/README.md).
 # S needs the finer spacing: a band multiplies its error by the band's energy.
+# H⁰ has that of H, so that H - H⁰ is off by half a step at most.
 HAMILTONIAN_PRECISION = 2.0**-18  # eV
 OVERLAP_PRECISION = 2.0**-22
-LARGEST_FILE = 5.9e6
+LARGEST_FILE = 10e6
 
 VALENCE_ELECTRONS = {"C": 4, "Mo": 14, "S": 6, "Bi": 15, "Se": 6, "Te": 16}
 ATTRIBUTES = {
@@ -47,7 +48,7 @@ class MiniSet:
         overlaps: int. The overlap of this many training structures is kept;
             validation and test structures always keep theirs.
         bands: tuple of numbers with bands of the DFT code.
-        is_rounded: bool. `False` keeps every bit, H⁰ included.
+        is_rounded: bool. `False` keeps every bit.
     """
 
     source: str
@@ -120,6 +121,7 @@ def make_mini(folder, output, name):
         precision = {
             "hamiltonian": HAMILTONIAN_PRECISION,
             "overlap": OVERLAP_PRECISION,
+            "initial_hamiltonian": HAMILTONIAN_PRECISION,
         }
     store = HamiltonianStore.write(
         output / f"{name}.h5",
@@ -162,11 +164,8 @@ def calculations(source, split, mini):
     """
     for name in split.names:
         folder = source / name
-        # Rounded H and H⁰ together would be too large, and a coarser H⁰ of no
-        # use, because a network learns the difference.
-        left_out = {"initial_hamiltonian": None} if mini.is_rounded else {}
-        if name in split.train[mini.overlaps :]:
-            left_out["overlap"] = None
+        has_overlap = name not in split.train[mini.overlaps :]
+        left_out = {} if has_overlap else {"overlap": None}
         calculation = read_legacy(folder, files=left_out)
         electrons = [VALENCE_ELECTRONS[s] for s in calculation.atoms.symbols]
         yield dataclasses.replace(

@@ -10,8 +10,8 @@ from keras_hamiltonian.data.batch import batch_matrices
 from keras_hamiltonian.data.calculation import Calculation
 from keras_hamiltonian.electronic_structure import ElectronicStructure
 from keras_hamiltonian.files import replacing
+from keras_hamiltonian.initial import given_initial
 from keras_hamiltonian.initial import initial_matrix
-from keras_hamiltonian.initial import with_initial
 from keras_hamiltonian.models.loading import load_model
 from keras_hamiltonian.models.rotation_average import average_over_rotations
 from keras_hamiltonian.orbitals.gauge import shifted
@@ -75,7 +75,7 @@ def predict(
         model = load_model(model)
     if not isinstance(atoms, Calculation):
         atoms = Calculation(atoms, model.basis, spin=model.spin, name=name)
-    known, atoms = with_initial(atoms, initial), atoms.atoms
+    known, atoms = given_initial(atoms, initial), atoms.atoms
     overlap = known.overlap if overlap is None else overlap
     if num_electrons is None:
         num_electrons = known.num_electrons

@@ -11,6 +11,8 @@ from data_tools.check.energies import check_fermi_level
 from data_tools.check.finding import Finding
 from data_tools.check.geometry import check_bond_lengths
 from data_tools.check.geometry import check_geometry
+from data_tools.check.initial import check_initial
+from data_tools.check.initial import check_initial_spin_orbit
 from data_tools.check.matrices import check_baseline
 from data_tools.check.matrices import check_finite
 from data_tools.check.matrices import check_hermitian
@@ -35,6 +37,8 @@ CHECKS = (
     check_time_reversal,
     check_spin_orbit,
     check_baseline,
+    check_initial,
+    check_initial_spin_orbit,
     check_energy_unit,
     check_fermi_level,
 )

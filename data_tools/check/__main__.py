@@ -5,6 +5,7 @@ Exit code: 0 clean (warnings do not count), 1 errors found, 2 unusable input.
 
 import argparse
 import json
+import math
 import pathlib
 import sys
 
@@ -12,8 +13,12 @@ from data_tools.check import CHECKS
 from data_tools.check import Finding
 from data_tools.check import examine
 from data_tools.check.duplicates import check_duplicates
+from data_tools.check.initial import check_initial_of_sets
 from data_tools.check.split_parts import parts_of_splits
 from data_tools.formats import find_sources
+from keras_hamiltonian.data.correction import Correction
+from keras_hamiltonian.data.correction import describe_corrections
+from keras_hamiltonian.data.correction import measure_correction
 from keras_hamiltonian.data.splits import Split
 
 
@@ -42,9 +47,11 @@ def run(paths, split=None):
             own is used, if it has one.
 
     Returns:
-        JSON-ready dict: `structures` (each with `file`, `name`, `is_readable`,
-        `has_overlap`, `findings`), `num_readable`, `num_errors`,
-        `num_warnings`.
+        JSON-ready dict: `structures` (each with `file`, `name`, `set`,
+        `is_readable`, `has_overlap`, `has_initial`, `correction`, `findings`),
+        `num_readable`, `num_errors`, `num_warnings`. A set is a container or a
+        folder; `correction` holds `mean` and `shift` in eV (see
+        `keras_hamiltonian.data.correction`) or is `None`.
 
     Raises:
         ValueError: if a path holds nothing to check, or a split is damaged.
@@ -61,7 +68,10 @@ def run(paths, split=None):
         atoms.extend(own_atoms)
         part_of.update(parts)
     by_place = {(s["file"], s["name"]): s for s in structures}
-    for finding in check_duplicates(atoms, part_of):
+    for finding in [
+        *check_duplicates(atoms, part_of),
+        *check_initial_of_sets(structures),
+    ]:
         report = by_place[finding.file, finding.structure]
         report["findings"].append(finding.to_dict())
     severities = [f["severity"] for s in structures for f in s["findings"]]
@@ -96,13 +106,32 @@ def _examine_all(sources):
             {
                 "file": str(source.file),
                 "name": source.name,
+                "set": str(_set_of(source)),
                 "is_readable": calculation is not None,
-                "has_overlap": calculation is not None
-                and calculation.overlap is not None,
+                "has_overlap": _has(calculation, "overlap"),
+                "has_initial": _has(calculation, "initial_hamiltonian"),
+                "correction": _correction(calculation),
                 "findings": [f.to_dict() for f in findings],
             }
         )
     return reports, atoms
+
+
+def _set_of(source):
+    """The container, or the folder that holds the structures."""
+    is_container = source.format == "container"
+    return source.file if is_container else source.file.parent
+
+
+def _has(calculation, field):
+    return getattr(calculation, field, None) is not None
+
+
+def _correction(calculation):
+    correction = calculation and measure_correction(calculation)
+    if correction is None or not math.isfinite(correction.mean):
+        return None
+    return correction._asdict()
 
 
 def _print_words(report):
@@ -118,16 +147,31 @@ def _print_words(report):
             print(f"  The same in {len(group) - 1} more: {_places(group[1:])}")
     clean = sum(not s["findings"] for s in structures)
     print(
-        f"{len(structures)} structures, {len(CHECKS) + 2} checks each: "
+        f"{len(structures)} structures, {len(CHECKS) + 3} checks each: "
         f"{clean} clean, {report['num_errors']} errors, "
         f"{report['num_warnings']} warnings."
     )
+    for line in _initial_lines(structures):
+        print(line)
     blind = sum(s["is_readable"] and not s["has_overlap"] for s in structures)
     if blind:
         print(
             f"{blind} structures have no overlap: geometry, orbital order, "
             "energies and Fermi level could not be checked there."
         )
+
+
+def _initial_lines(structures):
+    """H⁰ of each set that has it, one line each."""
+    sets = {}
+    for structure in structures:
+        sets.setdefault(structure["set"], []).append(structure)
+    for name, members in sets.items():
+        count = sum(s["has_initial"] for s in members)
+        known = [s["correction"] for s in members if s["correction"]]
+        sizes = describe_corrections(Correction(**c) for c in known)
+        if count:
+            yield f"{name}: H⁰ in {count} of {len(members)}; {sizes}."
 
 
 def _alike(findings):

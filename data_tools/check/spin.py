@@ -56,10 +56,10 @@ def check_time_reversal(sample):
     calculation = sample.calculation
     if calculation.spin != "noncollinear" or calculation.hamiltonian is None:
         return []
-    error = _time_reversal_error(calculation.hamiltonian)
+    error = time_reversal_error(calculation.hamiltonian)
     if error < TIME_REVERSAL_TOLERANCE:
         return []
-    interleaved = _time_reversal_error(_from_interleaved(calculation))
+    interleaved = time_reversal_error(_from_interleaved(calculation))
     if interleaved < 1e-2 * error:
         return [
             _interleaved_finding(f"time reversal is broken by {error:.2f} eV")
@@ -106,7 +106,7 @@ def _check_collinear(hamiltonian):
     mixed = max(
         float(np.abs(b[rows, columns]).max(initial=0.0))
         for b in hamiltonian.blocks()
-        for rows, columns in (_quadrants(b)[1:3])
+        for rows, columns in (quadrants(b)[1:3])
     )
     if mixed <= TIME_REVERSAL_TOLERANCE:
         return []
@@ -137,17 +137,19 @@ def _interleaved_finding(symptom):
     )
 
 
-def _quadrants(block):
+def quadrants(block):
+    """Slices of the parts uu, ud, du, dd of a block."""
     rows, columns = block.shape[0] // 2, block.shape[1] // 2
     up, down = slice(0, rows), slice(rows, None)
     left, right = slice(0, columns), slice(columns, None)
     return (up, left), (up, right), (down, left), (down, right)
 
 
-def _time_reversal_error(matrix):
+def time_reversal_error(matrix):
+    """Largest violation of `dd = uu*` and `du = -ud*`, in eV."""
     error = 0.0
     for block in matrix.blocks():
-        uu, ud, du, dd = (block[part] for part in _quadrants(block))
+        uu, ud, du, dd = (block[part] for part in quadrants(block))
         error = max(
             error,
             float(np.abs(dd - uu.conj()).max(initial=0.0)),
@@ -183,7 +185,7 @@ def _coupling(calculation):
         start = sum(2 * l + 1 for l in degrees[: degrees.index(1)])
         shell = slice(start, start + 3)
         uu, ud, du, dd = (
-            block[part][shell, shell] for part in _quadrants(block)
+            block[part][shell, shell] for part in quadrants(block)
         )
         # Σ_ss' S_a[s', s] H[s, s'] with S = σ / 2.
         spins = ((du + ud) / 2, (du - ud) / 2 * -1j, (uu - dd) / 2)

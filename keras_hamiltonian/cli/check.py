@@ -28,7 +28,7 @@ def check(
         ),
     ] = None,
 ):
-    """Find what is wrong with data: units, orbital order, spin, duplicates.
+    """Find what is wrong with data: units, orbital order, spin, H⁰, copies.
 
     \b
       keras-hamiltonian check my_set.h5

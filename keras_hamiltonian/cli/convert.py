@@ -48,6 +48,15 @@ def convert(
             help="Read hamiltonians_pred.h5 of legacy DeepH folders.",
         ),
     ] = False,
+    initial: Annotated[
+        list[pathlib.Path] | None,
+        typer.Option(
+            metavar="PATH",
+            help="Runs that stopped at the first SCF step, of any format: H "
+            "of the one with the same name becomes H⁰. May be repeated. "
+            "Default: the folder `initial` beside each calculation.",
+        ),
+    ] = None,
     fill_missing: Annotated[
         bool,
         typer.Option(
@@ -78,6 +87,7 @@ def convert(
       keras-hamiltonian convert runs my_set.h5
       keras-hamiltonian convert my_set.h5 folders --format deeph-legacy
       keras-hamiltonian convert predictions all.h5 --predictions
+      keras-hamiltonian convert runs my_set.h5 --initial first_steps
 
     Formats are recognised by their files. Numbers only move: eV, Å. The
     target appears when it is complete. For npz and wannier90 see `export`.
@@ -124,6 +134,7 @@ def convert(
         read_options,
         write_options,
         _print_progress,
+        initial or None,
     )
     typer.echo(f"{len(names)} structures: {target} ({format})")
 

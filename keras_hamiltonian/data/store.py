@@ -9,6 +9,9 @@ import threading
 import h5py
 import numpy as np
 
+from keras_hamiltonian.data.correction import Correction
+from keras_hamiltonian.data.correction import describe_corrections
+from keras_hamiltonian.data.structure_group import DIFFERENCE
 from keras_hamiltonian.data.structure_group import MATRICES
 from keras_hamiltonian.data.structure_group import pair_union as pair_union
 from keras_hamiltonian.data.structure_group import read_atoms
@@ -35,11 +38,13 @@ class HamiltonianStore:
                                  attributes (JSON)
         /names                   names in order
         /structures/<name>       attributes: spin, basis, source (JSON),
-                                 fermi_level, num_electrons, num_pairs_*
+                                 fermi_level, num_electrons, num_pairs_*,
+                                 correction, initial_shift (eV; see
+                                 `keras_hamiltonian.data.correction`)
           atoms/                 numbers, positions, cell, pbc
           hamiltonian/           see `keras_hamiltonian.data.matrix_group`
           overlap/
-          initial_hamiltonian/
+          initial_hamiltonian/   or, if rounded, initial_difference/: H - H⁰
 
     Args:
         path: str or path. The file.
@@ -149,11 +154,40 @@ class HamiltonianStore:
                 for which in ("hamiltonian", "overlap", "both")
             }
 
+    def has_initial(self, key):
+        """Whether a structure has H⁰. No matrix is read."""
+        name = self._name(key)
+        with self._lock:
+            group = self._structure(name)
+            return "initial_hamiltonian" in group or DIFFERENCE in group
+
+    def correction(self, key):
+        """How far H is from H⁰, as it was when the file was written.
+
+        Returns:
+            `keras_hamiltonian.data.correction.Correction`, or `None` without
+            H⁰ or in files of version 0.1.0. No matrix is read.
+        """
+        name = self._name(key)
+        with self._lock:
+            attributes = self._structure(name).attrs
+            if "correction" not in attributes:
+                return None
+            return Correction(
+                float(attributes["correction"]),
+                float(attributes["initial_shift"])
+                if "initial_shift" in attributes
+                else None,
+            )
+
     def describe(self):
-        """The content of the file as text, with pairs that only H or S has."""
+        """The content of the file as text: H⁰, and pairs of H and S."""
+        num_initial = sum(map(self.has_initial, self.names))
+        sizes = describe_corrections(map(self.correction, self.names))
         lines = [
             f"{self.path.name}: {len(self)} structures, spin {self.spin}, "
-            f"basis {self.basis.to_dict()}"
+            f"basis {self.basis.to_dict()}",
+            f"  H⁰ in {num_initial} structures{': ' if sizes else ''}{sizes}",
         ]
         for name in self.names:
             counts = self.pair_counts(name)

@@ -6,11 +6,14 @@ import ase
 import numpy as np
 
 from keras_hamiltonian.data.calculation import Calculation
+from keras_hamiltonian.data.correction import measure_correction
 from keras_hamiltonian.data.matrix_group import read_matrix
 from keras_hamiltonian.data.matrix_group import write_matrix
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
 
 MATRICES = ("hamiltonian", "overlap", "initial_hamiltonian")
+# A rounded H⁰ is stored as H - H⁰, which is smaller: a fifth to two thirds.
+DIFFERENCE = "initial_difference"
 
 
 def write_structure(group, calculation, precision=None, compression=0):
@@ -33,13 +36,17 @@ def write_structure(group, calculation, precision=None, compression=0):
     atoms["pbc"] = calculation.atoms.pbc
     for field in MATRICES:
         matrix = getattr(calculation, field)
-        if matrix is not None:
-            write_matrix(
-                group.create_group(field),
-                matrix,
-                precision=precision.get(field),
-                compression=compression,
-            )
+        if matrix is None:
+            continue
+        target = field
+        if field == "initial_hamiltonian" and precision.get(field) is not None:
+            target, matrix = _smaller_initial(group, matrix)
+        write_matrix(
+            group.create_group(target),
+            matrix,
+            precision=precision.get(field),
+            compression=compression,
+        )
     _, in_hamiltonian, in_overlap = pair_union(
         calculation.hamiltonian, calculation.overlap
     )
@@ -57,6 +64,11 @@ def write_structure(group, calculation, precision=None, compression=0):
         value = getattr(calculation, field)
         if value is not None:
             group.attrs[field] = float(value)
+    correction = measure_correction(calculation)
+    if correction is not None:
+        group.attrs["correction"] = correction.mean
+        if correction.shift is not None:
+            group.attrs["initial_shift"] = correction.shift
 
 
 def read_structure(group, name):
@@ -71,6 +83,16 @@ def read_structure(group, name):
             "basis. The file is damaged; write it again."
         )
     attributes = dict(group.attrs)
+    matrices = {
+        field: read_matrix(group[field]) if field in group else None
+        for field in MATRICES
+    }
+    if DIFFERENCE in group:
+        hamiltonian = matrices["hamiltonian"]
+        difference = read_matrix(group[DIFFERENCE])
+        matrices["initial_hamiltonian"] = hamiltonian.with_entries(
+            hamiltonian.entries - difference.entries
+        )
     return Calculation(
         atoms=read_atoms(group["atoms"]),
         basis=OrbitalBasis(json.loads(attributes["basis"])),
@@ -79,10 +101,7 @@ def read_structure(group, name):
         num_electrons=_optional_float(attributes.get("num_electrons")),
         name=name,
         source=json.loads(attributes["source"]),
-        **{
-            field: read_matrix(group[field]) if field in group else None
-            for field in MATRICES
-        },
+        **matrices,
     )
 
 
@@ -117,6 +136,17 @@ def pair_union(hamiltonian, overlap):
         [pair in second for pair in first] + [True] * len(added), dtype=bool
     )
     return pairs, in_hamiltonian, in_overlap
+
+
+def _smaller_initial(group, initial):
+    """H - H⁰ on the pairs of the stored H, and its name; else H⁰ itself."""
+    if "hamiltonian" in group:
+        # As it is read back, so that rounding errors do not add up.
+        hamiltonian = read_matrix(group["hamiltonian"])
+        if np.array_equal(hamiltonian.atom_pairs, initial.atom_pairs):
+            difference = hamiltonian.entries - initial.entries
+            return DIFFERENCE, hamiltonian.with_entries(difference)
+    return "initial_hamiltonian", initial
 
 
 def _optional_float(value):

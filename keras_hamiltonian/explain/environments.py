@@ -11,8 +11,8 @@ from keras_hamiltonian.explain.inputs import as_calculation
 from keras_hamiltonian.explain.inputs import inputs_of
 from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.models.first_stage import FirstStage
-from keras_hamiltonian.orbitals.block_elements import element_pairs
-from keras_hamiltonian.orbitals.block_elements import matrix_difference
+from keras_hamiltonian.orbitals.matrix_elements import element_pairs
+from keras_hamiltonian.orbitals.matrix_elements import matrix_difference
 
 # Variation below this fraction of the features is rounding.
 ROUNDING = 1e-4

@@ -4,8 +4,8 @@ import numpy as np
 from ase.data import chemical_symbols
 
 from keras_hamiltonian.conventions import SHELL_LETTERS
-from keras_hamiltonian.orbitals.block_elements import element_pairs
-from keras_hamiltonian.orbitals.block_elements import rows_and_columns
+from keras_hamiltonian.orbitals.matrix_elements import element_pairs
+from keras_hamiltonian.orbitals.matrix_elements import rows_and_columns
 
 # Hoppings are pooled by distance in bins of this width.
 BIN_IN_ANGSTROM = 0.5

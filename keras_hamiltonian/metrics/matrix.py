@@ -15,8 +15,8 @@ from keras_hamiltonian.metrics.labels import ElementLabels
 from keras_hamiltonian.metrics.labels import PooledMeans
 from keras_hamiltonian.metrics.labels import shell_names
 from keras_hamiltonian.metrics.labels import shell_pairs
-from keras_hamiltonian.orbitals.block_elements import matrix_difference
-from keras_hamiltonian.orbitals.block_elements import overlap_of_elements
+from keras_hamiltonian.orbitals.matrix_elements import matrix_difference
+from keras_hamiltonian.orbitals.matrix_elements import overlap_of_elements
 
 # Number of orbital blocks in the list of the largest errors.
 NUM_WORST = 5

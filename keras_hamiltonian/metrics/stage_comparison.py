@@ -7,7 +7,7 @@ from keras_hamiltonian.metrics.labels import BIN_IN_ANGSTROM
 from keras_hamiltonian.metrics.labels import ElementLabels
 from keras_hamiltonian.metrics.labels import PooledMeans
 from keras_hamiltonian.metrics.labels import shell_names
-from keras_hamiltonian.orbitals.block_elements import matrix_difference
+from keras_hamiltonian.orbitals.matrix_elements import matrix_difference
 
 # Number of orbital blocks in the list of those whose error grew most.
 NUM_HARMED = 10

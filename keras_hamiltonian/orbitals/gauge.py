@@ -1,8 +1,9 @@
 """The energy zero: H and H + μS are the same physics."""
 
-from keras_hamiltonian.orbitals.block_elements import entries_at
-from keras_hamiltonian.orbitals.block_elements import matrix_difference
-from keras_hamiltonian.orbitals.block_elements import overlap_of_elements
+from keras_hamiltonian.orbitals.matrix_elements import entries_at
+from keras_hamiltonian.orbitals.matrix_elements import least_squares_shift
+from keras_hamiltonian.orbitals.matrix_elements import matrix_difference
+from keras_hamiltonian.orbitals.matrix_elements import overlap_of_elements
 
 
 def gauge_shift(hamiltonian, initial, overlap):
@@ -21,9 +22,10 @@ def gauge_shift(hamiltonian, initial, overlap):
 
     Reference: Yin et al., arXiv 2509.19877.
     """
-    weights = overlap_of_elements(hamiltonian, overlap)
-    difference = -matrix_difference(initial, hamiltonian)
-    return float((weights * difference.real).sum() / (weights**2).sum())
+    return least_squares_shift(
+        -matrix_difference(initial, hamiltonian),
+        overlap_of_elements(hamiltonian, overlap),
+    )
 
 
 def shifted(hamiltonian, shift, overlap):

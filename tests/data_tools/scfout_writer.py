@@ -33,12 +33,19 @@ def random_matrix(seed):
 
 
 def scfout_bytes(
-    spin=0, version=3, text=INPUT, leads=(0, 0), neighbors=NEIGHBORS, order="<"
+    spin=0,
+    version=3,
+    text=INPUT,
+    leads=(0, 0),
+    neighbors=NEIGHBORS,
+    order="<",
+    hamiltonian_shift=0.0,
 ):
     """A file; its matrices are `random_matrix(0)` and so on in turn.
 
     Hamiltonian parts first (spin + 1 real, 3 imaginary if spin is 3), then the
     overlap. The chemical potential is -0.25 and there are 7 electrons.
+    `hamiltonian_shift` is added to every number of the Hamiltonian.
     """
 
     def integers(*values):
@@ -68,7 +75,13 @@ def scfout_bytes(
             reals(padded(LATTICE)),
             reals(padded(2 * np.pi * np.linalg.inv(LATTICE).T)),
             reals(padded(POSITIONS)),
-            *[reals(random_matrix(k)[1]) for k in range(num_matrices)],
+            *[
+                reals(
+                    random_matrix(k)[1]
+                    + (hamiltonian_shift if k < num_hamiltonian else 0)
+                )
+                for k in range(num_matrices)
+            ],
             integers(3),
             reals([-0.25, 300, 0, 0, 0, 0, 0, 0, 7, 0]),
             integers(len(lines)),

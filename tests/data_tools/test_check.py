@@ -248,12 +248,61 @@ def collinear_but_interleaved(c):
         return spinful.reshape(2 * n, 2 * m)
 
     return dataclasses.replace(
-        c, spin="collinear", hamiltonian=mapped(c.hamiltonian, double)
+        c,
+        spin="collinear",
+        hamiltonian=mapped(c.hamiltonian, double),
+        initial_hamiltonian=mapped(c.initial_hamiltonian, double),
     )
 
 
 def equal_to_initial(c):
     return dataclasses.replace(c, initial_hamiltonian=c.hamiltonian)
+
+
+def initial_of_a_converged_run(c):
+    rng = np.random.default_rng(0)
+
+    def repeat(block):
+        return block + rng.normal(scale=1e-7, size=block.shape)
+
+    initial = mapped(c.hamiltonian, repeat)
+    return dataclasses.replace(c, initial_hamiltonian=initial)
+
+
+def initial_in_hartree(c):
+    return changed(
+        c, lambda block: block / HARTREE_IN_EV, ["initial_hamiltonian"]
+    )
+
+
+def initial_in_openmx_order(c):
+    initial = from_package_order(
+        c.initial_hamiltonian, "openmx", c.basis, c.atoms.numbers
+    )
+    return dataclasses.replace(c, initial_hamiltonian=initial)
+
+
+def initial_of_another_structure(c):
+    path = DATA / f"{MATERIALS['bismuthene'][0]}"
+    other = HamiltonianStore(path)["000"]
+    return dataclasses.replace(c, initial_hamiltonian=other.initial_hamiltonian)
+
+
+def shorter_initial(c):
+    initial = shorter(c.initial_hamiltonian, c)
+    return dataclasses.replace(c, initial_hamiltonian=initial)
+
+
+def initial_without_coupling(c):
+    """H⁰ of a run without spin-orbit coupling: real, ud = du = 0."""
+
+    def decouple(block):
+        rows, columns = block.shape[0] // 2, block.shape[1] // 2
+        block = block.real.astype(complex)
+        block[:rows, columns:] = block[rows:, :columns] = 0
+        return block
+
+    return changed(c, decouple, ["initial_hamiltonian"])
 
 
 def equal_to_overlap(c):
@@ -324,6 +373,17 @@ FAULTS = [
     ("graphene", collinear_but_interleaved, "spin_layout", "interleaved"),
     ("graphene", equal_to_initial, "baseline", "equal to H⁰"),
     ("graphene", equal_to_overlap, "baseline", "equal to S"),
+    ("graphene", initial_of_a_converged_run, "initial", "µeV only"),
+    ("graphene", initial_in_hartree, "initial", "is plausible"),
+    ("mos2", initial_in_openmx_order, "initial", "is plausible"),
+    ("bismuthene", initial_of_another_structure, "initial", "is plausible"),
+    ("ideal mos2", shorter_initial, "initial_pairs", "in H but not in H⁰"),
+    (
+        "bismuthene",
+        initial_without_coupling,
+        "initial_spin_orbit",
+        "differ by up to",
+    ),
     ("graphene", in_hartree, "energy_unit", "hartree"),
     ("mos2", in_hartree, "energy_unit", "hartree"),
     ("bismuthene", in_hartree, "energy_unit", "hartree"),
@@ -347,6 +407,54 @@ def test_seeded_fault_is_found(material, fault, check, words):
     assert found, [f.check for f in findings]
     assert any(words in f.message for f in found), [f.message for f in found]
     assert all(f.file == "set.h5" and f.remedy for f in findings)
+
+
+def test_coupling_of_a_magnetic_crystal_is_a_note():
+    for fault, severity in (
+        (magnetic, "note"),
+        (initial_without_coupling, "warning"),
+    ):
+        found = examine(fault(load("bismuthene")))
+        (finding,) = [f for f in found if f.check == "initial_spin_orbit"]
+        assert finding.severity == severity
+
+
+def test_initial_hamiltonian_of_a_set(tmp_path, capsys):
+    """Missing in some structures, or with a zero of energy of its own."""
+    store = HamiltonianStore(DATA / "bismuthene.h5")
+    calculations = [store[k] for k in range(4)]
+    path = tmp_path / "set.h5"
+    HamiltonianStore.write(path, calculations)
+    assert main([str(path)]) == 0
+    words = capsys.readouterr().out
+    assert "H⁰ in 4 of 4; mean |H - H⁰ - μS| 1.0 meV, μ 0.192" in words
+    assert "WARNING" not in words
+    overlap = calculations[1].overlap
+    shifts = [
+        np.kron(np.eye(2), overlap.find(pair)).ravel()
+        for pair in calculations[1].initial_hamiltonian.index
+    ]
+    initial = calculations[1].initial_hamiltonian
+    initial = initial.with_entries(initial.entries + np.concatenate(shifts))
+    calculations[1] = dataclasses.replace(
+        calculations[1], initial_hamiltonian=initial
+    )
+    calculations[2] = dataclasses.replace(
+        calculations[2], initial_hamiltonian=None
+    )
+    HamiltonianStore.write(path, calculations)
+    assert main([str(path)]) == 0
+    words = capsys.readouterr().out
+    assert "structure 002: initial_missing" in words
+    assert "3 of 4 structures" in words
+    assert "structure 001: initial_zero" in words
+    assert words.count("WARNING") == 2
+    without = [
+        dataclasses.replace(c, initial_hamiltonian=None) for c in calculations
+    ]
+    HamiltonianStore.write(path, without)
+    assert main([str(path)]) == 0
+    assert "H⁰" not in capsys.readouterr().out
 
 
 def test_structure_without_overlap_is_examined():

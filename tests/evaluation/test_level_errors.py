@@ -8,8 +8,8 @@ import scipy.linalg
 
 import keras_hamiltonian as kh
 from keras_hamiltonian.evaluation.spectrum import SpectrumErrors
-from keras_hamiltonian.orbitals.block_elements import overlap_of_elements
 from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
+from keras_hamiltonian.orbitals.matrix_elements import overlap_of_elements
 from keras_hamiltonian.physics.hamiltonian import BlochMatrices
 
 GRID = (2, 1, 1)

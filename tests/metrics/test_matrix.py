@@ -13,8 +13,8 @@ from keras_hamiltonian.metrics.matrix import block_mean_absolute_errors
 from keras_hamiltonian.metrics.matrix import energy_shift
 from keras_hamiltonian.metrics.matrix import gauge_free_mean_absolute_error
 from keras_hamiltonian.metrics.matrix import mean_absolute_error
-from keras_hamiltonian.orbitals.block_elements import overlap_of_elements
 from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
+from keras_hamiltonian.orbitals.matrix_elements import overlap_of_elements
 from keras_hamiltonian.physics.hamiltonian import BlochMatrices
 
 DATA = pathlib.Path(__file__).parents[2] / "recipes" / "data"

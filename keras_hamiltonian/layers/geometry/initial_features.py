@@ -31,8 +31,8 @@ class InitialFeatures(Layer):
     Onsite blocks belong to atoms, hopping blocks to edges, in whose frame they
     are. Of each channel what two atoms alone explain is taken off, and the
     rest is divided by its spread (`TwoCentreBaseline`, adapted to H⁰); a
-    linear map of the irreps follows. With spin only the part without it goes in:
-    spin-orbit terms of H⁰ are those of the atoms.
+    linear map of the irreps follows. With spin only the part without it goes
+    in: spin-orbit terms of H⁰ are those of the atoms.
 
     Args:
         basis: dict. Shells of each element.
