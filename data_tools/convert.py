@@ -54,7 +54,7 @@ def convert(
     output = known_format(format, "write")
     sources = _all_sources(paths, source_format)
     names = _unique_names(sources)
-    initial_runs = {} if initial is None else _initial_runs(initial, names)
+    initial_runs = {} if initial is None else initial_sources(initial, names)
     target = pathlib.Path(target).absolute()
     calculations = _read_all(
         sources, names, read_options or {}, progress, initial_runs
@@ -77,8 +77,19 @@ def _all_sources(paths, format=None):
     return [s for path in paths for s in find_sources(path, format)]
 
 
-def _initial_runs(paths, names):
-    """Source of the initial run of each name."""
+def initial_sources(paths, names):
+    """Initial runs of structures, matched by name; one and one belong together.
+
+    Args:
+        paths: str, path, or list of them.
+        names: list of str. Names of the structures.
+
+    Returns:
+        Dict from name to `Source`.
+
+    Raises:
+        ValueError: if a structure has no run of its name.
+    """
     sources = _all_sources(paths)
     if len(names) == len(sources) == 1:
         return {names[0]: sources[0]}

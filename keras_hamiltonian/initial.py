@@ -44,7 +44,9 @@ def given_initial(calculation, initial):
     if isinstance(initial, Calculation):
         from data_tools.initial import with_initial
 
-        found, overlap = with_initial(calculation, initial), initial.overlap
+        # H itself, where it is known, is not asked for.
+        bare = dataclasses.replace(calculation, hamiltonian=None)
+        found, overlap = with_initial(bare, initial), initial.overlap
     elif isinstance(initial, tuple) and isinstance(initial[0], BlockMatrix):
         matrix, overlap = initial
         found = dataclasses.replace(calculation, initial_hamiltonian=matrix)

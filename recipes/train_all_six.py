@@ -5,7 +5,8 @@
 
 Monolayer graphene (MG), monolayer MoS2 (MM), bilayer graphene (BG), bismuthene
 (BB), Bi2Te3 (BT) and Bi2Se3 (BS). Everything lands in runs/all_six/<code>/,
-the table of all in runs/all_six/table.md and table.json. A run that was
+the table of all in runs/all_six/table.md and table.json. Where a set has H⁰,
+the zeroth-step Hamiltonian, corrections of it are learnt. A run that was
 stopped resumes; what is done is not repeated.
 
 The published sets are Zenodo records 7553640, 7553827 and 7553843. Unpack them
@@ -81,12 +82,16 @@ def train(preset, found, options):
         twisted = preset.twisted_name and kh.HamiltonianStore(
             DATA / f"{preset.twisted_name}.h5"
         )
+    settings = preset.settings(bool(found), options.scale)
+    stores = [store, twisted] if twisted else [store]
+    has_initial = all(s.has_initial(name) for s in stores for name in s.names)
+    if has_initial and not options.without_initial:
+        print("The set has H⁰: corrections of it are learnt.")
+        settings["initial"] = "both"
     return kh.train(
         store,
         split,
-        kh.training.TrainingSettings(
-            **preset.settings(bool(found), options.scale)
-        ),
+        kh.training.TrainingSettings(**settings),
         folder,
         name=preset.name,
         title=preset.material,
@@ -110,6 +115,11 @@ if __name__ == "__main__":
     )
     parser.add_argument(
         "--output", type=pathlib.Path, default=pathlib.Path("runs/all_six")
+    )
+    parser.add_argument(
+        "--without-initial",
+        action="store_true",
+        help="learn H itself where the set has H⁰, too",
     )
     parser.add_argument(
         "--again", action="store_true", help="repeat, from the beginning"

@@ -1,5 +1,6 @@
 """`keras-hamiltonian predict`: Hamiltonians of new structures."""
 
+import dataclasses
 import json
 import pathlib
 from typing import Annotated
@@ -57,6 +58,15 @@ def predict(
             "models that are not exactly symmetric. Default: none.",
         ),
     ] = None,
+    initial: Annotated[
+        list[pathlib.Path] | None,
+        typer.Option(
+            metavar="PATH",
+            help="For models that take H⁰: runs that stopped at the first SCF "
+            "step, matched by name. May be repeated. Default: H⁰ beside the "
+            "structure.",
+        ),
+    ] = None,
     overwrite: Annotated[
         bool,
         typer.Option(
@@ -70,11 +80,14 @@ def predict(
       keras-hamiltonian predict model.keras new.cif
       keras-hamiltonian predict model.keras my_set.h5 --name 050
       keras-hamiltonian predict model.keras new.cif --format siesta -o hsx
+      keras-hamiltonian predict model.keras new.cif --initial first_step
 
     Where a structure comes with a Hamiltonian the prediction is compared with
     it; errors are printed (meV) and written beside it as <name>.errors.json.
     """
     import keras_hamiltonian as kh
+    from data_tools.convert import initial_sources
+    from data_tools.formats import read_source
     from data_tools.structures import find_structures
 
     if format != PREDICTION:
@@ -85,15 +98,24 @@ def predict(
         # `Prediction.write` replaces predictions, and nothing else.
         if not (overwrite and format == PREDICTION):
             check_new(target, overwrite)
+    runs = {}
+    if initial:
+        runs = initial_sources(initial, [s.name for s in found])
     model = kh.load_model(model)
     for structure, target in zip(found, targets):
         atoms, known = structure.load()
+        run = runs.get(structure.name)
+        run = run and read_source(run)
+        if run and known and known.hamiltonian == run.hamiltonian:
+            # The structure is that of its first step: nothing to compare with.
+            known = dataclasses.replace(known, hamiltonian=None)
         prediction = kh.predict(
             model,
             known or atoms,
             num_electrons=electrons,
             name=structure.name,
             num_rotations=rotations,
+            initial=run,
         )
         typer.echo(f"{structure.name}, {atoms.get_chemical_formula()}")
         if prediction.spread is not None:

@@ -44,12 +44,18 @@ class FixedGraph:
         zeros: dict from input to its array for the structure as it is.
 
     Raises:
-        ValueError: for an element the model was not made for, or if no two
-            atoms are within reach of each other.
+        ValueError: for an element the model was not made for, a model that
+            takes H⁰, or if no two atoms are within reach of each other.
     """
 
     def __init__(self, model, atoms):
         model.check_elements(atoms)
+        if model.takes_initial:
+            raise ValueError(
+                f"The model {model.name!r} takes H⁰, which changes with the "
+                "atoms too: what acts on a block through it is not covered. "
+                "Explain a model of H itself."
+            )
         self.model = model
         self.atoms = atoms
         self.pairs = pairs_within(atoms, model.reaches)

@@ -34,7 +34,7 @@ def make_datasets(store, split, settings):
     options = {
         "batch_size": settings.batch_size,
         "cache": settings.cache,
-        "initial": settings.takes_initial,
+        "initial": settings.initial is not None,
     }
     training = HamiltonianDataset(
         store, split.train, shuffle=True, seed=settings.seed, **options
@@ -68,11 +68,13 @@ def make_first_stage(store, split, settings):
     ]
     reaches = estimate_reaches(_listed_pairs(store, split.train, overlaps))
     _seed(settings)
+    initial = {} if settings.initial is None else {"initial": settings.initial}
     stage = stage_class("first_stage", settings.first_stage)(
         store.basis.to_dict(),
         reaches,
         spin=store.spin,
         dtype=settings.dtype,
+        **initial,
         **settings.first_options,
     )
     if overlaps:

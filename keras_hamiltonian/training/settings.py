@@ -30,6 +30,8 @@ GIVEN = {
     "basis",
     "reaches",
     "spin",
+    "initial",
+    "spin_free",
     "feature_irreps",
     "feature_lmax",
     "dtype",
@@ -105,6 +107,12 @@ class TrainingSettings(pydantic.BaseModel):
         '(EquivariantTransformerStage), "transformer" learns it '
         '(TransformerStage), "none" trains the first stage alone; or your '
         'own class, "package.module:Class".',
+    )
+    initial: Literal["correct", "input", "both"] | None = pydantic.Field(
+        None,
+        description="What the first stage makes of H⁰, the zeroth-step "
+        'Hamiltonian in the data: "correct", it predicts H - H⁰; "input", '
+        'blocks of H⁰ are features; "both". Predictions then take H⁰ too.',
     )
     first_options: dict[str, Any] = pydantic.Field(
         default_factory=dict,
@@ -234,11 +242,6 @@ class TrainingSettings(pydantic.BaseModel):
         is_transformer = self.second_stage == "transformer"
         return TRANSFORMER_LEARNING_RATE if is_transformer else LEARNING_RATE
 
-    @property
-    def takes_initial(self):
-        """Whether the first stage takes H⁰, the zeroth-step Hamiltonian."""
-        return self.first_options.get("initial") is not None
-
     def own_files(self):
         """Files of the modules that stages and their parts are named from.
 
@@ -298,6 +301,14 @@ class TrainingSettings(pydantic.BaseModel):
             )
         _check_options("first_stage", self.first_stage, self.first_options)
         _check_options("second_stage", self.second_stage, self.second_options)
+        if self.initial is not None:
+            stage = stage_class("first_stage", self.first_stage)
+            if "initial" not in _arguments_of(stage):
+                raise ValueError(
+                    f"{stage.__name__} has no argument `initial`, so it takes "
+                    "no H⁰. Leave `initial` out, or add the argument (see "
+                    "`kh.models.FirstStage`)."
+                )
         return self
 
 
@@ -337,16 +348,18 @@ def stage_class(part, name):
 def _check_options(part, name, options):
     # Keras is imported where there is something to check.
     if options:
-        from keras_hamiltonian.layers.parts import constructors
-
         stage = stage_class(part, name)
-        known = {
-            name for found in constructors(stage) for name in found
-        } - GIVEN
+        known = _arguments_of(stage) - GIVEN
         unknown = sorted(set(options) - known)
         if unknown:
             what = f"arguments of {stage.__name__}"
             raise ValueError(_unknown(unknown, what, known))
+
+
+def _arguments_of(stage):
+    from keras_hamiltonian.layers.parts import constructors
+
+    return {name for found in constructors(stage) for name in found}
 
 
 def _texts(value):

@@ -1,54 +1,20 @@
-"""The tutorial does what it says, block by block."""
+"""The tutorials do what they say, block by block."""
 
-import pathlib
 import re
-import shlex
-import subprocess
 
 import pytest
-from typer.testing import CliRunner
+from doc_pages import ROOT
+from doc_pages import run_page
 
-from keras_hamiltonian.cli import app
-
-ROOT = pathlib.Path(__file__).parents[2]
 TUTORIAL = ROOT / "docs" / "tutorial.md"
-
-
-def run_line(line):
-    """One line of a shell block; the command runs in this process."""
-    words = shlex.split(line)
-    if words[0] != "keras-hamiltonian":
-        subprocess.run(line, shell=True, check=True)
-        return ""
-    target = None
-    if ">" in words:
-        words, (target,) = words[: words.index(">")], words[-1:]
-    result = CliRunner().invoke(app, words[1:])
-    assert result.exit_code == 0, f"{line}\n{result.output}"
-    if target:
-        pathlib.Path(target).write_text(result.stdout)
-    return result.stdout
+ZEROTH_STEP = ROOT / "docs" / "zeroth_step.md"
 
 
 @pytest.fixture(scope="module")
 def tutorial(tmp_path_factory):
     """The folder after all blocks, and what they printed."""
     folder = tmp_path_factory.mktemp("tutorial")
-    for name in ("recipes", "tests"):
-        (folder / name).symlink_to(ROOT / name)
-    text = TUTORIAL.read_text()
-    blocks = re.findall(r"^```(\w+)\n(.*?)^```$", text, re.M | re.S)
-    assert {language for language, _ in blocks} == {"sh", "python"}
-    printed, names = [], {}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        for language, block in blocks:
-            if language == "python":
-                exec(compile(block, str(TUTORIAL), "exec"), names)
-                continue
-            for line in block.replace("\\\n", " ").splitlines():
-                printed.append(run_line(line))
-    return folder, "\n".join(printed)
+    return folder, run_page(TUTORIAL, folder)
 
 
 @pytest.mark.slow
@@ -70,3 +36,15 @@ def test_commands_say_what_the_text_says(tutorial):
 
 def test_lines_are_few():
     assert len(TUTORIAL.read_text().splitlines()) <= 130
+
+
+@pytest.mark.slow
+def test_corrections_of_h0(tmp_path):
+    printed = run_page(ZEROTH_STEP, tmp_path)
+    sizes = re.search(r"mean \|H - H⁰ - μS\| ([\d.]+) meV, μ (\S+)", printed)
+    mean, shift = map(float, sizes.groups())
+    assert mean == pytest.approx(8.3, abs=0.7), printed
+    assert shift == pytest.approx(-1.49, abs=0.01)
+    promised = re.findall(r"zeroth_step/[\w./]+\w", ZEROTH_STEP.read_text())
+    missing = [name for name in promised if not (tmp_path / name).exists()]
+    assert len(promised) > 8 and not missing
