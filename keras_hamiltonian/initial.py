@@ -41,6 +41,8 @@ def given_initial(calculation, initial):
         from data_tools.formats import read_calculation
 
         initial = read_calculation(initial)
+    if isinstance(initial, BlockMatrix):
+        initial = (initial, None)
     if isinstance(initial, Calculation):
         from data_tools.initial import with_initial
 
@@ -52,8 +54,8 @@ def given_initial(calculation, initial):
         found = dataclasses.replace(calculation, initial_hamiltonian=matrix)
     else:
         raise ValueError(
-            "`initial` is a `Calculation` with H⁰, the path of one, or a "
-            "function from atoms to it or to H⁰ and S. Received: "
+            "`initial` is a `Calculation` with H⁰, the path of one, H⁰ as a "
+            "`BlockMatrix`, or a function from atoms to H⁰ and S. Received: "
             f"{initial!r}. {HOW_TO_MAKE_IT}"
         )
     if found.overlap is None:

@@ -30,7 +30,20 @@ def make_datasets(store, split, settings):
     Returns:
         Two `HamiltonianDataset`; the second is `None` if no structure
         validates.
+
+    Raises:
+        ValueError: if the settings ask for H⁰ and structures have none.
     """
+    if settings.initial is not None:
+        names = [*split.train, *split.validate, *split.test]
+        missing = [name for name in names if not store.has_initial(name)]
+        if missing:
+            raise ValueError(
+                f"{len(missing)} of {len(names)} structures have no H⁰, which "
+                f"initial={settings.initial!r} asks for: "
+                f"{', '.join(missing[:5])}. Add it (data_tools/README.md says "
+                "how each program makes it), or leave `initial` out."
+            )
     options = {
         "batch_size": settings.batch_size,
         "cache": settings.cache,
