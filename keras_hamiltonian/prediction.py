@@ -51,9 +51,9 @@ def predict(
         seed: int. Seed of the rotations.
         initial: H⁰ of the structure, for a model that takes it: a
             `Calculation` (its `initial_hamiltonian` or, of a run of the first
-            step alone, its `hamiltonian`; and its overlap), the path of one,
-            or a function from `ase.Atoms` to such a `Calculation` or to the
-            `BlockMatrix` of H⁰ and that of S.
+            step alone, its `hamiltonian`; and its overlap), the path of one, a
+            `BlockMatrix`, or a function from `ase.Atoms` to a `Calculation` or
+            to H⁰ and S.
 
     Returns:
         `Prediction`.
