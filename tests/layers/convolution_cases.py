@@ -14,6 +14,16 @@ from keras_hamiltonian.layers import ChannelwiseConvolution
 from keras_hamiltonian.layers import TensorProduct
 
 
+def atom_gradient_mixing(random, irreps=MIXED, **options):
+    arguments = {"irreps": irreps, "hidden": 6, "num_invariants": 3, **options}
+    return arguments, {"atoms": atoms_of(random, irreps)}
+
+
+def edge_gradient_mixing(random, irreps=MIXED, **options):
+    arguments, _ = atom_gradient_mixing(random, irreps, **options)
+    return arguments, {"edges": edges_of(random, irreps)}
+
+
 def atom_update(random, before="4x0e", after=MIXED):
     arguments = {
         "irreps_in": before,
@@ -71,7 +81,7 @@ def equivariant_convolution(random, out=MIXED):
     }
 
 
-def interaction_group(random, norm="local"):
+def interaction_group(random, norm="local", tracegrad=None):
     arguments = {
         "irreps_atoms": SMALL,
         "irreps_edges": SMALL,
@@ -80,6 +90,7 @@ def interaction_group(random, norm="local"):
         "num_species": 2,
         "radial_size": 6,
         "norm": norm,
+        "tracegrad": tracegrad,
     }
     names = "species", "reverse_edge"
     if norm == "graph":
@@ -157,9 +168,19 @@ def feature_frames(random):
 
 
 CASES = {
+    "AtomGradientMixing": [
+        atom_gradient_mixing,
+        lambda r: atom_gradient_mixing(r, step=0.0),
+        lambda r: atom_gradient_mixing(r, "2x1o + 1x0o"),  # no scalars
+    ],
     "AtomUpdate": [atom_update, lambda r: atom_update(r, MIXED)],
     "ChannelwiseConvolution": [channelwise_convolution],
     "EdgeEnds": [edge_ends],
+    "EdgeGradientMixing": [
+        edge_gradient_mixing,
+        lambda r: edge_gradient_mixing(r, step=0.0),
+        lambda r: edge_gradient_mixing(r, "4x0e"),  # scalars alone
+    ],
     "FeatureFrames": [feature_frames],
     "EdgeUpdate": [edge_update, lambda r: edge_update(r, MIXED)],
     "EquivariantConvolution": [
@@ -170,6 +191,7 @@ CASES = {
     "InteractionGroup": [
         interaction_group,
         lambda r: interaction_group(r, "graph"),
+        lambda r: interaction_group(r, tracegrad="both"),
     ],
     "MessageSum": [message_sum],
     "SelfTensorProduct": [

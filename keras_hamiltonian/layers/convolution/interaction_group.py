@@ -11,6 +11,8 @@ from keras_hamiltonian.layers.convolution.equivariant_convolution import (
     EquivariantConvolution,
 )
 from keras_hamiltonian.layers.convolution.message_sum import MessageSum
+from keras_hamiltonian.layers.convolution.tracegrad import invariant_shapes
+from keras_hamiltonian.layers.convolution.tracegrad import make_mixing
 from keras_hamiltonian.layers.layer import Layer
 from keras_hamiltonian.layers.norms.atom_graph_norm import AtomGraphNorm
 from keras_hamiltonian.layers.norms.edge_graph_norm import EdgeGraphNorm
@@ -41,6 +43,9 @@ class InteractionGroup(Layer):
         radial_size: int. Numbers per edge from `RadialFeatures`.
         norm: str. `"local"`: statistics of each atom and edge; `"graph"`:
             of the whole structure, as DeepH-E3 has it.
+        tracegrad: str. With `"gradient"` or `"both"` the new atoms and edges
+            go a step along the gradient of their invariants, see
+            `EdgeGradientMixing`; with `"trace"` these are computed alone.
 
     Call arguments:
         state: dict of `"atoms"` `(N, irreps_atoms.dim)`, `ir_mul` layout;
@@ -50,7 +55,9 @@ class InteractionGroup(Layer):
             `"species"` and `"reverse_edge"`; with `norm="graph"` also
             `"structure"` and `"edge_mask"`. See `EquivariantBackbone`.
 
-    Output: the new state, a dict of `"atoms"`, `"edges"` and `"neighbor"`.
+    Output: the new state, a dict of `"atoms"`, `"edges"` and `"neighbor"`;
+        with `tracegrad` also `"atom_invariants"` `(N, 32)` and
+        `"edge_invariants"` `(N, M, 32)`.
 
     Example:
 
@@ -81,6 +88,7 @@ class InteractionGroup(Layer):
         num_species,
         radial_size=64,
         norm="local",
+        tracegrad=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -94,6 +102,7 @@ class InteractionGroup(Layer):
         self.num_species = num_species
         self.radial_size = radial_size
         self.norm = norm
+        self.tracegrad = tracegrad
         before, edges = str(self.irreps_atoms), str(self.irreps_edges)
         after, new_edges = str(self.irreps_out), EdgeIrreps(self.irreps_out)
         own = {"dtype": self.dtype_policy}
@@ -121,6 +130,7 @@ class InteractionGroup(Layer):
         self.edge_update = EdgeUpdate(
             edges, new_edges, name="edge_update", **own
         )
+        self.mixing = make_mixing(tracegrad, after, new_edges, **own)
 
     def build(self, *shapes):
         for layer in (
@@ -132,6 +142,7 @@ class InteractionGroup(Layer):
             self.edge_ends,
             self.edge_convolution,
             self.edge_update,
+            *self.mixing.values(),
         ):
             layer.build()
 
@@ -148,12 +159,22 @@ class InteractionGroup(Layer):
         )
         sums = self.message_sum.call(messages, geometry["weighted_wigner"])
         atoms = self.atom_update.call(state["atoms"], sums, geometry["species"])
+        found = {}
+        if self.mixing:
+            atoms, found["atom_invariants"] = self.mixing["atoms"].call(atoms)
         ends = self.ends(atoms, geometry)
         messages = self.edge_convolution.call(
             [ends["center"], ends["neighbor"], normed], radial
         )
         edges = self.edge_update.call(edges, messages)
-        return {"atoms": atoms, "edges": edges, "neighbor": ends["neighbor"]}
+        if self.mixing:
+            edges, found["edge_invariants"] = self.mixing["edges"].call(edges)
+        return {
+            "atoms": atoms,
+            "edges": edges,
+            "neighbor": ends["neighbor"],
+            **found,
+        }
 
     def ends(self, atoms, geometry):
         """Normalised features of the atoms after the group, at both ends of
@@ -168,8 +189,12 @@ class InteractionGroup(Layer):
         )
 
     def compute_output_shape(self, state_shape, geometry_shape):
-        shapes = EdgeIrreps(self.irreps_out).shapes(
-            tuple(geometry_shape["radial"][:2])
-        )
+        leading = tuple(geometry_shape["radial"][:2])
+        shapes = EdgeIrreps(self.irreps_out).shapes(leading)
         atoms = (state_shape["atoms"][0], self.irreps_out.dim)
-        return {"atoms": atoms, "edges": shapes, "neighbor": dict(shapes)}
+        return {
+            "atoms": atoms,
+            "edges": shapes,
+            "neighbor": dict(shapes),
+            **invariant_shapes(self.mixing, leading),
+        }
