@@ -47,6 +47,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "readout.hopping_readout": ["HoppingReadout"],
         "readout.onsite_readout": ["OnsiteReadout"],
         "readout.projector_sum": ["ProjectorSum"],
+        "readout.trace_head": ["TraceHead"],
         "readout.two_centre_baseline": ["TwoCentreBaseline"],
     },
 )

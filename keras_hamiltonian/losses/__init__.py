@@ -2,5 +2,6 @@
 
 from keras_hamiltonian.losses.block_errors import BlockMeanAbsoluteError
 from keras_hamiltonian.losses.block_errors import BlockMeanSquaredError
+from keras_hamiltonian.losses.trace_loss import TraceLoss
 
-__all__ = ["BlockMeanAbsoluteError", "BlockMeanSquaredError"]
+__all__ = ["BlockMeanAbsoluteError", "BlockMeanSquaredError", "TraceLoss"]

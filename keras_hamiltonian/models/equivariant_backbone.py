@@ -14,6 +14,7 @@ from keras_hamiltonian.layers.geometry.initial_features import InitialFeatures
 from keras_hamiltonian.layers.geometry.species_embedding import SpeciesEmbedding
 from keras_hamiltonian.layers.parts import check_factory
 from keras_hamiltonian.layers.parts import make_part
+from keras_hamiltonian.layers.readout.trace_head import TraceHead
 from keras_hamiltonian.models.composite_layer import CompositeLayer
 from keras_hamiltonian.models.graph_geometry import GraphGeometry
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
@@ -54,7 +55,8 @@ class EquivariantBackbone(CompositeLayer):
         inputs: dict, see `graph_inputs`.
 
     Output: a dict of `"atoms"`, list of `(N, dim)` for each group; `"edges"`,
-        list of edge features; and `"geometry"`, see `GraphGeometry`.
+        list of edge features; and `"geometry"`, see `GraphGeometry`. With
+        trace supervision also `"traces"`, see `TraceHead`.
 
     Attributes:
         irreps_out: list of `Irreps` of each group.
@@ -76,6 +78,7 @@ class EquivariantBackbone(CompositeLayer):
         embedding=None,
         interaction=None,
         takes_initial=False,
+        tracegrad=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -126,8 +129,10 @@ class EquivariantBackbone(CompositeLayer):
             num_species=num_species,
             radial_size=self.geometry.radial_size,
             norm=norm,
+            tracegrad=tracegrad,
             **own,
         )
+        self.trace_head = make_trace_head(tracegrad, self.groups, basis, **own)
 
     def call(self, inputs, change=None):
         # `change(name, x)` may replace what the embedding and each group give:
@@ -160,12 +165,16 @@ class EquivariantBackbone(CompositeLayer):
             )["neighbor"],
         }
         found = {"atoms": [], "edges": []}
+        states = []
         for k, group in enumerate(self.groups, start=1):
             state = group(state, geometry)
             if change is not None:
                 state = self._changed(change, k, state, geometry)
             found["atoms"].append(state["atoms"])
             found["edges"].append(state["edges"])
+            states.append(state)
+        if self.trace_head is not None:
+            found["traces"] = traces(self.trace_head, states)
         return {**found, "geometry": computed}
 
     def adapt(self, dataset):
@@ -241,6 +250,33 @@ def make_groups(interaction, irreps, **arguments):
         )
         for k, (before, after) in enumerate(zip(irreps, irreps[1:]), start=1)
     ]
+
+
+def make_trace_head(tracegrad, groups, basis, **own):
+    """A `TraceHead` if the option asks for traces, else `None`.
+
+    Raises:
+        ValueError: if a group does not know the option.
+    """
+    for group in groups:
+        found = getattr(group, "tracegrad", None)
+        if found != tracegrad:
+            raise ValueError(
+                f"The group {group.name!r} has tracegrad={found!r} instead of "
+                f"{tracegrad!r}. A class of your own takes the argument "
+                "`tracegrad` and keeps it, as `InteractionGroup` does."
+            )
+    if tracegrad not in ("trace", "both"):
+        return None
+    return TraceHead(basis, name="trace_head", **own)
+
+
+def traces(head, states):
+    """What a `TraceHead` makes of the states after all groups."""
+    return head(
+        [state["atom_invariants"] for state in states],
+        [state["edge_invariants"] for state in states],
+    )
 
 
 def last_irreps(hidden, layout):

@@ -51,12 +51,17 @@ class EquivariantStage(FirstStage):
         radial, embedding, interaction: parts of the backbone in place of the
             default ones, see `EquivariantBackbone` and `make_part`.
         baseline, readout: the same of the readout, see `BlockReadout`.
+        tracegrad: str. Parts of TraceGrad: `"trace"` predicts also how large
+            blocks are, for `TraceLoss`; `"gradient"` mixes the features of
+            each group by a non-linear function of their invariants, see
+            `EdgeGradientMixing`; `"both"` does both; `None` neither.
         dtype: str. `"float32"` or `"float64"`.
         name: str.
 
     Inputs: see `graph_inputs`; with `initial` also H⁰.
     Outputs: `"onsite"` `(N, rows, rows)` and `"hopping"` `(N, M, rows, rows)`
-        in eV, with spin `(…, 2, 2, 2, rows, rows)`.
+        in eV, with spin `(…, 2, 2, 2, rows, rows)`; with trace supervision
+        those of `TraceHead`, too.
 
     Reference: Yin et al., arXiv 2509.19877, for H⁰.
     """
@@ -81,6 +86,7 @@ class EquivariantStage(FirstStage):
         interaction=None,
         baseline=None,
         readout=None,
+        tracegrad=None,
         dtype="float32",
         name="equivariant_stage",
     ):
@@ -99,6 +105,7 @@ class EquivariantStage(FirstStage):
             embedding,
             interaction,
             initial in ("input", "both"),
+            tracegrad,
             dtype=dtype,
             name="backbone",
         )

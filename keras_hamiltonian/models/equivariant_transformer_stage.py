@@ -37,13 +37,16 @@ class EquivariantTransformerStage(RefinementStage):
         attention: factory in place of `EdgeAttention`.
         baseline, readout: parts in place of those of `BlockReadout`.
         spin_free: bool. Whether corrections are the same for both spins.
+        tracegrad: str. As in `EquivariantStage`, of the state after each
+            block.
         dtype: str. `"float32"` or `"float64"`.
         name: str.
 
     Parts are explained at `make_part`.
 
     Inputs: see `refinement_inputs`.
-    Outputs: refined `"onsite"` and `"hopping"` blocks, eV.
+    Outputs: refined `"onsite"` and `"hopping"` blocks, eV; with trace
+        supervision those of `TraceHead`, too.
     Raises: `ValueError` if the first stage has fewer groups, or Wigner
         matrices of lower degree, than are asked for.
     """
@@ -67,6 +70,7 @@ class EquivariantTransformerStage(RefinementStage):
         baseline=None,
         readout=None,
         spin_free=False,
+        tracegrad=None,
         dtype="float32",
         name="equivariant_transformer_stage",
     ):
@@ -86,6 +90,7 @@ class EquivariantTransformerStage(RefinementStage):
             groups,
             radial,
             attention,
+            tracegrad,
             dtype=dtype,
             name="backbone",
         )

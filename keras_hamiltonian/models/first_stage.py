@@ -8,6 +8,7 @@ from keras_hamiltonian.layers.geometry.pack_edges import PackEdges
 from keras_hamiltonian.layers.geometry.pack_wigner import PackWigner
 from keras_hamiltonian.layers.readout.block_sum import BlockSum
 from keras_hamiltonian.models.block_readout import BlockReadout
+from keras_hamiltonian.models.stage import BLOCKS
 from keras_hamiltonian.models.stage import CORRECTIONS
 from keras_hamiltonian.models.stage import Stage
 from keras_hamiltonian.models.stage import graph_inputs
@@ -23,7 +24,8 @@ class FirstStage(Stage):
       a dict of `"atoms"`, a list of `(N, dim)` tensors in `ir_mul` layout, one
       for each group; `"edges"`, a list of edge features (dicts from kind to
       tensor, see `keras_hamiltonian.ops.edges`); and `"geometry"`, a dict with
-      at least `"wigner"` and `"relative"` (see `EquivariantBackbone`). Its
+      at least `"wigner"` and `"relative"` (see `EquivariantBackbone`). What
+      it returns as `"traces"` joins the outputs (see `TraceHead`). Its
       attributes are `irreps_out`, a list of the irreps of each group (edges
       have the `EdgeIrreps` into which they split), and `lmax`, the degree of
       the last Wigner matrix;
@@ -73,6 +75,7 @@ class FirstStage(Stage):
             outputs = BlockSum(name="sum", dtype=backbone.variable_dtype)(
                 inputs["initial_onsite"], inputs["initial_hopping"], outputs
             )
+        outputs = {**outputs, **features.get("traces", {})}
         super().__init__(inputs, outputs, name=name)
         self.backbone = backbone
         self.readout = readout
@@ -104,7 +107,7 @@ class FirstStage(Stage):
         """
         features = self._features.tensors
         own = {"dtype": self.input["edge_vectors"].dtype}
-        outputs = {f"baseline_{name}": x for name, x in self.output.items()}
+        outputs = {f"baseline_{name}": self.output[name] for name in BLOCKS}
         for k, irreps in enumerate(self.feature_irreps, start=1):
             outputs[f"atoms_{k}"] = features["atoms"][k - 1]
             outputs[f"edges_{k}"] = PackEdges(irreps, **own)(

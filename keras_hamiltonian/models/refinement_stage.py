@@ -79,10 +79,12 @@ class RefinementStage(Stage):
             arguments["feature_lmax"],
             dtype,
         )
-        corrections = readout(inputs, backbone(inputs))
+        features = backbone(inputs)
+        corrections = readout(inputs, features)
         outputs = BlockSum(name="sum", dtype=dtype)(
             inputs["baseline_onsite"], inputs["baseline_hopping"], corrections
         )
+        outputs = {**outputs, **features.get("traces", {})}
         super().__init__(inputs, outputs, name=name)
         self.backbone = backbone
         self.readout = readout

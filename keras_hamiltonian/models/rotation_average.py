@@ -7,6 +7,7 @@ from keras_hamiltonian.conventions import INITIAL_BLOCKS
 from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.irreps.rotation import random_rotations
 from keras_hamiltonian.irreps.wigner import wigner_d_matrix
+from keras_hamiltonian.models.stage import BLOCKS
 from keras_hamiltonian.ops.rotate_blocks import rotate_blocks
 
 
@@ -80,8 +81,8 @@ def rotated_predictions(model, inputs, rotations):
         rotated = _rotated_inputs(inputs, rotation, irreps, shells, model.spin)
         outputs = network.predict_on_batch(rotated)
         yield {
-            name: _rotated_blocks(blocks, rotation.T, shells, model.spin)
-            for name, blocks in outputs.items()
+            name: _rotated_blocks(outputs[name], rotation.T, shells, model.spin)
+            for name in BLOCKS
         }
 
 

@@ -12,6 +12,7 @@ from keras_hamiltonian.callbacks.revert_on_spike import RevertOnSpike
 from keras_hamiltonian.callbacks.training_checkpoint import TrainingCheckpoint
 from keras_hamiltonian.losses.block_errors import BlockMeanAbsoluteError
 from keras_hamiltonian.losses.block_errors import BlockMeanSquaredError
+from keras_hamiltonian.losses.trace_loss import TraceLoss
 from keras_hamiltonian.models.stage_features import StageFeatures
 from keras_hamiltonian.training.preparation import make_cascade
 
@@ -131,6 +132,7 @@ class CascadeFit:
         model.compile(
             self._optimizer(part),
             loss=LOSSES[settings.loss](),
+            joint_losses=self._joint_losses(model),
             jit_compile=keras.config.backend() == "jax",
         )
         ours = [budget, BudgetBar(budget), self.curve, revert]
@@ -159,6 +161,19 @@ class CascadeFit:
                     f"Received: {callback!r}."
                 )
         return found
+
+    def _joint_losses(self, model):
+        """Losses of what a model gives beside the blocks."""
+        if "hopping_traces" not in model.output:
+            return ()
+        settings = self.settings
+        return (
+            TraceLoss(
+                model.basis.table_shells,
+                LOSSES[settings.loss](),
+                settings.trace_weight,
+            ),
+        )
 
     def _optimizer(self, part):
         settings = self.settings

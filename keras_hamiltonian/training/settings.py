@@ -132,6 +132,12 @@ class TrainingSettings(pydantic.BaseModel):
         description="Mean absolute error in meV, or mean squared error in "
         "meV².",
     )
+    trace_weight: float = pydantic.Field(
+        0.25,
+        ge=0,
+        description="Weight of the traces, as a fraction of the loss, in "
+        'stages with the option tracegrad: "trace" or "both".',
+    )
     first_learning_rate: float = pydantic.Field(
         1e-2, gt=0, description="Largest learning rate of the first stage."
     )

@@ -7,6 +7,8 @@ from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.layers.convolution.feature_frames import FeatureFrames
 from keras_hamiltonian.layers.parts import check_factory
 from keras_hamiltonian.models.attention_backbone import AttentionBackbone
+from keras_hamiltonian.models.equivariant_backbone import make_trace_head
+from keras_hamiltonian.models.equivariant_backbone import traces
 from keras_hamiltonian.models.graph_geometry import GraphGeometry
 from keras_hamiltonian.models.roll.roll_transformer_block import (
     RollTransformerBlock,
@@ -48,6 +50,7 @@ class RollTransformerBackbone(AttentionBackbone):
         groups,
         radial=None,
         attention=None,
+        tracegrad=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -83,11 +86,15 @@ class RollTransformerBackbone(AttentionBackbone):
                 is_first=k == 1,
                 radial_size=self.geometry.radial_size,
                 attention=attention,
+                tracegrad=tracegrad,
                 name=f"block_{k}",
                 dtype=self.dtype_policy,
             )
             for k in range(1, num_blocks + 1)
         ]
+        self.trace_head = make_trace_head(
+            tracegrad, self.blocks, basis, dtype=self.dtype_policy
+        )
         atoms = str(self.blocks[-1].irreps_out)
         self.irreps_out = [Irreps("+".join([*taken, atoms]))]
         edges = [*taken, self.blocks[-1].irreps_edges, atoms, atoms]
@@ -117,19 +124,24 @@ class RollTransformerBackbone(AttentionBackbone):
                 "reverse_edge": reverse_edge,
             },
         }
+        states = []
         for block in self.blocks:
             if visit is not None:
                 visit(block, arguments)
             state = block(**arguments)
             arguments["state"] = state
+            states.append(state)
         edges = [found["edges"] for found in frames]
         edges += [state[name] for name in ("normed_edges", *entering[1:])]
         atoms = [found["atoms"] for found in frames] + [state["normed_atoms"]]
-        return {
+        found = {
             "atoms": [keras.ops.concatenate(atoms, axis=-1)],
             "edges": [self._joined(edges)],
             "geometry": geometry,
         }
+        if self.trace_head is not None:
+            found["traces"] = traces(self.trace_head, states)
+        return found
 
     def attention_factor(self, inputs, features):
         """What multiplies all weights, `(N, M)`: they contain the envelope."""

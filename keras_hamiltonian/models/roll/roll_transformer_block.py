@@ -7,6 +7,8 @@ from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.layers.attention.edge_attention import EdgeAttention
 from keras_hamiltonian.layers.attention.roll_network import RollNetwork
 from keras_hamiltonian.layers.convolution.edge_ends import EdgeEnds
+from keras_hamiltonian.layers.convolution.tracegrad import invariant_shapes
+from keras_hamiltonian.layers.convolution.tracegrad import make_mixing
 from keras_hamiltonian.layers.layer import Layer
 from keras_hamiltonian.layers.linear.equivariant_linear import EquivariantLinear
 from keras_hamiltonian.layers.norms.edge_norm import EdgeNorm
@@ -32,6 +34,7 @@ class RollTransformerBlock(Layer):
         radial_size: int. Numbers per edge from `RadialFeatures`.
         attention: layer or factory in place of `EdgeAttention`, with its call;
             see `make_part`.
+        tracegrad: str. See `InteractionGroup`; it acts on the new state.
 
     Call arguments:
         features: list of edge features, as `irreps_in` says.
@@ -42,7 +45,8 @@ class RollTransformerBlock(Layer):
     Output: the new state, a dict of `"atoms"` `(N, dim)` and the edge features
         `"edges"`, both as sums of what the blocks gave; `"normed_atoms"` and
         `"normed_edges"`; and the normalised atoms at both ends of each edge,
-        `"center"` and `"neighbor"`.
+        `"center"` and `"neighbor"`; with `tracegrad` also its invariants, see
+        `InteractionGroup`.
 
     Example:
 
@@ -77,6 +81,7 @@ class RollTransformerBlock(Layer):
         is_first=False,
         radial_size=64,
         attention=None,
+        tracegrad=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -89,6 +94,7 @@ class RollTransformerBlock(Layer):
         self.num_heads = num_heads
         self.is_first = is_first
         self.radial_size = radial_size
+        self.tracegrad = tracegrad
         kinds = roll_kinds(mmax)
         self.irreps_edges = EdgeIrreps(dict.fromkeys(kinds, channels))
         own = {"dtype": self.dtype_policy}
@@ -118,6 +124,7 @@ class RollTransformerBlock(Layer):
         )
         self.atom_norm = EquivariantNorm(irreps, name="atom_norm", **own)
         self.edge_ends = EdgeEnds(irreps, name="edge_ends", **own)
+        self.mixing = make_mixing(tracegrad, irreps, self.irreps_edges, **own)
 
     def build(self, *shapes):
         for layer in (
@@ -127,17 +134,23 @@ class RollTransformerBlock(Layer):
             self.atom_linear,
             self.atom_norm,
             self.edge_ends,
+            *self.mixing.values(),
         ):
             layer.build()
 
     def call(self, features, geometry, state=None):
         wigner, species = geometry["wigner"], geometry["species"]
-        edges = self._edges(features, geometry, state)
+        edges, edge_invariants = self._edges(features, geometry, state)
         normed_edges = self.edge_norm.call(edges)
         sums = self.attention.call(normed_edges, geometry["envelope"], wigner)
         atoms = self.atom_linear.call(sums, species)
         if not self.is_first:
             atoms = atoms + state["atoms"]
+        invariants = {}
+        if self.mixing:
+            atoms, found = self.mixing["atoms"].call(atoms)
+            invariants["atom_invariants"] = found
+            invariants["edge_invariants"] = edge_invariants
         normed_atoms = self.atom_norm.call(atoms)
         ends = self.edge_ends.call(
             normed_atoms, wigner, geometry["reverse_edge"]
@@ -148,6 +161,7 @@ class RollTransformerBlock(Layer):
             "normed_atoms": normed_atoms,
             "normed_edges": normed_edges,
             **ends,
+            **invariants,
         }
 
     def attention_weights(self, features, geometry, state=None):
@@ -156,7 +170,7 @@ class RollTransformerBlock(Layer):
         Returns:
             `(N, M, num_heads)`, see `EdgeAttention`.
         """
-        edges = self._edges(features, geometry, state)
+        edges, _ = self._edges(features, geometry, state)
         return self.attention.attention_weights(
             self.edge_norm.call(edges), geometry["envelope"]
         )
@@ -175,9 +189,11 @@ class RollTransformerBlock(Layer):
             "normed_edges": dict(edges),
             "center": ends,
             "neighbor": dict(ends),
+            **invariant_shapes(self.mixing, leading),
         }
 
     def _edges(self, features, geometry, state):
+        """The new edge state, and its invariants."""
         inputs = list(features)
         if not self.is_first:
             names = ("normed_edges", "center", "neighbor")
@@ -185,4 +201,6 @@ class RollTransformerBlock(Layer):
         edges = self.network.call(inputs, geometry["radial"])
         if not self.is_first:
             edges = {k: x + state["edges"][k] for k, x in edges.items()}
-        return edges
+        if self.mixing:
+            return self.mixing["edges"].call(edges)
+        return edges, None
