@@ -36,7 +36,8 @@ class TraceLoss:
         self.loss = loss
         self.weight = weight
         rows = np.repeat(np.arange(len(shells)), [2 * l + 1 for l in shells])
-        self.is_in_shell = np.eye(len(shells))[rows]
+        is_in_shell = np.eye(len(shells))[rows]
+        self.is_in_pair = np.kron(is_in_shell, is_in_shell)
 
     def __call__(self, inputs, targets, outputs, weights):
         of_blocks = of_traces = 0.0
@@ -68,10 +69,9 @@ class TraceLoss:
         """
         if len(blocks.shape) > 5:
             blocks = keras.ops.sum(blocks, axis=(-5, -4, -3))
-        member = keras.ops.convert_to_tensor(self.is_in_shell, blocks.dtype)
-        sums = keras.ops.einsum("...ab,bq->...aq", blocks, member)
-        sums = keras.ops.einsum("...aq,ap->...pq", sums, member)
-        return keras.ops.reshape(sums, (*sums.shape[:-2], -1))
+        flat = keras.ops.reshape(blocks, (*keras.ops.shape(blocks)[:-2], -1))
+        is_in_pair = keras.ops.convert_to_tensor(self.is_in_pair, flat.dtype)
+        return keras.ops.einsum("...a,ap->...p", flat, is_in_pair)
 
 
 def normalized_traces(traces, weights):

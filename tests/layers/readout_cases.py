@@ -114,6 +114,12 @@ def two_centre_baseline(random, spin="none"):
     }
 
 
+def trace_head(random):
+    atoms = [random.normal(size=(N, size)) for size in (3, 4)]
+    edges = [random.normal(size=(N, M, size)) for size in (3, 4)]
+    return {"basis": BASIS, "hidden": 6}, {"atoms": atoms, "edges": edges}
+
+
 CASES = {
     "BlockSum": [block_sum],
     "HermitianAverage": [
@@ -136,6 +142,7 @@ CASES = {
         projector_sum,
         lambda r: projector_sum(r, "noncollinear"),
     ],
+    "TraceHead": [trace_head],
     "TwoCentreBaseline": [
         two_centre_baseline,
         lambda r: two_centre_baseline(r, "noncollinear"),

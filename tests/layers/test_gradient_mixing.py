@@ -48,35 +48,36 @@ def test_the_gradient_is_that_of_autograd(irreps):
     import torch
 
     layer = mixing("Edge", irreps)
+    channels = list(EdgeIrreps(irreps).values())
     normed = {
         kind: torch.tensor(x, requires_grad=True)
         for kind, x in edges_of(np.random.default_rng(0), irreps).items()
     }
-    projections = layer._projections()
-    projected = {k: normed[k] @ a for k, a in projections.items()}
-    inner = layer._inner({**normed, **projected})
+    contractions = [
+        x[:, :, 0] if kind == "0+" else 0.5 * (x * x).sum(axis=2)
+        for kind, x in normed.items()
+    ]
+    inner = torch.cat(contractions, -1) @ layer.kernel.value + layer.bias.value
     total = (torch.nn.functional.silu(inner) @ layer.kernel_out.value).sum()
     expected = torch.autograd.grad(total, list(normed.values()))
     with torch.no_grad():
-        found = layer._gradients(inner, projected, projections)
-    for x, y in zip(found.values(), expected):
-        torch.testing.assert_close(x, y, atol=1e-12, rtol=1e-12)
+        slopes = torch.split(layer._slopes(inner), channels, -1)
+    for g, (kind, x), v in zip(slopes, normed.items(), expected):
+        found = g[:, :, None] * (1 if kind == "0+" else x)
+        torch.testing.assert_close(found, v, atol=1e-12, rtol=1e-12)
 
 
-@pytest.mark.parametrize("kind", ["Edge", "Atom"])
-def test_a_step_has_the_size_asked_for(kind):
-    """Features large enough that nothing is added to their squares."""
-    layer = mixing(kind, "5x1o", step=0.3, num_contractions=4)
-    random = np.random.default_rng(0)
-    if kind == "Edge":
-        given = edges_of(random, "5x1o")
-        moved = numpy(layer(tensors(given))[0]["1"]) - given["1"]
-        moved, given = (x.reshape(20, -1) for x in (moved, given["1"]))
-    else:
-        given = atoms_of(random, "5x1o")
-        moved = numpy(layer(tensors(given))[0]) - given
-    ratio = np.linalg.norm(moved, axis=1) / np.linalg.norm(given, axis=1)
-    np.testing.assert_allclose(ratio, 0.3, rtol=0.01)
+def test_a_step_has_the_size_asked_for():
+    """Every channel is multiplied by a factor; their steps have this size."""
+    layer = mixing("Atom", "5x1o + 3x2e", step=0.3)
+    given = atoms_of(np.random.default_rng(0), "5x1o + 3x2e")
+    factors = numpy(layer(tensors(given))[0]) / given - 1
+    channels = np.concatenate(
+        [factors[:, :5], factors[:, 15:18]], axis=1
+    )  # one component of each
+    np.testing.assert_allclose(factors[:, 5:10], factors[:, :5], atol=1e-12)
+    sizes = np.sqrt((channels**2).mean(axis=1))
+    np.testing.assert_allclose(sizes, 0.3, rtol=0.01)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

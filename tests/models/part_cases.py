@@ -60,7 +60,7 @@ def block_readout(random, spin="none", **options):
     }
 
 
-def equivariant_backbone(random, norm="local"):
+def equivariant_backbone(random, norm="local", tracegrad=None):
     arguments = {
         "basis": BASIS,
         "reaches": REACHES_BY_NAME,
@@ -70,6 +70,7 @@ def equivariant_backbone(random, norm="local"):
         "num_gaussians": 8,
         "radial_units": [6, 5],
         "norm": norm,
+        "tracegrad": tracegrad,
     }
     return arguments, {"inputs": stage_inputs(random)}
 
@@ -118,6 +119,7 @@ CASES = {
     "EquivariantBackbone": [
         equivariant_backbone,
         lambda r: equivariant_backbone(r, norm="graph"),
+        lambda r: equivariant_backbone(r, tracegrad="both"),
     ],
     "GraphGeometry": [
         graph_geometry,

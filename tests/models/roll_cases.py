@@ -14,7 +14,7 @@ from part_cases import refinement_inputs
 STATE = "4x0e + 2x1o"
 
 
-def roll_transformer_backbone(random, groups=2):
+def roll_transformer_backbone(random, groups=2, tracegrad=None):
     arguments = {
         "basis": BASIS,
         "reaches": REACHES_BY_NAME,
@@ -28,12 +28,13 @@ def roll_transformer_backbone(random, groups=2):
         "num_heads": 2,
         "num_gaussians": 8,
         "groups": groups,
+        "tracegrad": tracegrad,
     }
     inputs = refinement_inputs(random, *arguments["feature_irreps"])
     return arguments, {"inputs": inputs}
 
 
-def roll_transformer_block(random, is_first=False):
+def roll_transformer_block(random, is_first=False, tracegrad=None):
     arguments = {
         "irreps_in": [MIXED],
         "channels": 4,
@@ -44,6 +45,7 @@ def roll_transformer_block(random, is_first=False):
         "num_heads": 2,
         "is_first": is_first,
         "radial_size": 5,
+        "tracegrad": tracegrad,
     }
     names = "species", "envelope", "reverse_edge"
     inputs = {
@@ -71,9 +73,11 @@ CASES = {
     "RollTransformerBackbone": [
         roll_transformer_backbone,
         lambda r: roll_transformer_backbone(r, groups=1),
+        lambda r: roll_transformer_backbone(r, tracegrad="both"),
     ],
     "RollTransformerBlock": [
         roll_transformer_block,
         lambda r: roll_transformer_block(r, is_first=True),
+        lambda r: roll_transformer_block(r, tracegrad="both"),
     ],
 }

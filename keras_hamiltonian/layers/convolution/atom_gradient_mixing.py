@@ -16,7 +16,7 @@ class AtomGradientMixing(GradientMixing):
 
     Args:
         irreps: str. Irreps of the features, each term of a kind of its own.
-        step, num_contractions, num_invariants, hidden: see
+        step, num_invariants, hidden: see
             `EdgeGradientMixing`.
 
     Call arguments:
@@ -40,7 +40,6 @@ class AtomGradientMixing(GradientMixing):
         self,
         irreps,
         step=0.2,
-        num_contractions=16,
         num_invariants=32,
         hidden=64,
         **kwargs,
@@ -54,8 +53,8 @@ class AtomGradientMixing(GradientMixing):
             )
         super().__init__(
             channels,
+            {str(irrep): irrep.dim for _, irrep in irreps},
             step,
-            num_contractions,
             num_invariants,
             hidden,
             **kwargs,
@@ -63,7 +62,8 @@ class AtomGradientMixing(GradientMixing):
         self.irreps_in = self.irreps_out = irreps
 
     def call(self, atoms):
-        terms = dict(zip(self.channels, split_terms(atoms, self.irreps_in)))
+        names = [str(irrep) for _, irrep in self.irreps_in]
+        terms = dict(zip(names, split_terms(atoms, self.irreps_in)))
         mixed, invariants = self.mix(terms)
         return join_terms(list(mixed.values()), self.irreps_in), invariants
 

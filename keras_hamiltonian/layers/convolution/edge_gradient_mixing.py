@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_hamiltonian.irreps.edge import edge_dim
 from keras_hamiltonian.irreps.edge_irreps import EdgeIrreps
 from keras_hamiltonian.layers.convolution.gradient_mixing import GradientMixing
 
@@ -20,7 +21,6 @@ class EdgeGradientMixing(GradientMixing):
         irreps: str. `EdgeIrreps` of the features.
         step: float. Change of the features in units of their size. With 0 the
             layer only computes invariants.
-        num_contractions: int. Products of each kind with itself.
         num_invariants: int. Invariants that the layer returns.
         hidden: int. Width of the network.
 
@@ -48,15 +48,15 @@ class EdgeGradientMixing(GradientMixing):
         self,
         irreps,
         step=0.2,
-        num_contractions=16,
         num_invariants=32,
         hidden=64,
         **kwargs,
     ):
+        irreps = EdgeIrreps(irreps)
         super().__init__(
-            EdgeIrreps(irreps),
+            irreps,
+            {kind: edge_dim(kind) for kind in irreps},
             step,
-            num_contractions,
             num_invariants,
             hidden,
             **kwargs,

@@ -1,6 +1,9 @@
 """Invariants of features, and features along the gradient of invariants."""
 
+import functools
+
 import keras
+import numpy as np
 
 from keras_hamiltonian.layers.layer import Layer
 from keras_hamiltonian.ops import backend
@@ -9,69 +12,51 @@ from keras_hamiltonian.ops.edges import split_channels
 
 # Terms that are invariant themselves.
 SCALARS = ("0e", "0+")
-# Added to mean squares, see `EdgeNorm`.
+# Added to mean squares: of features, see `EdgeNorm`; of gradients.
 EPSILON = 0.1
-SMALLEST = 1e-12
-# The same of gradients, whose size is set anew.
 EPSILON_GRADIENT = 1e-4
+# Keeps the derivative of a square root finite.
+SMALLEST = 1e-12
 
 
 class GradientMixing(Layer):
     """What `EdgeGradientMixing` and `AtomGradientMixing` share.
 
-    Features are dicts of `(..., d, channels)` tensors, whose d components are
-    those of one irrep. With n, the features normalised term by term:
+    Features f are dicts of `(..., d, channels)` tensors, whose d components
+    are those of one irrep. With n, the features normalised term by term:
 
-    - s: scalars as they are, and of every other term contractions
-      `s_p = ½ |a_p|²` with `a = n A`, A being learned. The matrix W_p of
-      `½ n W_p nᵀ` is the square of one column of A, which costs two thin
-      matrix products; the network that follows makes differences of them.
-    - z = silu(s K + b) U, invariant.
-    - v = ∂(Σ z)/∂n in closed form: with g = ∂(Σ z)/∂s it is g itself for
-      scalars and (g ⊙ a) Aᵀ for every other term. It rotates as n does.
-    - f + step · |f| · v / |v|, norms being those of a term.
+    - s: scalars as they are, and `½ |n_c|²` of every other channel c.
+    - z = silu(s K + b) U, invariant. K holds the weights of all scalar
+      products; those of different channels would add nothing, because the
+      linear maps around this layer choose what the channels are.
+    - v = ∂(Σ z)/∂n in closed form: with g = ∂(Σ z)/∂s it is g for scalars and
+      `g_c n_c` for every other channel. It rotates as n does.
+    - f + step · |f| · v / |v|, with the norm of each term for f and that of g,
+      over all channels, for v: a factor `1 + step · g_c / |g|` of every
+      channel that is not scalar.
 
     Args:
         channels: dict from the name of a term to its channels.
+        dims: dict from the name of a term to its components.
         step: float. How far features go along the gradient, in units of their
             own size; with 0 they stay as they are.
-        num_contractions: int. Of each term that is not scalar.
         num_invariants: int. Numbers in z.
         hidden: int. Width of the network that makes z.
     """
 
-    def __init__(
-        self,
-        channels,
-        step,
-        num_contractions,
-        num_invariants,
-        hidden,
-        **kwargs,
-    ):
+    def __init__(self, channels, dims, step, num_invariants, hidden, **kwargs):
         super().__init__(**kwargs)
-        self.channels = dict(channels)
+        self.names = sorted(channels, key=lambda name: name not in SCALARS)
+        self.sizes = [channels[name] for name in self.names]
+        self.dims = [dims[name] for name in self.names]
         self.step = step
-        self.num_contractions = num_contractions
         self.num_invariants = num_invariants
         self.hidden = hidden
-        self.sizes = {
-            name: n if name in SCALARS else num_contractions
-            for name, n in self.channels.items()
-        }
 
     def build(self, *shapes):
         normal = keras.initializers.LecunNormal()
-        self.projection = None
-        if self._pairs():
-            # One flat weight: optimizers take a time per weight.
-            self.projection = self.add_weight(
-                shape=(sum(self._pairs().values()) * self.num_contractions,),
-                initializer=self._initialize,
-                name="projection",
-            )
         self.kernel = self.add_weight(
-            shape=(sum(self.sizes.values()), self.hidden),
+            shape=(sum(self.sizes), self.hidden),
             initializer=normal,
             name="kernel",
         )
@@ -86,87 +71,62 @@ class GradientMixing(Layer):
 
     def mix(self, features):
         """Features a step along the gradient, and the invariants z."""
-        normed = {name: _normalized(name, x) for name, x in features.items()}
-        projections = self._projections()
-        projected = {
-            name: backend.dense(normed[name], projection)
-            for name, projection in projections.items()
-        }
-        inner = self._inner({**normed, **projected})
+        inner = self._inner(features)
         invariants = backend.dense(backend.silu(inner), self.kernel_out.value)
         if not self.step:
-            return dict(features), invariants
-        gradients = self._gradients(inner, projected, projections)
-        mixed = {
-            name: x + self.step * _size(x) * _unit(gradients[name])
-            for name, x in features.items()
-        }
+            return features, invariants
+        unit = backend.rms_normalize(
+            self._slopes(inner), EPSILON_GRADIENT, num_axes=1
+        )
+        steps = self.step * unit[..., None, :]
+        steps = dict(zip(self.names, split_channels(steps, self.sizes)))
+        mixed = {}
+        for name, x in features.items():
+            size = _root_mean_square(x) if name in SCALARS else x
+            mixed[name] = x + size * steps[name]
         return mixed, invariants
 
-    def _inner(self, found):
-        """What enters the activation, `(..., hidden)`."""
-        contractions = [
-            found[name][..., 0, :]
-            if name in SCALARS
-            else 0.5 * backend.sum(found[name] * found[name], axis=-2)
-            for name in self.sizes
-        ]
-        s = join_channels(contractions)
+    def _inner(self, features):
+        """What enters the activation, s K + b."""
+        scalars, squares = [], []
+        for name in self.names:
+            x = features[name]
+            if name in SCALARS:
+                x = backend.layer_normalize(x, EPSILON)
+                scalars.append(x[..., 0, :])
+            else:
+                squares.append(backend.sum(x * x, axis=-2))
+        if squares:
+            squares = join_channels(squares)
+            mean, spread = (
+                backend.constant(matrix, squares) for matrix in self._matrices
+            )
+            scale = 0.5 / (backend.dense(squares, mean) + EPSILON)
+            scalars.append(squares * backend.dense(scale, spread))
+        s = join_channels(scalars)
         return backend.dense(s, self.kernel.value) + self.bias.value
 
-    def _gradients(self, inner, projected, projections):
-        """v, a dict of tensors as the features."""
+    def _slopes(self, inner):
+        """g."""
         gate = backend.sigmoid(inner)
-        slope = gate * (1.0 + inner * (1.0 - gate))  # the derivative of SiLU
-        slope = slope * backend.sum(self.kernel_out.value, axis=-1)
-        g = backend.dense(slope, backend.swapaxes(self.kernel.value, 0, 1))
-        found = {}
-        pieces = split_channels(g, list(self.sizes.values()))
-        for name, piece in zip(self.sizes, pieces):
-            v = piece[..., None, :]
-            if name not in SCALARS:
-                back = backend.swapaxes(projections[name], 0, 1)
-                v = backend.dense(v * projected[name], back)
-            found[name] = v
-        return found
+        slopes = gate * (1.0 + inner * (1.0 - gate))  # the derivative of SiLU
+        slopes = slopes * backend.sum(self.kernel_out.value, axis=-1)
+        return backend.dense(slopes, backend.swapaxes(self.kernel.value, 0, 1))
 
-    def _pairs(self):
-        """Channels of the terms that are not scalar."""
-        return {k: n for k, n in self.channels.items() if k not in SCALARS}
-
-    def _projections(self):
-        """A, a matrix for each of them."""
-        if self.projection is None:
-            return {}
-        sizes = [n * self.num_contractions for n in self._pairs().values()]
-        pieces = split_channels(self.projection.value, sizes)
-        return {
-            name: backend.reshape(piece, (n, self.num_contractions))
-            for (name, n), piece in zip(self._pairs().items(), pieces)
-        }
-
-    def _initialize(self, shape, dtype=None):
-        values = [
-            keras.initializers.RandomNormal(stddev=n**-0.5)(
-                (n * self.num_contractions,), dtype
-            )
-            for n in self._pairs().values()
+    @functools.cached_property
+    def _matrices(self):
+        """From squares of channels to the mean square of each term that is not
+        scalar, and from terms to their channels."""
+        terms = [
+            (size, dim)
+            for name, size, dim in zip(self.names, self.sizes, self.dims)
+            if name not in SCALARS
         ]
-        return keras.ops.concatenate(values)
+        sizes, dims = np.array(terms).T
+        spread = np.eye(len(terms))[:, np.repeat(np.arange(len(terms)), sizes)]
+        return (spread / (sizes * dims)[:, None]).T, spread
 
 
-def _normalized(name, x):
-    if name in SCALARS:
-        return backend.layer_normalize(x, EPSILON)
-    return backend.rms_normalize(x, EPSILON, num_axes=2)
-
-
-def _unit(gradient):
-    return backend.rms_normalize(gradient, EPSILON_GRADIENT, num_axes=2)
-
-
-def _size(x):
-    """Root mean square over components and channels."""
-    number = x.shape[-1] * x.shape[-2]
-    square = backend.sum(x * x, axis=(-2, -1), keepdims=True) * (1 / number)
+def _root_mean_square(x):
+    square = backend.sum(x * x, axis=-1, keepdims=True) * (1 / x.shape[-1])
     return backend.sqrt(square + SMALLEST)
