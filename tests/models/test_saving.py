@@ -41,6 +41,7 @@ def trained(data_folder, tmp_path_factory):
         num_groups=1,
         num_gaussians=8,
         radial_units=(8,),
+        tracegrad="both",
     )
     # Buckets leave padding to carry along.
     dataset = HamiltonianDataset(store, atom_bucket=4, neighbor_bucket=8)

@@ -111,7 +111,9 @@ class GradientMixing(Layer):
         gate = backend.sigmoid(inner)
         slopes = gate * (1.0 + inner * (1.0 - gate))  # the derivative of SiLU
         slopes = slopes * backend.sum(self.kernel_out.value, axis=-1)
-        return backend.dense(slopes, backend.swapaxes(self.kernel.value, 0, 1))
+        return backend.dense(
+            slopes, backend.transpose(self.kernel.value, (1, 0))
+        )
 
     @functools.cached_property
     def _matrices(self):
