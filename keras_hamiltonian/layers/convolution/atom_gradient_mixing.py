@@ -41,7 +41,7 @@ class AtomGradientMixing(GradientMixing):
         irreps,
         step=0.2,
         num_invariants=32,
-        hidden=64,
+        hidden=32,
         **kwargs,
     ):
         irreps = Irreps(irreps)

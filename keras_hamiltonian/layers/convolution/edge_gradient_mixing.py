@@ -49,7 +49,7 @@ class EdgeGradientMixing(GradientMixing):
         irreps,
         step=0.2,
         num_invariants=32,
-        hidden=64,
+        hidden=32,
         **kwargs,
     ):
         irreps = EdgeIrreps(irreps)

@@ -72,19 +72,21 @@ class GradientMixing(Layer):
     def mix(self, features):
         """Features a step along the gradient, and the invariants z."""
         inner = self._inner(features)
-        invariants = backend.dense(backend.silu(inner), self.kernel_out.value)
+        gate = backend.sigmoid(inner)
+        invariants = backend.dense(inner * gate, self.kernel_out.value)
         if not self.step:
             return features, invariants
         unit = backend.rms_normalize(
-            self._slopes(inner), EPSILON_GRADIENT, num_axes=1
+            self._slopes(inner, gate), EPSILON_GRADIENT, num_axes=1
         )
-        steps = self.step * unit[..., None, :]
-        steps = dict(zip(self.names, split_channels(steps, self.sizes)))
         mixed = {}
-        for name, x in features.items():
-            size = _root_mean_square(x) if name in SCALARS else x
-            mixed[name] = x + size * steps[name]
-        return mixed, invariants
+        for name, u in zip(self.names, split_channels(unit, self.sizes)):
+            x, u = features[name], u[..., None, :]
+            if name in SCALARS:
+                mixed[name] = x + self.step * _root_mean_square(x) * u
+            else:
+                mixed[name] = x * (1.0 + self.step * u)
+        return {name: mixed[name] for name in features}, invariants
 
     def _inner(self, features):
         """What enters the activation, s K + b."""
@@ -106,9 +108,8 @@ class GradientMixing(Layer):
         s = join_channels(scalars)
         return backend.dense(s, self.kernel.value) + self.bias.value
 
-    def _slopes(self, inner):
+    def _slopes(self, inner, gate):
         """g."""
-        gate = backend.sigmoid(inner)
         slopes = gate * (1.0 + inner * (1.0 - gate))  # the derivative of SiLU
         slopes = slopes * backend.sum(self.kernel_out.value, axis=-1)
         return backend.dense(
