@@ -10,13 +10,12 @@ SMALLEST_TRACE = 1e-6
 class TraceLoss:
     """Loss of a stage's traces, a fixed fraction of that of its blocks.
 
-    `loss_T` compares the traces that a stage with `tracegrad="trace"` or
-    `"both"` predicts with those of the target blocks, each edge in units of the
-    scatter of its own ones. It is returned as
-    `weight · loss_H / loss_T · loss_T`, no gradient being taken of the ratio:
-    so it stays as important as it is at the beginning. Where the inputs hold
-    an initial Hamiltonian the traces are those of the correction, which is
-    what the network learns.
+    A stage with `tracegrad="trace"` or `"both"` predicts traces Σ |H_ab|² over
+    the elements of each pair of shells. `loss_T` compares them with those of
+    the target blocks, which of every atom and edge are less their mean and
+    divided by their scatter. The result is `weight · (loss_H / loss_T) · loss_T`
+    without a gradient of the ratio: its share of the whole loss stays the
+    same. If the inputs hold H⁰, traces are those of H - H⁰.
 
     Args:
         shells: sequence of int. Degrees of the table's shells.

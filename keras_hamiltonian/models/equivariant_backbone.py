@@ -88,15 +88,12 @@ class EquivariantBackbone(CompositeLayer):
         layout = BlockLayout(table, spin)
         hidden = Irreps(irreps).regrouped()
         last = last_irreps(hidden, layout)
+        self.irreps_out = [hidden] * (num_groups - 1) + [last]
         first = Irreps([(hidden.count("0e"), Irrep(0, 1))])
         self.initial = None
         if takes_initial:
-            reach = [float(reaches[symbol]) for symbol in table.symbols]
+            self.initial = make_initial(hidden, table, reaches, **own)
             first = initial_irreps(hidden, table)
-            self.initial = InitialFeatures(
-                table.to_dict(), reach, str(first), name="initial", **own
-            )
-        self.irreps_out = [hidden] * (num_groups - 1) + [last]
         self.lmax = max(layout.lmax, last.lmax)
         self.geometry = GraphGeometry(
             table.to_dict(),
@@ -108,6 +105,7 @@ class EquivariantBackbone(CompositeLayer):
             name="geometry",
             **own,
         )
+        radial_size = self.geometry.radial_size
         self.embedding = make_part(
             embedding,
             SpeciesEmbedding,
@@ -117,17 +115,14 @@ class EquivariantBackbone(CompositeLayer):
             **own,
         )
         self.edge_embedding = EdgeEmbedding(
-            self.geometry.radial_size,
-            EdgeIrreps(first)["0+"],
-            name="edge_embedding",
-            **own,
+            radial_size, EdgeIrreps(first)["0+"], name="edge_embedding", **own
         )
         self.edge_ends = EdgeEnds(str(first), name="edge_ends", **own)
         self.groups = make_groups(
             interaction,
             [first, *self.irreps_out],
             num_species=num_species,
-            radial_size=self.geometry.radial_size,
+            radial_size=radial_size,
             norm=norm,
             tracegrad=tracegrad,
             **own,
@@ -223,6 +218,15 @@ def initial_irreps(hidden, basis):
             for mul, irrep in hidden
             if irrep.is_natural and held.count(irrep)
         ]
+    )
+
+
+def make_initial(hidden, table, reaches, **own):
+    """`InitialFeatures` of all hidden irreps that blocks have."""
+    reach = [float(reaches[symbol]) for symbol in table.symbols]
+    irreps = str(initial_irreps(hidden, table))
+    return InitialFeatures(
+        table.to_dict(), reach, irreps, name="initial", **own
     )
 
 

@@ -54,6 +54,7 @@ class RollTransformerBackbone(AttentionBackbone):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        own = {"dtype": self.dtype_policy}
         check_factory(attention, "attention")
         mmax = _check(basis, spin, irreps, feature_irreps, feature_lmax, groups)
         self.first = len(feature_irreps) - groups + 1
@@ -67,16 +68,15 @@ class RollTransformerBackbone(AttentionBackbone):
             frames_given=True,
             weighted=False,
             name="geometry",
-            dtype=self.dtype_policy,
+            **own,
         )
         self.frames = [
-            FeatureFrames(i, name=f"frames_{k}", dtype=self.dtype_policy)
+            FeatureFrames(i, name=f"frames_{k}", **own)
             for k, i in enumerate(taken, self.first)
         ]
         self.blocks = [
             RollTransformerBlock(
-                # The edge and its two ends.
-                [EdgeIrreps(i) for i in taken for _ in range(3)],
+                [EdgeIrreps(i) for i in taken for _ in range(3)],  # with ends
                 channels,
                 irreps,
                 mmax,
@@ -88,17 +88,12 @@ class RollTransformerBackbone(AttentionBackbone):
                 attention=attention,
                 tracegrad=tracegrad,
                 name=f"block_{k}",
-                dtype=self.dtype_policy,
+                **own,
             )
             for k in range(1, num_blocks + 1)
         ]
-        self.trace_head = make_trace_head(
-            tracegrad, self.blocks, basis, dtype=self.dtype_policy
-        )
-        atoms = str(self.blocks[-1].irreps_out)
-        self.irreps_out = [Irreps("+".join([*taken, atoms]))]
-        edges = [*taken, self.blocks[-1].irreps_edges, atoms, atoms]
-        self.irreps_edges = sum(map(EdgeIrreps, edges), EdgeIrreps())
+        self.trace_head = make_trace_head(tracegrad, self.blocks, basis, **own)
+        self.irreps_out, self.irreps_edges = _irreps(taken, self.blocks[-1])
 
     def call(self, inputs, visit=None):
         # `visit(block, arguments)` sees what enters each block.
@@ -154,6 +149,14 @@ class RollTransformerBackbone(AttentionBackbone):
             )
             for kind in self.irreps_edges
         }
+
+
+def _irreps(taken, block):
+    """Irreps of atoms and edges: those of the first stage and the state's."""
+    atoms = str(block.irreps_out)
+    edges = [*taken, block.irreps_edges, atoms, atoms]
+    joined = [Irreps("+".join([*taken, atoms]))]
+    return joined, sum(map(EdgeIrreps, edges), EdgeIrreps())
 
 
 def _check(basis, spin, irreps, feature_irreps, feature_lmax, groups):
