@@ -13,7 +13,7 @@ class TraceLoss:
     A stage with `tracegrad="trace"` or `"both"` predicts traces Σ |H_ab|² over
     the elements of each pair of shells. `loss_T` compares them with those of
     the target blocks, which of every atom and edge are less their mean and
-    divided by their scatter. The result is `weight · (loss_H / loss_T) · loss_T`
+    divided by their scatter. The result is `weight · loss_T · loss_H / loss_T`,
     without a gradient of the ratio: its share of the whole loss stays the
     same. If the inputs hold H⁰, traces are those of H - H⁰.
 

@@ -154,6 +154,31 @@ def test_what_is_done_is_not_repeated(store, tmp_path, capsys):
     assert train(store, tmp_path, again=True, seed=1) != report
 
 
+class Losses(keras.callbacks.Callback):
+    """What the model is trained with beside the loss of its blocks."""
+
+    found = ()
+
+    def on_train_begin(self, logs=None):
+        self.found += self.model.joint_losses
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tracegrad", ["both", "gradient"])
+def test_stages_with_trace_heads_learn_traces(store, tmp_path, tracegrad):
+    losses = Losses()
+    options = {
+        part: {**SETTINGS[part], "tracegrad": tracegrad}
+        for part in ("first_options", "second_options")
+    }
+    report = train(
+        store, tmp_path, [losses], trace_weight=0.1, joint_share=0.2, **options
+    )
+    assert report["steps"] == {"first": 6, "second": 4, "joint": 2}
+    weights = [loss.weight for loss in losses.found]
+    assert weights == [0.1] * 3 if tracegrad == "both" else not weights
+
+
 @pytest.mark.slow
 def test_callbacks_join_every_fit(store, tmp_path):
     recorder = Recorder()
