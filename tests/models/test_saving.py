@@ -14,6 +14,7 @@ from keras_hamiltonian.conventions import BOHR_IN_ANGSTROM
 from keras_hamiltonian.data.dataset import HamiltonianDataset
 from keras_hamiltonian.data.store import HamiltonianStore
 from keras_hamiltonian.losses.block_errors import BlockMeanAbsoluteError
+from keras_hamiltonian.losses.trace_loss import TraceLoss
 from keras_hamiltonian.models.equivariant_stage import EquivariantStage
 
 REACHES = {"C": 6 * BOHR_IN_ANGSTROM}
@@ -49,7 +50,13 @@ def trained(data_folder, tmp_path_factory):
     loss = {k: BlockMeanAbsoluteError() for k in ("onsite", "hopping")}
     # Without compilation JAX would run operation by operation.
     is_jax = keras.config.backend() == "jax"
-    model.compile(keras.optimizers.Adam(1e-2), loss, jit_compile=is_jax)
+    traces = TraceLoss(model.basis.table_shells, BlockMeanAbsoluteError())
+    model.compile(
+        keras.optimizers.Adam(1e-2),
+        loss,
+        joint_losses=[traces],
+        jit_compile=is_jax,
+    )
     history = model.fit(dataset, epochs=EPOCHS, verbose=0).history
     inputs = dataset[0][0]
     np.savez(folder / "inputs.npz", **inputs)
