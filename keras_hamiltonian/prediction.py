@@ -65,7 +65,6 @@ def predict(
     Example:
 
     >>> import ase.build
-    >>> import keras_hamiltonian as kh
     >>> atoms = ase.build.graphene(vacuum=7.5)         # doctest: +SKIP
     >>> prediction = kh.predict("graphene.keras", atoms)  # doctest: +SKIP
     >>> prediction.bands("GMKG").gap()                  # doctest: +SKIP
@@ -77,8 +76,6 @@ def predict(
         atoms = Calculation(atoms, model.basis, spin=model.spin, name=name)
     known, atoms = given_initial(atoms, initial), atoms.atoms
     overlap = known.overlap if overlap is None else overlap
-    if num_electrons is None:
-        num_electrons = known.num_electrons
     known = dataclasses.replace(known, overlap=overlap)
     hamiltonian, spread = _predict(model, known, None, num_rotations, seed)
     source = {"code": "keras_hamiltonian", "model": model.name}
@@ -93,18 +90,16 @@ def predict(
         name=name,
         source=source,
     )
-    provenance = {
-        "model": model.name,
-        "num_rotations": num_rotations,
-        "seed": seed,
-        "training": model.provenance,
-    }
+    provenance = {"model": model.name, "training": model.provenance}
+    provenance |= {"num_rotations": num_rotations, "seed": seed}
     return Prediction(
         calculation,
         spread,
         provenance,
         model=model,
-        num_electrons=num_electrons,
+        num_electrons=(
+            known.num_electrons if num_electrons is None else num_electrons
+        ),
     )
 
 

@@ -84,17 +84,16 @@ class EquivariantBackbone(CompositeLayer):
         super().__init__(**kwargs)
         own = {"dtype": self.dtype_policy}
         table = OrbitalBasis(basis)
-        num_species = len(table.symbols)
+        sizes = {"num_species": len(table.symbols)}
         layout = BlockLayout(table, spin)
         hidden = Irreps(irreps).regrouped()
-        last = last_irreps(hidden, layout)
-        self.irreps_out = [hidden] * (num_groups - 1) + [last]
-        first = Irreps([(hidden.count("0e"), Irrep(0, 1))])
+        self.irreps_out = [hidden] * (num_groups - 1)
+        self.irreps_out.append(last_irreps(hidden, layout))
+        first = first_irreps(hidden, table, takes_initial)
         self.initial = None
         if takes_initial:
-            self.initial = make_initial(hidden, table, reaches, **own)
-            first = initial_irreps(hidden, table)
-        self.lmax = max(layout.lmax, last.lmax)
+            self.initial = make_initial(first, table, reaches, **own)
+        self.lmax = max(layout.lmax, self.irreps_out[-1].lmax)
         self.geometry = GraphGeometry(
             table.to_dict(),
             reaches,
@@ -105,27 +104,22 @@ class EquivariantBackbone(CompositeLayer):
             name="geometry",
             **own,
         )
-        radial_size = self.geometry.radial_size
         self.embedding = make_part(
             embedding,
             SpeciesEmbedding,
-            num_species=num_species,
             channels=hidden.count("0e"),
             name="embedding",
+            **sizes,
             **own,
         )
+        size = sizes["radial_size"] = self.geometry.radial_size
         self.edge_embedding = EdgeEmbedding(
-            radial_size, EdgeIrreps(first)["0+"], name="edge_embedding", **own
+            size, EdgeIrreps(first)["0+"], name="edge_embedding", **own
         )
         self.edge_ends = EdgeEnds(str(first), name="edge_ends", **own)
+        options = {"norm": norm, "tracegrad": tracegrad, **sizes, **own}
         self.groups = make_groups(
-            interaction,
-            [first, *self.irreps_out],
-            num_species=num_species,
-            radial_size=radial_size,
-            norm=norm,
-            tracegrad=tracegrad,
-            **own,
+            interaction, [first, *self.irreps_out], **options
         )
         self.trace_head = make_trace_head(tracegrad, self.groups, basis, **own)
 
@@ -197,20 +191,23 @@ class EquivariantBackbone(CompositeLayer):
         return changed
 
 
-def initial_irreps(hidden, basis):
-    """Irreps of the first features that blocks of H⁰ give.
+def first_irreps(hidden, basis, takes_initial):
+    """Irreps of the first features.
 
-    All hidden scalars, and at most 16 of each further irrep of natural parity
-    that the blocks hold: the first group would cost as much as the others with
-    all of them.
+    The hidden scalars. Blocks of H⁰ give at most 16 of each further irrep of
+    natural parity that they hold: the first group would cost as much as the
+    others with all of them.
 
     Args:
         hidden: `Irreps`.
         basis: `OrbitalBasis`.
+        takes_initial: bool. Whether blocks of H⁰ are among the inputs.
 
     Returns:
         `Irreps`.
     """
+    if not takes_initial:
+        return Irreps([(hidden.count("0e"), Irrep(0, 1))])
     held = BlockLayout(basis).onsite["scalar"].irreps
     return Irreps(
         [
@@ -221,12 +218,11 @@ def initial_irreps(hidden, basis):
     )
 
 
-def make_initial(hidden, table, reaches, **own):
-    """`InitialFeatures` of all hidden irreps that blocks have."""
+def make_initial(irreps, table, reaches, **own):
+    """`InitialFeatures` of some irreps."""
     reach = [float(reaches[symbol]) for symbol in table.symbols]
-    irreps = str(initial_irreps(hidden, table))
     return InitialFeatures(
-        table.to_dict(), reach, irreps, name="initial", **own
+        table.to_dict(), reach, str(irreps), name="initial", **own
     )
 
 

@@ -8,7 +8,6 @@ from keras_hamiltonian.models.equivariant_backbone import HIDDEN_IRREPS
 from keras_hamiltonian.models.equivariant_backbone import EquivariantBackbone
 from keras_hamiltonian.models.first_stage import FirstStage
 from keras_hamiltonian.models.stage import CORRECTIONS
-from keras_hamiltonian.models.stage import check_initial
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
@@ -90,7 +89,6 @@ class EquivariantStage(FirstStage):
         dtype="float32",
         name="equivariant_stage",
     ):
-        check_initial(initial)
         own_spin = "none" if initial in CORRECTIONS else spin
         backbone = EquivariantBackbone(
             basis,

@@ -11,6 +11,7 @@ from keras_hamiltonian.models.block_readout import BlockReadout
 from keras_hamiltonian.models.stage import BLOCKS
 from keras_hamiltonian.models.stage import CORRECTIONS
 from keras_hamiltonian.models.stage import Stage
+from keras_hamiltonian.models.stage import check_initial
 from keras_hamiltonian.models.stage import graph_inputs
 from keras_hamiltonian.models.stage_features import Residuals
 
@@ -55,6 +56,7 @@ class FirstStage(Stage):
     """
 
     def __init__(self, backbone, readout=None, name=None):
+        check_initial(self.arguments.get("initial"))
         for attribute in ("irreps_out", "lmax"):
             if not hasattr(backbone, attribute):
                 raise ValueError(
