@@ -2,5 +2,12 @@
 
 from keras_hamiltonian.losses.block_errors import BlockMeanAbsoluteError
 from keras_hamiltonian.losses.block_errors import BlockMeanSquaredError
+from keras_hamiltonian.losses.k_space import KSpaceLoss
+from keras_hamiltonian.losses.k_space import between_states
 
-__all__ = ["BlockMeanAbsoluteError", "BlockMeanSquaredError"]
+__all__ = [
+    "BlockMeanAbsoluteError",
+    "BlockMeanSquaredError",
+    "KSpaceLoss",
+    "between_states",
+]
