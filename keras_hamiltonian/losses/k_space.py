@@ -5,7 +5,7 @@ import keras
 from keras_hamiltonian.conventions import MEV_PER_EV
 
 # In eV², inside of roots: their slope is finite where nothing is wrong.
-SMALLEST = 1e-12
+SMALLEST = 1e-16
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
@@ -72,7 +72,7 @@ class KSpaceLoss:
             squares = keras.ops.diagonal(squares)
             means = [(self.p, in_p * squares), (self.q, in_q * squares)]
         else:
-            rows = keras.ops.matmul(squares, shares)
+            rows = keras.ops.einsum("ab,bx->ax", squares, shares)
             means = [
                 (self.p, in_p * rows[:, 0]),
                 (self.q, in_q * rows[:, 1]),
@@ -126,7 +126,7 @@ def _phases(inputs, k_vectors):
     """`exp(i k·r)` of each edge in the column of the atom it ends at:
     `(N, M, N)` cosines and sines, and the `(N, N)` unit matrix."""
     vectors = keras.ops.cast(inputs["edge_vectors"], k_vectors.dtype)
-    angles = keras.ops.sum(k_vectors[:, None] * vectors, axis=-1)[..., None]
+    angles = keras.ops.einsum("nx,nmx->nm", k_vectors, vectors)[..., None]
     own = keras.ops.cumsum(keras.ops.ones_like(inputs["species"])) - 1
     ends = inputs["neighbors"][..., None] == own
     ends = keras.ops.cast(ends, k_vectors.dtype)
@@ -168,4 +168,4 @@ def _gauge(real, in_p, structure):
     total = in_p * keras.ops.diagonal(real)
     # As many structures as states, at most.
     same = keras.ops.cast(structure[:, None] == structure, real.dtype)
-    return keras.ops.diag(keras.ops.matmul(same, total))
+    return keras.ops.diag(keras.ops.einsum("ab,b->a", same, total))

@@ -55,8 +55,8 @@ class StateFolder:
         self.window = float(window)
         self.num_k_points = num_k_points
         self.num_states = num_states
-        self._options = json.dumps([FORMAT, vars(self)], sort_keys=True)
-        digest = hashlib.sha256(self._options.encode())
+        options = json.dumps([FORMAT, vars(self)], sort_keys=True)
+        digest = hashlib.sha256(options.encode())
         self.path = pathlib.Path(path) / digest.hexdigest()[:8]
 
     def fill(self, calculations):
@@ -74,7 +74,7 @@ class StateFolder:
         """
         number = 0
         for calculation in calculations:
-            checksum = self._checksum(calculation)
+            checksum = _checksum(calculation)
             if self._attributes(calculation.name).get("checksum") == checksum:
                 continue
             found = self._solve(calculation, checksum)
@@ -122,24 +122,11 @@ class StateFolder:
         return h5py.File(path, "r", locking=False)
 
     def _attributes(self, name):
-        path = self._file(name)
-        if not h5py.is_hdf5(path):
-            return {}
-        with h5py.File(path, "r", locking=False) as file:
-            return dict(file.attrs)
-
-    def _checksum(self, calculation):
-        """Of all that the states depend on."""
-        level = calculation.fermi_level, calculation.num_electrons
-        digest = hashlib.sha256(f"{self._options} {level}".encode())
-        atoms = calculation.atoms
-        arrays = [atoms.numbers, atoms.positions, atoms.cell.array]
-        for matrix in (calculation.hamiltonian, calculation.overlap):
-            if matrix is not None:
-                arrays += [matrix.atom_pairs, matrix.entries]
-        for x in arrays:
-            digest.update(np.ascontiguousarray(x).tobytes())
-        return digest.hexdigest()
+        try:
+            with h5py.File(self._file(name), "r", locking=False) as file:
+                return dict(file.attrs)
+        except OSError:
+            return {}  # missing, or damaged
 
     def _solve(self, calculation, checksum):
         crystal = ElectronicStructure(calculation)
@@ -164,6 +151,20 @@ class StateFolder:
             found["is_p"].append(is_p[drawn])
             found["states"].append(states.astype(np.complex64))
         return found
+
+
+def _checksum(calculation):
+    """Of all that the states of a structure depend on."""
+    level = calculation.fermi_level, calculation.num_electrons
+    digest = hashlib.sha256(f"{level}".encode())
+    atoms = calculation.atoms
+    arrays = [atoms.numbers, atoms.positions, atoms.cell.array]
+    for matrix in (calculation.hamiltonian, calculation.overlap):
+        if matrix is not None:
+            arrays += [matrix.atom_pairs, matrix.entries]
+    for x in arrays:
+        digest.update(np.ascontiguousarray(x).tobytes())
+    return digest.hexdigest()
 
 
 def _draw(is_p, number, random):
