@@ -5,6 +5,9 @@ import numpy as np
 
 from keras_hamiltonian.models.rotated_dataset import RotatedDataset
 
+# States this much above P, in eV, count half.
+HALF_IN_EV = 3.0
+
 
 class KSpaceDataset(keras.utils.PyDataset):
     """Batches with what `KSpaceLoss` needs.
@@ -27,8 +30,9 @@ class KSpaceDataset(keras.utils.PyDataset):
       of states; those of another structure are zero. They are scaled so that
       `C^† S C = n / sqrt(numbers in all blocks)` for n orbitals, divided by
       the root of the number of structures: see `KSpaceLoss`.
-    - `k_shares` `(num_states, 2)`: one over the number of states in P of the
-      same structure for states in P, then the same of Q; else zero.
+    - `k_shares` `(num_states, 2)`: of states in P, one over their number in
+      the structure; then the same of Q, times `1 / (1 + E / 3 eV)` for a
+      state E above P, because its error matters where it is as large as E.
     - `k_structure` `(num_states,)` int32: which structure of the batch.
 
     Raises:
@@ -106,9 +110,14 @@ class KSpaceDataset(keras.utils.PyDataset):
             found["k_vectors"][own] = kept["k_vectors"]
             found["k_states"][own, 0, ..., columns] = states.real
             found["k_states"][own, 1, ..., columns] = states.imag
-            shares = np.stack([kept["is_p"], ~kept["is_p"]], axis=-1)
-            found["k_shares"][columns] = shares / np.maximum(shares.sum(0), 1)
+            found["k_shares"][columns] = self._shares(**kept)
         return found
+
+    def _shares(self, energies, is_p, **_):
+        above = np.maximum(energies - self.states.window, 0.0)
+        shares = np.stack([is_p, ~is_p / (1 + above / HALF_IN_EV)], axis=-1)
+        counts = np.array([is_p.sum(), (~is_p).sum()])
+        return shares / np.maximum(counts, 1)
 
     def _in_table(self, states, species):
         """States `(atoms, spin, rows, num_states)`, zero at padding."""

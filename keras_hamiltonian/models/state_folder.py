@@ -29,7 +29,7 @@ class StateFolder:
 
         /              attributes: format, checksum
         /k_vectors     (num_k, 3) float64, 1/Å, with the factor 2π
-        /energies      (num_k, num_states) float64, eV
+        /energies      (num_k, num_states) float64, eV above the Fermi level
         /is_p          (num_k, num_states) bool
         /states        (num_k, orbitals, num_states) complex64
 
@@ -131,7 +131,6 @@ class StateFolder:
     def _solve(self, calculation, checksum):
         crystal = ElectronicStructure(calculation)
         matrices = crystal.matrices
-        highest = crystal.fermi_level + self.window
         random = np.random.default_rng(int(checksum[:16], 16))
         mesh = self.mesh or k_grid(crystal.atoms)
         k_points, _ = k_grid_points(matrices, mesh, gamma_centered=True)
@@ -142,12 +141,13 @@ class StateFolder:
         found["states"] = []
         for k_point, k_vector in zip(k_points[np.sort(kept)], k_vectors):
             solved = lowest_states(matrices, k_point)
-            is_p = solved.energies <= highest
+            energies = solved.energies - crystal.fermi_level
+            is_p = energies <= self.window
             drawn = _draw(is_p, self.num_states, random)
             phases = np.exp(-1j * crystal.atoms.positions @ k_vector)
             phases = np.repeat(phases, matrices.num_orbitals)[:, None]
             states = phases * solved.coefficients[:, drawn]
-            found["energies"].append(solved.energies[drawn])
+            found["energies"].append(energies[drawn])
             found["is_p"].append(is_p[drawn])
             found["states"].append(states.astype(np.complex64))
         return found

@@ -148,8 +148,9 @@ def test_gauge(crystal, batch):
         if part == "pq":
             assert found < 1e-3
         else:
-            share = np.sum(batch[1]["k_shares"][:, int(part == "q")] > 0) ** -0.5
-            expected = 200 * share * scale_of(crystal)
+            shares = batch[1]["k_shares"][:, int(part == "q")]
+            size = np.sqrt(np.sum(shares**2))
+            expected = 200 * size * scale_of(crystal)
             assert found == pytest.approx(expected, rel=1e-4)
     other = blocks_of(disturbed(crystal, 1e-3))
     both = {name: moved[name] + other[name] for name in BLOCKS}
