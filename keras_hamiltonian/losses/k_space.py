@@ -79,7 +79,8 @@ class KSpaceLoss:
                 (self.pq, in_p * rows[:, 1]),
             ]
         total = sum(
-            factor * (keras.ops.sqrt(keras.ops.sum(x) + SMALLEST) - SMALLEST**0.5)
+            factor
+            * (keras.ops.sqrt(keras.ops.sum(x) + SMALLEST) - SMALLEST**0.5)
             for factor, x in means
         )
         return self.weight * MEV_PER_EV * total
@@ -158,9 +159,7 @@ def _bloch_sum(onsite, hopping, cosines, sines, same):
         )
     total = keras.ops.einsum("nomck,nmcx->nokx", phases, hopping)
     total = total + same[:, None, :, None] * onsite
-    return keras.ops.reshape(
-        total, (number, 2, -1, spins, spins, rows, rows)
-    )
+    return keras.ops.reshape(total, (number, 2, -1, spins, spins, rows, rows))
 
 
 def _gauge(real, in_p, structure):

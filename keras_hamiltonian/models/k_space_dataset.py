@@ -65,7 +65,11 @@ class KSpaceDataset(keras.utils.PyDataset):
 
     def __getitem__(self, position):
         inputs, targets, *weights = self.dataset[position]
-        return (inputs, {**targets, **self._targets(position, inputs)}, *weights)
+        return (
+            inputs,
+            {**targets, **self._targets(position, inputs)},
+            *weights,
+        )
 
     def on_epoch_end(self):
         """Goes on to the next epoch."""
