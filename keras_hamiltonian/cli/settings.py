@@ -64,6 +64,7 @@ def template(settings):
     Returns:
         str, which `TrainingSettings.read` understands.
     """
+    values = settings.model_dump(mode="json")
     lines = ["# Settings of keras-hamiltonian train --settings FILE."]
     for name, field in TrainingSettings.model_fields.items():
         default = field.get_default(call_default_factory=True)
@@ -72,7 +73,7 @@ def template(settings):
             f"{json.dumps(default)}."
         )
         lines += ["", *(f"# {line}" for line in textwrap.wrap(text, WIDTH))]
-        value = getattr(settings, name)
+        value = values[name]
         line = f"{name}: {json.dumps(value)}"
         # The other budget: two are an error.
         lines.append(f"#{line}" if value is None else line)

@@ -2,6 +2,14 @@
 
 from keras_hamiltonian.losses.block_errors import BlockMeanAbsoluteError
 from keras_hamiltonian.losses.block_errors import BlockMeanSquaredError
+from keras_hamiltonian.losses.k_space import KSpaceLoss
+from keras_hamiltonian.losses.k_space import between_states
 from keras_hamiltonian.losses.trace_loss import TraceLoss
 
-__all__ = ["BlockMeanAbsoluteError", "BlockMeanSquaredError", "TraceLoss"]
+__all__ = [
+    "BlockMeanAbsoluteError",
+    "BlockMeanSquaredError",
+    "KSpaceLoss",
+    "TraceLoss",
+    "between_states",
+]

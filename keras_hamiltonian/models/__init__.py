@@ -11,6 +11,7 @@ from keras_hamiltonian.models.feature_backbone import FeatureBackbone
 from keras_hamiltonian.models.first_stage import FirstStage
 from keras_hamiltonian.models.graph_geometry import GraphGeometry
 from keras_hamiltonian.models.hamiltonian_cascade import HamiltonianCascade
+from keras_hamiltonian.models.k_space_dataset import KSpaceDataset
 from keras_hamiltonian.models.loading import load_model
 from keras_hamiltonian.models.provenance import training_provenance
 from keras_hamiltonian.models.refinement_stage import RefinementStage
@@ -20,6 +21,7 @@ from keras_hamiltonian.models.rotation_average import average_over_rotations
 from keras_hamiltonian.models.stage import Stage
 from keras_hamiltonian.models.stage import graph_inputs
 from keras_hamiltonian.models.stage_features import StageFeatures
+from keras_hamiltonian.models.state_folder import StateFolder
 from keras_hamiltonian.models.transformer_stage import (
     StandaloneTransformerStage,
 )
@@ -35,11 +37,13 @@ __all__ = [
     "FirstStage",
     "GraphGeometry",
     "HamiltonianCascade",
+    "KSpaceDataset",
     "RefinementStage",
     "RotatedDataset",
     "Stage",
     "StageFeatures",
     "StandaloneTransformerStage",
+    "StateFolder",
     "TransformerStage",
     "average_over_rotations",
     "graph_inputs",

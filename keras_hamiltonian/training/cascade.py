@@ -12,9 +12,12 @@ from keras_hamiltonian.callbacks.revert_on_spike import RevertOnSpike
 from keras_hamiltonian.callbacks.training_checkpoint import TrainingCheckpoint
 from keras_hamiltonian.losses.block_errors import BlockMeanAbsoluteError
 from keras_hamiltonian.losses.block_errors import BlockMeanSquaredError
+from keras_hamiltonian.losses.k_space import KSpaceLoss
 from keras_hamiltonian.losses.trace_loss import TraceLoss
+from keras_hamiltonian.models.k_space_dataset import KSpaceDataset
 from keras_hamiltonian.models.stage_features import StageFeatures
 from keras_hamiltonian.training.preparation import make_cascade
+from keras_hamiltonian.training.preparation import make_states
 
 # Folder of a run that a stopped training resumes from.
 CHECKPOINTS = "checkpoint"
@@ -59,6 +62,10 @@ class CascadeFit:
         self.checkpoints = folder / CHECKPOINTS
         self.fingerprint = fingerprint
         self.callbacks = callbacks
+        # States belong to the data; solving them is not in the budget.
+        now = time.process_time()
+        self.states = make_states(training, settings)
+        start += time.process_time() - now
         self.start = start
         self.curve = LearningCurve(folder / "learning_curve.json", start)
         self.budgets = settings.stage_budgets()
@@ -129,10 +136,14 @@ class CascadeFit:
             print(f"Resumes with epoch {checkpoint.epoch + 1} ({part}).")
         elif adapt:
             adapt(training)
+        joint_losses = []
+        if self.states is not None:
+            training = KSpaceDataset(training, self.states, settings.seed)
+            joint_losses = [KSpaceLoss(**settings.k_loss.loss_options())]
         model.compile(
             self._optimizer(part),
             loss=LOSSES[settings.loss](),
-            joint_losses=self._joint_losses(model),
+            joint_losses=[*joint_losses, *self._trace_losses(model)],
             jit_compile=keras.config.backend() == "jax",
         )
         ours = [budget, BudgetBar(budget), self.curve, revert]
@@ -162,7 +173,7 @@ class CascadeFit:
                 )
         return found
 
-    def _joint_losses(self, model):
+    def _trace_losses(self, model):
         """Losses of what a model gives beside the blocks."""
         if "hopping_traces" not in model.output:
             return ()

@@ -2,6 +2,7 @@
 
 import dataclasses
 import random
+import time
 import warnings
 
 from keras_hamiltonian.data.dataset import HamiltonianDataset
@@ -10,6 +11,7 @@ from keras_hamiltonian.evaluation.overlap_threshold import (
 )
 from keras_hamiltonian.models.hamiltonian_cascade import HamiltonianCascade
 from keras_hamiltonian.models.provenance import training_provenance
+from keras_hamiltonian.models.state_folder import StateFolder
 from keras_hamiltonian.orbitals.gauge import gauge_shift
 from keras_hamiltonian.physics.overlap import TwoCentreOverlap
 from keras_hamiltonian.physics.reach import estimate_reaches
@@ -55,6 +57,33 @@ def make_datasets(store, split, settings):
     if not split.validate:
         return training, None
     return training, HamiltonianDataset(store, split.validate, **options)
+
+
+def make_states(training, settings):
+    """The eigenstates that the loss in k space needs, solved where missing.
+
+    Args:
+        training: `HamiltonianDataset` of a `HamiltonianStore`.
+        settings: `TrainingSettings`.
+
+    Returns:
+        `StateFolder`, or `None` without such a loss.
+    """
+    if settings.k_loss is None:
+        return None
+    store, start = training.calculations, time.process_time()
+    states = StateFolder(
+        settings.k_loss.folder or store.path.with_suffix(".states"),
+        **settings.k_loss.state_options(),
+    )
+    number = states.fill(store[name] for name in training.keys)
+    if number:
+        seconds = time.process_time() - start
+        print(
+            f"Solved the states of {number} structures: {seconds:.0f} CPU "
+            f"seconds, kept in {states.path}."
+        )
+    return states
 
 
 def make_first_stage(store, split, settings):

@@ -12,6 +12,9 @@ import yaml
 
 from keras_hamiltonian.layers.named_objects import did_you_mean
 from keras_hamiltonian.layers.named_objects import named_object
+from keras_hamiltonian.training.k_loss_settings import KLossSettings
+from keras_hamiltonian.training.strict_settings import StrictSettings
+from keras_hamiltonian.training.strict_settings import check_names
 
 MODELS = "keras_hamiltonian.models"
 # Stages that have a short name.
@@ -42,7 +45,7 @@ LEARNING_RATE = 1e-2
 TRANSFORMER_LEARNING_RATE = 1e-3
 
 
-class TrainingSettings(pydantic.BaseModel):
+class TrainingSettings(StrictSettings):
     """How `kh.train` trains.
 
     Each field has a default; an unknown name or a wrong value is an error
@@ -70,8 +73,6 @@ class TrainingSettings(pydantic.BaseModel):
     >>> TrainingSettings(steps=100).stage_budgets()
     {'first': 75.0, 'second': 25.0}
     """
-
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
     seconds: float | None = pydantic.Field(
         600.0,
@@ -137,6 +138,13 @@ class TrainingSettings(pydantic.BaseModel):
         ge=0,
         description="Weight of the traces, as a fraction of the loss, in "
         'stages with the option tracegrad: "trace" or "both".',
+    )
+    k_loss: KLossSettings | None = pydantic.Field(
+        None,
+        description="Loss between eigenstates, of all stages: `weight` (beside "
+        "`loss`), `p`, `q`, `pq`, `gauge`, `diagonal`, `window`, `mesh`, "
+        "`num_k_points`, `num_states`, `folder`. {} takes the defaults; off by "
+        "default.",
     )
     first_learning_rate: float = pydantic.Field(
         1e-2, gt=0, description="Largest learning rate of the first stage."
@@ -276,10 +284,7 @@ class TrainingSettings(pydantic.BaseModel):
 
     @pydantic.model_validator(mode="before")
     @classmethod
-    def _check_names(cls, values):
-        unknown = sorted(set(values) - set(cls.model_fields))
-        if unknown:
-            raise ValueError(_unknown(unknown, "settings", cls.model_fields))
+    def _choose_budget(cls, values):
         if values.get("steps") is not None and "seconds" not in values:
             values = {**values, "seconds": None}
         return values
@@ -355,11 +360,11 @@ def _check_options(part, name, options):
     # Keras is imported where there is something to check.
     if options:
         stage = stage_class(part, name)
-        known = _arguments_of(stage) - GIVEN
-        unknown = sorted(set(options) - known)
-        if unknown:
-            what = f"arguments of {stage.__name__}"
-            raise ValueError(_unknown(unknown, what, known))
+        check_names(
+            options,
+            f"arguments of {stage.__name__}",
+            _arguments_of(stage) - GIVEN,
+        )
 
 
 def _arguments_of(stage):
@@ -391,10 +396,3 @@ def in_words(error):
             text = f"`{name}`: {text}. Received: {found['input']!r}."
         lines.append(text)
     return "\n".join(lines)
-
-
-def _unknown(names, what, allowed):
-    return (
-        f"Unknown {what}: {', '.join(map(repr, names))}."
-        f"{did_you_mean(names, allowed)} Allowed: {', '.join(sorted(allowed))}."
-    )
