@@ -12,7 +12,8 @@ Rows of the cascade: the first stage alone; both second stages; and the
 ablations of Yin et al. (arXiv 2401.00744): A, no cascade; B, no covariant
 features; C, no attention. Rows of the first stage: what it has beyond
 DeepH-E3, one at a time. Rows of H⁰, the zeroth-step Hamiltonian of the data:
-what the first stage makes of it, alone and with a second one.
+what the first stage makes of it, alone and with a second one. Rows of TraceGrad
+(arXiv 2405.05722): its halves in the first stage.
 """
 
 import argparse
@@ -68,6 +69,19 @@ WITH_INITIAL = {
     "H - H⁰, H⁰ as input": {**ALONE, **BOTH},
     "H - H⁰, H⁰ as input, cascade": {**SYMMETRIC, **BOTH},
 }
+TRACEGRAD = {
+    f"{name}, TraceGrad: {part}": {
+        **variant,
+        "first_options": {"tracegrad": option},
+    }
+    for name, variant in {"H": ALONE, "H - H⁰": {**ALONE, **CORRECTED}}.items()
+    for part, option in {
+        "none": None,
+        "trace": "trace",
+        "gradient": "gradient",
+        "trace and gradient": "both",
+    }.items()
+}
 # The table needs the errors of the matrices alone.
 ERRORS_ALONE = {
     "num_spectra": 0,
@@ -87,6 +101,8 @@ def main(options):
         variants |= FIRST_STAGES
     if options.parts in ("initial", "all"):
         variants |= WITH_INITIAL
+    if options.parts in ("tracegrad", "all"):
+        variants |= TRACEGRAD
     rows = {}
     for name, variant in variants.items():
         for seed in options.seeds:
@@ -180,7 +196,7 @@ if __name__ == "__main__":
     parser.add_argument("--seeds", type=int, nargs="+", default=[42])
     parser.add_argument(
         "--parts",
-        choices=["cascade", "first", "initial", "all"],
+        choices=["cascade", "first", "initial", "tracegrad", "all"],
         default="cascade",
     )
     parser.add_argument("--again", action="store_true", help="repeat all")
