@@ -18,7 +18,7 @@ class KSpaceDataset(keras.utils.PyDataset):
 
     Args:
         dataset: `HamiltonianDataset` with targets, or `StageFeatures` of one.
-        states: `StateFolder`, filled with its structures.
+        states: `StateFolder`, filled with its structures, which have names.
         seed: int.
         **kwargs: `workers`, ... of `keras.utils.PyDataset`.
 
@@ -36,7 +36,18 @@ class KSpaceDataset(keras.utils.PyDataset):
     - `k_structure` `(num_states,)` int32: which structure of the batch.
 
     Raises:
-        ValueError: if crystals are rotated, or structures have no Hamiltonian.
+        ValueError: if crystals are rotated, or structures have no Hamiltonian
+            or no states.
+
+    Example:
+
+    >>> states = StateFolder("my_set.states")              # doctest: +SKIP
+    >>> states.fill(store[name] for name in split.train)   # doctest: +SKIP
+    >>> loss = BlockMeanAbsoluteError()                    # doctest: +SKIP
+    >>> stage.compile(                                     # doctest: +SKIP
+    ...     "adam", loss=loss, joint_losses=[KSpaceLoss()], jit_compile=False
+    ... )
+    >>> stage.fit(KSpaceDataset(training, states))     # doctest: +SKIP
     """
 
     def __init__(self, dataset, states, seed=0, **kwargs):
