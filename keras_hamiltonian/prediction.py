@@ -195,12 +195,13 @@ def _predict(model, structure, atom_pairs, num_rotations, seed):
         hamiltonian, spread = matrix(mean), matrix(spread)
     if not model.is_hermitian:
         hamiltonian = hamiltonian.symmetrized()
-    if model.energy_shift:
+    if model.energy_shift is not None:
         overlap = structure.overlap if is_known else None
         if overlap is None and model.overlap is not None:
             overlap = model.overlap(atoms)
         if overlap is not None:
-            hamiltonian = shifted(hamiltonian, model.energy_shift, overlap)
+            shift = model.energy_shift(atoms, structure.initial_hamiltonian)
+            hamiltonian = shifted(hamiltonian, shift, overlap)
     return hamiltonian, spread
 
 

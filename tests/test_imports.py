@@ -57,6 +57,7 @@ ROOMS = {
     "training": {
         "callbacks",
         "data",
+        "electronic_structure",
         "evaluation",
         "layers",
         "losses",

@@ -45,6 +45,8 @@ class HamiltonianDataset(keras.utils.PyDataset):
             models that take it (`model.takes_initial`). Targets are then
             H - μS, in the energy zero of H⁰: μ of each structure from
             `gauge_shift`, zero where there is no overlap.
+        overlap: function from `ase.Atoms` to the overlap of a structure that
+            comes without one, such as `model.overlap`.
         **kwargs: `workers`, `use_multiprocessing`, `max_queue_size` of
             `keras.utils.PyDataset`.
 
@@ -85,10 +87,12 @@ class HamiltonianDataset(keras.utils.PyDataset):
         neighbor_bucket=None,
         cache=True,
         initial=False,
+        overlap=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.initial = initial
+        self.overlap = overlap
         self.calculations = calculations
         self.keys = _keys(calculations, names)
         first = calculations[self.keys[0]]
@@ -189,7 +193,11 @@ class HamiltonianDataset(keras.utils.PyDataset):
     def _label(self, calculation):
         """H; with H⁰ as an input, in its energy zero."""
         label, overlap = calculation.hamiltonian, calculation.overlap
-        if not self.initial or overlap is None:
+        if not self.initial:
+            return label
+        if overlap is None and self.overlap is not None:
+            overlap = self.overlap(calculation.atoms)
+        if overlap is None:
             return label
         shift = gauge_shift(label, calculation.initial_hamiltonian, overlap)
         return shifted(label, -shift, overlap)

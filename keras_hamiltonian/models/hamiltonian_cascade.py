@@ -129,7 +129,7 @@ class HamiltonianCascade(Stage):
 
     @property
     def energy_shift(self):
-        """float of the first stage in eV; see `Stage`."""
+        """`EnergyShift` of the first stage, or `None`; see `Stage`."""
         return self.stage.energy_shift
 
     @energy_shift.setter
@@ -170,7 +170,7 @@ class HamiltonianCascade(Stage):
             "refinement": serialize(self.refinement),
             "overlap": None,
             "overlap_threshold": None,
-            "energy_shift": 0.0,
+            "energy_shift": None,
         }
 
     @classmethod

@@ -10,6 +10,7 @@ from keras_hamiltonian.layers.parts import to_config
 from keras_hamiltonian.models.provenance import electrons_of_composition
 from keras_hamiltonian.models.summary import print_summary
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
+from keras_hamiltonian.physics.energy_shift import EnergyShift
 from keras_hamiltonian.physics.overlap import TwoCentreOverlap
 
 # Of the configuration and the weights' names in `.keras` files. 1: package
@@ -74,9 +75,8 @@ class Stage(keras.Model):
         overlap_threshold: float, or `None`. Combinations of orbitals that
             bands of its predictions leave out; see `BlochMatrices` and
             `kh.evaluation.choose_overlap_threshold`.
-        energy_shift: float. Mean μ of the training set in eV, for a model
-            that takes H⁰: its blocks have the energy zero of H⁰, and
-            `kh.predict` adds μS.
+        energy_shift: `EnergyShift`, or `None`, of a model that takes H⁰: its
+            blocks have the energy zero of H⁰, and `kh.predict` adds μS.
 
     The last four are set after construction and stand in the `.keras` file.
     """
@@ -84,7 +84,7 @@ class Stage(keras.Model):
     overlap = None
     provenance = None
     overlap_threshold = None
-    energy_shift = 0.0
+    energy_shift = None
     joint_losses = ()
 
     def __new__(cls, *args, **kwargs):
@@ -298,7 +298,7 @@ class Stage(keras.Model):
             "overlap": None if self.overlap is None else self.overlap.to_dict(),
             "provenance": to_config(self.provenance),
             "overlap_threshold": self.overlap_threshold,
-            "energy_shift": self.energy_shift,
+            "energy_shift": self.energy_shift and self.energy_shift.to_dict(),
         }
 
     @classmethod
@@ -308,15 +308,15 @@ class Stage(keras.Model):
         overlap = config.pop("overlap", None)
         provenance = config.pop("provenance", None)
         threshold = config.pop("overlap_threshold", None)
-        shift = config.pop("energy_shift", 0.0)
+        shift = config.pop("energy_shift", None)
         stage = cls(**config)
         if overlap is not None:
             stage.overlap = TwoCentreOverlap.from_dict(overlap)
         stage.provenance = provenance
         if threshold is not None:
             stage.overlap_threshold = threshold
-        if shift:
-            stage.energy_shift = shift
+        if shift is not None:
+            stage.energy_shift = EnergyShift.from_dict(shift)
         return stage
 
 

@@ -7,6 +7,7 @@ from keras_hamiltonian.physics.dos import DensityOfStates
 from keras_hamiltonian.physics.dos import density_of_states
 from keras_hamiltonian.physics.effective_mass import EffectiveMass
 from keras_hamiltonian.physics.effective_mass import effective_mass
+from keras_hamiltonian.physics.energy_shift import EnergyShift
 from keras_hamiltonian.physics.fermi import count_electrons
 from keras_hamiltonian.physics.fermi import fermi_level_of_bands
 from keras_hamiltonian.physics.fermi import find_fermi_level
@@ -39,6 +40,7 @@ from keras_hamiltonian.physics.states import states_in_window
 from keras_hamiltonian.physics.workers import solve_k_points
 
 __all__ = [
+    "EnergyShift",
     "BandGap",
     "BandStructure",
     "BlochMatrices",

@@ -71,6 +71,12 @@ class CascadeFit:
         self.budgets = settings.stage_budgets()
         self.steps = {}
 
+    def take_overlap(self, stage):
+        """Structures without an overlap get that of the stage."""
+        for data in (self.training, self.validation):
+            if data is not None:
+                data.overlap = stage.overlap
+
     def first(self, stage):
         """The first stage, from the atoms."""
         data = self.training, self.validation

@@ -6,13 +6,14 @@ import time
 import warnings
 
 from keras_hamiltonian.data.dataset import HamiltonianDataset
+from keras_hamiltonian.electronic_structure import ElectronicStructure
 from keras_hamiltonian.evaluation.overlap_threshold import (
     choose_overlap_threshold,
 )
 from keras_hamiltonian.models.hamiltonian_cascade import HamiltonianCascade
 from keras_hamiltonian.models.provenance import training_provenance
 from keras_hamiltonian.models.state_folder import StateFolder
-from keras_hamiltonian.orbitals.gauge import gauge_shift
+from keras_hamiltonian.physics.energy_shift import EnergyShift
 from keras_hamiltonian.physics.overlap import TwoCentreOverlap
 from keras_hamiltonian.physics.reach import estimate_reaches
 from keras_hamiltonian.training.settings import stage_class
@@ -122,28 +123,11 @@ def make_first_stage(store, split, settings):
     if overlaps:
         stage.overlap = TwoCentreOverlap.fit(overlaps, reaches)
     if stage.takes_initial:
-        stage.energy_shift = mean_shift(
-            store[name] for name in split.train[:NUM_OVERLAPS]
+        known = (store[name] for name in split.train[:NUM_OVERLAPS])
+        stage.energy_shift = EnergyShift.fit(
+            ElectronicStructure(c, stage).calculation for c in known
         )
     return stage
-
-
-def mean_shift(calculations):
-    """Mean of the μ that lead from the energy zero of H⁰ to that of H.
-
-    Args:
-        calculations: iterable of `Calculation` with H, H⁰ and, those that
-            count, S.
-
-    Returns:
-        float, in eV; zero without an overlap.
-    """
-    shifts = [
-        gauge_shift(c.hamiltonian, c.initial_hamiltonian, c.overlap)
-        for c in calculations
-        if c.overlap is not None
-    ]
-    return sum(shifts) / len(shifts) if shifts else 0.0
 
 
 def make_cascade(stage, settings):

@@ -171,8 +171,11 @@ def train_cascade(
         callbacks,
         time.process_time() if start is None else start,
     )
-    if stage is None:
+    is_given = stage is not None
+    if not is_given:
         stage = make_first_stage(store, split, settings)
+    fit.take_overlap(stage)
+    if not is_given:
         fit.first(stage)
     elif settings.second_stage == "none":
         raise ValueError(

@@ -12,6 +12,7 @@ from keras_hamiltonian.data.batch import batch_matrices
 from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
 from keras_hamiltonian.orbitals.gauge import gauge_shift
 from keras_hamiltonian.orbitals.gauge import shifted
+from keras_hamiltonian.physics import EnergyShift
 from keras_hamiltonian.prediction import predict_hamiltonian
 from keras_hamiltonian.structures.neighbors import neighbor_table
 from keras_hamiltonian.structures.neighbors import pairs_within
@@ -151,6 +152,11 @@ def test_targets_have_the_energy_zero_of_h0(cell):
     none = BlockMatrix(h0.atom_pairs, h0.shapes, 0 * h0.entries)
     eighth = gauge_shift(cell.hamiltonian, none, overlap) / 8
     assert shift == pytest.approx(eighth - 1.5, abs=1e-5)
+    bare = dataclasses.replace(cell, overlap=None)
+    same = kh.HamiltonianDataset(
+        [bare], initial=True, overlap=lambda atoms: overlap
+    )
+    np.testing.assert_array_equal(same[0][1]["onsite"], targets["onsite"])
     raw = kh.HamiltonianDataset([cell])[0]
     assert "initial_onsite" not in raw[0]
     assert np.abs(raw[1]["onsite"] - targets["onsite"]).max() > 0.5
@@ -190,12 +196,12 @@ def test_locality():
 
 def test_prediction_takes_h0_in_every_form(cell, tmp_path):
     stage = stage_for(cell, "correct", dtype="float32")
-    stage.energy_shift = 0.25
+    stage.energy_shift = EnergyShift(0.25)
     expected = kh.predict(stage, cell)
     # The energy zero of the set: μS above that of H⁰.
-    stage.energy_shift = 0.0
+    stage.energy_shift = None
     plain = kh.predict(stage, cell)
-    stage.energy_shift = 0.25
+    stage.energy_shift = EnergyShift(0.25)
     np.testing.assert_allclose(
         expected.hamiltonian.entries,
         shifted(plain.hamiltonian, 0.25, cell.overlap).entries,
@@ -250,10 +256,13 @@ def test_saving(cell, initial, tmp_path):
     ):
         pytest.skip("every new model is compiled")
     stage = stage_for(cell, initial, dtype="float32")
-    stage.energy_shift = -1.25
+    stage.energy_shift = EnergyShift.fit([cell])
     stage.save(tmp_path / "stage.keras")
     loaded = kh.load_model(tmp_path / "stage.keras")
-    assert loaded.takes_initial and loaded.energy_shift == -1.25
+    assert (
+        loaded.takes_initial
+        and loaded.energy_shift.to_dict() == stage.energy_shift.to_dict()
+    )
     inputs = inputs_of(cell)
     expected = stage.predict_on_batch(inputs)
     for name, blocks in loaded.predict_on_batch(inputs).items():
@@ -284,10 +293,10 @@ def test_cascade(cell, second, tmp_path):
     assert np.abs(change).max() > 1e-6
     if cell.is_spinful:
         assert not change[..., 1, :, :, :, :].any()
-    cascade.energy_shift = 0.5
+    cascade.energy_shift = EnergyShift(0.5)
     cascade.save(tmp_path / "cascade.keras")
     loaded = kh.load_model(tmp_path / "cascade.keras")
-    assert loaded.takes_initial and loaded.energy_shift == 0.5
+    assert loaded.takes_initial and loaded.energy_shift.mean == 0.5
     error = kh.evaluation.equivariance_error(loaded, cell, num_rotations=2)
     if second == "EquivariantTransformerStage":
         assert error["relative"] < 1e-4
