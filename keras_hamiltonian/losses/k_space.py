@@ -22,7 +22,8 @@ class KSpaceLoss:
 
     where |Z| is the root mean square of the elements. Unlike their mean
     absolute value it does not depend on the choice of states in a degenerate
-    level. `KSpaceDataset` scales the states so that random errors of all
+    level. Errors in Q are tens of times those in P; hence the smaller weights.
+    `KSpaceDataset` scales the states so that random errors of all
     blocks, 1 meV each, give |Z| = 1 meV if orbitals are orthogonal, in every
     material.
 
@@ -43,7 +44,7 @@ class KSpaceLoss:
     """
 
     def __init__(
-        self, weight=1.0, p=1.0, q=1.0, pq=1.0, gauge=False, diagonal=False
+        self, weight=0.3, p=1.0, q=0.1, pq=0.3, gauge=False, diagonal=False
     ):
         self.weight = weight
         self.p = p

@@ -17,16 +17,16 @@ class KLossSettings(StrictSettings):
     """
 
     weight: float = pydantic.Field(
-        1.0, gt=0, description="Of the loss, beside that of the blocks."
+        0.3, gt=0, description="Of the loss, beside that of the blocks."
     )
     p: float = pydantic.Field(
         1.0, ge=0, description="Share of the states up to the window."
     )
     q: float = pydantic.Field(
-        1.0, ge=0, description="Share of the states above it."
+        0.1, ge=0, description="Share of the states above it."
     )
     pq: float = pydantic.Field(
-        1.0, ge=0, description="Share of what mixes the two."
+        0.3, ge=0, description="Share of what mixes the two."
     )
     gauge: bool = pydantic.Field(
         False, description="Whether H and H + μS are the same."

@@ -20,9 +20,9 @@ from keras_hamiltonian.losses import between_states
 
 MESH = {"mesh": (3, 3, 1), "num_k_points": 9}
 ONLY = {
-    "p": {"q": 0, "pq": 0},
-    "q": {"p": 0, "pq": 0},
-    "pq": {"p": 0, "q": 0},
+    "p": {"weight": 1, "p": 1, "q": 0, "pq": 0},
+    "q": {"weight": 1, "p": 0, "q": 1, "pq": 0},
+    "pq": {"weight": 1, "p": 0, "q": 0, "pq": 1},
 }
 
 
@@ -90,11 +90,11 @@ def test_labels_are_free(crystal, batch):
     for options in (*ONLY.values(), {"diagonal": True}, {"gauge": True}):
         assert loss_of(batch, labels, **options) == 0
         assert loss_of(batch, other, **options) > 0.1
-    assert loss_of(batch, other, weight=0.5) == pytest.approx(
-        0.5 * loss_of(batch, other)
-    )
     parts = [loss_of(batch, other, **options) for options in ONLY.values()]
-    assert loss_of(batch, other) == pytest.approx(sum(parts))
+    shares = {"p": 3, "q": 2, "pq": 0.5}
+    assert loss_of(batch, other, weight=0.5, **shares) == pytest.approx(
+        0.5 * np.dot(list(shares.values()), parts)
+    )
     # A model without overlap between its orbitals would have 1 meV.
     assert 0.3 < parts[0] < 3
 
@@ -206,7 +206,7 @@ def test_the_diagonal_alone(crystal, batch):
     diagonal = np.diag(states_errors(batch, other))
     in_p = batch[1]["k_shares"][:, 0] > 0
     expected = 1000 * np.sqrt((np.abs(diagonal[in_p]) ** 2).mean())
-    found = loss_of(batch, other, q=0, diagonal=True)
+    found = loss_of(batch, other, weight=1, q=0, diagonal=True)
     assert found == pytest.approx(expected, rel=1e-4)
 
 

@@ -105,3 +105,11 @@ def test_settings_of_the_command_line(tmp_path):
     assert TrainingSettings.read(path) == found
     assert read_settings(None, {}, ["k_loss={}"]).k_loss.window == 3
     assert TrainingSettings().k_loss is None
+
+
+def test_defaults_are_those_of_the_classes(tmp_path):
+    settings = TrainingSettings(k_loss={}).k_loss
+    loss = kh.losses.KSpaceLoss()
+    assert settings.loss_options() == loss.get_config()
+    given = kh.models.StateFolder(tmp_path, **settings.state_options())
+    assert given.path == kh.models.StateFolder(tmp_path).path
