@@ -55,7 +55,7 @@ def matrix_paths(folder, defaults, files):
 
     Raises:
         ValueError: if a file named in `files` is missing, or the folder holds
-            neither a Hamiltonian nor an overlap.
+            no matrix.
     """
     paths = {}
     for content, name in matrix_names(defaults, files).items():
@@ -68,11 +68,12 @@ def matrix_paths(folder, defaults, files):
                 f"{folder} holds no file {name}, which `files` names as the "
                 f"{content}."
             )
-    if not {"hamiltonian", "overlap"} & set(paths):
+    if not paths:
         raise ValueError(
             f"{folder} holds neither a Hamiltonian ({defaults['hamiltonian']}) "
-            f"nor an overlap ({defaults['overlap']}). To read a prediction "
-            f'pass files={{"hamiltonian": "{defaults["prediction"]}"}}.'
+            f"nor an overlap ({defaults['overlap']}) nor H⁰ "
+            f"({defaults['initial_hamiltonian']}). To read a prediction pass "
+            f'files={{"hamiltonian": "{defaults["prediction"]}"}}.'
         )
     return paths
 

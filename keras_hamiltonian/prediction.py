@@ -142,9 +142,12 @@ def model_inputs(model, structure, atom_pairs=None, bucket=1):
     Raises:
         ValueError: see `predict_hamiltonian`.
     """
-    known = structure if isinstance(structure, Calculation) else None
-    atoms = structure if known is None else known.atoms
-    model.check_elements(atoms, None if known is None else known.basis)
+    known, atoms = None, structure
+    if isinstance(structure, Calculation):
+        known, atoms = structure, structure.atoms
+        model.check_elements(atoms, known.basis)
+    else:
+        model.check_elements(atoms)
     initial = None
     if model.takes_initial:
         initial = initial_matrix(model, known)

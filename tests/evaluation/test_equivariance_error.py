@@ -21,6 +21,7 @@ class Tilted:
 
     basis = kh.OrbitalBasis({"H": "1s"})
     reaches, spin = {"H": 0.5}, "none"
+    takes_initial = False
 
     def stages(self):
         return [self]

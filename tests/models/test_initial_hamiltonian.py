@@ -194,6 +194,7 @@ def test_locality():
     assert change[0] > 0.5 and change[1] > 1e-3 and max(change[8:]) == 0
 
 
+@torch_only
 def test_prediction_takes_h0_in_every_form(cell, tmp_path):
     stage = stage_for(cell, "correct", dtype="float32")
     stage.energy_shift = EnergyShift(0.25)

@@ -34,7 +34,7 @@ def fitted(store, data, joint_losses):
         keras.optimizers.Adam(1e-3),
         loss=kh.losses.BlockMeanAbsoluteError(),
         joint_losses=joint_losses,
-        jit_compile=False,
+        jit_compile=keras.config.backend() == "jax",
     )
     before = stage.predict_on_batch(data[0][0])
     value = float(mean_error(*data[0][:2], before, data[0][2]))
@@ -60,7 +60,9 @@ def test_it_adds_to_the_loss_of_training_alone(graphene, data):
 def test_outputs_and_targets_that_no_loss_knows(graphene, data):
     stage = small_stage(graphene, 1)
     stage.compile(
-        "sgd", loss=kh.losses.BlockMeanAbsoluteError(), jit_compile=False
+        "sgd",
+        loss=kh.losses.BlockMeanAbsoluteError(),
+        jit_compile=keras.config.backend() == "jax",
     )
     inputs, targets, weights = data[0]
     options = {"sample_weight": weights, "return_dict": True}

@@ -1,7 +1,7 @@
 """What the loss between eigenstates adds to a training step.
 
     OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE \\
-        pytest tests/benchmarks/test_k_space.py --benchmark-only -s
+        pytest tests/benchmarks/test_k_space_cost.py --benchmark-only -s
 
 A step of the first stage with default sizes, reading of the states included,
 with and without the loss, alternating in one run, one thread, CPU seconds;

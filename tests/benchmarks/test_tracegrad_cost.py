@@ -1,7 +1,7 @@
 """What the halves of TraceGrad add to a training step.
 
     OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE \\
-        pytest tests/benchmarks/test_tracegrad.py --benchmark-only -s
+        pytest tests/benchmarks/test_tracegrad_cost.py --benchmark-only -s
 
 Graphene, 18 atoms, stages of default size, alternating; the peer is the stage
 without the option. Nothing fails because of a time.
