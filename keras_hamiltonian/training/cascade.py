@@ -62,20 +62,24 @@ class CascadeFit:
         self.checkpoints = folder / CHECKPOINTS
         self.fingerprint = fingerprint
         self.callbacks = callbacks
-        # States belong to the data; solving them is not in the budget.
-        now = time.process_time()
-        self.states = make_states(training, settings)
-        start += time.process_time() - now
+        self.states = None
         self.start = start
         self.curve = LearningCurve(folder / "learning_curve.json", start)
         self.budgets = settings.stage_budgets()
         self.steps = {}
 
-    def take_overlap(self, stage):
-        """Structures without an overlap get that of the stage."""
+    def prepare(self, stage):
+        """Structures without an overlap get that of the stage; then the
+        eigenstates that a loss needs are solved."""
         for data in (self.training, self.validation):
             if data is not None:
                 data.overlap = stage.overlap
+        # States belong to the data; solving them is not in the budget.
+        now = time.process_time()
+        self.states = make_states(self.training, self.settings, stage)
+        seconds = time.process_time() - now
+        self.start += seconds
+        self.curve.start += seconds
 
     def first(self, stage):
         """The first stage, from the atoms."""

@@ -60,12 +60,13 @@ def make_datasets(store, split, settings):
     return training, HamiltonianDataset(store, split.validate, **options)
 
 
-def make_states(training, settings):
+def make_states(training, settings, stage):
     """The eigenstates that the loss in k space needs, solved where missing.
 
     Args:
         training: `HamiltonianDataset` of a `HamiltonianStore`.
         settings: `TrainingSettings`.
+        stage: `Stage`, which gives overlaps that structures lack.
 
     Returns:
         `StateFolder`, or `None` without such a loss.
@@ -77,7 +78,10 @@ def make_states(training, settings):
         settings.k_loss.folder or store.path.with_suffix(".states"),
         **settings.k_loss.state_options(),
     )
-    number = states.fill(store[name] for name in training.keys)
+    known = (store[name] for name in training.keys)
+    number = states.fill(
+        ElectronicStructure(c, stage).calculation for c in known
+    )
     if number:
         seconds = time.process_time() - start
         print(

@@ -174,7 +174,7 @@ def train_cascade(
     is_given = stage is not None
     if not is_given:
         stage = make_first_stage(store, split, settings)
-    fit.take_overlap(stage)
+    fit.prepare(stage)
     if not is_given:
         fit.first(stage)
     elif settings.second_stage == "none":
