@@ -73,6 +73,7 @@ def test_top_level_names():
     assert kh.load_model is kh.models.load_model
 
 
+@pytest.mark.slow
 def test_a_function_is_not_hidden_by_its_module():
     code = (
         "import keras_hamiltonian as kh\n"

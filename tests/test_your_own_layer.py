@@ -122,6 +122,7 @@ def test_training_improves_the_model(folder, report):
     assert before["mae_all"] != after["mae_all"]
 
 
+@pytest.mark.slow
 def test_symmetry(report):
     """Own layers from equivariant ones: what is left is rounding."""
     assert report["equivariance"]["relative"] < 1e-4
@@ -155,6 +156,7 @@ def test_every_backend_predicts_the_same(folder, report, backend):
     assert np.abs(np.load(target) - expected).max() < 1e-5 * scale
 
 
+@pytest.mark.slow
 def test_explained_here(folder, report):
     model = kh.load_model(folder / "mine" / report["files"]["model"])
     store = kh.HamiltonianStore(folder / "set.h5")

@@ -99,6 +99,7 @@ def uninterrupted(tmp_path_factory):
     return fit(tmp_path_factory.mktemp("checkpoint") / "whole.npz")
 
 
+@pytest.mark.slow
 def test_interrupted_twice(uninterrupted, tmp_path):
     path = tmp_path / "run" / "checkpoint.npz"
     fit(path, Stop(15))

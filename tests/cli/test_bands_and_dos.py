@@ -167,6 +167,7 @@ def test_export_for_sisl(command, folder, data_folder):
     )
 
 
+@pytest.mark.slow
 def test_predictions_are_read_as_calculations(
     command, folder, data_folder, untrained_file
 ):

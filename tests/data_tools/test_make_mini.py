@@ -103,6 +103,7 @@ def test_correction_of_the_superposed_atoms(name):
         assert found == pytest.approx(store.correction(structure), abs=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MINI_SETS)
 def test_committed_sets_are_complete(name):
     store = HamiltonianStore(DATA / f"{name}.h5")

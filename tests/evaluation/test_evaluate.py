@@ -116,6 +116,7 @@ def test_the_reader_of_these_tests_sees_faults():
     assert page.foreign == ["https://example.org/a.png", "script"]
 
 
+@pytest.mark.slow
 def test_cascade(cascade_report, store):
     cascade, folder, report = cascade_report
     assert json.loads((folder / "report.json").read_text()) == report
@@ -164,6 +165,7 @@ def test_page_of_a_cascade(cascade_report):
     assert "&lt;MoS2&gt;" in (folder / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_a_model_that_is_not_symmetric_is_averaged(store, tmp_path):
     cascade = cascade_of(
         store, kh.models.TransformerStage, width=16, num_blocks=1
@@ -176,6 +178,7 @@ def test_a_model_that_is_not_symmetric_is_averaged(store, tmp_path):
     assert "Before averaging" in read(tmp_path).sections["symmetry"]
 
 
+@pytest.mark.slow
 def test_spin_orbit_without_second_stage(data_folder, tmp_path):
     store = kh.HamiltonianStore(data_folder / "reference_bismuthene.h5")
     report = kh.evaluate(
@@ -189,6 +192,7 @@ def test_spin_orbit_without_second_stage(data_folder, tmp_path):
     assert "one stage" in page.sections["stages"]
 
 
+@pytest.mark.slow
 def test_without_overlap_the_page_says_so(store, tmp_path):
     stage = small_stage(store)
     stage.overlap = None

@@ -17,6 +17,7 @@ def triples(lmax):
     ]
 
 
+@pytest.mark.slow
 def test_against_e3nn(o3):
     import torch
 

@@ -270,6 +270,7 @@ def test_saving(cell, initial, tmp_path):
         np.testing.assert_array_equal(blocks, expected[name])
 
 
+@pytest.mark.slow
 @torch_only
 @pytest.mark.parametrize(
     "second", ["EquivariantTransformerStage", "TransformerStage"]

@@ -43,6 +43,9 @@ def fitted(store, data, joint_losses):
     return stage, value, found["loss"], history["loss"][0]
 
 
+@pytest.mark.skipif(
+    keras.config.backend() != "torch", reason="compiles two models"
+)
 def test_it_adds_to_the_loss_of_training_alone(graphene, data):
     plain, value, validation, loss = fitted(graphene, data, ())
     joint, _, same, both = fitted(graphene, data, (mean_error,))

@@ -45,6 +45,7 @@ def test_every_kind_of_stage_is_there():
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_blocks_are_those_of_then(file, atoms, tmp_path):
     expected = np.load(file.with_suffix(".npz"))

@@ -157,6 +157,7 @@ def test_prediction_stays_local(tracegrad):
     assert np.abs(after.find(pair) - before.find(pair)).max() > 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tracegrad", OPTIONS)
 def test_it_is_saved(graphene, tracegrad, tmp_path):
     stage = first(graphene, tracegrad)
@@ -183,6 +184,7 @@ def test_without_the_option_there_is_nothing(graphene):
     assert set(plain.output) == {"onsite", "hopping"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [1, 2])
 def test_training_lowers_the_error_of_the_traces(graphene, number):
     keras.utils.set_random_seed(0)

@@ -50,6 +50,7 @@ def model(path):
     return kh.load_model(path)
 
 
+@pytest.mark.slow
 def test_unknown_elements(path):
     atoms = ase.Atoms("CSiH", [[0, 0, 0], [0, 0, 1.8], [0, 1, 0]])
     message = r"knows C \(2s 2p 1d\); CHSi also has H, Si. Train on structures"

@@ -98,6 +98,7 @@ def test_too_many_electrons_are_refused():
         fermi_level_of_bands([[0.0, 1.0]], 2, temperature=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gap", [0.0, 3.0])
 @pytest.mark.parametrize("around", [None, -3.0])
 def test_large_cells_take_the_states_near_the_level(monkeypatch, gap, around):

@@ -191,6 +191,7 @@ def test_wrong_options(crystal, solve, options, message):
         solve(crystal, GENERAL, *options)
 
 
+@pytest.mark.slow
 def test_workers_change_nothing(crystal):
     k_points = [GENERAL, GAMMA, EDGE]
     alone, together = (
@@ -217,6 +218,7 @@ def test_workers_change_nothing(crystal):
         solve_k_points(lowest_states, crystal, k_points, 2, window=(0, 1))
 
 
+@pytest.mark.slow
 def test_workers_from_a_script_without_a_guard(tmp_path):
     script = tmp_path / "script.py"
     folder = pathlib.Path(__file__).parent

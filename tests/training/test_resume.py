@@ -53,6 +53,7 @@ def test_the_order_of_the_data_matters(weights):
     assert any((found != expected).any() for found, expected in pairs)
 
 
+@pytest.mark.slow
 def test_checkpoints_of_another_training_are_refused(tmp_path):
     steps = {"steps": 4, "second_stage": "none", "second_options": {}}
     steps["joint_share"] = 0.0
@@ -63,6 +64,7 @@ def test_checkpoints_of_another_training_are_refused(tmp_path):
     assert trained.steps == {"first": 4}
 
 
+@pytest.mark.slow
 def test_bands_that_fail_lose_no_model(tmp_path, monkeypatch):
     steps = {"steps": 2, "second_stage": "none", "second_options": {}}
     steps["joint_share"] = 0.0
