@@ -91,10 +91,8 @@ class HoppingReadout(Layer):
         return join_parts(parts, self.layout)
 
     def compute_output_shape(self, edges_shape):
-        leading = tuple(edges_shape["0+"][:2])
-        rows = self.layout.basis.num_rows
-        spin = () if self.layout.spin == "none" else (2, 2, 2)
-        return (*leading, *spin, rows, rows)
+        block = self.layout.basis.block_shape(self.layout.spin)
+        return (*edges_shape["0+"][:2], *block)
 
     def _rotated(self, channels, layout, rotations, wigner):
         blocks = frame_blocks(channels, layout)

@@ -75,6 +75,5 @@ class OnsiteReadout(Layer):
         return join_parts(parts, self.layout)
 
     def compute_output_shape(self, atoms_shape):
-        rows = self.layout.basis.num_rows
-        spin = () if self.layout.spin == "none" else (2, 2, 2)
-        return (atoms_shape[0], *spin, rows, rows)
+        block = self.layout.basis.block_shape(self.layout.spin)
+        return (atoms_shape[0], *block)

@@ -206,9 +206,7 @@ class ProjectorSum(Layer):
         species_shape,
         common_neighbors_shape,
     ):
-        rows = self.layout.basis.num_rows
-        spin = () if self.layout.spin == "none" else (2, 2, 2)
-        block = (*spin, rows, rows)
+        block = self.layout.basis.block_shape(self.layout.spin)
         return {
             "onsite": (relative_shape[0], *block),
             "hopping": (*relative_shape, *block),
