@@ -6,32 +6,13 @@ import os
 import keras
 import numpy as np
 import pytest
+from tiny_training import TINY
 
 import keras_hamiltonian as kh
 from keras_hamiltonian.cli.settings import read_settings
 from keras_hamiltonian.cli.settings import template
 from keras_hamiltonian.training import TrainingSettings
 from keras_hamiltonian.training.run import train_cascade
-
-SMALL = {
-    "steps": 12,
-    "first_share": 0.5,
-    "warmup_steps": 2,
-    "checkpoint_freq": 1,
-    "first_options": {
-        "irreps": "4x0e + 2x1o + 2x2e",
-        "num_groups": 1,
-        "num_gaussians": 4,
-        "radial_units": [4],
-        "projectors": "",
-    },
-    "second_options": {
-        "channels": 4,
-        "hidden": 4,
-        "num_blocks": 1,
-        "irreps": "4x0e + 2x1o",
-    },
-}
 
 
 class Stop(keras.callbacks.Callback):
@@ -59,7 +40,7 @@ def test_a_training_that_resumes_sees_the_same(store, tmp_path, capsys):
     split = kh.data.Split(("a", "b"), ("c",), ())
 
     def train(folder, k_loss, callbacks=()):
-        settings = TrainingSettings(k_loss=k_loss, **SMALL)
+        settings = TrainingSettings(k_loss=k_loss, **TINY)
         mark = settings.model_dump_json()
         found = train_cascade(
             store, split, settings, tmp_path / folder, mark, "x", callbacks

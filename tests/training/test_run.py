@@ -8,6 +8,7 @@ import pathlib
 import keras
 import numpy as np
 import pytest
+from tiny_training import TINY
 
 import keras_hamiltonian as kh
 from keras_hamiltonian.evaluation import report as report_module
@@ -19,26 +20,7 @@ from keras_hamiltonian.training.fingerprint import finished_report
 pytestmark = pytest.mark.skipif(
     os.environ["KERAS_BACKEND"] != "torch", reason="every fit is compiled"
 )
-SETTINGS = {
-    "steps": 12,
-    "first_share": 0.5,
-    "warmup_steps": 2,
-    "validation_freq": 1,
-    "checkpoint_freq": 1,
-    "first_options": {
-        "irreps": "4x0e + 2x1o + 2x2e",
-        "num_groups": 1,
-        "num_gaussians": 4,
-        "radial_units": [4],
-        "projectors": "",
-    },
-    "second_options": {
-        "channels": 4,
-        "hidden": 4,
-        "num_blocks": 1,
-        "irreps": "4x0e + 2x1o",
-    },
-}
+SETTINGS = {**TINY, "validation_freq": 1}
 # What the report tells, and its pictures, are tested elsewhere.
 CHEAP = {
     "num_spectra": 0,
