@@ -17,6 +17,7 @@ NEAR_BANDS = 40
 def bands(
     path: spectrum.Input,
     model: spectrum.Model = None,
+    initial: spectrum.Initial = None,
     name: spectrum.Name = None,
     k_path: Annotated[
         str | None,
@@ -66,7 +67,7 @@ def bands(
         output, structure.name, "bands", overwrite
     )
     crystal, known = spectrum.open_crystal(
-        structure, model, electrons, fermi_level, workers
+        structure, model, electrons, fermi_level, workers, initial
     )
     level = spectrum.known_level(crystal)
     if num_bands is None and crystal.size > MOST_ORBITALS:

@@ -15,6 +15,7 @@ POINTS_PER_WIDTH = 4
 def dos(
     path: spectrum.Input,
     model: spectrum.Model = None,
+    initial: spectrum.Initial = None,
     name: spectrum.Name = None,
     grid: Annotated[
         tuple[int, int, int] | None,
@@ -70,7 +71,7 @@ def dos(
     structure = one_structure(path, name)
     output, picture = spectrum.targets(output, structure.name, "dos", overwrite)
     crystal, _ = spectrum.open_crystal(
-        structure, model, electrons, fermi_level, workers
+        structure, model, electrons, fermi_level, workers, initial
     )
     level = spectrum.known_level(crystal)
     step = broadening / POINTS_PER_WIDTH

@@ -28,6 +28,7 @@ def export(
         ),
     ] = None,
     model: spectrum.Model = None,
+    initial: spectrum.Initial = None,
     name: spectrum.Name = None,
     grid: Annotated[
         tuple[int, int, int] | None,
@@ -75,7 +76,11 @@ def export(
         )
     check_new(target, overwrite)
     crystal, _ = spectrum.open_crystal(
-        one_structure(path, name), model, electrons, fermi_level
+        one_structure(path, name),
+        model,
+        electrons,
+        fermi_level,
+        initial=initial,
     )
     if format == "wannier90":
         _export_wannier90(crystal.completed(), target, grid, cutoff)

@@ -1,5 +1,6 @@
 """A structure to work on, and files that must not exist yet."""
 
+import dataclasses
 import pathlib
 
 
@@ -20,6 +21,39 @@ def one_structure(path, name=None):
             f"{', '.join(names[:8])}{more}."
         )
     return found[0]
+
+
+def first_steps(paths, structures):
+    """Runs of the first SCF step, which have H⁰, matched by name.
+
+    Args:
+        paths: list of paths, or `None`.
+        structures: list of `Structure`.
+
+    Returns:
+        A function from a structure to its atoms, its `Calculation` or `None`,
+        and the `Calculation` of its run or `None`.
+
+    Raises:
+        ValueError: if a structure has no run of its name.
+    """
+    from data_tools.convert import initial_sources
+    from data_tools.formats import read_source
+
+    runs = {}
+    if paths:
+        runs = initial_sources(paths, [s.name for s in structures])
+
+    def load(structure):
+        atoms, known = structure.load()
+        run = runs.get(structure.name)
+        run = run and read_source(run)
+        if run and known and known.hamiltonian == run.hamiltonian:
+            # The structure is that of its first step: its H is H⁰.
+            known = dataclasses.replace(known, hamiltonian=None)
+        return atoms, known, run
+
+    return load
 
 
 def check_new(path, overwrite=False):

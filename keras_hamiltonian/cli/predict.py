@@ -1,6 +1,5 @@
 """`keras-hamiltonian predict`: Hamiltonians of new structures."""
 
-import dataclasses
 import json
 import pathlib
 from typing import Annotated
@@ -8,8 +7,10 @@ from typing import Annotated
 import typer
 
 from keras_hamiltonian.cli.files import check_new
+from keras_hamiltonian.cli.files import first_steps
 from keras_hamiltonian.cli.files import formats
 from keras_hamiltonian.cli.spectrum import Electrons
+from keras_hamiltonian.cli.spectrum import Initial
 from keras_hamiltonian.conventions import MEV_PER_EV
 from keras_hamiltonian.files import write_text
 
@@ -58,15 +59,7 @@ def predict(
             "models that are not exactly symmetric. Default: none.",
         ),
     ] = None,
-    initial: Annotated[
-        list[pathlib.Path] | None,
-        typer.Option(
-            metavar="PATH",
-            help="For models that take H⁰: runs that stopped at the first SCF "
-            "step, matched by name. May be repeated. Default: H⁰ beside the "
-            "structure.",
-        ),
-    ] = None,
+    initial: Initial = None,
     overwrite: Annotated[
         bool,
         typer.Option(
@@ -86,8 +79,6 @@ def predict(
     it; errors are printed (meV) and written beside it as <name>.errors.json.
     """
     import keras_hamiltonian as kh
-    from data_tools.convert import initial_sources
-    from data_tools.formats import read_source
     from data_tools.structures import find_structures
 
     if format != PREDICTION:
@@ -98,17 +89,10 @@ def predict(
         # `Prediction.write` replaces predictions, and nothing else.
         if not (overwrite and format == PREDICTION):
             check_new(target, overwrite)
-    runs = {}
-    if initial:
-        runs = initial_sources(initial, [s.name for s in found])
+    load = first_steps(initial, found)
     model = kh.load_model(model)
     for structure, target in zip(found, targets):
-        atoms, known = structure.load()
-        run = runs.get(structure.name)
-        run = run and read_source(run)
-        if run and known and known.hamiltonian == run.hamiltonian:
-            # The structure is that of its first step: nothing to compare with.
-            known = dataclasses.replace(known, hamiltonian=None)
+        atoms, known, run = load(structure)
         prediction = kh.predict(
             model,
             known or atoms,

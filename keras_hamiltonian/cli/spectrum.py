@@ -7,6 +7,7 @@ from typing import Any
 import typer
 
 from keras_hamiltonian.cli.files import check_new
+from keras_hamiltonian.cli.files import first_steps
 
 
 def parse_electrons(text):
@@ -36,6 +37,15 @@ Model = Annotated[
     pathlib.Path | None,
     typer.Option(
         help="Predict with this .keras file. Default: the matrices of INPUT."
+    ),
+]
+Initial = Annotated[
+    list[pathlib.Path] | None,
+    typer.Option(
+        metavar="PATH",
+        help="For models that take H⁰: runs that stopped at the first SCF "
+        "step, matched by name. May be repeated. Default: H⁰ beside the "
+        "structure.",
     ),
 ]
 Name = Annotated[
@@ -114,7 +124,12 @@ def targets(output, name, what, overwrite):
 
 
 def open_crystal(
-    structure, model=None, electrons=None, fermi_level=None, workers=1
+    structure,
+    model=None,
+    electrons=None,
+    fermi_level=None,
+    workers=1,
+    initial=None,
 ):
     """Reads a structure, and predicts its matrices where a model is given.
 
@@ -125,6 +140,7 @@ def open_crystal(
             those known.
         fermi_level: float in eV, in place of the one known.
         workers: int. Processes.
+        initial: list of paths of runs with H⁰, for models that take it.
 
     Returns:
         `kh.ElectronicStructure`; and that of the structure's own Hamiltonian,
@@ -135,7 +151,12 @@ def open_crystal(
     """
     import keras_hamiltonian as kh
 
-    atoms, known = structure.load()
+    if initial and model is None:
+        raise typer.BadParameter(
+            "is for a model that takes H⁰; give --model as well.",
+            param_hint="--initial",
+        )
+    atoms, known, run = first_steps(initial, [structure])(structure)
     if model is None:
         if known is None:
             raise ValueError(
@@ -148,7 +169,11 @@ def open_crystal(
         return crystal, None
     model = kh.load_model(model)
     crystal = kh.predict(
-        model, known or atoms, num_electrons=electrons, name=structure.name
+        model,
+        known or atoms,
+        num_electrons=electrons,
+        name=structure.name,
+        initial=run,
     )
     crystal.workers = workers
     if fermi_level is not None:

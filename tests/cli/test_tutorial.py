@@ -1,7 +1,9 @@
 """The tutorials do what they say, block by block."""
 
+import json
 import re
 
+import numpy as np
 import pytest
 from doc_pages import ROOT
 from doc_pages import run_page
@@ -48,3 +50,9 @@ def test_corrections_of_h0(tmp_path):
     promised = re.findall(r"zeroth_step/[\w./]+\w", ZEROTH_STEP.read_text())
     missing = [name for name in promised if not (tmp_path / name).exists()]
     assert len(promised) > 8 and not missing
+    # A prediction that was written, and one made on the way.
+    written, made = (
+        np.array(json.loads((tmp_path / file).read_text())["energies"])
+        for file in ("zeroth_step/bands.json", "zeroth_step/model_bands.json")
+    )
+    assert np.allclose(written, made, atol=1e-5)
