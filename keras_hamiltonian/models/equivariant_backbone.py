@@ -38,7 +38,7 @@ class EquivariantBackbone(CompositeLayer):
         num_groups: int. Groups of one atom and one edge update.
         num_gaussians: int. Radial functions.
         radial_units: sequence of int. Hidden layers of radial weights.
-        norm: str. See `InteractionGroup`.
+        norm, tracegrad, dropout, edge_dropout: see `InteractionGroup`.
         takes_initial: bool. Whether the first features are also made of the
             blocks of H⁰ among the inputs (see `InitialFeatures`).
         radial: layer or factory in place of `RadialFeatures`.
@@ -79,6 +79,8 @@ class EquivariantBackbone(CompositeLayer):
         interaction=None,
         takes_initial=False,
         tracegrad=None,
+        dropout=0.0,
+        edge_dropout=0.0,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -90,9 +92,7 @@ class EquivariantBackbone(CompositeLayer):
         self.irreps_out = [hidden] * (num_groups - 1)
         self.irreps_out.append(last_irreps(hidden, layout))
         first = first_irreps(hidden, table, takes_initial)
-        self.initial = None
-        if takes_initial:
-            self.initial = make_initial(first, table, reaches, **own)
+        self.initial = make_initial(takes_initial, first, table, reaches, **own)
         self.lmax = max(layout.lmax, self.irreps_out[-1].lmax)
         self.geometry = GraphGeometry(
             table.to_dict(),
@@ -118,6 +118,7 @@ class EquivariantBackbone(CompositeLayer):
         )
         self.edge_ends = EdgeEnds(str(first), name="edge_ends", **own)
         options = {"norm": norm, "tracegrad": tracegrad, **sizes, **own}
+        options |= {"dropout": dropout, "edge_dropout": edge_dropout}
         self.groups = make_groups(
             interaction, [first, *self.irreps_out], **options
         )
@@ -218,8 +219,10 @@ def first_irreps(hidden, basis, takes_initial):
     )
 
 
-def make_initial(irreps, table, reaches, **own):
-    """`InitialFeatures` of some irreps."""
+def make_initial(takes_initial, irreps, table, reaches, **own):
+    """`InitialFeatures` of some irreps, if they are asked for, else `None`."""
+    if not takes_initial:
+        return None
     reach = [float(reaches[symbol]) for symbol in table.symbols]
     return InitialFeatures(
         table.to_dict(), reach, str(irreps), name="initial", **own
@@ -236,9 +239,12 @@ def make_groups(interaction, irreps, **arguments):
 
     Returns:
         List of layers.
+
+    Raises:
+        ValueError: if a group does not know of a dropout that is asked for.
     """
     check_factory(interaction, "interaction")
-    return [
+    groups = [
         make_part(
             interaction,
             InteractionGroup,
@@ -250,6 +256,21 @@ def make_groups(interaction, irreps, **arguments):
         )
         for k, (before, after) in enumerate(zip(irreps, irreps[1:]), start=1)
     ]
+    for name in ("dropout", "edge_dropout"):
+        check_option(groups, name, arguments.get(name))
+    return groups
+
+
+def check_option(groups, name, wanted):
+    """Raises if a group does not have an option that all are to have."""
+    for group in groups:
+        found = getattr(group, name, None)
+        if (found or None) != (wanted or None):
+            raise ValueError(
+                f"The group {group.name!r} has {name}={found!r} instead of "
+                f"{wanted!r}. A class of your own takes the argument "
+                f"`{name}` and keeps it, as `InteractionGroup` does."
+            )
 
 
 def make_trace_head(tracegrad, groups, basis, **own):
@@ -258,14 +279,7 @@ def make_trace_head(tracegrad, groups, basis, **own):
     Raises:
         ValueError: if a group does not know the option.
     """
-    for group in groups:
-        found = getattr(group, "tracegrad", None)
-        if found != tracegrad:
-            raise ValueError(
-                f"The group {group.name!r} has tracegrad={found!r} instead of "
-                f"{tracegrad!r}. A class of your own takes the argument "
-                "`tracegrad` and keeps it, as `InteractionGroup` does."
-            )
+    check_option(groups, "tracegrad", tracegrad)
     if tracegrad not in ("trace", "both"):
         return None
     return TraceHead(basis, name="trace_head", **own)

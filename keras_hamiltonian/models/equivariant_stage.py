@@ -54,6 +54,10 @@ class EquivariantStage(FirstStage):
             blocks are, for `TraceLoss`; `"gradient"` mixes the features of
             each group by a non-linear function of their invariants, see
             `EdgeGradientMixing`; `"both"` does both; `None` neither.
+        dropout: float. Fraction of the channels of each message that are left
+            out in training, whole irreps, which keeps the symmetry.
+        edge_dropout: float. Fraction of the edges that an atom does not hear
+            in training.
         dtype: str. `"float32"` or `"float64"`.
         name: str.
 
@@ -86,42 +90,40 @@ class EquivariantStage(FirstStage):
         baseline=None,
         readout=None,
         tracegrad=None,
+        dropout=0.0,
+        edge_dropout=0.0,
         dtype="float32",
         name="equivariant_stage",
     ):
         own_spin = "none" if initial in CORRECTIONS else spin
+        shared = {"basis": basis, "reaches": reaches, "spin": own_spin}
+        shared |= {"norm": norm, "dtype": dtype}
         backbone = EquivariantBackbone(
-            basis,
-            reaches,
-            own_spin,
-            irreps,
-            num_groups,
-            num_gaussians,
-            radial_units,
-            norm,
-            radial,
-            embedding,
-            interaction,
-            initial in ("input", "both"),
-            tracegrad,
-            dtype=dtype,
+            irreps=irreps,
+            num_groups=num_groups,
+            num_gaussians=num_gaussians,
+            radial_units=radial_units,
+            radial=radial,
+            embedding=embedding,
+            interaction=interaction,
+            takes_initial=initial in ("input", "both"),
+            tracegrad=tracegrad,
+            dropout=dropout,
+            edge_dropout=edge_dropout,
             name="backbone",
+            **shared,
         )
         readout = make_part(
             readout,
             BlockReadout,
-            basis=basis,
-            reaches=reaches,
-            spin=own_spin,
             irreps=str(backbone.irreps_out[-1]),
-            norm=norm,
             projectors=projectors,
             radial_size=backbone.geometry.radial_size,
             two_centre=two_centre,
             channel_scales=channel_scales,
             hermitian=hermitian,
             baseline=baseline,
-            dtype=dtype,
             name="readout",
+            **shared,
         )
         super().__init__(backbone, readout, name)

@@ -69,11 +69,12 @@ def edge_update(random, before="4x0+"):
     }
 
 
-def equivariant_convolution(random, out=MIXED):
+def equivariant_convolution(random, out=MIXED, **options):
     arguments = {
         "irreps_in": [SMALL, "4x0+"],
         "irreps_out": out,
         "radial_size": 6,
+        **options,
     }
     return arguments, {
         "inputs": [edges_of(random, i) for i in arguments["irreps_in"]],
@@ -81,7 +82,7 @@ def equivariant_convolution(random, out=MIXED):
     }
 
 
-def interaction_group(random, norm="local", tracegrad=None):
+def interaction_group(random, norm="local", **options):
     arguments = {
         "irreps_atoms": SMALL,
         "irreps_edges": SMALL,
@@ -90,7 +91,7 @@ def interaction_group(random, norm="local", tracegrad=None):
         "num_species": 2,
         "radial_size": 6,
         "norm": norm,
-        "tracegrad": tracegrad,
+        **options,
     }
     names = "species", "reverse_edge"
     if norm == "graph":
@@ -185,13 +186,13 @@ CASES = {
     "EdgeUpdate": [edge_update, lambda r: edge_update(r, MIXED)],
     "EquivariantConvolution": [
         equivariant_convolution,
-        lambda r: equivariant_convolution(r, "4x0e"),  # no gates
+        lambda r: equivariant_convolution(r, "4x0e", dropout=0.1),  # no gates
         lambda r: equivariant_convolution(r, "2x1o"),  # no scalars
     ],
     "InteractionGroup": [
         interaction_group,
         lambda r: interaction_group(r, "graph"),
-        lambda r: interaction_group(r, tracegrad="both"),
+        lambda r: interaction_group(r, tracegrad="both", edge_dropout=0.1),
     ],
     "MessageSum": [message_sum],
     "SelfTensorProduct": [

@@ -43,6 +43,8 @@ def trained(data_folder, tmp_path_factory):
         num_gaussians=8,
         radial_units=(8,),
         tracegrad="both",
+        dropout=0.05,
+        edge_dropout=0.05,
     )
     # Buckets leave padding to carry along.
     dataset = HamiltonianDataset(store, atom_bucket=4, neighbor_bucket=8)

@@ -30,6 +30,8 @@ SETTINGS = {
         "num_groups": 1,
         "num_gaussians": 8,
         "radial_units": [8, 8],
+        "dropout": 0.05,
+        "edge_dropout": 0.05,
     },
     "second_options": {
         "channels": 4,

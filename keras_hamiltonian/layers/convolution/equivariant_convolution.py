@@ -26,6 +26,10 @@ class EquivariantConvolution(Layer):
         irreps_in: list of str. `EdgeIrreps` of each input.
         irreps_out: str. Irreps of the message.
         radial_size: int. Numbers per edge from `RadialFeatures`.
+        dropout: float. Fraction of the channels of a message that are left out
+            in training, all components of an irrep together, the others in
+            proportion larger.
+        edge_dropout: float. The same of whole messages.
 
     Call arguments:
         inputs: list of edge features, such as `[center, neighbor, edges]`.
@@ -51,6 +55,8 @@ class EquivariantConvolution(Layer):
         irreps_in,
         irreps_out,
         radial_size=64,
+        dropout=0.0,
+        edge_dropout=0.0,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -67,6 +73,15 @@ class EquivariantConvolution(Layer):
             dtype=self.dtype_policy,
             name="linear",
         )
+        # With `noise_shape` the mask follows from a seed of the layer on torch.
+        self.dropouts = [
+            keras.layers.Dropout(rate, noise_shape, dtype=self.dtype_policy)
+            for rate, noise_shape in (
+                (dropout, (None, None, 1, None)),
+                (edge_dropout, (None, None, 1, 1)),
+            )
+            if rate
+        ]
         self.kinds = [k for k in self.channels if k in self.linear.irreps_out]
 
     def build(self, *shapes):
@@ -84,7 +99,7 @@ class EquivariantConvolution(Layer):
             name="radial_bias",
         )
 
-    def call(self, inputs, radial):
+    def call(self, inputs, radial, training=None):
         mixed = self.linear.call(inputs)
         weights = backend.sum_of_products(
             [radial], [self.radial_kernel.value], self.radial_bias.value
@@ -94,6 +109,8 @@ class EquivariantConvolution(Layer):
             num_sigma = self.channels.get("0+", 0)
             sigma, gates = split_channels(sigma, [num_sigma, self.num_gates])
         factors = weights * backend.sigmoid(self._gates(sigma, gates))
+        for dropout in self.dropouts:
+            factors = dropout.call(factors, training)
         return {
             kind: (sigma if kind == "0+" else mixed[kind])
             * self._channels_of(kind, factors)

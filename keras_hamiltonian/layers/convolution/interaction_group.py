@@ -46,6 +46,10 @@ class InteractionGroup(Layer):
         tracegrad: str. With `"gradient"` or `"both"` the new atoms and edges
             go a step along the gradient of their invariants, see
             `EdgeGradientMixing`; with `"trace"` these are computed alone.
+        dropout: float. Fraction of the channels of each message that are left
+            out in training, see `EquivariantConvolution`.
+        edge_dropout: float. Fraction of the edges that an atom does not hear
+            in training.
 
     Call arguments:
         state: dict of `"atoms"` `(N, irreps_atoms.dim)`, `ir_mul` layout;
@@ -89,6 +93,8 @@ class InteractionGroup(Layer):
         radial_size=64,
         norm="local",
         tracegrad=None,
+        dropout=0.0,
+        edge_dropout=0.0,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -103,6 +109,8 @@ class InteractionGroup(Layer):
         self.radial_size = radial_size
         self.norm = norm
         self.tracegrad = tracegrad
+        self.dropout = dropout
+        self.edge_dropout = edge_dropout
         before, edges = str(self.irreps_atoms), str(self.irreps_edges)
         after, new_edges = str(self.irreps_out), EdgeIrreps(self.irreps_out)
         own = {"dtype": self.dtype_policy}
@@ -111,6 +119,8 @@ class InteractionGroup(Layer):
             [EdgeIrreps(self.irreps_atoms), edges],
             after,
             radial_size,
+            dropout,
+            edge_dropout,
             name="atom_convolution",
             **own,
         )
@@ -124,6 +134,7 @@ class InteractionGroup(Layer):
             [new_edges, new_edges, edges],
             after,
             radial_size,
+            dropout,
             name="edge_convolution",
             **own,
         )
@@ -146,7 +157,7 @@ class InteractionGroup(Layer):
         ):
             layer.build()
 
-    def call(self, state, geometry):
+    def call(self, state, geometry, training=None):
         # `call` instead of `__call__`: the checks of Keras take as long as
         # the products, and this layer has been through them.
         radial, edges = geometry["radial"], state["edges"]
@@ -155,7 +166,7 @@ class InteractionGroup(Layer):
             whole = (geometry["structure"], geometry["edge_mask"])
         normed = self.edge_norm.call(edges, *whole)
         messages = self.atom_convolution.call(
-            [state["neighbor"], normed], radial
+            [state["neighbor"], normed], radial, training
         )
         sums = self.message_sum.call(messages, geometry["weighted_wigner"])
         atoms = self.atom_update.call(state["atoms"], sums, geometry["species"])
@@ -164,7 +175,7 @@ class InteractionGroup(Layer):
             atoms, found["atom_invariants"] = self.mixing["atoms"].call(atoms)
         ends = self.ends(atoms, geometry)
         messages = self.edge_convolution.call(
-            [ends["center"], ends["neighbor"], normed], radial
+            [ends["center"], ends["neighbor"], normed], radial, training
         )
         edges = self.edge_update.call(edges, messages)
         if self.mixing:
