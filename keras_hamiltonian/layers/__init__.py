@@ -5,6 +5,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "attention.attention_group": ["AttentionGroup"],
         "attention.edge_attention": ["EdgeAttention"],
         "attention.neighbor_attention": ["NeighborAttention"],
         "attention.neighbor_mean": ["NeighborMean"],
@@ -35,6 +36,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "geometry.spherical_harmonics": ["SphericalHarmonics"],
         "geometry.unpack_wigner": ["UnpackWigner"],
         "linear.equivariant_linear": ["EquivariantLinear"],
+        "linear.feed_forward": ["FeedForward"],
         "linear.gate": ["Gate"],
         "linear.normed_dense": ["NormedDense"],
         "linear.so2_linear": ["SO2Linear"],

@@ -3,6 +3,7 @@
 from layer_inputs import MIXED
 from layer_inputs import M
 from layer_inputs import N
+from layer_inputs import atoms_of
 from layer_inputs import edges_of
 from layer_inputs import graph
 
@@ -20,6 +21,12 @@ def equivariant_linear(random, num_species=None, use_bias=True):
     if num_species:
         inputs.update(graph(random, "species"))
     return arguments, inputs
+
+
+def feed_forward(random):
+    return {"irreps": MIXED, "expansion": 3}, {
+        "features": atoms_of(random, MIXED)
+    }
 
 
 def gate(random, irreps=MIXED):
@@ -49,6 +56,7 @@ CASES = {
         lambda r: equivariant_linear(r, use_bias=False),
         lambda r: equivariant_linear(r, num_species=2),
     ],
+    "FeedForward": [feed_forward],
     "Gate": [
         gate,
         lambda r: gate(r, "4x0e"),  # no gates

@@ -77,6 +77,10 @@ def test_norm():
     assert_equivariant(layer)
 
 
+def test_feed_forward():
+    assert_equivariant(built(layers.FeedForward(MIXED, **FLOAT64)))
+
+
 def test_atom_update():
     layer = layers.AtomUpdate("4x0e + 2x1o", MIXED, MIXED, 2, **FLOAT64)
     built(layer)

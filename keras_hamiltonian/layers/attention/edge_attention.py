@@ -27,6 +27,8 @@ class EdgeAttention(Layer):
         irreps_in: str. `EdgeIrreps` of the edges.
         irreps_out: str. Irreps of the sums.
         num_heads: int. Divides the channels of every kind.
+        edge_dropout: float. Fraction of the edges that an atom does not see in
+            training.
 
     Call arguments:
         edges: edge features.
@@ -48,7 +50,9 @@ class EdgeAttention(Layer):
     (5, 10)
     """
 
-    def __init__(self, irreps_in, irreps_out, num_heads=4, **kwargs):
+    def __init__(
+        self, irreps_in, irreps_out, num_heads=4, edge_dropout=0.0, **kwargs
+    ):
         super().__init__(**kwargs)
         self.irreps_in = EdgeIrreps(irreps_in)
         self.irreps_out = Irreps(irreps_out).regrouped()
@@ -66,6 +70,8 @@ class EdgeAttention(Layer):
             name="linear",
             **own,
         )
+        # With `noise_shape` the mask follows from a seed of the layer on torch.
+        self.dropout = keras.layers.Dropout(edge_dropout, (None, None), **own)
         self.message_sum = MessageSum(
             str(self.irreps_out), name="message_sum", **own
         )
@@ -80,15 +86,29 @@ class EdgeAttention(Layer):
             name="kernel",
         )
 
-    def call(self, edges, envelope, wigner):
+    def call(self, edges, envelope, wigner, training=None):
+        envelope = self.dropout.call(envelope, training)
         weights = self.attention_weights(edges, envelope)
-        weighted = {}
+        values = self.linear.call([self.weighted(edges, weights)])
+        return self.message_sum.call(values, wigner)
+
+    def weighted(self, edges, weights):
+        """Edge features, the channels of each head times its weight.
+
+        Args:
+            edges: edge features.
+            weights: `(N, M, num_heads)`.
+
+        Returns:
+            Edge features.
+        """
+        result = {}
         for kind, x in edges.items():
             *leading, size = backend.shape(x)
             heads = (*leading, self.num_heads, size // self.num_heads)
             y = backend.reshape(x, heads) * weights[:, :, None, :, None]
-            weighted[kind] = backend.reshape(y, (*leading, size))
-        return self.message_sum.call(self.linear.call([weighted]), wigner)
+            result[kind] = backend.reshape(y, (*leading, size))
+        return result
 
     def attention_weights(self, edges, envelope):
         """Weights of all edges, with the arguments of the call.
@@ -97,12 +117,19 @@ class EdgeAttention(Layer):
             `(N, M, num_heads)`: zero at padding and where an edge ends, with a
             sum below one over the edges of an atom.
         """
+        weights = backend.exp(self.scores(edges)) * envelope[..., None]
+        return weights / (1 + backend.sum(weights, axis=1, keepdims=True))
+
+    def scores(self, edges):
+        """Scores of all edges before the softmax.
+
+        Returns:
+            `(N, M, num_heads)`, within ±5.
+        """
         scalars = backend.layer_normalize(edges["0+"][:, :, 0], 0.1)
         scores = backend.dense(scalars, self.kernel.value)
         # 2 sigmoid(2x) - 1 is tanh(x).
-        scores = LIMIT * (2 * backend.sigmoid(scores * (2 / LIMIT)) - 1)
-        weights = backend.exp(scores) * envelope[..., None]
-        return weights / (1 + backend.sum(weights, axis=1, keepdims=True))
+        return LIMIT * (2 * backend.sigmoid(scores * (2 / LIMIT)) - 1)
 
     def compute_output_shape(self, edges_shape, envelope_shape, wigner_shape):
         return (envelope_shape[0], self.irreps_out.dim)
