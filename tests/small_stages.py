@@ -8,6 +8,8 @@ SMALL = {
     "num_gaussians": 8,
     "radial_units": (8, 8),
 }
+# NextHAM's network, for multiplicities of any size.
+ATTENTION = {"class": "keras_hamiltonian.layers:AttentionGroup", "num_heads": 1}
 
 
 def small_stage(store, num_structures=2, **options):

@@ -7,6 +7,7 @@ import ase
 import keras
 import numpy as np
 import pytest
+from small_stages import ATTENTION
 
 from keras_hamiltonian.conventions import BOHR_IN_ANGSTROM
 from keras_hamiltonian.data.batch import batch_inputs
@@ -97,16 +98,18 @@ MODELS = [
     ("reference_graphene", "float32"),
     ("reference_graphene", "float64"),
     ("reference_mos2", "float32"),
+    ("reference_bismuthene", "float64", ATTENTION),
+    ("reference_graphene", "float32", ATTENTION),
 ]
 
 
 @pytest.fixture(
-    scope="module", params=MODELS[: 2 if COMPILES else None], ids="-".join
+    scope="module", params=MODELS[: 2 if COMPILES else None], ids=str
 )
 def material(request, data_folder):
-    name, dtype = request.param
+    name, dtype, *interaction = request.param
     store = store_of(data_folder, name)
-    return store, stage_for(store, dtype)
+    return store, stage_for(store, dtype, interaction=(*interaction, None)[0])
 
 
 @pytest.fixture
@@ -198,9 +201,9 @@ def graphene(data_folder):
     return store_of(data_folder, "reference_graphene")
 
 
-@pytest.fixture(scope="module")
-def carbon(graphene):
-    return stage_for(graphene, "float64")
+@pytest.fixture(scope="module", params=[None, ATTENTION], ids=str)
+def carbon(request, graphene):
+    return stage_for(graphene, "float64", interaction=request.param)
 
 
 @on_torch

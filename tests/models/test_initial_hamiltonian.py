@@ -6,6 +6,7 @@ import ase
 import keras
 import numpy as np
 import pytest
+from small_stages import ATTENTION
 
 import keras_hamiltonian as kh
 from keras_hamiltonian.data.batch import batch_matrices
@@ -69,9 +70,10 @@ def inputs_of(cell):
 
 
 @torch_only
+@pytest.mark.parametrize("interaction", [None, ATTENTION], ids=str)
 @pytest.mark.parametrize("initial", MODES)
-def test_symmetry(cell, initial):
-    stage = stage_for(cell, initial)
+def test_symmetry(cell, initial, interaction):
+    stage = stage_for(cell, initial, interaction=interaction)
     inputs = {
         name: x.astype("float64") if x.dtype == "float32" else x
         for name, x in inputs_of(cell).items()

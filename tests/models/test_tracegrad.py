@@ -4,6 +4,7 @@ import ase
 import keras
 import numpy as np
 import pytest
+from small_stages import ATTENTION
 from small_stages import small_stage
 
 import keras_hamiltonian as kh
@@ -52,7 +53,7 @@ def randomized(model, scale=0.2):
     return model
 
 
-def first(store, tracegrad, dtype="float32"):
+def first(store, tracegrad, dtype="float32", **options):
     reaches = kh.physics.estimate_reaches(store)
     stage = kh.models.EquivariantStage(
         store.basis.to_dict(),
@@ -61,6 +62,7 @@ def first(store, tracegrad, dtype="float32"):
         tracegrad=tracegrad,
         dtype=dtype,
         **TINY,
+        **options,
     )
     stage.adapt(kh.HamiltonianDataset(store, store.names[:1]))
     return randomized(stage)
@@ -107,8 +109,9 @@ def check_symmetry(model, store, inputs, dtype):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("tracegrad", OPTIONS)
-def test_first_stage_is_symmetric(store, tracegrad, dtype):
-    stage = first(store, tracegrad, dtype)
+@pytest.mark.parametrize("interaction", [None, ATTENTION], ids=str)
+def test_first_stage_is_symmetric(store, tracegrad, dtype, interaction):
+    stage = first(store, tracegrad, dtype, interaction=interaction)
     check_symmetry(stage, store, skewed(store, stage, dtype), dtype)
 
 
