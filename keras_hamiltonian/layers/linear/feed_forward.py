@@ -48,8 +48,8 @@ class FeedForward(Layer):
         )
 
     def build(self, *shapes):
-        self.first.build()
-        self.second.build()
+        for layer in (self.first, self.gate, self.second):
+            layer.build()
 
     def call(self, features):
         return self.second.call(self.gate.call(self.first.call(features)))
