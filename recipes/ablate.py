@@ -13,7 +13,8 @@ ablations of Yin et al. (arXiv 2401.00744): A, no cascade; B, no covariant
 features; C, no attention. Rows of the first stage: what it has beyond
 DeepH-E3, one at a time. Rows of H⁰, the zeroth-step Hamiltonian of the data:
 what the first stage makes of it, alone and with a second one. Rows of TraceGrad
-(arXiv 2405.05722): its halves in the first stage.
+(arXiv 2405.05722): its halves in the first stage. Rows of NextHAM (arXiv
+2509.19877): its network, made of our layers, in place of the first stage's.
 """
 
 import argparse
@@ -82,6 +83,30 @@ TRACEGRAD = {
         "trace and gradient": "both",
     }.items()
 }
+ATTENTION = {"interaction": "keras_hamiltonian.layers:AttentionGroup"}
+WHOLE = {**ATTENTION, "num_groups": 4, "tracegrad": "both"}
+NEXTHAM = {
+    "H": ALONE,
+    "H, attention": {**ALONE, "first_options": ATTENTION},
+    "H - H⁰, H⁰ as input": {**ALONE, **BOTH},
+    "H - H⁰, H⁰ as input, attention": {
+        **ALONE,
+        **BOTH,
+        "first_options": ATTENTION,
+    },
+    "NextHAM: the same, four groups, TraceGrad": {
+        **ALONE,
+        **BOTH,
+        "first_options": WHOLE,
+    },
+}
+PARTS = {
+    "cascade": CASCADES,
+    "first": FIRST_STAGES,
+    "initial": WITH_INITIAL,
+    "tracegrad": TRACEGRAD,
+    "nextham": NEXTHAM,
+}
 # The table needs the errors of the matrices alone.
 ERRORS_ALONE = {
     "num_spectra": 0,
@@ -94,16 +119,9 @@ ERRORS_ALONE = {
 
 def main(options):
     """Trains what is missing, then prints the table."""
-    variants = {}
-    if options.parts in ("cascade", "all"):
-        variants |= CASCADES
-    if options.parts in ("first", "all"):
-        variants |= FIRST_STAGES
-    if options.parts in ("initial", "all"):
-        variants |= WITH_INITIAL
-    if options.parts in ("tracegrad", "all"):
-        variants |= TRACEGRAD
-    rows = {}
+    variants, rows = {}, {}
+    for part in PARTS if options.parts == "all" else [options.parts]:
+        variants |= PARTS[part]
     for name, variant in variants.items():
         for seed in options.seeds:
             stage = None
@@ -194,11 +212,7 @@ if __name__ == "__main__":
         "--seconds", type=float, default=120.0, help="CPU seconds of each row"
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[42])
-    parser.add_argument(
-        "--parts",
-        choices=["cascade", "first", "initial", "tracegrad", "all"],
-        default="cascade",
-    )
+    parser.add_argument("--parts", choices=[*PARTS, "all"], default="cascade")
     parser.add_argument("--again", action="store_true", help="repeat all")
     parser.add_argument("--data", type=pathlib.Path)
     parser.add_argument("--split", type=pathlib.Path)
