@@ -13,6 +13,7 @@ from keras_hamiltonian.conventions import BOHR_IN_ANGSTROM
 from keras_hamiltonian.data.batch import batch_inputs
 from keras_hamiltonian.data.dataset import HamiltonianDataset
 from keras_hamiltonian.data.store import HamiltonianStore
+from keras_hamiltonian.layers import EdgeAttention
 from keras_hamiltonian.models.equivariant_stage import EquivariantStage
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
 from keras_hamiltonian.structures.neighbors import neighbor_table
@@ -322,29 +323,28 @@ def test_two_structures_in_one_batch(carbon, graphene):
             assert len(both[name]) == 8  # padded to the bucket
 
 
+def blocks_near_the_reach(model, distance):
+    """One atom of a cluster is somewhat within the reach of another, or not."""
+    distance, height = 2 * reaches_of(model.basis)["C"] + distance, 0.3
+    across = np.sqrt(distance**2 - height**2)
+    atoms = ase.Atoms("C3", [[0, 0, 0], [1.2, 0.9, 0], [across, 0, height]])
+    # Listed as if the orbitals reached farther: nothing may jump when a pair
+    # enters the list, and what is beyond must be zero.
+    inputs, pairs, table = inputs_of(atoms, model.basis, reaches={"C": 3.4})
+    found = run(model, inputs)
+    hopping = as_pairs(found["hopping"], table, len(pairs))
+    where = {tuple(p): k for k, p in enumerate(pairs.tolist())}
+    return {
+        "far": hopping[where[0, 0, 0, 0, 2]],
+        "near": hopping[where[0, 0, 0, 0, 1]],
+        "onsite": found["onsite"][0],
+    }
+
+
 @on_torch
 def test_blocks_envelope_smoothly_at_the_reach(carbon):
-    """One atom of a cluster moves out of the reach of another."""
-    basis, reach = OrbitalBasis(CARBON), 2 * RADII["C"] * BOHR_IN_ANGSTROM
-    height = 0.3
-
-    def blocks(distance):
-        across = np.sqrt(distance**2 - height**2)
-        atoms = ase.Atoms("C3", [[0, 0, 0], [1.2, 0.9, 0], [across, 0, height]])
-        # Listed as if the orbitals reached farther: nothing may jump when
-        # a pair enters the list, and what is beyond must be zero.
-        inputs, pairs, table = inputs_of(atoms, basis, reaches={"C": 3.4})
-        found = run(carbon, inputs)
-        hopping = as_pairs(found["hopping"], table, len(pairs))
-        where = {tuple(p): k for k, p in enumerate(pairs.tolist())}
-        return {
-            "far": hopping[where[0, 0, 0, 0, 2]],
-            "near": hopping[where[0, 0, 0, 0, 1]],
-            "onsite": found["onsite"][0],
-        }
-
     step = 0.01
-    values = [blocks(reach + step * k) for k in range(-6, 3)]
+    values = [blocks_near_the_reach(carbon, step * k) for k in range(-6, 3)]
     for k, value in enumerate(values):
         size = np.abs(value["far"]).max()
         if k >= 6:
@@ -357,6 +357,29 @@ def test_blocks_envelope_smoothly_at_the_reach(carbon):
         second = np.abs(np.diff(series, n=2, axis=0)).max() / step**2
         assert np.abs(np.diff(series, axis=0)).max() / step < 50
         assert second < 500
+
+
+@on_torch
+def test_a_softmax_without_envelope_would_jump(graphene, monkeypatch):
+    """A control: one that sees edges, or does not."""
+    stage = stage_for(graphene, "float64", interaction=ATTENTION)
+
+    def jump():
+        inside, outside = (
+            blocks_near_the_reach(stage, x)["onsite"] for x in (-1e-5, 1e-5)
+        )
+        return np.abs(outside - inside).max()
+
+    assert jump() < 1e-6
+    usual = EdgeAttention.attention_weights
+    monkeypatch.setattr(
+        EdgeAttention,
+        "attention_weights",
+        lambda self, edges, envelope: usual(
+            self, edges, keras.ops.sign(envelope)
+        ),
+    )
+    assert jump() > 1e-3
 
 
 @on_torch

@@ -9,6 +9,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+from small_stages import ATTENTION
 
 from keras_hamiltonian.conventions import BOHR_IN_ANGSTROM
 from keras_hamiltonian.data.dataset import HamiltonianDataset
@@ -30,8 +31,12 @@ np.savez(sys.argv[3], **{k: np.asarray(x) for k, x in outputs.items()})
 """
 
 
-@pytest.fixture(scope="module")
-def trained(data_folder, tmp_path_factory):
+# Each backend but torch compiles every model anew.
+INTERACTIONS = [None, ATTENTION][: 1 + (keras.config.backend() == "torch")]
+
+
+@pytest.fixture(scope="module", params=INTERACTIONS, ids=str)
+def trained(request, data_folder, tmp_path_factory):
     """A model after a few steps of training, its file and predictions."""
     folder = tmp_path_factory.mktemp("model")
     store = HamiltonianStore(data_folder / "reference_graphene.h5")
@@ -39,10 +44,11 @@ def trained(data_folder, tmp_path_factory):
         store.basis.to_dict(),
         REACHES,
         irreps="4x0e + 3x1o + 2x2e",
-        num_groups=1,
+        num_groups=2 if request.param else 1,
         num_gaussians=8,
         radial_units=(8,),
         tracegrad="both",
+        interaction=request.param,
         dropout=0.05,
         edge_dropout=0.05,
     )

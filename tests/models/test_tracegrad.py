@@ -138,9 +138,11 @@ def test_a_step_along_one_component_would_be_noticed(store):
 
 
 @pytest.mark.parametrize("tracegrad", OPTIONS)
-def test_prediction_stays_local(tracegrad):
+@pytest.mark.parametrize("interaction", [None, ATTENTION], ids=str)
+def test_prediction_stays_local(tracegrad, interaction):
+    options = {"tracegrad": tracegrad, "interaction": interaction}
     stage = kh.models.EquivariantStage(
-        {"C": "2s 2p 1d"}, {"C": 3.2}, tracegrad=tracegrad, **TINY
+        {"C": "2s 2p 1d"}, {"C": 3.2}, **options, **TINY
     )
     randomized(stage)
     near = ase.Atoms("C3", [[0, 0, 0], [1.4, 0, 0], [2.1, 1.2, 0.3]])
