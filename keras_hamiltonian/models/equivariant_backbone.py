@@ -241,7 +241,8 @@ def make_groups(interaction, irreps, **arguments):
         List of layers.
 
     Raises:
-        ValueError: if a group does not know of a dropout that is asked for.
+        ValueError: if a group does not know of a dropout or norm that is asked
+            for.
     """
     check_factory(interaction, "interaction")
     groups = [
@@ -256,7 +257,10 @@ def make_groups(interaction, irreps, **arguments):
         )
         for k, (before, after) in enumerate(zip(irreps, irreps[1:]), start=1)
     ]
-    for name in ("dropout", "edge_dropout"):
+    names = ["dropout", "edge_dropout"]
+    if arguments.get("norm", "local") != "local":
+        names.append("norm")
+    for name in names:
         check_option(groups, name, arguments.get(name))
     return groups
 

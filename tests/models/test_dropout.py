@@ -118,10 +118,17 @@ def test_training_with_one_mask_is_symmetric(stage, inputs, bismuthene):
 
 
 @on_torch
-def test_groups_that_know_no_dropout_are_named():
-    with pytest.raises(ValueError, match="dropout=None instead of 0.1"):
+@pytest.mark.parametrize(
+    "option, said",
+    [
+        ({"dropout": 0.1}, "dropout=None instead of 0.1"),
+        ({"norm": "graph"}, "norm=None instead of 'graph'"),
+    ],
+)
+def test_groups_that_do_not_know_an_option_are_named(option, said):
+    with pytest.raises(ValueError, match=said):
         kh.models.EquivariantStage(
-            {"C": "2s 2p"}, {"C": 3.0}, dropout=0.1, interaction=Group
+            {"C": "2s 2p"}, {"C": 3.0}, interaction=Group, **option
         )
 
 
