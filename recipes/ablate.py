@@ -13,8 +13,9 @@ ablations of Yin et al. (arXiv 2401.00744): A, no cascade; B, no covariant
 features; C, no attention. Rows of the first stage: what it has beyond
 DeepH-E3, one at a time. Rows of H⁰, the zeroth-step Hamiltonian of the data:
 what the first stage makes of it, alone and with a second one. Rows of TraceGrad
-(arXiv 2405.05722): its halves in the first stage. Rows of NextHAM (arXiv
-2509.19877): its network, made of our layers, in place of the first stage's.
+(arXiv 2405.05722): each of these, also with parts of it in all stages. Rows of
+NextHAM (arXiv 2509.19877): its network, made of our layers, in place of the
+first stage's.
 """
 
 import argparse
@@ -27,6 +28,7 @@ import keras
 DATA = pathlib.Path(__file__).parent / "data"
 MEV_PER_EV = kh.conventions.MEV_PER_EV
 FIRST_SHARE = 0.75
+WINDOW = 3.0
 
 ALONE = {"second_stage": "none"}
 TRANSFORMER = {"second_stage": "transformer", "second_learning_rate": 3e-3}
@@ -58,29 +60,42 @@ FIRST_STAGES = {
     "norm over the whole graph": {**ALONE, "first_options": {"norm": "graph"}},
     "mean squared error as loss": {**ALONE, "loss": "mean_squared"},
 }
-CORRECTED = {"initial": "correct"}
+
+
+def is_cascade(variant):
+    """Whether these settings have a second stage."""
+    return variant["second_stage"] != "none"
+
+
 BOTH = {"initial": "both"}
 SYMMETRIC = {"second_stage": "equivariant"}
-WITH_INITIAL = {
-    "H": ALONE,
-    "H, cascade": SYMMETRIC,
-    "H, H⁰ as input": {**ALONE, "initial": "input"},
-    "H - H⁰": {**ALONE, **CORRECTED},
-    "H - H⁰, cascade": {**SYMMETRIC, **CORRECTED},
-    "H - H⁰, H⁰ as input": {**ALONE, **BOTH},
-    "H - H⁰, H⁰ as input, cascade": {**SYMMETRIC, **BOTH},
+# What the network learns, and whether it sees H⁰.
+LABELS = {
+    "H": {},
+    "H - H⁰": {"initial": "correct"},
+    "H, H⁰ as input": {"initial": "input"},
+    "H - H⁰, H⁰ as input": BOTH,
 }
+WITH_INITIAL = {
+    f"{name}{ending}": {**stages, **label}
+    for name, label in LABELS.items()
+    for ending, stages in {"": ALONE, ", cascade": SYMMETRIC}.items()
+}
+# Each row of H⁰, also with parts of TraceGrad in all its stages.
 TRACEGRAD = {
-    f"{name}, TraceGrad: {part}": {
+    name + words: {
         **variant,
-        "first_options": {"tracegrad": option},
+        **{
+            f"{stage}_options": {"tracegrad": option}
+            for stage in ("first", "second")
+            if option and (stage == "first" or is_cascade(variant))
+        },
     }
-    for name, variant in {"H": ALONE, "H - H⁰": {**ALONE, **CORRECTED}}.items()
-    for part, option in {
-        "none": None,
-        "trace": "trace",
-        "gradient": "gradient",
-        "trace and gradient": "both",
+    for name, variant in WITH_INITIAL.items()
+    for words, option in {
+        "": None,
+        ", traces": "trace",
+        ", traces and gradient": "both",
     }.items()
 }
 ATTENTION = {"interaction": "keras_hamiltonian.layers:AttentionGroup"}
@@ -107,9 +122,9 @@ PARTS = {
     "tracegrad": TRACEGRAD,
     "nextham": NEXTHAM,
 }
-# The table needs the errors of the matrices alone.
+# The table needs the errors of matrices, and levels of a few structures.
 ERRORS_ALONE = {
-    "num_spectra": 0,
+    "num_spectra": 4,
     "num_rotations": 0,
     "largest_cell": 0,
     "num_k_points": 0,
@@ -125,24 +140,33 @@ def main(options):
     for name, variant in variants.items():
         for seed in options.seeds:
             stage = None
-            if variant["second_stage"] != "none":
-                stage = shared_stage(options, seed, variant.get("initial"))
+            if is_cascade(variant):
+                stage = shared_stage(options, seed, variant)
             budget = {"seconds": options.seconds, "seed": seed}
             report = train(
                 f"{slug(name)}_{seed}", options, stage, **budget, **variant
             )
-            rows.setdefault(name, []).append(report["errors"])
-            print(f"{name}, seed {seed}: {describe([report['errors']])}")
+            rows.setdefault(name, []).append(report)
+            print(f"{name}, seed {seed}: {describe([report])}")
     text = table(rows, options)
     (folder(options) / f"table_{options.parts}.md").write_text(text)
     print(f"\n{text}")
 
 
-def shared_stage(options, seed, initial):
-    """File of the first stage that all cascades of a seed share."""
-    name = f"shared_{initial}_{seed}" if initial else f"shared_{seed}"
-    seconds = FIRST_SHARE * options.seconds
-    train(name, options, seconds=seconds, seed=seed, initial=initial, **ALONE)
+def shared_stage(options, seed, variant):
+    """File of the first stage that cascades of a seed share."""
+    initial = variant.get("initial")
+    first = variant.get("first_options", {})
+    name = slug(" ".join(map(str, ["shared", initial, *first.values(), seed])))
+    train(
+        name,
+        options,
+        seconds=FIRST_SHARE * options.seconds,
+        seed=seed,
+        initial=initial,
+        first_options=first,
+        **ALONE,
+    )
     return folder(options) / name / "model.keras"
 
 
@@ -157,6 +181,7 @@ def train(name, options, stage=None, **settings):
         name="model",
         stage=stage,
         again=options.again,
+        window=WINDOW,
         **ERRORS_ALONE,
     )
 
@@ -166,17 +191,18 @@ def folder(options):
     return options.output / options.material
 
 
-def describe(errors):
-    """Mean of several runs, in meV, with the spread of MAE_all."""
-    values = [
-        [MEV_PER_EV * e[key] for e in errors]
-        for key in ("mae_all", "mae_cha", "gauge_free_mae")
+def describe(reports):
+    """Means of several runs, in meV, with the spread of MAE_all."""
+    keys = ("mae_all", "mae_cha", "gauge_free_mae")
+    values = [[r["errors"][key] for r in reports] for key in keys]
+    values.append([r["levels"]["window_mae"] for r in reports if r["levels"]])
+    found = [
+        f"{MEV_PER_EV * sum(v) / len(v):.3f}" if v else "-" for v in values
     ]
-    mean, worst, free = (sum(v) / len(v) for v in values)
-    spread = ""
-    if len(errors) > 1:
-        spread = f" ({min(values[0]):.3f} to {max(values[0]):.3f})"
-    return f"{mean:.3f}{spread} / {worst:.3f} / {free:.3f}"
+    if len(reports) > 1:
+        low, high = MEV_PER_EV * min(values[0]), MEV_PER_EV * max(values[0])
+        found[0] += f" ({low:.3f} to {high:.3f})"
+    return " / ".join(found)
 
 
 def table(rows, options):
@@ -184,18 +210,20 @@ def table(rows, options):
     seeds = ", ".join(map(str, options.seeds))
     lines = [
         f"{options.material}, {options.seconds:g} CPU seconds each, seed "
-        f"{seeds}; MAE_all / MAE_cha / mean MAE after the best shift of the "
-        "energy zero, of the test structures, meV",
+        f"{seeds}; of the test structures, meV: MAE_all / MAE_cha / mean MAE "
+        "after the best shift of the energy zero / levels within "
+        f"{WINDOW:g} eV of the Fermi level, of up to "
+        f"{ERRORS_ALONE['num_spectra']} structures",
         "",
-        "| variant | error | relative to the first row |",
+        "| variant | error | MAE_all relative to the first row |",
         "|---|---|---|",
     ]
     reference = None
-    for name, errors in rows.items():
-        mean = sum(e["mae_all"] for e in errors) / len(errors)
+    for name, reports in rows.items():
+        mean = sum(r["errors"]["mae_all"] for r in reports) / len(reports)
         reference = reference or mean
         share = 100 * (mean / reference - 1)
-        lines.append(f"| {name} | {describe(errors)} | {share:+.0f} % |")
+        lines.append(f"| {name} | {describe(reports)} | {share:+.0f} % |")
     return "\n".join([*lines, ""])
 
 
