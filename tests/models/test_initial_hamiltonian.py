@@ -199,12 +199,12 @@ def test_locality():
 @torch_only
 def test_prediction_takes_h0_in_every_form(cell, tmp_path):
     stage = stage_for(cell, "correct", dtype="float32")
-    stage.energy_shift = EnergyShift(0.25)
+    stage.energy_shift = EnergyShift([{"mean": 0.25, "invariants": {}}])
     expected = kh.predict(stage, cell)
     # The energy zero of the set: μS above that of H⁰.
     stage.energy_shift = None
     plain = kh.predict(stage, cell)
-    stage.energy_shift = EnergyShift(0.25)
+    stage.energy_shift = EnergyShift([{"mean": 0.25, "invariants": {}}])
     np.testing.assert_allclose(
         expected.hamiltonian.entries,
         shifted(plain.hamiltonian, 0.25, cell.overlap).entries,
@@ -297,10 +297,10 @@ def test_cascade(cell, second, tmp_path):
     assert np.abs(change).max() > 1e-6
     if cell.is_spinful:
         assert not change[..., 1, :, :, :, :].any()
-    cascade.energy_shift = EnergyShift(0.5)
+    cascade.energy_shift = EnergyShift([{"mean": 0.5, "invariants": {}}])
     cascade.save(tmp_path / "cascade.keras")
     loaded = kh.load_model(tmp_path / "cascade.keras")
-    assert loaded.takes_initial and loaded.energy_shift.mean == 0.5
+    assert loaded.takes_initial and loaded.energy_shift.levels[0]["mean"] == 0.5
     error = kh.evaluation.equivariance_error(loaded, cell, num_rotations=2)
     if second == "EquivariantTransformerStage":
         assert error["relative"] < 1e-4
