@@ -8,11 +8,11 @@ import typer
 
 def train(
     data: Annotated[
-        pathlib.Path | None,
+        list[pathlib.Path] | None,
         typer.Argument(
-            metavar="DATA",
+            metavar="DATA...",
             help="A container (.h5), or a folder of calculations of any "
-            "format.",
+            "format; several train one model on all.",
         ),
     ] = None,
     settings: Annotated[
@@ -95,6 +95,7 @@ def train(
 
     \b
       keras-hamiltonian train my_set.h5 --seconds 600
+      keras-hamiltonian train bi2te3.h5 bi2se3.h5 --seconds 900
       keras-hamiltonian train --print-settings > settings.yaml
       keras-hamiltonian train my_set.h5 --settings settings.yaml --seed 1
 
@@ -122,13 +123,13 @@ def train(
     if print_settings:
         typer.echo(template(chosen), nl=False)
         return
-    if data is None:
+    if not data:
         raise typer.BadParameter(
             "give a container or a folder of calculations.", param_hint="DATA"
         )
     import keras_hamiltonian as kh
 
-    name = data.resolve().name if data.is_dir() else data.stem
-    output = output or pathlib.Path("runs") / name
+    names = [d.resolve().name if d.is_dir() else d.stem for d in data]
+    output = output or pathlib.Path("runs", "+".join(names))
     report = kh.train(data, split, chosen, output, again=again)
     typer.echo(kh.evaluation.summary(report, output))

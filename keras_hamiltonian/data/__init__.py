@@ -13,8 +13,10 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         ],
         "calculation": ["Calculation"],
         "dataset": ["HamiltonianDataset"],
+        "joined_store": ["JoinedStore"],
         "splits": [
             "composition_groups",
+            "join_splits",
             "ordered_split",
             "random_split",
             "Split",

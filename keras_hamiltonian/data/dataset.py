@@ -66,7 +66,12 @@ class HamiltonianDataset(keras.utils.PyDataset):
     eV; with spin `(…, 2, 2, 2, rows, rows)`. Weights have their shapes and are
     constant within a structure, zero where there is no orbital, and sum to
     one over a batch, so that a weighted sum of errors is the mean over
-    structures of the mean over matrix elements.
+    structures of the mean over matrix elements. A structure counts once,
+    whatever its size and the set it is from (`JoinedStore`): the loss is
+    MAE_all, an error of 1 meV is one everywhere. A set of more structures, or
+    of larger errors, has the larger part in the gradient; what the network
+    adds is scaled by the spread of each pair of elements
+    (`TwoCentreBaseline`), so its size is learnt for none of the sets.
 
     Raises:
         ValueError: if only some structures have a Hamiltonian, or none has

@@ -204,6 +204,35 @@ def ordered_split(names, fractions=(0.6, 0.2, 0.2)):
     )
 
 
+def join_splits(splits):
+    """One split of several sets.
+
+    Args:
+        splits: dict from the name of each set to its `Split`, see
+            `JoinedStore.stores`.
+
+    Returns:
+        `Split` with the names of `JoinedStore`; parts are those of each set,
+        one after the other.
+
+    Example:
+
+    >>> parts = {"a": Split(["0"], [], ["1"]), "b": Split(["0"], ["2"], [])}
+    >>> join_splits(parts).train
+    ('a-0', 'b-0')
+    """
+    return Split(
+        *(
+            [
+                f"{name}-{own}"
+                for name, split in splits.items()
+                for own in getattr(split, part)
+            ]
+            for part in PARTS
+        )
+    )
+
+
 def composition_groups(store):
     """Chemical formulas of the structures of a container, as groups."""
     return [store.atoms(name).get_chemical_formula() for name in store.names]

@@ -2,6 +2,9 @@
 
 The report of a folder holds, beside what `write_report` says,
 
+- `sets`, of a `JoinedStore`: for each of its files `errors` and
+  `first_stage_errors` with `mae_all`, `mae_cha`, `worst_structure`,
+  `gauge_free_mae`;
 - `overlap_threshold` of the model: its bands and levels leave combinations of
   orbitals below it out; or `None`;
 - `levels`, `first_stage_levels`: `SpectrumErrors.result`, or `None`;
@@ -18,6 +21,7 @@ import os
 
 import keras
 
+from keras_hamiltonian.data.joined_store import JoinedStore
 from keras_hamiltonian.electronic_structure import ElectronicStructure
 from keras_hamiltonian.evaluation.cost import growing_cells
 from keras_hamiltonian.evaluation.cost import prediction_costs
@@ -32,12 +36,15 @@ from keras_hamiltonian.evaluation.report import write_report
 from keras_hamiltonian.evaluation.spectrum import SpectrumErrors
 from keras_hamiltonian.metrics.matrix import MatrixErrors
 from keras_hamiltonian.metrics.matrix import mean_absolute_error
+from keras_hamiltonian.metrics.matrix import means_over
 from keras_hamiltonian.metrics.stage_comparison import StageComparison
 from keras_hamiltonian.models.loading import load_model
 
 # A larger relative equivariance error is more than rounding in float32.
 ROUNDING = 1e-4
 NUMBERS_OF_ROTATIONS = (1, 2, 4, 8)
+# Keys of a report, and what `_Comparison` calls the stages.
+STAGE_ERRORS = {"errors": "model", "first_stage_errors": "first"}
 
 
 def evaluate(
@@ -86,7 +93,8 @@ def evaluate(
 
     Returns:
         Dict: `errors` and `first_stage_errors` (`None` without a second
-        stage), of `MatrixErrors.result`; with `folder` the whole report.
+        stage), of `MatrixErrors.result`; of a `JoinedStore` also `sets`, the
+        errors of each file; with `folder` the whole report.
 
     Raises:
         ValueError: if there is no calculation, or one does not fit the model.
@@ -108,10 +116,14 @@ def evaluate(
             "There is no calculation to compare with. Give those the model "
             "was not trained on, for example `names=split.test` of a store."
         )
+    sets = {}
+    if isinstance(calculations, JoinedStore):
+        sets = {"sets": found.errors_of_sets(calculations)}
     if folder is None:
-        return found.errors()
+        return {**found.errors(), **sets}
     return write_report(
         folder,
+        **sets,
         **found.results(path, num_k_points),
         equivariance=_equivariance(model, found.first, num_rotations),
         prediction_costs=_costs(model, found.first, found.sizes, largest_cell),
@@ -166,10 +178,21 @@ class _Comparison:
     def errors(self):
         """Of the matrices, a dict."""
         results = {name: m.result() for name, m in self.matrices.items()}
-        return {
-            "errors": results["model"],
-            "first_stage_errors": results.get("first"),
-        }
+        return {key: results.get(name) for key, name in STAGE_ERRORS.items()}
+
+    def errors_of_sets(self, store):
+        """Of the files of a `JoinedStore`, a dict of dicts like `errors`."""
+        found = {}
+        for key, name in STAGE_ERRORS.items():
+            if name not in self.matrices:
+                continue
+            groups = {}
+            for entry in self.matrices[name].structures:
+                part = store.set_of(entry["name"])
+                groups.setdefault(part, []).append(entry)
+            for part, entries in groups.items():
+                found.setdefault(part, {})[key] = means_over(entries)
+        return found
 
     def results(self, path, num_k_points):
         """Arguments of `write_report`."""

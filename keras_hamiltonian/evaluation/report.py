@@ -243,9 +243,10 @@ def summary(report, folder=None):
             "predicted bands leave out combinations of orbitals of norms "
             f"below {threshold:g}"
         )
-    for name, other in (report.get("test_sets") or {}).items():
-        errors, first = other["errors"], other.get("first_stage_errors")
-        lines.append(line(f"{name}: MAE_all", "mae_all"))
+    others = {**(report.get("sets") or {}), **(report.get("test_sets") or {})}
+    for name, other in others.items():
+        pair = other["errors"], other.get("first_stage_errors")
+        lines.append(line(f"{name}: MAE_all", "mae_all", pair=pair))
     if folder is not None:
         lines += [
             f"{name:>15}: {pathlib.Path(folder) / file}"

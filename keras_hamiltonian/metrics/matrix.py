@@ -98,6 +98,32 @@ def block_mean_absolute_errors(predicted, reference, basis, numbers):
     return _means(*_shell_sums(error, shells, basis))
 
 
+def means_over(structures):
+    """Errors of a set, from those of its structures.
+
+    Args:
+        structures: list of dicts, see `MatrixErrors`.
+
+    Returns:
+        Dict of `mae_all`, `mae_cha`, `worst_structure`, `onsite_mae`,
+        `hopping_mae`, `gauge_free_mae` and `gauge_free_mae_cha`, see
+        `MatrixErrors.result`.
+    """
+    worst = max(structures, key=lambda entry: entry["mae"])
+    found = {
+        name: [e[name] for e in structures if e[name] is not None]
+        for name in ("mae", "onsite_mae", "hopping_mae", "gauge_free_mae")
+    }
+    means = {k: float(np.mean(v)) if v else None for k, v in found.items()}
+    return {
+        "mae_all": means.pop("mae"),
+        "mae_cha": worst["mae"],
+        "worst_structure": worst["name"],
+        **means,
+        "gauge_free_mae_cha": max(found["gauge_free_mae"], default=None),
+    }
+
+
 class MatrixErrors:
     """Errors of a set of structures, one structure at a time.
 
@@ -208,24 +234,13 @@ class MatrixErrors:
         """
         if not self.structures:
             raise ValueError("No structure was added; call `update` first.")
-        worst = max(self.structures, key=lambda entry: entry["mae"])
         blocks, names = self.block_errors()
-        means = {
-            name: self._over_structures(name)
-            for name in ("onsite_mae", "hopping_mae", "gauge_free_mae")
-        }
         pairs = self._groups["element_pair"].result()
         pairs = {pair: values["mae"] for pair, values in pairs.items()}
-        free = [entry["gauge_free_mae"] for entry in self.structures]
-        free = [value for value in free if value is not None]
         row, column = np.unravel_index(np.nanargmax(blocks), blocks.shape)
         return {
             "unit": "eV",
-            "mae_all": self._over_structures("mae"),
-            "mae_cha": worst["mae"],
-            "worst_structure": worst["name"],
-            **means,
-            "gauge_free_mae_cha": max(free, default=None),
+            **means_over(self.structures),
             "element_pair_mae": pairs,
             "block_names": names,
             "block_mae": [
@@ -249,11 +264,6 @@ class MatrixErrors:
             ],
             "structures": self.structures,
         }
-
-    def _over_structures(self, name):
-        values = [entry[name] for entry in self.structures]
-        values = [value for value in values if value is not None]
-        return float(np.mean(values)) if values else None
 
     def _add_worst(self, labels, error, structure):
         means = labels.block_means(error)

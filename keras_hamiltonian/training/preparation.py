@@ -1,6 +1,7 @@
 """What a training needs before the first step and after the last."""
 
 import dataclasses
+import itertools
 import random
 import time
 import warnings
@@ -104,7 +105,7 @@ def make_first_stage(store, split, settings):
     # structures serve as well, because it is exact in every one.
     names = [
         name
-        for name in split.train + split.validate
+        for name in _in_turn(store, split.train + split.validate)
         if store.pair_counts(name)["overlap"]
     ][:NUM_OVERLAPS]
     overlaps = [
@@ -113,7 +114,8 @@ def make_first_stage(store, split, settings):
         )
         for name in names
     ]
-    reaches = estimate_reaches(_listed_pairs(store, split.train, overlaps))
+    shown = _in_turn(store, split.train)
+    reaches = estimate_reaches(_listed_pairs(store, shown, overlaps))
     _seed(settings)
     initial = {} if settings.initial is None else {"initial": settings.initial}
     stage = stage_class("first_stage", settings.first_stage)(
@@ -127,7 +129,7 @@ def make_first_stage(store, split, settings):
     if overlaps:
         stage.overlap = TwoCentreOverlap.fit(overlaps, reaches)
     if stage.takes_initial:
-        known = (store[name] for name in split.train[:NUM_OVERLAPS])
+        known = (store[name] for name in shown[:NUM_OVERLAPS])
         stage.energy_shift = EnergyShift.fit(
             ElectronicStructure(c, stage).calculation for c in known
         )
@@ -183,6 +185,17 @@ def _seed(settings):
     # Of Keras' initializers; `keras.utils.set_random_seed` would import
     # TensorFlow too.
     random.seed(settings.seed)
+
+
+def _in_turn(store, names):
+    """Names, one of each composition after the other: a few of them then have
+    all elements, and structures of each set."""
+    groups = {}
+    for name in names:
+        formula = store.atoms(name).get_chemical_formula()
+        groups.setdefault(formula, []).append(name)
+    rounds = itertools.zip_longest(*groups.values())
+    return [name for some in rounds for name in some if name is not None]
 
 
 def _listed_pairs(store, names, overlaps):

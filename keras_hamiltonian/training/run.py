@@ -8,7 +8,9 @@ import time
 
 import keras
 
+from keras_hamiltonian.data.joined_store import JoinedStore
 from keras_hamiltonian.data.splits import Split
+from keras_hamiltonian.data.splits import join_splits
 from keras_hamiltonian.data.splits import random_split
 from keras_hamiltonian.data.store import HamiltonianStore
 from keras_hamiltonian.evaluation.report import REPORT
@@ -49,10 +51,11 @@ def train(
 
     Args:
         store: `HamiltonianStore`, or the path of a container or of a folder of
-            calculations of any format.
+            calculations of any format; or a list of them, to train one model
+            on all (see `JoinedStore`, whose names the structures have).
         split: `Split`, or the path of one. Defaults to `<data>.split.json`
             beside the data; else one is drawn, 60 / 20 / 20 %, and kept in
-            the folder.
+            the folder. Several sets have each their own.
         settings: `TrainingSettings`. Defaults to `TrainingSettings()`.
         folder: str or path. For model, report, pictures, and predictions of
             the test structures. Defaults to `runs/<name>`.
@@ -208,50 +211,40 @@ class _Run:
     """What a training is made from, and where it goes."""
 
     def __init__(self, store, split, settings, folder, name, stage, test_sets):
-        self.store = store
-        self.data = pathlib.Path(getattr(store, "path", store))
-        if not self.data.exists():
-            raise ValueError(f"{self.data} does not exist.")
-        is_file = self.data.is_file()
-        self.name = name or (
-            self.data.stem if is_file else self.data.resolve().name
-        )
+        if isinstance(store, JoinedStore):
+            store = list(store.stores.values())
+        self.stores = store if isinstance(store, list | tuple) else [store]
+        self.data = [pathlib.Path(getattr(s, "path", s)) for s in self.stores]
+        self.names = [_name(path) for path in self.data]
+        self.name = name or "+".join(self.names)
         self.folder = pathlib.Path(folder or pathlib.Path("runs", self.name))
-        if not is_file and self.folder.resolve().is_relative_to(
-            self.data.resolve()
-        ):
-            raise ValueError(
-                f"The folder {self.folder} of the run lies in the data folder "
-                f"{self.data}, where its predictions would be taken for "
-                "calculations. Choose another one."
-            )
+        self._check_folder()
         self.settings = settings or TrainingSettings()
         self.stage = stage
         if isinstance(stage, str | os.PathLike):
             self.stage = load_model(stage)
-        self.split = self._find_split(split)
+        self.splits = _find_splits(split, self.data)
         self.fingerprint = fingerprint(
             [
-                self.data,
+                *self.data,
                 *self.settings.own_files(),
                 *(test_set.path for test_set in test_sets.values()),
             ],
-            split=self.split and self.split.checksum,
+            split=[split and split.checksum for split in self.splits],
             stage=self.stage and stage_checksum(self.stage),
             settings=self.settings.model_dump(mode="json"),
             backend=keras.config.backend(),
         )
 
-    def _find_split(self, split):
-        """The `Split`, or `None` if one is to be drawn."""
-        beside = self.data.with_suffix(".split.json")
-        if split is None and beside.is_file():
-            split = beside
-        if isinstance(split, str | os.PathLike):
-            if not pathlib.Path(split).is_file():
-                raise ValueError(f"There is no split file {split}.")
-            split = Split.read(split)
-        return split
+    def _check_folder(self):
+        for data in self.data:
+            inside = self.folder.resolve().is_relative_to(data.resolve())
+            if data.is_dir() and inside:
+                raise ValueError(
+                    f"The folder {self.folder} of the run lies in the data "
+                    f"folder {data}, where its predictions would be taken for "
+                    "calculations. Choose another one."
+                )
 
     def earlier_report(self, again):
         """The report, if all is done; `None` if there is something to do.
@@ -273,15 +266,19 @@ class _Run:
 
     def open(self):
         """`HamiltonianStore` and `Split`, with something to train and test."""
-        store = self.store
-        if self.data.is_dir():
-            from data_tools.convert import convert
-
-            store = self.folder / "data.h5"
-            convert(self.data, store)
-        if not isinstance(store, HamiltonianStore):
-            store = HamiltonianStore(store)
-        split = self.split or random_split(store.names, seed=self.settings.seed)
+        stores = [self._open(k) for k in range(len(self.stores))]
+        store, splits = stores[0], self.splits
+        if len(splits) == len(stores):
+            seed = self.settings.seed
+            splits = [
+                found or random_split(part.names, seed=seed)
+                for found, part in zip(splits, stores)
+            ]
+        split = splits[0]
+        if len(stores) > 1:
+            store = JoinedStore(stores)
+            if len(splits) > 1:
+                split = join_splits(dict(zip(store.stores, splits)))
         split.check_names(store.names)
         empty = [p for p in ("train", "test") if not getattr(split, p)]
         if empty:
@@ -291,6 +288,39 @@ class _Run:
                 "structures, or another split."
             )
         self.folder.mkdir(parents=True, exist_ok=True)
-        if self.split is None:
+        if None in self.splits:
             split.write(self.folder / "split.json")
         return store, split
+
+    def _open(self, number):
+        """One of the sets."""
+        store, data = self.stores[number], self.data[number]
+        if data.is_dir():
+            from data_tools.convert import convert
+
+            is_alone = len(self.data) == 1
+            name = "data" if is_alone else self.names[number]
+            store = self.folder / f"{name}.h5"
+            convert(data, store)
+        if not isinstance(store, HamiltonianStore):
+            store = HamiltonianStore(store)
+        return store
+
+
+def _name(path):
+    if not path.exists():
+        raise ValueError(f"{path} does not exist.")
+    return path.stem if path.is_file() else path.resolve().name
+
+
+def _find_splits(split, data):
+    """The `Split` that is given, in a list; or for each of the sets that
+    beside it, `None` where one is to be drawn."""
+    if split is None:
+        beside = [path.with_suffix(".split.json") for path in data]
+        return [Split.read(b) if b.is_file() else None for b in beside]
+    if isinstance(split, str | os.PathLike):
+        if not pathlib.Path(split).is_file():
+            raise ValueError(f"There is no split file {split}.")
+        split = Split.read(split)
+    return [split]

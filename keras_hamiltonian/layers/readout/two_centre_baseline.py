@@ -108,15 +108,18 @@ class TwoCentreBaseline(Layer):
         """What hopping leaves to learn for each shell of the first atom.
 
         Returns:
-            `(shells,)` array in eV: root mean square over distances, pairs of
-            elements and channels of the spinless part.
+            `(shells,)` array in eV: root mean square over distances, those
+            pairs of elements that the data have, and channels of the spinless
+            part.
         """
         layout = self.layout.hopping["scalar"]
         shells = np.concatenate(
             [s[:, 0] for s in layout.channel_shells.values()]
         )
         scales = keras.ops.convert_to_numpy(self.scales["scalar"])
-        squares = (scales.astype(np.float64) ** 2).mean(axis=(0, 1))
+        is_known = scales.any(axis=(0, 2))
+        squares = scales[:, is_known].astype(np.float64) ** 2
+        squares = squares.mean(axis=(0, 1))
         counts = np.bincount(shells)
         return np.sqrt(np.bincount(shells, squares) / counts)
 
