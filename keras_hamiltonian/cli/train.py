@@ -63,6 +63,13 @@ def train(
             help="Fraction of the budget for the first stage. Default: 0.75."
         ),
     ] = None,
+    start_from: Annotated[
+        pathlib.Path | None,
+        typer.Option(
+            help="Model (.keras) whose weights are the start; new elements "
+            "are allowed. Its stages are kept."
+        ),
+    ] = None,
     batch_size: Annotated[
         int | None,
         typer.Option(help="Structures per optimizer step. Default: 1."),
@@ -97,6 +104,7 @@ def train(
       keras-hamiltonian train my_set.h5 --seconds 600
       keras-hamiltonian train bi2te3.h5 bi2se3.h5 --seconds 900
       keras-hamiltonian train --print-settings > settings.yaml
+      keras-hamiltonian train few.h5 --start-from runs/large/large.keras
       keras-hamiltonian train my_set.h5 --settings settings.yaml --seed 1
 
     Options win over the file. A training that was stopped resumes when the
@@ -115,6 +123,7 @@ def train(
             "first_stage": first_stage,
             "second_stage": second_stage,
             "first_share": first_share,
+            "start_from": start_from and str(start_from),
             "batch_size": batch_size,
             "seed": seed,
         },

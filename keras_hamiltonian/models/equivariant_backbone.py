@@ -49,6 +49,9 @@ class EquivariantBackbone(CompositeLayer):
             `"atoms"` and `"edges"`. With `"neighbor"` in it the group also
             has a method `ends`.
 
+        final_irreps: str. Irreps after the last group. Defaults to the hidden
+            ones and what the blocks need beyond them (`last_irreps`).
+
     Factories and their names are explained at `make_part`.
 
     Call arguments:
@@ -81,6 +84,7 @@ class EquivariantBackbone(CompositeLayer):
         tracegrad=None,
         dropout=0.0,
         edge_dropout=0.0,
+        final_irreps=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -90,7 +94,9 @@ class EquivariantBackbone(CompositeLayer):
         layout = BlockLayout(table, spin)
         hidden = Irreps(irreps).regrouped()
         self.irreps_out = [hidden] * (num_groups - 1)
-        self.irreps_out.append(last_irreps(hidden, layout))
+        self.irreps_out.append(
+            Irreps(final_irreps or last_irreps(hidden, layout))
+        )
         first = first_irreps(hidden, table, takes_initial)
         self.initial = make_initial(takes_initial, first, table, reaches, **own)
         self.lmax = max(layout.lmax, self.irreps_out[-1].lmax)

@@ -58,6 +58,8 @@ class EquivariantStage(FirstStage):
             out in training, whole irreps, which keeps the symmetry.
         edge_dropout: float. Fraction of the edges that an atom does not hear
             in training.
+        final_irreps: str. Irreps of the last features, see
+            `EquivariantBackbone`.
         dtype: str. `"float32"` or `"float64"`.
         name: str.
 
@@ -92,6 +94,7 @@ class EquivariantStage(FirstStage):
         tracegrad=None,
         dropout=0.0,
         edge_dropout=0.0,
+        final_irreps=None,
         dtype="float32",
         name="equivariant_stage",
     ):
@@ -110,6 +113,7 @@ class EquivariantStage(FirstStage):
             tracegrad=tracegrad,
             dropout=dropout,
             edge_dropout=edge_dropout,
+            final_irreps=final_irreps,
             name="backbone",
             **shared,
         )

@@ -15,13 +15,14 @@ VERSIONS_OF = ("keras-hamiltonian", "keras", "torch", "jax", "tensorflow-cpu")
 COMPOSITION_TOLERANCE = 1e-6
 
 
-def training_provenance(calculations, **details):
+def training_provenance(calculations, known=None, **details):
     """Where a model comes from, for `stage.provenance`.
 
     Args:
         calculations: iterable of `Calculation`, those that trained. Where
             only the Fermi level is known, bands of the first one of a
             composition are filled to count its electrons.
+        known: dict. Provenance of the model that the training began with.
         **details: JSON values that only the caller knows: names of the data
             set, the seed, the budget, the loss reached.
 
@@ -29,9 +30,11 @@ def training_provenance(calculations, **details):
         Dict of JSON values: units, programs and settings of the calculations,
         `structures` (names), `electron_counts` (see
         `electrons_of_composition`), `valence_electrons` of each element where
-        they follow, versions, date, and the details.
+        they follow, versions, date, `started_from` (what is known of the
+        model that it began with), and the details.
     """
-    names, sources, counts, tried = [], [], [], []
+    names, sources, tried = [], [], []
+    counts = list((known or {}).get("electron_counts") or [])
     for calculation in calculations:
         names.append(calculation.name)
         source = {k: v for k, v in calculation.source.items() if k != "file"}
@@ -39,7 +42,7 @@ def training_provenance(calculations, **details):
             sources.append(source)
         _add_count(counts, tried, calculation)
     symbols = sorted({s for entry in counts for s in entry["composition"]})
-    known = {"electron_counts": counts}
+    totals = {"electron_counts": counts}
     return {
         "units": "energies eV, lengths Å",
         "structures": names,
@@ -48,11 +51,12 @@ def training_provenance(calculations, **details):
         "valence_electrons": {
             symbol: electrons
             for symbol in symbols
-            if (electrons := _combine(known, {symbol: 1})) is not None
+            if (electrons := _combine(totals, {symbol: 1})) is not None
         },
         "backend": keras.config.backend(),
         "versions": installed_versions(),
         "date": datetime.date.today().isoformat(),
+        **({"started_from": known} if known else {}),
         **details,
     }
 

@@ -1,5 +1,7 @@
 """Least-squares fit of the two-centre Hamiltonian, and of what it leaves."""
 
+import dataclasses
+
 import numpy as np
 
 from keras_hamiltonian.irreps.rotation import edge_frames
@@ -12,6 +14,30 @@ from keras_hamiltonian.orbitals.splines import spline_values
 SMOOTHING = 1e-6
 # Smallest scale of a channel that exists, eV: below, numbers are noise.
 SMALLEST_SCALE = 1e-5
+# What a fit finds.
+FITTED = (
+    "means",
+    "scales",
+    "onsite_means",
+    "onsite_scales",
+    "onsite_functions",
+)
+
+
+@dataclasses.dataclass
+class Known:
+    """What a fit leaves as it is.
+
+    Attributes:
+        species: `(species,)` bool array: elements whose constants and scales
+            are known.
+        pairs: `(species²,)` bool array: pairs whose functions are.
+        values: dict of dicts of arrays, as `TwoCentreFit.run` returns it.
+    """
+
+    species: np.ndarray
+    pairs: np.ndarray
+    values: dict
 
 
 class TwoCentreFit:
@@ -42,11 +68,13 @@ class TwoCentreFit:
         self.channel_scales = channel_scales
         self.num_species = len(reaches)
 
-    def run(self, dataset):
+    def run(self, dataset, known=None):
         """Reads all batches and fits.
 
         Args:
             dataset: iterable of `(inputs, targets, weights)`.
+            known: `Known`. What is fitted explains what this leaves. Defaults
+                to nothing.
 
         Returns:
             Dict of `means`, `scales`, `onsite_means`, `onsite_scales`,
@@ -56,18 +84,36 @@ class TwoCentreFit:
         Raises:
             ValueError: if an edge is longer than the reach of its pair.
         """
+        known = known or self._nothing()
         samples = [self._edges(batch) for batch in batches(dataset)]
         edges = _joined([s[0] for s in samples])
         atoms = _joined([s[1] for s in samples])
-        names = ("means", "scales")
-        onsite_names = ("onsite_means", "onsite_scales", "onsite_functions")
-        result = {name: {} for name in (*names, *onsite_names)}
+        result = {name: {} for name in FITTED}
         for part in self.layout.parts:
-            for name, value in zip(names, self._fit_hopping(part, edges)):
-                result[name][part] = value
-            for name, value in zip(onsite_names, self._fit_onsite(part, atoms)):
+            hopping = self._fit_hopping(part, edges, known)
+            onsite = self._fit_onsite(part, atoms, known)
+            for name, value in zip(FITTED, (*hopping, *onsite)):
                 result[name][part] = value
         return result
+
+    def _nothing(self):
+        """`Known` of nothing: zeros."""
+        size, pairs = self.num_species, self.num_species**2
+        values = {name: {} for name in FITTED}
+        for part in self.layout.parts:
+            channels = self.layout.hopping[part].channels
+            dim = self.layout.onsite[part].irreps.dim
+            natural = self.layout.num_natural(part)
+            shapes = (
+                (self.num_splines, pairs, channels["0+"]),
+                (self.num_splines, pairs, sum(channels.values())),
+                (size, dim),
+                (size, dim),
+                (self.num_splines, pairs, natural),
+            )
+            for name, shape in zip(FITTED, shapes):
+                values[name][part] = np.zeros(shape)
+        return Known(np.zeros(size, bool), np.zeros(pairs, bool), values)
 
     def _edges(self, batch):
         inputs, targets = batch[0], batch[1]
@@ -107,27 +153,28 @@ class TwoCentreFit:
     def _atoms(self, edges, vectors, owner, size):
         """Sums over neighbours of splines times harmonics, per element pair:
         what onsite blocks are fitted with."""
-        columns = self.num_species**2 * self.num_splines
-        spread = np.zeros((len(owner), self.num_species**2, self.num_splines))
+        shape = self.num_species**2, self.num_splines
+        spread = np.zeros((len(owner), *shape))
         spread[np.arange(len(owner)), edges["pairs"]] = edges["splines"]
-        spread = spread.reshape(len(owner), columns)
         sums = {}
         for l in range(self.layout.lmax + 1):
-            product = (
-                spherical_harmonics(l, vectors)[:, :, None] * spread[:, None]
-            )
-            total = np.zeros((size, 2 * l + 1, columns))
+            harmonics = spherical_harmonics(l, vectors)[:, :, None, None]
+            product = harmonics * spread[:, None]
+            total = np.zeros((size, 2 * l + 1, *shape))
             np.add.at(total, owner, product)
             sums["design", l] = total
         return sums
 
-    def _fit_hopping(self, part, edges):
+    def _fit_hopping(self, part, edges, known):
         channels = self.layout.hopping[part].channels
         pairs, splines = edges["pairs"], edges["splines"]
-        num_pairs = self.num_species**2
-        mean = np.zeros((self.num_splines, num_pairs, channels["0+"]))
-        scale = np.zeros((self.num_splines, num_pairs, sum(channels.values())))
+        mean, scale = (
+            np.where(known.pairs[:, None], known.values[name][part], 0.0)
+            for name in ("means", "scales")
+        )
         for pair in np.unique(pairs):
+            if known.pairs[pair]:
+                continue
             rows = pairs == pair
             basis = splines[rows]
             sigma = edges[part, "0+"][rows][:, 0]
@@ -146,13 +193,14 @@ class TwoCentreFit:
                 scale[:, pair] = _common_scale(squares)
         return mean, scale
 
-    def _fit_onsite(self, part, atoms):
+    def _fit_onsite(self, part, atoms, known):
         coupling = self.layout.onsite[part]
-        shape = (self.num_species, coupling.irreps.dim)
-        mean, scale = np.zeros(shape), np.zeros(shape)
-        num_pairs = self.num_species**2
-        functions = np.zeros(
-            (self.num_splines, num_pairs, self.layout.num_natural(part))
+        mean, scale = (
+            np.where(known.species[:, None], known.values[name][part], 0.0)
+            for name in ("onsite_means", "onsite_scales")
+        )
+        functions = np.where(
+            known.pairs[:, None], known.values["onsite_functions"][part], 0.0
         )
         natural = 0
         for (mul, irrep), where in zip(
@@ -163,16 +211,22 @@ class TwoCentreFit:
                 rows = atoms["species"] == s
                 residual = x[rows]
                 if irrep.is_natural and self.two_centre:
-                    constant, found, residual = self._fit_functions(
-                        residual, atoms["design", irrep.l][rows], s, irrep
-                    )
                     columns = slice(natural, natural + mul)
                     pairs = slice(
                         s * self.num_species, (s + 1) * self.num_species
                     )
+                    constant, found, residual = self._fit_functions(
+                        residual,
+                        atoms["design", irrep.l][rows][..., pairs, :],
+                        mean[s, where] if known.species[s] else None,
+                        functions[:, pairs, columns],
+                        known.pairs[pairs],
+                    )
                     functions[:, pairs, columns] = found
                     if irrep.l == 0:
                         mean[s, where] = constant
+                if known.species[s]:
+                    continue
                 size = np.sqrt((residual**2).mean(axis=(0, 1)))
                 exists = (x[rows] != 0).any(axis=(0, 1))
                 size = np.where(exists, np.maximum(size, SMALLEST_SCALE), 0)
@@ -183,35 +237,41 @@ class TwoCentreFit:
                 row[:] = _common_scale(row[None] ** 2)
         return mean, scale, functions
 
-    def _fit_functions(self, x, design, species, irrep):
+    def _fit_functions(self, x, design, constant, functions, is_known):
         """Constant (degree 0) and functions of distance for one element."""
-        mul = x.shape[2]
-        pairs = slice(
-            species * self.num_species, (species + 1) * self.num_species
-        )
-        own = design.reshape(
-            len(x), irrep.dim, self.num_species**2, self.num_splines
-        )[:, :, pairs]
+        dim, mul = x.shape[1:]
         columns = self.num_species * self.num_splines
-        matrix = own.reshape(-1, columns)
+        matrix = design.reshape(-1, columns)
         penalty = np.kron(
             np.eye(self.num_species), spline_penalty(self.num_splines)
         )
         penalty = penalty + 1e-3 * np.eye(columns)
-        if irrep.l == 0:
+        found = functions.transpose(1, 0, 2).reshape(columns, mul)
+        is_free = np.repeat(~is_known, self.num_splines)
+        if dim == 1:
             matrix = np.column_stack([matrix, np.ones(len(matrix))])
             penalty = np.pad(penalty, (0, 1))
-        # More smoothing than for edges: atoms are few.
-        gram = matrix.T @ matrix + 1e-4 * len(matrix) * penalty
-        gram += 1e-12 * len(matrix) * np.eye(len(gram))
+            is_free = np.append(is_free, constant is None)
+            last = np.zeros(mul) if constant is None else constant
+            found = np.vstack([found, last])
         target = x.reshape(-1, mul)
-        found = np.linalg.solve(gram, matrix.T @ target)
+        rest = target - matrix[:, ~is_free] @ found[~is_free]
+        found[is_free] = _smooth(
+            matrix[:, is_free], penalty[np.ix_(is_free, is_free)], rest
+        )
         residual = (target - matrix @ found).reshape(x.shape)
-        constant = found[columns] if irrep.l == 0 else np.zeros(mul)
+        constant = found[columns] if dim == 1 else np.zeros(mul)
         functions = found[:columns].reshape(
             self.num_species, self.num_splines, mul
         )
         return constant, functions.transpose(1, 0, 2), residual
+
+
+def _smooth(matrix, penalty, values):
+    """Least squares with more smoothing than for edges: atoms are few."""
+    gram = matrix.T @ matrix + 1e-4 * len(matrix) * penalty
+    gram += 1e-12 * len(matrix) * np.eye(len(gram))
+    return np.linalg.solve(gram, matrix.T @ values)
 
 
 def _fit_splines(basis, values):

@@ -130,6 +130,28 @@ class TwoCentreOverlap:
                 blocks[k], blocks[partners[k]] = block, block.T
         return BlockMatrix.from_blocks(pairs, blocks)
 
+    def joined(self, other):
+        """The overlap of the elements of both.
+
+        Args:
+            other: `TwoCentreOverlap` in the same basis. Of integrals that both
+                know, those fitted over more distances count.
+
+        Returns:
+            `TwoCentreOverlap`.
+        """
+        integrals = dict(self.integrals)
+        for pair, found in other.integrals.items():
+            known = integrals.get(pair)
+            if known is None or _covered(found) > _covered(known):
+                integrals[pair] = found
+        return TwoCentreOverlap(
+            self.basis.union(other.basis),
+            {**other.reaches, **self.reaches},
+            {**other.onsite, **self.onsite},
+            integrals,
+        )
+
     def to_dict(self):
         """JSON-ready form, for the configuration of a model or a file."""
         return {
@@ -193,6 +215,11 @@ class TwoCentreOverlap:
             "reach 1e-3. Structures with such distances make the fit better.",
             stacklevel=4,
         )
+
+
+def _covered(integrals):
+    """Length of the distances with data, Å."""
+    return float(np.diff(integrals.covered, axis=1).sum())
 
 
 def _integrals_of(calculation, basis):

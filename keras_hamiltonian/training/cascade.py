@@ -38,6 +38,7 @@ class CascadeFit:
         callbacks: see `kh.train`.
         start: float. Reading of `time.process_time()` at which the budget of
             seconds began.
+        model: `Start`, the model that the training begins with, or `None`.
 
     Attributes:
         checkpoints: path of their folder.
@@ -55,6 +56,7 @@ class CascadeFit:
         fingerprint,
         callbacks,
         start,
+        model=None,
     ):
         self.training = training
         self.validation = validation
@@ -64,6 +66,7 @@ class CascadeFit:
         self.callbacks = callbacks
         self.states = None
         self.start = start
+        self.model = model
         self.curve = LearningCurve(folder / "learning_curve.json", start)
         self.budgets = settings.stage_budgets()
         self.steps = {}
@@ -93,7 +96,7 @@ class CascadeFit:
             `HamiltonianCascade`.
         """
         start = time.process_time()
-        cascade = make_cascade(stage, self.settings)
+        cascade = make_cascade(stage, self.settings, self.model)
         data = [
             d
             if d is None

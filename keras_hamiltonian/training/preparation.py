@@ -23,13 +23,14 @@ from keras_hamiltonian.training.settings import stage_class
 NUM_OVERLAPS = 30
 
 
-def make_datasets(store, split, settings):
+def make_datasets(store, split, settings, basis=None):
     """Training and validation data.
 
     Args:
         store: `HamiltonianStore`.
         split: `Split`.
         settings: `TrainingSettings`.
+        basis: `OrbitalBasis`. Defaults to that of the store.
 
     Returns:
         Two `HamiltonianDataset`; the second is `None` if no structure
@@ -49,6 +50,7 @@ def make_datasets(store, split, settings):
                 "how each program makes it), or leave `initial` out."
             )
     options = {
+        "basis": basis,
         "batch_size": settings.batch_size,
         "cache": settings.cache,
         "initial": settings.initial is not None,
@@ -92,8 +94,14 @@ def make_states(training, settings, stage):
     return states
 
 
-def make_first_stage(store, split, settings):
+def make_first_stage(store, split, settings, start=None):
     """The untrained first stage, with the overlap of the data.
+
+    Args:
+        store: `HamiltonianStore`.
+        split: `Split`.
+        settings: `TrainingSettings`.
+        start: `Start`, or `None`.
 
     Returns:
         `Stage`, made for the reaches of the orbitals in the data.
@@ -116,40 +124,55 @@ def make_first_stage(store, split, settings):
     ]
     shown = _in_turn(store, split.train)
     reaches = estimate_reaches(_listed_pairs(store, shown, overlaps))
+    basis, options = store.basis.to_dict(), settings.first_options
+    if start is not None:
+        basis, reaches = start.grown(store, reaches)
+        options = {**options, **start.options(0, basis, reaches)}
     _seed(settings)
     initial = {} if settings.initial is None else {"initial": settings.initial}
     stage = stage_class("first_stage", settings.first_stage)(
-        store.basis.to_dict(),
+        basis,
         reaches,
         spin=store.spin,
         dtype=settings.dtype,
         **initial,
-        **settings.first_options,
+        **options,
     )
     if overlaps:
         stage.overlap = TwoCentreOverlap.fit(overlaps, reaches)
+    if start is not None:
+        start.complete(stage)
+        start.copy(stage)
     if stage.takes_initial:
         known = (store[name] for name in shown[:NUM_OVERLAPS])
         stage.energy_shift = EnergyShift.fit(
-            ElectronicStructure(c, stage).calculation for c in known
+            (ElectronicStructure(c, stage).calculation for c in known),
+            start and start.model.energy_shift,
         )
     return stage
 
 
-def make_cascade(stage, settings):
-    """The first stage with an untrained second one.
+def make_cascade(stage, settings, start=None):
+    """The first stage with an untrained second one, or that of a `Start`.
 
     Returns:
         `HamiltonianCascade`.
     """
+    options = settings.second_options
+    continues = start is not None and start.has_second_stage
+    if continues:
+        grown = stage.arguments["basis"], stage.arguments["reaches"]
+        options = {**options, **start.options(1, *grown)}
     _seed(settings)
     refinement = stage_class("second_stage", settings.second_stage).for_stage(
-        stage, dtype=settings.dtype, **settings.second_options
+        stage, dtype=settings.dtype, **options
     )
+    if continues:
+        start.copy(refinement, 1)
     return HamiltonianCascade(stage, refinement)
 
 
-def complete_model(model, store, split, **details):
+def complete_model(model, store, split, known=None, **details):
     """Gives a trained model its overlap threshold and its provenance.
 
     Bands of a few validation structures say which nearly dependent
@@ -160,6 +183,7 @@ def complete_model(model, store, split, **details):
         model: `Stage`.
         store: `HamiltonianStore`.
         split: `Split`.
+        known: dict. Provenance of the model that the training began with.
         **details: JSON values for the provenance.
     """
     model.overlap_threshold, errors = None, {}
@@ -175,6 +199,7 @@ def complete_model(model, store, split, **details):
         )
     model.provenance = training_provenance(
         (store[name] for name in split.train),
+        known,
         data=store.attributes,
         band_errors=errors,
         **details,

@@ -26,6 +26,7 @@ from keras_hamiltonian.training.preparation import make_datasets
 from keras_hamiltonian.training.preparation import make_first_stage
 from keras_hamiltonian.training.report import report_training
 from keras_hamiltonian.training.settings import TrainingSettings
+from keras_hamiltonian.training.start import Start
 
 
 def train(
@@ -39,6 +40,7 @@ def train(
     again=False,
     test_sets=None,
     num_predictions=None,
+    start_from=None,
     **report,
 ):
     """Trains both stages, tests them, and keeps all in one folder.
@@ -73,6 +75,8 @@ def train(
             kind, such as twisted ones, tested by themselves.
         num_predictions: int. Predictions that are written, of the first test
             structures. Defaults to all.
+        start_from: str or path. A `.keras` file whose weights are the start,
+            as the setting of this name: see `Start`.
         **report: arguments of `kh.evaluate`, and JSON values for the report.
 
     Returns:
@@ -89,6 +93,9 @@ def train(
     >>> print(kh.evaluation.summary(report))                 # doctest: +SKIP
     """
     start = time.process_time()
+    settings = settings or TrainingSettings()
+    if start_from is not None:
+        settings = settings.model_copy(update={"start_from": str(start_from)})
     run = _Run(store, split, settings, folder, name, stage, test_sets or {})
     found = run.earlier_report(again)
     if found is not None:
@@ -166,17 +173,22 @@ def train_cascade(
     Reference: Yin et al., arXiv 2401.00744, residual training.
     """
     folder = pathlib.Path(folder)
+    saved, basis = None, None
+    if settings.start_from is not None:
+        saved = Start(settings)
+        settings, basis = saved.settings, saved.basis(store)
     fit = CascadeFit(
-        *make_datasets(store, split, settings),
+        *make_datasets(store, split, settings, basis),
         settings,
         folder,
         fingerprint,
         callbacks,
         time.process_time() if start is None else start,
+        saved,
     )
     is_given = stage is not None
     if not is_given:
-        stage = make_first_stage(store, split, settings)
+        stage = make_first_stage(store, split, settings, saved)
     fit.prepare(stage)
     if not is_given:
         fit.first(stage)
@@ -195,6 +207,7 @@ def train_cascade(
         model,
         store,
         split,
+        saved and saved.model.provenance,
         settings=settings.model_dump(mode="json"),
         steps=fit.steps,
         cpu_seconds=round(cpu_seconds, 1),
@@ -219,10 +232,15 @@ class _Run:
         self.name = name or "+".join(self.names)
         self.folder = pathlib.Path(folder or pathlib.Path("runs", self.name))
         self._check_folder()
-        self.settings = settings or TrainingSettings()
+        self.settings = settings
         self.stage = stage
         if isinstance(stage, str | os.PathLike):
             self.stage = load_model(stage)
+        if stage is not None and settings.start_from is not None:
+            raise ValueError(
+                "Give `stage`, which is not trained further, or `start_from`, "
+                "not both."
+            )
         self.splits = _find_splits(split, self.data)
         self.fingerprint = fingerprint(
             [

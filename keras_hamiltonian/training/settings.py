@@ -115,6 +115,12 @@ class TrainingSettings(StrictSettings):
         'Hamiltonian in the data: "correct", it predicts H - H⁰; "input", '
         'blocks of H⁰ are features; "both". Predictions then take H⁰ too.',
     )
+    start_from: str | None = pydantic.Field(
+        None,
+        description="A .keras file whose weights are the start; elements of "
+        "the data may be new. Stages, their options, `initial` and `dtype` "
+        "are those of the file. Learning rates are then 0.002 unless set.",
+    )
     first_options: dict[str, Any] = pydantic.Field(
         default_factory=dict,
         description="Arguments of the first stage beyond those that the data "
@@ -257,11 +263,11 @@ class TrainingSettings(StrictSettings):
         return TRANSFORMER_LEARNING_RATE if is_transformer else LEARNING_RATE
 
     def own_files(self):
-        """Files of the modules that stages and their parts are named from.
+        """Files that a training depends on beside its data.
 
         Returns:
-            List of paths, of names such as `"package.module:Class"` in the
-            stages and their options.
+            List of paths: the model to start from, and modules of names such
+            as `"package.module:Class"` in the stages and their options.
         """
         stages = [self.first_stage, self.second_stage]
         texts = _texts([*stages, self.first_options, self.second_options])
@@ -272,6 +278,7 @@ class TrainingSettings(StrictSettings):
         }
         found = [importlib.import_module(name) for name in sorted(modules)]
         files = [getattr(module, "__file__", None) for module in found]
+        files.append(self.start_from)
         return [pathlib.Path(file) for file in files if file]
 
     @pydantic.field_validator(*STAGES)
@@ -314,7 +321,7 @@ class TrainingSettings(StrictSettings):
         _check_options("second_stage", self.second_stage, self.second_options)
         if self.initial is not None:
             stage = stage_class("first_stage", self.first_stage)
-            if "initial" not in _arguments_of(stage):
+            if "initial" not in arguments_of(stage):
                 raise ValueError(
                     f"{stage.__name__} has no argument `initial`, so it takes "
                     "no H⁰. Leave `initial` out, or add the argument (see "
@@ -363,11 +370,12 @@ def _check_options(part, name, options):
         check_names(
             options,
             f"arguments of {stage.__name__}",
-            _arguments_of(stage) - GIVEN,
+            arguments_of(stage) - GIVEN,
         )
 
 
-def _arguments_of(stage):
+def arguments_of(stage):
+    """Names of all arguments of a class of stages."""
     from keras_hamiltonian.layers.parts import constructors
 
     return {name for found in constructors(stage) for name in found}

@@ -94,6 +94,7 @@ class ProjectorSum(Layer):
         self.reach = reach
         self.radial_size = radial_size
         self.gain = gain
+        self.kept_rows = False
         self.shells = OrbitalBasis({"H": projectors}).table_shells
         self.blocks = EdgeBlockLayout(
             self.layout.basis.table_shells, column_shells=self.shells
@@ -115,15 +116,17 @@ class ProjectorSum(Layer):
         )
 
     def set_sizes(self, sizes):
-        """Sets how large the blocks of each orbital shell are.
+        """Sets how large the blocks of each orbital shell are, but for
+        `kept_rows`, a bool array of rows whose size stays.
 
         Args:
             sizes: `(shells,)` array, root mean square of the rows, eV.
         """
         sizes = np.asarray(sizes) / max(np.mean(sizes) ** 0.5, 1e-6)
         shells = self.layout.basis.table_shells
-        repeats = [2 * l + 1 for l in shells]
-        self.row_sizes.assign(np.repeat(sizes, repeats))
+        sizes = np.repeat(sizes, [2 * l + 1 for l in shells])
+        own = keras.ops.convert_to_numpy(self.row_sizes)
+        self.row_sizes.assign(np.where(self.kept_rows, own, sizes))
 
     def build(self, *shapes):
         self.linear.build()

@@ -11,6 +11,8 @@ from keras_hamiltonian.ops.edges import join_channels
 from keras_hamiltonian.ops.edges import split_channels
 from keras_hamiltonian.ops.splines import cubic_splines
 from keras_hamiltonian.orbitals.block_layout import BlockLayout
+from keras_hamiltonian.orbitals.two_centre_fit import FITTED
+from keras_hamiltonian.orbitals.two_centre_fit import Known
 from keras_hamiltonian.orbitals.two_centre_fit import TwoCentreFit
 
 
@@ -84,6 +86,19 @@ class TwoCentreBaseline(Layer):
         self.two_centre = two_centre
         self.channel_scales = channel_scales
         self.num_species = len(self.layout.basis.symbols)
+        self.kept = None
+
+    def keep(self, is_known):
+        """Keeps functions and scales of some elements: `adapt` then fits what
+        these leave of the others.
+
+        Args:
+            is_known: `(species,)` bool array. A pair of two of them is kept
+                where its scale is not zero, as it is without data.
+        """
+        scales = keras.ops.convert_to_numpy(self.scales["scalar"])
+        pairs = np.logical_and.outer(is_known, is_known).ravel()
+        self.kept = np.asarray(is_known), pairs & scales.any(axis=(0, 2))
 
     def adapt(self, dataset):
         """Fits baseline and scales to a data set, in float64.
@@ -92,6 +107,11 @@ class TwoCentreBaseline(Layer):
             dataset: iterable of `(inputs, targets, weights)` batches, such as
                 a `HamiltonianDataset`; it is read once.
         """
+        known = None
+        if self.kept is not None:
+            if all(kept.all() for kept in self.kept):
+                return
+            known = Known(*self.kept, self._values())
         fit = TwoCentreFit(
             self.layout,
             self.reaches,
@@ -99,7 +119,7 @@ class TwoCentreBaseline(Layer):
             self.two_centre,
             self.channel_scales,
         )
-        found = fit.run(dataset)
+        found = fit.run(dataset, known)
         for name, parts in found.items():
             for part, value in parts.items():
                 getattr(self, name)[part].assign(value)
@@ -122,6 +142,16 @@ class TwoCentreBaseline(Layer):
         squares = squares.mean(axis=(0, 1))
         counts = np.bincount(shells)
         return np.sqrt(np.bincount(shells, squares) / counts)
+
+    def _values(self):
+        """All that is fitted, float64, as `TwoCentreFit.run` returns it."""
+        return {
+            name: {
+                part: keras.ops.convert_to_numpy(weight).astype(np.float64)
+                for part, weight in getattr(self, name).items()
+            }
+            for name in FITTED
+        }
 
     def build(self, *shapes):
         pairs = self.num_species**2
