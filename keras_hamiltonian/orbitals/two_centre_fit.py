@@ -14,6 +14,9 @@ from keras_hamiltonian.orbitals.splines import spline_values
 SMOOTHING = 1e-6
 # Smallest scale of a channel that exists, eV: below, numbers are noise.
 SMALLEST_SCALE = 1e-5
+# What is known counts no longer where it leaves more than this times what it
+# left in its own data: crystals of another kind.
+LARGEST_RATIO = 3.0
 # What a fit finds.
 FITTED = (
     "means",
@@ -26,7 +29,8 @@ FITTED = (
 
 @dataclasses.dataclass
 class Known:
-    """What a fit leaves as it is.
+    """What a fit leaves as it is, unless the data differ from it by more than
+    `LARGEST_RATIO` times the scales; a pair also with fewer edges than splines.
 
     Attributes:
         species: `(species,)` bool array: elements whose constants and scales
@@ -173,20 +177,17 @@ class TwoCentreFit:
             for name in ("means", "scales")
         )
         for pair in np.unique(pairs):
-            if known.pairs[pair]:
-                continue
             rows = pairs == pair
             basis = splines[rows]
-            sigma = edges[part, "0+"][rows][:, 0]
+            own = {kind: edges[part, kind][rows] for kind in channels}
+            if known.pairs[pair]:
+                left = _squares(own, basis @ mean[:, pair])
+                is_few = len(basis) < self.num_splines
+                if is_few or _holds(left, basis @ scale[:, pair]):
+                    continue
             if self.two_centre:
-                mean[:, pair] = _fit_splines(basis, sigma)
-            squares = []
-            for kind in channels:
-                x = edges[part, kind][rows]
-                if kind == "0+":
-                    x = x - (basis @ mean[:, pair])[:, None]
-                squares.append((x * x).mean(axis=1))
-            squares = np.concatenate(squares, axis=1)
+                mean[:, pair] = _fit_splines(basis, own["0+"][:, 0])
+            squares = _squares(own, basis @ mean[:, pair])
             if self.channel_scales:
                 scale[:, pair] = _local_scale(basis, squares)
             else:
@@ -202,6 +203,12 @@ class TwoCentreFit:
         functions = np.where(
             known.pairs[:, None], known.values["onsite_functions"][part], 0.0
         )
+        is_kept = known.species.copy()
+        for s in np.flatnonzero(is_kept):
+            rows = atoms["species"] == s
+            if rows.any():
+                left = self._onsite_rest(part, atoms, rows, mean[s], functions)
+                is_kept[s] = _holds(left**2, scale[s])
         natural = 0
         for (mul, irrep), where in zip(
             coupling.irreps, coupling.irreps.slices()
@@ -218,14 +225,14 @@ class TwoCentreFit:
                     constant, found, residual = self._fit_functions(
                         residual,
                         atoms["design", irrep.l][rows][..., pairs, :],
-                        mean[s, where] if known.species[s] else None,
+                        mean[s, where] if is_kept[s] else None,
                         functions[:, pairs, columns],
-                        known.pairs[pairs],
+                        known.pairs[pairs] & is_kept[s],
                     )
                     functions[:, pairs, columns] = found
                     if irrep.l == 0:
                         mean[s, where] = constant
-                if known.species[s]:
+                if is_kept[s]:
                     continue
                 size = np.sqrt((residual**2).mean(axis=(0, 1)))
                 exists = (x[rows] != 0).any(axis=(0, 1))
@@ -236,6 +243,20 @@ class TwoCentreFit:
             for row in scale:
                 row[:] = _common_scale(row[None] ** 2)
         return mean, scale, functions
+
+    def _onsite_rest(self, part, atoms, rows, mean, functions):
+        """What constants and functions leave of some atoms' blocks."""
+        irreps = self.layout.onsite[part].irreps
+        rest = atoms[part][rows] - mean
+        natural = 0
+        for (mul, irrep), where in zip(irreps, irreps.slices()):
+            if irrep.is_natural:
+                design = atoms["design", irrep.l][rows]
+                own = functions[:, :, natural : natural + mul]
+                found = np.einsum("admk,kmc->adc", design, own, optimize=True)
+                rest[:, where] -= found.reshape(len(rest), -1)
+                natural += mul
+        return rest
 
     def _fit_functions(self, x, design, constant, functions, is_known):
         """Constant (degree 0) and functions of distance for one element."""
@@ -272,6 +293,22 @@ def _smooth(matrix, penalty, values):
     gram = matrix.T @ matrix + 1e-4 * len(matrix) * penalty
     gram += 1e-12 * len(matrix) * np.eye(len(gram))
     return np.linalg.solve(gram, matrix.T @ values)
+
+
+def _squares(channels, mean):
+    """Mean squares of all channels of each edge, without the mean."""
+    squares = []
+    for kind, x in channels.items():
+        if kind == "0+":
+            x = x - mean[:, None]
+        squares.append((x * x).mean(axis=1))
+    return np.concatenate(squares, axis=1)
+
+
+def _holds(squares, scale):
+    """Whether what is left is as large as the scales say."""
+    expected = np.broadcast_to(scale, squares.shape) ** 2
+    return squares.sum() <= LARGEST_RATIO**2 * expected.sum()
 
 
 def _fit_splines(basis, values):

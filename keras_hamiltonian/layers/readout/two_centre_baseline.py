@@ -90,7 +90,8 @@ class TwoCentreBaseline(Layer):
 
     def keep(self, is_known):
         """Keeps functions and scales of some elements: `adapt` then fits what
-        these leave of the others.
+        these leave of the others, and those alone that the data contradict
+        (`Known`).
 
         Args:
             is_known: `(species,)` bool array. A pair of two of them is kept
@@ -109,8 +110,6 @@ class TwoCentreBaseline(Layer):
         """
         known = None
         if self.kept is not None:
-            if all(kept.all() for kept in self.kept):
-                return
             known = Known(*self.kept, self._values())
         fit = TwoCentreFit(
             self.layout,
