@@ -71,7 +71,7 @@ class HamiltonianDataset(keras.utils.PyDataset):
     MAE_all, an error of 1 meV is one everywhere. A set of more structures, or
     of larger errors, has the larger part in the gradient; what the network
     adds is scaled by the spread of each pair of elements
-    (`TwoCentreBaseline`), so its size is learnt for none of the sets.
+    (`TwoCentreBaseline`), so that it need not learn how large that is.
 
     Raises:
         ValueError: if only some structures have a Hamiltonian, or none has

@@ -37,7 +37,12 @@ class Start:
     The stages are made as those of the file, for the elements of the file and
     of the data. Every weight that both have is copied: those of the elements
     of the file, shell by shell, and those that no element owns. What belongs
-    to a new element is left as it was made.
+    to a new element is left as it was made. `adapt` then fits two-centre
+    functions and scales of new elements to what those of the file leave. The
+    latter stay, because the weights were trained on what they leave, unless
+    the new data contradict them (`two_centre_fit.Known`): the onsite functions
+    of a monolayer know nothing of a second layer, and 45 steps on three
+    structures of bilayer graphene end at 3.8 meV with them.
 
     Args:
         settings: `TrainingSettings` with `start_from`.

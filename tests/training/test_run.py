@@ -308,3 +308,28 @@ def test_large_files_count_by_size_and_time(tmp_path, monkeypatch):
     before = fingerprint([data])
     os.utime(data, (0, 0))
     assert fingerprint([data]) != before
+
+
+@pytest.mark.slow
+def test_several_sets(store, tmp_path):
+    """Each has its own split, and errors of its own."""
+    others = [dataclasses.replace(c, name=c.name + "2") for c in store]
+    other = kh.HamiltonianStore.write(tmp_path / "other.h5", others)
+    kh.data.Split(["a2"], ["b2"], ["c2", "d2"]).write(
+        tmp_path / "other.split.json"
+    )
+    settings = kh.training.TrainingSettings(**SETTINGS)
+    folder = tmp_path / "run"
+    report = kh.train([store, other.path], settings=settings, folder=folder)
+    split = kh.data.Split.read(folder / "split.json")
+    assert split.test[-2:] == ("other-c2", "other-d2")
+    drawn = kh.data.random_split(store.names, seed=settings.seed)
+    assert split.train == (*(f"small-{n}" for n in drawn.train), "other-a2")
+    assert report["title"] == "small+other"
+    sets = {k: v["errors"]["mae_all"] for k, v in report["sets"].items()}
+    numbers = {"small": len(drawn.test), "other": 2}
+    whole = sum(numbers[k] * sets[k] for k in sets) / sum(numbers.values())
+    assert whole == pytest.approx(report["errors"]["mae_all"])
+    assert "other: MAE_all" in kh.evaluation.summary(report)
+    again = kh.train([store, other.path], settings=settings, folder=folder)
+    assert again == report
