@@ -15,8 +15,10 @@ SMOOTHING = 1e-6
 # Smallest scale of a channel that exists, eV: below, numbers are noise.
 SMALLEST_SCALE = 1e-5
 # What is known counts no longer where it leaves more than this times what it
-# left in its own data: crystals of another kind.
-LARGEST_RATIO = 3.0
+# left in its own data: crystals of another kind. Other structures of a set have
+# ratios up to 1.1 and, of onsite blocks, 1.4; bilayer graphene with functions
+# of the monolayer 1.4 and 120.
+LARGEST_RATIO = {"hopping": 1.25, "onsite": 2.0}
 # What a fit finds.
 FITTED = (
     "means",
@@ -183,7 +185,7 @@ class TwoCentreFit:
             if known.pairs[pair]:
                 left = _squares(own, basis @ mean[:, pair])
                 is_few = len(basis) < self.num_splines
-                if is_few or _holds(left, basis @ scale[:, pair]):
+                if is_few or _holds("hopping", left, basis @ scale[:, pair]):
                     continue
             if self.two_centre:
                 mean[:, pair] = _fit_splines(basis, own["0+"][:, 0])
@@ -204,11 +206,13 @@ class TwoCentreFit:
             known.pairs[:, None], known.values["onsite_functions"][part], 0.0
         )
         is_kept = known.species.copy()
+        # Atoms with unknown neighbours say nothing of what is known.
+        unknown = atoms["design", 0][:, 0, ~known.pairs].any(axis=(1, 2))
         for s in np.flatnonzero(is_kept):
-            rows = atoms["species"] == s
+            rows = (atoms["species"] == s) & ~unknown
             if rows.any():
                 left = self._onsite_rest(part, atoms, rows, mean[s], functions)
-                is_kept[s] = _holds(left**2, scale[s])
+                is_kept[s] = _holds("onsite", left**2, scale[s])
         natural = 0
         for (mul, irrep), where in zip(
             coupling.irreps, coupling.irreps.slices()
@@ -305,10 +309,10 @@ def _squares(channels, mean):
     return np.concatenate(squares, axis=1)
 
 
-def _holds(squares, scale):
+def _holds(what, squares, scale):
     """Whether what is left is as large as the scales say."""
     expected = np.broadcast_to(scale, squares.shape) ** 2
-    return squares.sum() <= LARGEST_RATIO**2 * expected.sum()
+    return squares.sum() <= LARGEST_RATIO[what] ** 2 * expected.sum()
 
 
 def _fit_splines(basis, values):

@@ -119,7 +119,7 @@ class TrainingSettings(StrictSettings):
         None,
         description="A .keras file whose weights are the start; elements of "
         "the data may be new. Stages, their options, `initial` and `dtype` "
-        "are those of the file. Learning rates are then 0.002 unless set.",
+        "are those of the file. Learning rates are then 0.005 unless set.",
     )
     first_options: dict[str, Any] = pydantic.Field(
         default_factory=dict,

@@ -24,8 +24,8 @@ from keras_hamiltonian.training.strict_settings import check_names
 
 # Budget and largest learning rates of a fine-tuning, unless set.
 FINE_TUNING = {
-    "first_learning_rate": 2e-3,
-    "second_learning_rate": 2e-3,
+    "first_learning_rate": 5e-3,
+    "second_learning_rate": 5e-3,
 }
 # Reaches of half a bohr and more differ; smaller differences are rounding.
 TOLERANCE = 1e-3
