@@ -116,9 +116,7 @@ def evaluate(
             "There is no calculation to compare with. Give those the model "
             "was not trained on, for example `names=split.test` of a store."
         )
-    sets = {}
-    if isinstance(calculations, JoinedStore):
-        sets = {"sets": found.errors_of_sets(calculations)}
+    sets = found.errors_of_sets(calculations)
     if folder is None:
         return {**found.errors(), **sets}
     return write_report(
@@ -181,7 +179,9 @@ class _Comparison:
         return {key: results.get(name) for key, name in STAGE_ERRORS.items()}
 
     def errors_of_sets(self, store):
-        """Of the files of a `JoinedStore`, a dict of dicts like `errors`."""
+        """Of the files of a `JoinedStore` (nothing of others): `sets`."""
+        if not isinstance(store, JoinedStore):
+            return {}
         found = {}
         for key, name in STAGE_ERRORS.items():
             if name not in self.matrices:
@@ -192,7 +192,7 @@ class _Comparison:
                 groups.setdefault(part, []).append(entry)
             for part, entries in groups.items():
                 found.setdefault(part, {})[key] = means_over(entries)
-        return found
+        return {"sets": found}
 
     def results(self, path, num_k_points):
         """Arguments of `write_report`."""

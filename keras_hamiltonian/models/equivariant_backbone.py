@@ -93,10 +93,8 @@ class EquivariantBackbone(CompositeLayer):
         sizes = {"num_species": len(table.symbols)}
         layout = BlockLayout(table, spin)
         hidden = Irreps(irreps).regrouped()
-        self.irreps_out = [hidden] * (num_groups - 1)
-        self.irreps_out.append(
-            Irreps(final_irreps or last_irreps(hidden, layout))
-        )
+        final = Irreps(final_irreps or last_irreps(hidden, layout))
+        self.irreps_out = [hidden] * (num_groups - 1) + [final]
         first = first_irreps(hidden, table, takes_initial)
         self.initial = make_initial(takes_initial, first, table, reaches, **own)
         self.lmax = max(layout.lmax, self.irreps_out[-1].lmax)

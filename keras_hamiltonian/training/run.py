@@ -53,8 +53,7 @@ def train(
 
     Args:
         store: `HamiltonianStore`, or the path of a container or of a folder of
-            calculations of any format; or a list of them, to train one model
-            on all (see `JoinedStore`, whose names the structures have).
+            calculations; or a list of them, for one model (`JoinedStore`).
         split: `Split`, or the path of one. Defaults to `<data>.split.json`
             beside the data; else one is drawn, 60 / 20 / 20 %, and kept in
             the folder. Several sets have each their own.
@@ -75,8 +74,7 @@ def train(
             kind, such as twisted ones, tested by themselves.
         num_predictions: int. Predictions that are written, of the first test
             structures. Defaults to all.
-        start_from: str or path. A `.keras` file whose weights are the start,
-            as the setting of this name: see `Start`.
+        start_from: str or path. The setting of this name.
         **report: arguments of `kh.evaluate`, and JSON values for the report.
 
     Returns:
@@ -90,12 +88,9 @@ def train(
 
     >>> settings = kh.training.TrainingSettings(steps=5000)  # doctest: +SKIP
     >>> report = kh.train("my_set.h5", settings=settings)    # doctest: +SKIP
-    >>> print(kh.evaluation.summary(report))                 # doctest: +SKIP
     """
     start = time.process_time()
-    settings = settings or TrainingSettings()
-    if start_from is not None:
-        settings = settings.model_copy(update={"start_from": str(start_from)})
+    settings = _settings(settings, start_from)
     run = _Run(store, split, settings, folder, name, stage, test_sets or {})
     found = run.earlier_report(again)
     if found is not None:
@@ -323,6 +318,13 @@ class _Run:
         if not isinstance(store, HamiltonianStore):
             store = HamiltonianStore(store)
         return store
+
+
+def _settings(settings, start_from):
+    settings = settings or TrainingSettings()
+    if start_from is None:
+        return settings
+    return settings.model_copy(update={"start_from": str(start_from)})
 
 
 def _name(path):
