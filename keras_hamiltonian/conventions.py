@@ -40,3 +40,5 @@ SHELL_LETTERS = "spdfghik"
 SPIN_LAYOUTS = ("none", "collinear", "noncollinear")
 # Inputs of a batch that hold H⁰.
 INITIAL_BLOCKS = ("initial_onsite", "initial_hopping")
+# Values of the argument `initial` with which H⁰ is added at the output.
+CORRECTIONS = ("correct", "both")

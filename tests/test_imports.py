@@ -56,6 +56,7 @@ ROOMS = {
     },
     "training": {
         "callbacks",
+        "conventions",
         "data",
         "electronic_structure",
         "evaluation",

@@ -7,7 +7,7 @@ import pydantic
 import yaml
 
 from keras_hamiltonian.training import TrainingSettings
-from keras_hamiltonian.training.settings import in_words
+from keras_hamiltonian.training.strict_settings import in_words
 
 WIDTH = 78
 BUDGETS = {"seconds": "steps", "steps": "seconds"}

@@ -2,12 +2,12 @@
 
 import keras
 
+from keras_hamiltonian.conventions import CORRECTIONS
 from keras_hamiltonian.layers.parts import make_part
 from keras_hamiltonian.models.block_readout import BlockReadout
 from keras_hamiltonian.models.equivariant_backbone import HIDDEN_IRREPS
 from keras_hamiltonian.models.equivariant_backbone import EquivariantBackbone
 from keras_hamiltonian.models.first_stage import FirstStage
-from keras_hamiltonian.models.stage import CORRECTIONS
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")

@@ -4,12 +4,12 @@ import dataclasses
 
 import keras
 
+from keras_hamiltonian.conventions import CORRECTIONS
 from keras_hamiltonian.layers.geometry.pack_edges import PackEdges
 from keras_hamiltonian.layers.geometry.pack_wigner import PackWigner
 from keras_hamiltonian.layers.readout.block_sum import BlockSum
 from keras_hamiltonian.models.block_readout import BlockReadout
 from keras_hamiltonian.models.stage import BLOCKS
-from keras_hamiltonian.models.stage import CORRECTIONS
 from keras_hamiltonian.models.stage import Stage
 from keras_hamiltonian.models.stage import check_initial
 from keras_hamiltonian.models.stage import graph_inputs

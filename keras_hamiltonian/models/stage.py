@@ -4,6 +4,7 @@ import functools
 
 import keras
 
+from keras_hamiltonian.conventions import CORRECTIONS
 from keras_hamiltonian.layers.parts import inherited_defaults
 from keras_hamiltonian.layers.parts import recorded_arguments
 from keras_hamiltonian.layers.parts import to_config
@@ -16,8 +17,6 @@ from keras_hamiltonian.physics.overlap import TwoCentreOverlap
 # Of the configuration and the weights' names in `.keras` files. 1: package
 # version 0.1.0, read by way of `kh.load_model`.
 FORMAT_VERSION = 2
-# Values of the argument `initial` with which H⁰ is added at the output.
-CORRECTIONS = ("correct", "both")
 # Outputs that losses and metrics of `compile` see; a stage may have others.
 BLOCKS = ("onsite", "hopping")
 

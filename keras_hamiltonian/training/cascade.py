@@ -201,9 +201,7 @@ class CascadeFit:
 
     def _optimizer(self, part):
         settings = self.settings
-        decay = settings.second_weight_decay
-        if part == "first":
-            decay = settings.first_weight_decay
+        decay = settings.weight_decay(part)
         options = {
             "learning_rate": settings.learning_rate(part),
             "global_clipnorm": settings.clipnorm,

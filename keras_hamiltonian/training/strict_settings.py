@@ -33,3 +33,17 @@ def check_names(names, what, allowed):
             f"{did_you_mean(unknown, allowed)} "
             f"Allowed: {', '.join(sorted(allowed))}."
         )
+
+
+def in_words(error):
+    """The complaints of a `pydantic.ValidationError`, a line each, without
+    its addresses and types."""
+    lines = []
+    for found in error.errors():
+        text = found["msg"].removeprefix("Value error, ")
+        if found["loc"]:
+            name = ".".join(map(str, found["loc"]))
+            text = text.rstrip(".")
+            text = f"`{name}`: {text}. Received: {found['input']!r}."
+        lines.append(text)
+    return "\n".join(lines)

@@ -103,6 +103,14 @@ def test_shares_add_up_to_the_budget():
     assert TrainingSettings().learning_rate("second") == 0.01
     other = TrainingSettings(second_stage="transformer")
     assert other.learning_rate("second") == 0.001
+    assert TrainingSettings().weight_decay("first") == 0
+    assert TrainingSettings(initial="input").weight_decay("first") == 0
+    for initial in ("correct", "both"):
+        found = TrainingSettings(initial=initial)
+        assert found.weight_decay("first") == 0.3
+        assert found.weight_decay("joint") == found.second_weight_decay
+    own = TrainingSettings(initial="both", first_weight_decay=0.0)
+    assert own.weight_decay("first") == 0
 
 
 def test_own_stages():
