@@ -27,6 +27,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "physics",
         "plots",
         "structures",
+        "superposition",
         "testing",
         "training",
     ],
@@ -40,6 +41,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "orbitals.basis": ["OrbitalBasis"],
         "orbitals.block_matrix": ["BlockMatrix"],
         "prediction": ["predict", "Prediction"],
+        "superposition.zeroth_step": ["ZerothStep"],
         "training.run": ["train"],
     },
 )

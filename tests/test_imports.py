@@ -19,6 +19,7 @@ ROOMS = {
     "losses": {"conventions", "irreps", "orbitals"},
     "metrics": {"conventions", "irreps", "orbitals"},
     "physics": {"conventions", "irreps", "orbitals", "structures"},
+    "superposition": {"conventions", "irreps", "orbitals", "structures"},
     "testing": {"conventions", "irreps", "orbitals", "structures"},
     "plots": {"conventions", "physics"},
     "callbacks": set(),

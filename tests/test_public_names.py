@@ -25,6 +25,7 @@ ROOMS = [
     "physics",
     "plots",
     "structures",
+    "superposition",
     "testing",
     "training",
 ]

@@ -1,0 +1,279 @@
+"""The real-space grid, and potentials of superposed atoms on slabs of it."""
+
+import dataclasses
+
+import numba
+import numpy as np
+from scipy.interpolate import CubicSpline
+
+from keras_hamiltonian.superposition.functionals import derivatives
+
+# Points per lattice vector are products of these.
+PRIMES = (2, 3, 5, 7)
+# bohr; radial functions on the grid are cubics on a mesh as fine as this.
+FINE_STEP = 0.005
+# bohr^-3. Where the valence density is below, V_xc is zero.
+LEAST_DENSITY = 1e-14
+# Planes beside a slab that the divergence of a gradient needs.
+HALO = 2
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class RealSpaceGrid:
+    """Points at integer multiples of the grid vectors, from the origin.
+
+    The grid turns with the cell. H and H⁰ of one grid have the same errors,
+    which cancel in the difference: keep the cut-off of the data.
+
+    Attributes:
+        numbers: `(3,)` int array. Points along each lattice vector.
+        vectors: `(3, 3)` array. Grid vectors as rows, bohr.
+    """
+
+    numbers: np.ndarray
+    vectors: np.ndarray
+
+    @classmethod
+    def of_cutoff(cls, cell, cutoff):
+        """As fine as plane waves of an energy ask for.
+
+        Args:
+            cell: `(3, 3)` array, bohr.
+            cutoff: float, rydberg. The product of 2, 3, 5 and 7 whose
+                logarithm is nearest to that of `height sqrt(cutoff) / π` is
+                taken along each lattice vector, as in OpenMX.
+        """
+        wanted = _heights(cell) * np.sqrt(cutoff) / np.pi
+        known = np.array(sorted(_products(int(4 * wanted.max()) + 8)))
+        distance = np.abs(np.log(known) - np.log(wanted)[:, None])
+        numbers = known[distance.argmin(axis=1)]
+        return cls(numbers, np.asarray(cell) / numbers[:, None])
+
+    @property
+    def volume(self):
+        """Volume of one point, bohr³."""
+        return float(abs(np.linalg.det(self.vectors)))
+
+    @property
+    def inverse(self):
+        """Cartesian to grid coordinates: `positions @ inverse`."""
+        return np.linalg.inv(self.vectors)
+
+
+def _heights(cell):
+    """Distances of opposite faces of a cell."""
+    return 1.0 / np.linalg.norm(np.linalg.inv(cell), axis=0)
+
+
+def _products(largest):
+    found = {1}
+    for prime in PRIMES:
+        for number in sorted(found):
+            while number <= largest:
+                found.add(number)
+                number *= prime
+    return found
+
+
+def fine_cubics(functions, reach):
+    """Radial functions as cubics on steps of `FINE_STEP` up to a reach.
+
+    Args:
+        functions: list of `RadialFunction`; `None` is zero.
+        reach: float, bohr.
+
+    Returns:
+        `(num_steps, num_functions, 4)` array, constant term first.
+    """
+    size = int(np.ceil(reach / FINE_STEP - 1e-9))
+    r = FINE_STEP * np.arange(size + 1)
+    columns = [0 * r if f is None else f(r) for f in functions]
+    cubics = CubicSpline(r, np.stack(columns, axis=1)).c
+    return np.ascontiguousarray(cubics[::-1].transpose(1, 2, 0))
+
+
+def stacked(tables):
+    """Tables of several kinds of atoms as one array, padded with zeros."""
+    shape = np.max([table.shape for table in tables], axis=0)
+    padded = np.zeros((len(tables), *shape))
+    for kind, table in enumerate(tables):
+        padded[(kind, *map(slice, table.shape))] = table
+    return padded
+
+
+class SuperposedPotential:
+    """V_xc of the superposed densities, and the neutral-atom potentials.
+
+    Args:
+        grid: `RealSpaceGrid`.
+        pairs: `CrystalPairs`.
+        species: list of `Species`, by kind.
+        functional: int, see `functional_number`.
+        has_neutral_atoms: bool. Whether V_NA is added.
+    """
+
+    def __init__(self, grid, pairs, species, functional, has_neutral_atoms):
+        self.grid, self.functional = grid, functional
+        self.kinds = pairs.kinds
+        self.has_neutral_atoms = has_neutral_atoms
+        self.origins = pairs.positions @ grid.inverse
+        self.reach = np.array([s.reach for s in species])
+        self.tables = stacked(
+            [
+                fine_cubics(
+                    [
+                        s.valence_density,
+                        s.core_density,
+                        s.neutral_atom_potential,
+                    ],
+                    s.reach,
+                )
+                for s in species
+            ]
+        )
+
+    def slab(self, start, stop):
+        """Values on planes of grid points of the first lattice vector.
+
+        Args:
+            start, stop: int. The planes.
+
+        Returns:
+            `(stop - start, N2, N3)` array in hartree, and the number of
+            valence electrons on these planes.
+        """
+        grid = self.grid
+        shape = (stop - start + 2 * HALO, *grid.numbers[1:])
+        fields = np.zeros((3, *shape))
+        superpose(
+            fields,
+            start - HALO,
+            grid.numbers,
+            grid.vectors,
+            grid.inverse,
+            self.origins,
+            self.kinds,
+            self.reach,
+            self.tables,
+        )
+        valence, core, neutral_atoms = fields
+        inside = slice(HALO, -HALO)
+        electrons = float(valence[inside].sum()) * grid.volume
+        potential = np.zeros(shape)
+        if self.has_neutral_atoms:
+            potential += neutral_atoms
+        core += valence
+        _add_exchange_correlation(
+            potential, self.functional, valence, core, grid.inverse
+        )
+        return np.ascontiguousarray(potential[inside]), electrons
+
+
+@numba.njit(nogil=True, cache=True, fastmath=True)
+def superpose(
+    fields, start, numbers, vectors, inverse, origins, kinds, reach, tables
+):
+    """Adds radial functions of all atoms and their periodic images.
+
+    Args:
+        fields: `(F, planes, N2, N3)` array, which is changed. The planes are
+            not periodic, the other axes are.
+        start: int. The first plane.
+        numbers, vectors, inverse: of the grid.
+        origins: `(N, 3)` array. Atoms in grid coordinates.
+        kinds: `(N,)` int array.
+        reach: `(K,)` array, bohr.
+        tables: `(K, steps, F, 4)` array of `fine_cubics`.
+    """
+    num_fields, num_planes, n2, n3 = fields.shape
+    widths = np.sqrt((inverse**2).sum(axis=0))
+    last_step = tables.shape[1] - 1
+    c = vectors[2]
+    cc = (c * c).sum()
+    for atom in range(len(origins)):
+        kind = kinds[atom]
+        radius = reach[kind]
+        f1, f2, f3 = origins[atom]
+        w1, w2 = radius * widths[0], radius * widths[1]
+        first = int(np.ceil((start - w1 - f1) / numbers[0]))
+        last = int(np.floor((start + num_planes + w1 - f1) / numbers[0]))
+        for image in range(first, last + 1):
+            g1 = f1 + image * numbers[0]
+            low = max(int(np.ceil(g1 - w1)), start)
+            high = min(int(np.floor(g1 + w1)) + 1, start + num_planes)
+            for i in range(low, high):
+                for j in range(
+                    int(np.ceil(f2 - w2)), int(np.floor(f2 + w2)) + 1
+                ):
+                    # The line of points p + l c, cut by the sphere.
+                    p = (i - g1) * vectors[0] + (j - f2) * vectors[1] - f3 * c
+                    pc = (p * c).sum()
+                    pp = (p * p).sum()
+                    root = pc * pc - cc * (pp - radius * radius)
+                    if root <= 0:
+                        continue
+                    root = np.sqrt(root)
+                    from_l = int(np.ceil((-pc - root) / cc))
+                    to_l = int(np.floor((-pc + root) / cc))
+                    for l in range(from_l, to_l + 1):
+                        squared = pp + 2 * l * pc + l * l * cc
+                        if squared >= radius * radius:
+                            continue
+                        distance = np.sqrt(max(squared, 0.0))
+                        step = min(int(distance / FINE_STEP), last_step)
+                        t = distance - step * FINE_STEP
+                        for f in range(num_fields):
+                            a = tables[kind, step, f]
+                            fields[f, i - start, j % n2, l % n3] += (
+                                (a[3] * t + a[2]) * t + a[1]
+                            ) * t + a[0]
+
+
+@numba.njit(nogil=True, cache=True)
+def _add_exchange_correlation(potential, functional, valence, full, inverse):
+    """Adds V_xc on all planes but the outer two of each side.
+
+    Central differences along the grid vectors give the gradient and, once
+    more, the divergence of the derivative by it.
+    """
+    planes, n2, n3 = full.shape
+    flow = np.zeros((planes, n2, n3, 3))
+    steps = np.empty(3)
+    for i in range(1, planes - 1):
+        for j in range(n2):
+            j1, j0 = (j + 1) % n2, (j - 1) % n2
+            for k in range(n3):
+                k1, k0 = (k + 1) % n3, (k - 1) % n3
+                if valence[i, j, k] < LEAST_DENSITY:
+                    continue
+                steps[0] = 0.5 * (full[i + 1, j, k] - full[i - 1, j, k])
+                steps[1] = 0.5 * (full[i, j1, k] - full[i, j0, k])
+                steps[2] = 0.5 * (full[i, j, k1] - full[i, j, k0])
+                squared = 0.0
+                for axis in range(3):
+                    slope = (inverse[axis] * steps).sum()
+                    flow[i, j, k, axis] = slope
+                    squared += slope * slope
+                v1, v2 = derivatives(functional, full[i, j, k], squared)
+                potential[i, j, k] += v1
+                for axis in range(3):
+                    flow[i, j, k, axis] *= v2
+    if functional != 0:
+        return
+    for i in range(2, planes - 2):
+        for j in range(n2):
+            j1, j0 = (j + 1) % n2, (j - 1) % n2
+            for k in range(n3):
+                k1, k0 = (k + 1) % n3, (k - 1) % n3
+                if valence[i, j, k] < LEAST_DENSITY:
+                    continue
+                divergence = 0.0
+                for axis in range(3):
+                    a, b, c = inverse[axis]
+                    divergence += (
+                        a * (flow[i + 1, j, k, axis] - flow[i - 1, j, k, axis])
+                        + b * (flow[i, j1, k, axis] - flow[i, j0, k, axis])
+                        + c * (flow[i, j, k1, axis] - flow[i, j, k0, axis])
+                    )
+                # The flow is 2 (df/d|∇n|²) ∇n; differences are over two steps.
+                potential[i, j, k] -= divergence

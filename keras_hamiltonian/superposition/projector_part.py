@@ -1,0 +1,145 @@
+"""Sums over the projectors of a third atom: Σ_k <i|p_k> e <p_k|j>."""
+
+import numpy as np
+
+from keras_hamiltonian.irreps.clebsch_gordan import real_from_complex
+from keras_hamiltonian.superposition.images import AtomImages
+from keras_hamiltonian.superposition.workers import ordered_map
+
+
+class ProjectorPart:
+    """A separable potential: non-local pseudopotentials, for example.
+
+    Args:
+        pairs: `CrystalPairs`.
+        couplings: list of `ProjectorCouplings`, by kind.
+        tables: dict from a pair of kinds to the `TwoCentreTable` between the
+            orbitals of the first and the projectors of the second.
+    """
+
+    def __init__(self, pairs, couplings, tables):
+        self.pairs, self.couplings, self.tables = pairs, couplings, tables
+        self.reach = np.array([c.reach for c in couplings])
+        self.longest = pairs.reach.max() + self.reach.max()
+        # The images whose orbitals meet projectors of atoms in the cell.
+        fractional = pairs.positions @ np.linalg.inv(pairs.cell)
+        self.images = AtomImages(
+            pairs, fractional.min(axis=0), fractional.max(axis=0), self.longest
+        )
+
+    def entries(self, pool=None):
+        """All blocks as flat entries of the pairs, in hartree.
+
+        Args:
+            pool: executor whose threads share the work, or `None`.
+
+        Returns:
+            `(num_entries,)` array, the part without spin; and `None` or a
+            `(3, num_entries)` array A of which `i σ·A` is the spin-orbit
+            part.
+        """
+        pairs = self.pairs
+        entries = np.zeros(pairs.num_entries)
+        has_spin = any(c.spin_orbit is not None for c in self.couplings)
+        spins = np.zeros((3, pairs.num_entries)) if has_spin else None
+        atoms = range(len(pairs.kinds))
+        for products, near in ordered_map(self._products, atoms, pool):
+            pairs.add(entries, products[0], *near)
+            for n, product in enumerate(products[1:]):
+                pairs.add(spins[n], product, *near, sign=-1.0)
+        pairs.mirror(entries)
+        if has_spin:
+            for part in spins:
+                pairs.mirror(part, sign=-1.0)
+        return entries, spins
+
+    def _products(self, k):
+        """Products of the projectors of one atom, and the images near it."""
+        pairs = self.pairs
+        kind = pairs.kinds[k]
+        couplings, position = self.couplings[kind], pairs.positions[k]
+        images = self.images
+        near = images.around(position, self.longest)
+        vectors = position - images.centres[near]
+        lengths = np.linalg.norm(vectors, axis=1)
+        meets = lengths < pairs.reach[images.atoms[near]] + couplings.reach
+        near, vectors = near[meets], vectors[meets]
+        atoms = images.atoms[near]
+        starts = np.cumsum(pairs.sizes[atoms]) - pairs.sizes[atoms]
+        between = np.empty((pairs.sizes[atoms].sum(), len(couplings.strengths)))
+        for other in np.unique(pairs.kinds[atoms]):
+            same = np.flatnonzero(pairs.kinds[atoms] == other)
+            blocks = self.tables[other, kind].blocks(vectors[same])
+            rows = starts[same, None] + np.arange(blocks.shape[1])
+            between[rows] = blocks
+        products = [(between * couplings.strengths) @ between.T]
+        if couplings.spin_orbit is not None:
+            products += [between @ a @ between.T for a in couplings.spin_orbit]
+        return products, (atoms, images.shifts[near])
+
+
+class ProjectorCouplings:
+    """The energies of an element's projectors, as matrices.
+
+    With j = l ± 1/2 the operator is
+    `e₊ |p₊> [(l + 1) + L·σ]/(2l + 1) <p₊| + e₋ |p₋> [l - L·σ]/(2l + 1) <p₋|`.
+
+    Args:
+        projectors: tuple of `Projector`.
+        reach: float, bohr. Of the orbitals: what projectors have beyond is
+            left out.
+        has_spin: bool. Whether the part with L·σ is kept.
+
+    Attributes:
+        functions: list of `RadialFunction`.
+        strengths: `(num_components,)` array, hartree, over functions and m.
+        spin_orbit: `(3, n, n)` antisymmetric array A with `i A` the factors
+            of σx, σy, σz; `None` without.
+        reach: float, bohr. Where the last function ends.
+    """
+
+    def __init__(self, projectors, reach, has_spin):
+        self.functions, strengths, splittings = [], [], []
+        for projector in projectors:
+            l = projector.degree
+            parts = list(zip(projector.functions, projector.energies))
+            shares, signs = [1.0], [0.0]
+            if len(parts) == 2:
+                shares = [(l + 1) / (2 * l + 1), l / (2 * l + 1)]
+                signs = [1 / (2 * l + 1), -1 / (2 * l + 1)]
+            for (function, energy), share, sign in zip(parts, shares, signs):
+                if share:
+                    self.functions.append(function)
+                    strengths += [share * energy] * (2 * l + 1)
+                    splittings.append(sign * energy)
+        self.strengths = np.array(strengths)
+        ends = [function.end for function in self.functions]
+        self.reach = min(reach, max(ends, default=0.0))
+        self.spin_orbit = None
+        if has_spin and any(splittings):
+            self.spin_orbit = np.zeros((3, len(strengths), len(strengths)))
+            start = 0
+            for function, splitting in zip(self.functions, splittings):
+                here = slice(start, start + 2 * function.degree + 1)
+                self.spin_orbit[:, here, here] = (
+                    splitting * angular_momentum(function.degree).imag
+                )
+                start = here.stop
+
+
+def angular_momentum(l):
+    """Lx, Ly, Lz between real harmonics m = -l..l, in units of ħ.
+
+    Returns:
+        `(3, 2l + 1, 2l + 1)` complex array, purely imaginary.
+    """
+    m = np.arange(-l, l + 1)
+    raising = np.diag(np.sqrt(l * (l + 1) - m[:-1] * (m[:-1] + 1.0)), -1)
+    # Rows are real, columns complex harmonics.
+    real = real_from_complex(l)
+    parts = (
+        0.5 * (raising + raising.T),
+        -0.5j * (raising - raising.T),
+        np.diag(m),
+    )
+    return np.array([real.conj() @ part @ real.T for part in parts])

@@ -1,0 +1,215 @@
+"""H⁰ and S of superposed atoms, from atoms and species alone."""
+
+import concurrent.futures
+import contextlib
+import itertools
+
+import numpy as np
+import threadpoolctl
+
+from keras_hamiltonian.conventions import HARTREE_IN_EV
+from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
+from keras_hamiltonian.superposition.box import boxed
+from keras_hamiltonian.superposition.functionals import functional_number
+from keras_hamiltonian.superposition.grid import RealSpaceGrid
+from keras_hamiltonian.superposition.grid import SuperposedPotential
+from keras_hamiltonian.superposition.local_part import LocalPart
+from keras_hamiltonian.superposition.neutral_atoms import set_onsite
+from keras_hamiltonian.superposition.pairs import CrystalPairs
+from keras_hamiltonian.superposition.projector_part import ProjectorPart
+from keras_hamiltonian.superposition.tables import SpeciesTables
+
+SPINS = ("none", "noncollinear")
+NEUTRAL_ATOMS = ("grid", "projectors")
+
+
+class ZerothStep:
+    """Computes H⁰ and S of structures, without a run of a DFT program.
+
+    `H⁰ = T + V_NL + Σ V_NA + V_xc[Σ n_atom + n_core]`: kinetic energy,
+    non-local pseudopotentials with spin-orbit coupling, neutral-atom
+    potentials, and exchange and correlation of the superposed densities of
+    free atoms. There is no Hartree potential beyond that of neutral atoms, no
+    diagonalisation, and the cost is linear in the atoms.
+
+    A structure without a period in some direction gets vacuum there, so that
+    images do not meet; a slab in a periodic cell keeps its cell. `kh.predict`
+    takes the object itself as `initial`.
+
+    Args:
+        species: dict from element symbols to `Species`.
+        functional: str. `"PBE"`, or LDA as `"PW92"` or `"PZ81"`. Defaults to
+            `"PBE"`.
+        spin: str. `"none"`, or `"noncollinear"` with the spin-orbit coupling
+            of the pseudopotentials. Atoms have no moments. Defaults to
+            `"none"`.
+        grid_cutoff: float, rydberg. Keep that of the data, so that errors of
+            the grid cancel in H - H⁰. Defaults to 200.
+        neutral_atoms: str. Neutral-atom potentials on the `"grid"` of V_xc,
+            or by `"projectors"` as in OpenMX. Defaults to `"grid"`.
+        damping: bool. Whether non-local parts end smoothly within the last
+            bohr of the orbitals' reach, as in OpenMX. Defaults to `True`.
+        workers: int. Threads; the result does not depend on their number.
+            Defaults to 1.
+        progress: function of the fraction done, or `None`.
+
+    Raises:
+        ValueError: for an unknown functional, spin or form of the
+            neutral-atom potential, or if a species has no projectors of it.
+
+    Example:
+
+    >>> zeroth_step = kh.ZerothStep(species)              # doctest: +SKIP
+    >>> hamiltonian, overlap = zeroth_step(atoms)         # doctest: +SKIP
+
+    Reference: Ozaki and Kino, Phys. Rev. B 72, 045121 (2005), for OpenMX;
+    Soler et al., J. Phys. Condens. Matter 14, 2745 (2002), for the grid.
+    """
+
+    def __init__(
+        self,
+        species,
+        *,
+        functional="PBE",
+        spin="none",
+        grid_cutoff=200.0,
+        neutral_atoms="grid",
+        damping=True,
+        workers=1,
+        progress=None,
+    ):
+        self.species = dict(species)
+        self.functional = functional_number(functional)
+        _check_choice("spin", spin, SPINS)
+        _check_choice("neutral_atoms", neutral_atoms, NEUTRAL_ATOMS)
+        if not (isinstance(workers, int) and workers > 0 and grid_cutoff > 0):
+            raise ValueError(
+                "`workers` is a positive number of threads, `grid_cutoff` a "
+                f"positive energy. Received: {workers}, {grid_cutoff}."
+            )
+        self.spin, self.grid_cutoff, self.damping = spin, grid_cutoff, damping
+        self.has_projectors = neutral_atoms == "projectors"
+        self.workers, self.progress = workers, progress
+        self.tables = SpeciesTables(
+            list(self.species.values()),
+            has_spin=spin == "noncollinear",
+            has_neutral_atoms=self.has_projectors,
+        )
+
+    def __call__(self, atoms):
+        """H⁰ and S of a structure.
+
+        Args:
+            atoms: `ase.Atoms`.
+
+        Returns:
+            H⁰ in eV and S, both `BlockMatrix`, of all pairs of atoms whose
+            orbitals overlap.
+
+        Raises:
+            ValueError: if an element has no species, atoms coincide or have
+                magnetic moments, or the cell is degenerate.
+        """
+        moments = atoms.get_initial_magnetic_moments()
+        if np.any(moments):
+            raise ValueError(
+                "H⁰ of magnetic atoms is not implemented: densities of free "
+                "atoms are those without spin. Received initial moments up to "
+                f"{np.abs(moments).max():g}. Set them to zero, or take H⁰ from "
+                "the first step of a run."
+            )
+        atoms = boxed(atoms, self.species)
+        pairs = CrystalPairs(atoms, self.species)
+        with self._pool() as pool, threadpoolctl.threadpool_limits(1):
+            entries, spins = self._hamiltonian(pairs, pool)
+            overlap = _two_centre(pairs, self.tables.overlap)
+        entries *= HARTREE_IN_EV
+        overlap = pairs.matrix(overlap)
+        if self.spin == "none":
+            return pairs.matrix(entries), overlap
+        if spins is not None:
+            spins *= HARTREE_IN_EV
+        return _with_spin(pairs, entries, spins), overlap
+
+    def _pool(self):
+        if self.workers == 1:
+            return contextlib.nullcontext()
+        return concurrent.futures.ThreadPoolExecutor(self.workers)
+
+    def _hamiltonian(self, pairs, pool):
+        """H⁰ without spin, and its spin-orbit part, in hartree."""
+        tables, species = self.tables, list(self.species.values())
+        entries, spins = ProjectorPart(
+            pairs, tables.couplings, tables.projectors
+        ).entries(pool)
+        if self.has_projectors:
+            neutral = ProjectorPart(
+                pairs, tables.neutral_couplings, tables.neutral_projectors
+            ).entries(pool)[0]
+            set_onsite(pairs, tables.neutral_onsite, neutral)
+            entries += neutral
+        if self.damping:
+            factors = np.repeat(_damping(pairs), np.diff(pairs.boundaries))
+            entries *= factors
+            if spins is not None:
+                spins *= factors
+        entries += _two_centre(pairs, tables.kinetic)
+        potential = SuperposedPotential(
+            RealSpaceGrid.of_cutoff(pairs.cell, self.grid_cutoff),
+            pairs,
+            species,
+            self.functional,
+            has_neutral_atoms=not self.has_projectors,
+        )
+        local = LocalPart(potential, pairs, species)
+        entries += local.entries(pool, self.progress)[0]
+        return entries, spins
+
+
+def _check_choice(name, value, known):
+    if value not in known:
+        raise ValueError(
+            f"`{name}` is one of {', '.join(known)}. Received: {value!r}."
+        )
+
+
+def _two_centre(pairs, tables):
+    """Flat entries of an operator with tables by kinds."""
+    entries = np.empty(pairs.num_entries)
+    is_first = np.arange(len(pairs.partner)) <= pairs.partner
+    kinds = range(int(pairs.kinds.max()) + 1)
+    for first, second in itertools.product(kinds, repeat=2):
+        positions = pairs.of_kinds(first, second)
+        positions = positions[is_first[positions]]
+        if len(positions):
+            blocks = tables[first, second].blocks(pairs.vectors[positions])
+            entries[pairs.places(positions)] = blocks.reshape(
+                len(positions), -1
+            )
+    return pairs.mirror(entries)
+
+
+def _damping(pairs):
+    """`t³ (10 - 15 t + 6 t²)` of the distance t (bohr) to the reach, to 1."""
+    ends = pairs.reach[pairs.atom_pairs[:, 3:]].sum(axis=1)
+    t = np.clip(ends - pairs.lengths, 0.0, 1.0)
+    return t**3 * (10 - 15 * t + 6 * t * t)
+
+
+def _with_spin(pairs, entries, spins):
+    """Blocks `[[uu, ud], [du, dd]]` of `H + i σ·A`."""
+    if spins is None:
+        spins = np.zeros((3, len(entries)))
+    x, y, z = spins
+    parts = (entries + 1j * z, y + 1j * x, -y + 1j * x, entries - 1j * z)
+    shapes = 2 * pairs.shapes
+    result = np.empty(4 * len(entries), dtype=complex)
+    for rows, columns in np.unique(pairs.shapes, axis=0):
+        same = np.flatnonzero((pairs.shapes == (rows, columns)).all(axis=1))
+        places = pairs.places(same)
+        block = np.stack([part[places] for part in parts], axis=1)
+        block = block.reshape(-1, 2, 2, rows, columns).transpose(0, 1, 3, 2, 4)
+        result[4 * places[:, :1] + np.arange(4 * rows * columns)] = (
+            block.reshape(len(same), -1)
+        )
+    return BlockMatrix(pairs.atom_pairs, shapes, result)
