@@ -37,7 +37,7 @@ def pw92(density):
 
     Perdew and Wang, Phys. Rev. B 45, 13244 (1992); hartree, bohr.
     """
-    radius = WIGNER_SEITZ / density**THIRD
+    radius = WIGNER_SEITZ / np.cbrt(density)
     root = np.sqrt(radius)
     a, alpha = 0.0310907, 0.21370
     b1, b2, b3, b4 = 7.5957, 3.5876, 1.6382, 0.49294
@@ -53,7 +53,7 @@ def pw92(density):
 @numba.njit(nogil=True, cache=True)
 def pz81(density):
     """As `pw92`, of Perdew and Zunger, Phys. Rev. B 23, 5048 (1981)."""
-    radius = WIGNER_SEITZ / density**THIRD
+    radius = WIGNER_SEITZ / np.cbrt(density)
     if radius < 1.0:
         a, b, c, d = 0.0311, -0.048, 0.0020, -0.0116
         logarithm = np.log(radius)
@@ -74,7 +74,7 @@ def pbe(density, squared_gradient):
 
     Perdew, Burke and Ernzerhof, Phys. Rev. Lett. 77, 3865 (1996).
     """
-    root = density**THIRD
+    root = np.cbrt(density)
     exchange = SLATER * root
     scale = 1.0 / (4.0 * FERMI_SQUARED * root**8)
     s2 = squared_gradient * scale
@@ -107,5 +107,5 @@ def derivatives(functional, density, squared_gradient):
     if functional == 0:
         return pbe(density, squared_gradient)
     energy, slope = pw92(density) if functional == 1 else pz81(density)
-    exchange = SLATER * density**THIRD
+    exchange = SLATER * np.cbrt(density)
     return 4.0 * THIRD * exchange + energy + density * slope, 0.0

@@ -8,12 +8,13 @@ from keras_hamiltonian.superposition.grid import fine_cubics
 from keras_hamiltonian.superposition.grid import stacked
 from keras_hamiltonian.superposition.harmonics import fill_harmonics
 from keras_hamiltonian.superposition.images import AtomImages
+from keras_hamiltonian.superposition.workers import Buffers
 from keras_hamiltonian.superposition.workers import ordered_map
 
 # Grid points along each edge of a block.
-BLOCK = 8
+BLOCK = 6
 # Planes of a slab; with its halo it bounds the memory of fields.
-SLAB = 16
+SLAB = 18
 
 
 class LocalPart:
@@ -43,6 +44,10 @@ class LocalPart:
         self.images = AtomImages(
             pairs, np.zeros(3), np.ones(3), self.reach.max()
         )
+        # From the middle of a block, whose corners may lie on both diagonals.
+        edges = 0.5 * (BLOCK - 1) * np.abs(self.grid.vectors)
+        self.search = self.reach.max() + np.linalg.norm(edges.sum(axis=0))
+        self.buffers = Buffers()
 
     def entries(self, pool=None, progress=None):
         """All blocks as the flat entries of `pairs`, in hartree.
@@ -74,8 +79,10 @@ class LocalPart:
             for found in ordered_map(product, corners, pool):
                 if found is not None:
                     self.pairs.add(entries, *found)
+                    self.buffers.give(found[0])
             if progress is not None:
                 progress(min(1.0, (start + SLAB) / planes))
+        entries *= self.grid.volume
         return self.pairs.mirror(entries), electrons
 
     def _slab(self, start):
@@ -85,41 +92,92 @@ class LocalPart:
     def _product(self, corner, start, potential):
         """The product of a block, and the images that are near it."""
         values = potential[tuple(slice(c, c + BLOCK) for c in corner)]
-        inside = np.argwhere(values)
-        if not len(inside):
+        low = np.array(corner)
+        low[0] += start
+        vectors = self.grid.vectors
+        points, weights, num_negative = _block_points(values, low, vectors)
+        if not len(points):
             return None
-        values = values[tuple(inside.T)]
-        order = np.argsort(values > 0, kind="stable")
-        values, inside = values[order], inside[order] + corner
-        inside[:, 0] += start
-        points = inside @ self.grid.vectors
-        centre = 0.5 * (points.min(axis=0) + points.max(axis=0))
-        radius = np.sqrt(((points - centre) ** 2).sum(axis=1).max())
+        half = 0.5 * (np.array(values.shape) - 1)
         images = self.images
-        near = images.around(centre, self.reach.max() + radius)
+        near = images.around((low + half) @ vectors, self.search)
         kinds = self.pairs.kinds[images.atoms[near]]
         touches = _touches(points, images.centres[near], self.reach[kinds])
         near, kinds = near[touches], kinds[touches]
         if not len(near):
             return None
         atoms = images.atoms[near]
-        orbitals = np.zeros((len(points), self.pairs.sizes[atoms].sum()))
+        orbitals = self.buffers.take(
+            len(points), int(self.pairs.sizes[atoms].sum())
+        )
         _fill_orbitals(
             orbitals,
             points,
-            np.sqrt(np.abs(values) * self.grid.volume),
+            weights,
             images.centres[near],
             kinds,
             self.reach,
             self.tables,
             self.degrees,
+            self.pairs.sizes[atoms],
         )
-        negative = int((values < 0).sum())
-        below, above = orbitals[:negative], orbitals[negative:]
-        product = above.T @ above
-        if negative:
-            product -= below.T @ below
-        return product, atoms, images.shifts[near]
+        product, factor = self._signed_product(orbitals, num_negative)
+        self.buffers.give(orbitals)
+        return product, atoms, images.shifts[near], factor
+
+    def _signed_product(self, orbitals, num_negative):
+        """Product over the points with V > 0, less that over V < 0."""
+        size = orbitals.shape[1]
+        product = self.buffers.take(size, size)
+        below, above = orbitals[:num_negative], orbitals[num_negative:]
+        if not len(above):
+            np.matmul(below.T, below, out=product)
+            return product, -1.0
+        np.matmul(above.T, above, out=product)
+        if len(below):
+            other = self.buffers.take(size, size)
+            np.matmul(below.T, below, out=other)
+            product -= other
+            self.buffers.give(other)
+        return product, 1.0
+
+
+@numba.njit(nogil=True, cache=True)
+def _block_points(values, low, vectors):
+    """Points of a block, those with V < 0 first, and `sqrt(|V|)` there.
+
+    Points with V = 0 are left out.
+
+    Args:
+        values: `(n1, n2, n3)` array, V.
+        low: `(3,)` int array. The first point.
+        vectors: `(3, 3)` array, of the grid.
+
+    Returns:
+        `(num_points, 3)` and `(num_points,)` arrays, and the number with
+        V < 0.
+    """
+    points = np.empty((values.size, 3))
+    weights = np.empty(values.size)
+    count = num_negative = 0
+    for is_positive in (False, True):
+        for i in range(values.shape[0]):
+            for j in range(values.shape[1]):
+                for k in range(values.shape[2]):
+                    value = values[i, j, k]
+                    if value == 0.0 or (value > 0.0) != is_positive:
+                        continue
+                    for axis in range(3):
+                        points[count, axis] = (
+                            (low[0] + i) * vectors[0, axis]
+                            + (low[1] + j) * vectors[1, axis]
+                            + (low[2] + k) * vectors[2, axis]
+                        )
+                    weights[count] = np.sqrt(abs(value))
+                    count += 1
+        if not is_positive:
+            num_negative = count
+    return points[:count], weights[:count], num_negative
 
 
 @numba.njit(nogil=True, cache=True)
@@ -139,28 +197,28 @@ def _touches(points, centres, reach):
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
 def _fill_orbitals(
-    orbitals, points, weights, centres, kinds, reach, tables, degrees
+    orbitals, points, weights, centres, kinds, reach, tables, degrees, sizes
 ):
     """Orbitals of some atoms at points, times a weight of each point."""
-    lmax = degrees.max()
-    harmonics = np.empty((lmax + 1) ** 2)
-    column = 0
+    harmonics = np.empty((degrees.max() + 1) ** 2)
+    last_step = tables.shape[1] - 1
+    first = 0
     for n in range(len(centres)):
         kind = kinds[n]
         radius, shells = reach[kind], degrees[kind]
         highest = shells.max()
-        first = column
         for p in range(len(points)):
             x = points[p, 0] - centres[n, 0]
             y = points[p, 1] - centres[n, 1]
             z = points[p, 2] - centres[n, 2]
             squared = x * x + y * y + z * z
             if squared >= radius * radius:
+                orbitals[p, first : first + sizes[n]] = 0.0
                 continue
             distance = np.sqrt(squared)
             scale = 1.0 / distance if distance > 1e-12 else 0.0
             fill_harmonics(x * scale, y * scale, z * scale, highest, harmonics)
-            step = min(int(distance / FINE_STEP), tables.shape[1] - 1)
+            step = min(int(distance / FINE_STEP), last_step)
             t = distance - step * FINE_STEP
             column = first
             for shell in range(len(shells)):
@@ -173,6 +231,4 @@ def _fill_orbitals(
                 for m in range(2 * l + 1):
                     orbitals[p, column] = value * harmonics[l * l + m]
                     column += 1
-        column = first
-        for l in shells:
-            column += 2 * l + 1 if l >= 0 else 0
+        first += sizes[n]

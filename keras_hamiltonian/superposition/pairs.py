@@ -106,7 +106,7 @@ class CrystalPairs:
         size = self.boundaries[positions[:1] + 1] - starts[:1]
         return starts[:, None] + np.arange(size[0] if len(size) else 0)
 
-    def add(self, entries, product, atoms, shifts, sign=1.0):
+    def add(self, entries, product, atoms, shifts, factor=1.0, sign=1.0):
         """Adds the blocks of a matrix between images of atoms.
 
         Of a pair and its reverse, which hold the same numbers, only the
@@ -115,10 +115,12 @@ class CrystalPairs:
         Args:
             entries: `(num_entries,)` array, which is changed.
             product: symmetric matrix (antisymmetric for `sign=-1`), rows and
-                columns the orbitals of the images one after another.
+                columns the orbitals of the images one after another. What is
+                on and above the diagonal is read.
             atoms: `(n,)` int array. The atom of each image.
             shifts: `(n, 3)` int array. The cell it is in.
-            sign: float.
+            factor: float, of the product.
+            sign: float. 1 or -1.
         """
         starts = np.concatenate([[0], np.cumsum(self.sizes[atoms])])
         _add_blocks(
@@ -127,6 +129,7 @@ class CrystalPairs:
             atoms,
             shifts,
             starts,
+            factor,
             sign,
             self.span,
             len(self.kinds),
@@ -160,6 +163,7 @@ def _add_blocks(
     atoms,
     shifts,
     starts,
+    factor,
     sign,
     span,
     num_atoms,
@@ -186,18 +190,22 @@ def _add_blocks(
             pair = order[found]
             first, last = starts[a], starts[b]
             rows, columns = starts[a + 1] - first, starts[b + 1] - last
-            if pair <= partner[pair]:
-                start = boundaries[pair]
+            start = boundaries[min(pair, partner[pair])]
+            if pair < partner[pair]:
                 for u in range(rows):
                     for v in range(columns):
-                        entries[start] += product[first + u, last + v]
+                        entries[start] += factor * product[first + u, last + v]
                         start += 1
-            else:
-                start = boundaries[partner[pair]]
-                for v in range(columns):
-                    for u in range(rows):
-                        entries[start] += sign * product[first + u, last + v]
-                        start += 1
+                continue
+            # The reverse of what is read, or an onsite block.
+            is_onsite = pair == partner[pair]
+            for v in range(columns):
+                for u in range(rows):
+                    value = product[first + u, last + v]
+                    if is_onsite and u > v:
+                        value = sign * product[first + v, last + u]
+                    entries[start] += factor * sign * value
+                    start += 1
 
 
 @numba.njit(nogil=True, cache=True)

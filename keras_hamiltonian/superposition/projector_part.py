@@ -6,6 +6,9 @@ from keras_hamiltonian.irreps.clebsch_gordan import real_from_complex
 from keras_hamiltonian.superposition.images import AtomImages
 from keras_hamiltonian.superposition.workers import ordered_map
 
+# Rows of a panel of `upper_product`.
+PANEL = 128
+
 
 class ProjectorPart:
     """A separable potential: non-local pseudopotentials, for example.
@@ -72,10 +75,23 @@ class ProjectorPart:
             blocks = self.tables[other, kind].blocks(vectors[same])
             rows = starts[same, None] + np.arange(blocks.shape[1])
             between[rows] = blocks
-        products = [(between * couplings.strengths) @ between.T]
+        products = [upper_product(between * couplings.strengths, between)]
         if couplings.spin_orbit is not None:
-            products += [between @ a @ between.T for a in couplings.spin_orbit]
+            for a in couplings.spin_orbit:
+                products.append(upper_product(between @ a, between))
         return products, (atoms, images.shifts[near])
+
+
+def upper_product(left, right):
+    """`left @ right.T` from the diagonal on; below it anything may stand.
+
+    Panels of rows leave out most of what is below.
+    """
+    product = np.empty((len(left), len(right)))
+    for start in range(0, len(left), PANEL):
+        rows = slice(start, start + PANEL)
+        np.matmul(left[rows], right[start:].T, out=product[rows, start:])
+    return product
 
 
 class ProjectorCouplings:

@@ -2,6 +2,8 @@
 
 import collections
 
+import numpy as np
+
 # Results that wait for their turn bound the memory.
 AHEAD = 4
 
@@ -31,3 +33,29 @@ def ordered_map(function, items, pool=None):
             yield waiting.popleft().result()
     while waiting:
         yield waiting.popleft().result()
+
+
+class Buffers:
+    """Memory that products of equal size use one after another.
+
+    New arrays of this size would cost as much as what is done with them: the
+    system hands them out page by page.
+    """
+
+    def __init__(self):
+        self._free = collections.deque()
+
+    def take(self, rows, columns):
+        """A `(rows, columns)` float64 array with any numbers in it."""
+        size = rows * columns
+        try:
+            flat = self._free.pop()
+        except IndexError:
+            flat = np.empty(size)
+        if len(flat) < size:
+            flat = np.empty(size)
+        return flat[:size].reshape(rows, columns)
+
+    def give(self, array):
+        """Takes back an array of `take`."""
+        self._free.append(array if array.base is None else array.base)

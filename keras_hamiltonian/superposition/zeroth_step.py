@@ -4,6 +4,7 @@ import concurrent.futures
 import contextlib
 import itertools
 
+import numba
 import numpy as np
 import threadpoolctl
 
@@ -200,16 +201,24 @@ def _with_spin(pairs, entries, spins):
     """Blocks `[[uu, ud], [du, dd]]` of `H + i σ·A`."""
     if spins is None:
         spins = np.zeros((3, len(entries)))
-    x, y, z = spins
-    parts = (entries + 1j * z, y + 1j * x, -y + 1j * x, entries - 1j * z)
-    shapes = 2 * pairs.shapes
-    result = np.empty(4 * len(entries), dtype=complex)
-    for rows, columns in np.unique(pairs.shapes, axis=0):
-        same = np.flatnonzero((pairs.shapes == (rows, columns)).all(axis=1))
-        places = pairs.places(same)
-        block = np.stack([part[places] for part in parts], axis=1)
-        block = block.reshape(-1, 2, 2, rows, columns).transpose(0, 1, 3, 2, 4)
-        result[4 * places[:, :1] + np.arange(4 * rows * columns)] = (
-            block.reshape(len(same), -1)
-        )
-    return BlockMatrix(pairs.atom_pairs, shapes, result)
+    blocks = np.empty(4 * len(entries), dtype=complex)
+    _fill_spin_blocks(blocks, entries, spins, pairs.shapes, pairs.boundaries)
+    return BlockMatrix(pairs.atom_pairs, 2 * pairs.shapes, blocks)
+
+
+@numba.njit(nogil=True, cache=True)
+def _fill_spin_blocks(blocks, entries, spins, shapes, boundaries):
+    for pair in range(len(shapes)):
+        rows, columns = shapes[pair]
+        source, target = boundaries[pair], 4 * boundaries[pair]
+        down = 2 * rows * columns
+        for u in range(rows):
+            for v in range(columns):
+                h = entries[source]
+                x, y, z = spins[:, source]
+                place = target + 2 * u * columns + v
+                blocks[place] = complex(h, z)
+                blocks[place + columns] = complex(y, x)
+                blocks[place + down] = complex(-y, x)
+                blocks[place + down + columns] = complex(h, -z)
+                source += 1
