@@ -132,22 +132,21 @@ class SuperposedPotential:
             ]
         )
 
-    def slab(self, start, stop):
-        """Values on planes of grid points of the first lattice vector.
+    def fields(self, start, stop):
+        """Superposed radial functions on planes of the first lattice vector.
 
         Args:
-            start, stop: int. The planes.
+            start, stop: int. The planes; those outside the cell are images.
 
         Returns:
-            `(stop - start, N2, N3)` array in hartree, and the number of
-            valence electrons on these planes.
+            `(3, stop - start, N2, N3)` array: valence and core density in
+            bohr^-3, neutral-atom potentials in hartree.
         """
         grid = self.grid
-        shape = (stop - start + 2 * HALO, *grid.numbers[1:])
-        fields = np.zeros((3, *shape))
+        fields = np.zeros((3, stop - start, *grid.numbers[1:]))
         superpose(
             fields,
-            start - HALO,
+            start,
             grid.numbers,
             grid.vectors,
             grid.inverse,
@@ -156,17 +155,18 @@ class SuperposedPotential:
             self.reach,
             self.tables,
         )
-        valence, core, neutral_atoms = fields
-        inside = slice(HALO, -HALO)
-        electrons = float(valence[inside].sum()) * grid.volume
-        potential = np.zeros(shape)
-        if self.has_neutral_atoms:
-            potential += neutral_atoms
+        return fields
+
+    def slab(self, start, stop):
+        """The potential on planes: `(stop - start, N2, N3)`, hartree."""
+        valence, core, neutral_atoms = self.fields(start - HALO, stop + HALO)
         core += valence
+        if not self.has_neutral_atoms:
+            neutral_atoms[:] = 0.0
         _add_exchange_correlation(
-            potential, self.functional, valence, core, grid.inverse
+            neutral_atoms, self.functional, valence, core, self.grid.inverse
         )
-        return np.ascontiguousarray(potential[inside]), electrons
+        return neutral_atoms[HALO:-HALO].copy()
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)

@@ -57,15 +57,13 @@ class LocalPart:
             progress: function of the fraction done, or `None`.
 
         Returns:
-            `(num_entries,)` array, and the number of valence electrons that
-            the grid sees.
+            `(num_entries,)` array.
         """
         entries = np.zeros(self.pairs.num_entries)
-        electrons, planes = 0.0, int(self.grid.numbers[0])
+        planes = int(self.grid.numbers[0])
         starts = range(0, planes, SLAB)
         slabs = ordered_map(self._slab, starts, pool)
-        for start, (potential, inside) in zip(starts, slabs):
-            electrons += inside
+        for start, potential in zip(starts, slabs):
             corners = [
                 (i, j, k)
                 for i in range(0, len(potential), BLOCK)
@@ -83,7 +81,7 @@ class LocalPart:
             if progress is not None:
                 progress(min(1.0, (start + SLAB) / planes))
         entries *= self.grid.volume
-        return self.pairs.mirror(entries), electrons
+        return self.pairs.mirror(entries)
 
     def _slab(self, start):
         stop = min(start + SLAB, int(self.grid.numbers[0]))

@@ -163,7 +163,7 @@ class ZerothStep:
             has_neutral_atoms=not self.has_projectors,
         )
         local = LocalPart(potential, pairs, species)
-        entries += local.entries(pool, self.progress)[0]
+        entries += local.entries(pool, self.progress)
         return entries, spins
 
 
