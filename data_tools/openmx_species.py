@@ -126,9 +126,9 @@ class _File:
         return f"<{name}" in self.text
 
     def lines(self, name):
-        name = re.escape(name)
+        word = re.escape(name)
         found = re.search(
-            rf"^\s*<{name}[^\n]*\n(.*?)^\s*{name}>",
+            rf"^\s*<{word}[^\n]*\n(.*?)^\s*{word}>",
             self.text,
             re.DOTALL | re.MULTILINE,
         )

@@ -43,6 +43,13 @@ def data_folder():
     return DATA
 
 
+@pytest.fixture(scope="session")
+def species_folder(tmp_path_factory):
+    from openmx_data import find_species
+
+    return find_species(tmp_path_factory)
+
+
 @pytest.fixture
 def cluster():
     """Inputs of five atoms of two elements, float64, lists with padding."""

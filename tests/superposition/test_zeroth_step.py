@@ -132,13 +132,17 @@ def test_threads_change_no_bit(known):
 
 
 def test_a_supercell_has_the_blocks_of_the_cell():
-    once, _ = compute(CRYSTAL)
-    twice, _ = compute(CRYSTAL.repeat((2, 1, 1)))
-    for pair in list(once.index)[::7]:
-        shift = pair[0]
-        place = (shift // 2, *pair[1:4], pair[4] + 3 * (shift % 2))
-        # Grids of cell and supercell need not be the same points.
-        assert np.abs(twice.find(place) - once.find(pair)).max() < 0.05
+    # At 45 Ry its grid is that of the cell; at 40 Ry it is another one.
+    errors = []
+    for cutoff in (45.0, 40.0):
+        once, _ = compute(CRYSTAL, grid_cutoff=cutoff)
+        twice, _ = compute(CRYSTAL.repeat((2, 1, 1)), grid_cutoff=cutoff)
+        places = once.atom_pairs.copy()
+        places[:, 4] += 3 * (places[:, 0] % 2)
+        places[:, 0] //= 2
+        moved = kh.BlockMatrix(places, once.shapes, once.entries)
+        errors.append(largest(twice, moved))
+    assert errors[0] < 1e-8 < 1e-3 < errors[1]
 
 
 @pytest.mark.parametrize("pbc", [False, True])
