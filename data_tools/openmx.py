@@ -8,6 +8,7 @@ import ase
 import numpy as np
 from ase.data import atomic_numbers
 
+from data_tools.openmx_input import input_section
 from data_tools.shells import element_shells
 from data_tools.spin_blocks import join_spins
 from keras_hamiltonian.conventions import BOHR_IN_ANGSTROM
@@ -264,7 +265,7 @@ def _input_text(path, raw, output):
         if beside.is_file():
             candidates.append(beside.read_text(errors="replace"))
     for text in candidates:
-        if _section(text, "Definition.of.Atomic.Species"):
+        if input_section(text, "Definition.of.Atomic.Species"):
             return text
     raise ValueError(
         f"{output or path} holds no input text of OpenMX (a section "
@@ -273,26 +274,13 @@ def _input_text(path, raw, output):
     )
 
 
-def _section(text, keyword):
-    """Words of each line between `<keyword` and `keyword>`."""
-    keyword = re.escape(keyword)
-    found = re.search(
-        rf"^[ \t]*<{keyword}[^\n]*\n(.*?)^[ \t]*{keyword}>",
-        text,
-        re.DOTALL | re.MULTILINE | re.IGNORECASE,
-    )
-    lines = found.group(1).splitlines() if found else []
-    words = [line.split("#")[0].split() for line in lines]
-    return [line for line in words if line]
-
-
 def _species(path, text, num_orbitals):
     """Element symbols of the atoms and the basis."""
     orbitals = {
         line[0]: line[1]
-        for line in _section(text, "Definition.of.Atomic.Species")
+        for line in input_section(text, "Definition.of.Atomic.Species")
     }
-    atoms = _section(text, "Atoms.SpeciesAndCoordinates")
+    atoms = input_section(text, "Atoms.SpeciesAndCoordinates")
     if len(atoms) != len(num_orbitals):
         raise ValueError(
             f"The input text of {path} lists {len(atoms)} atoms; the file has "

@@ -7,11 +7,13 @@ import numpy as np
 from ase.data import chemical_symbols
 from scipy.integrate import cumulative_simpson
 
+from data_tools.openmx_input import read_openmx_input
 from data_tools.openmx_neutral_atom import neutral_atom_projectors
 from keras_hamiltonian.conventions import SHELL_LETTERS
 from keras_hamiltonian.superposition.radial import RadialFunction
 from keras_hamiltonian.superposition.species import Projector
 from keras_hamiltonian.superposition.species import Species
+from keras_hamiltonian.superposition.zeroth_step import ZerothStep
 
 # bohr; what the tables of orbitals hold beyond their radius counts in OpenMX's
 # integrals up to here, without which S is off by 1e-5.
@@ -65,6 +67,35 @@ def read_openmx_species(folder, orbitals, potentials=None, spin_orbit=False):
             spin_orbit,
         )
     return species
+
+
+def openmx_zeroth_step(path, folder, **options):
+    """A `ZerothStep` with the settings of an input of OpenMX.
+
+    Args:
+        path: str or path. The input file, of any structure of the set.
+        folder: str or path. `DFT_DATA19`, or a folder with the species files.
+        **options: further ones of `ZerothStep`.
+
+    Returns:
+        `ZerothStep`.
+
+    Raises:
+        ValueError: see `read_openmx_input` and `read_openmx_species`.
+    """
+    known = read_openmx_input(path)
+    species = read_openmx_species(
+        folder, known.orbitals, known.potentials, known.spin_orbit
+    )
+    return ZerothStep(
+        species,
+        **{
+            "functional": known.functional,
+            "spin": known.spin,
+            "grid_cutoff": known.grid_cutoff,
+            **options,
+        },
+    )
 
 
 def _element(name):

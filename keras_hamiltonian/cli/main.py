@@ -16,6 +16,7 @@ from keras_hamiltonian.cli.evaluate import evaluate
 from keras_hamiltonian.cli.export import export
 from keras_hamiltonian.cli.predict import predict
 from keras_hamiltonian.cli.train import train
+from keras_hamiltonian.cli.zeroth import zeroth
 
 app = typer.Typer(
     name="keras-hamiltonian",
@@ -36,6 +37,7 @@ for command in (
     bands,
     dos,
     export,
+    zeroth,
 ):
     app.command()(command)
 

@@ -1,0 +1,102 @@
+"""What OpenMX's input says about H⁰: species, functional, spin and grid."""
+
+import dataclasses
+import pathlib
+import re
+
+import numpy as np
+
+# OpenMX's names of functionals; LDA is that of Ceperley and Alder.
+FUNCTIONALS = {
+    "gga-pbe": "PBE",
+    "lda": "PZ81",
+    "lsda-ca": "PZ81",
+    "lsda-pw": "PW92",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class OpenMXInput:
+    """The settings that H⁰ depends on.
+
+    Attributes:
+        orbitals: list of str, such as `"C6.0-s2p2d1"`, one for each element.
+        potentials: list of str, such as `"C_PBE19"`.
+        functional: str, of `ZerothStep`.
+        spin: str. `"none"` or `"noncollinear"`.
+        spin_orbit: bool.
+        grid_cutoff: float, rydberg.
+    """
+
+    orbitals: list
+    potentials: list
+    functional: str
+    spin: str
+    spin_orbit: bool
+    grid_cutoff: float
+
+
+def read_openmx_input(path):
+    """Reads an input file of OpenMX, or a `.out` file, which repeats it.
+
+    Raises:
+        ValueError: if it names no species, another functional than PBE and
+            LDA, or a magnetic start.
+    """
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise ValueError(f"There is no input file {path}.")
+    text = path.read_text(errors="replace")
+    species = input_section(text, "Definition.of.Atomic.Species")
+    if not species or min(map(len, species)) < 3:
+        raise ValueError(
+            f"{path} has no complete section <Definition.of.Atomic.Species: "
+            "it is no input of OpenMX."
+        )
+    functional = _value(text, "scf.XcType", "LDA")
+    if functional.lower() not in FUNCTIONALS:
+        raise ValueError(
+            f"{path} uses the functional {functional}; known: "
+            f"{', '.join(FUNCTIONALS)}."
+        )
+    spin = _value(text, "scf.SpinPolarization", "off").lower()
+    if spin == "on" or _is_magnetic(text):
+        raise ValueError(
+            f"{path} starts from magnetic atoms, whose H⁰ is not implemented. "
+            "Take H⁰ from the first step of a run."
+        )
+    return OpenMXInput(
+        [line[1] for line in species],
+        [line[2] for line in species],
+        FUNCTIONALS[functional.lower()],
+        "none" if spin == "off" else "noncollinear",
+        _value(text, "scf.SpinOrbit.Coupling", "off").lower() == "on",
+        float(_value(text, "scf.energycutoff", "150")),
+    )
+
+
+def _value(text, keyword, default):
+    found = re.search(
+        rf"^[ \t]*{re.escape(keyword)}[ \t]+([^\s#]+)", text, re.M | re.I
+    )
+    return found.group(1) if found else default
+
+
+def _is_magnetic(text):
+    """Whether atoms begin with unequal numbers of both spins."""
+    atoms = input_section(text, "Atoms.SpeciesAndCoordinates")
+    spins = np.array([line[5:7] for line in atoms], dtype=float)
+    return spins.size > 0 and bool((spins[:, 0] != spins[:, 1]).any())
+
+
+def input_section(text, keyword):
+    """Words of each line between `<keyword` and `keyword>`."""
+    keyword = re.escape(keyword)
+    found = re.search(
+        rf"^[ \t]*<{keyword}[^\n]*\n(.*?)^[ \t]*{keyword}>",
+        text,
+        re.DOTALL | re.MULTILINE | re.IGNORECASE,
+    )
+    lines = found.group(1).splitlines() if found else []
+    words = [line.split("#")[0].split() for line in lines]
+    return [line for line in words if line]

@@ -1,0 +1,63 @@
+"""H⁰ of a structure file by a command, as others read it."""
+
+import gzip
+import pathlib
+
+import ase.io
+import numpy as np
+import pytest
+
+import keras_hamiltonian as kh
+from data_tools.initial import with_initial
+
+INPUT = pathlib.Path(__file__).parents[1] / "data" / "graphene_prim.dat.gz"
+
+
+@pytest.fixture
+def cell(folder, data_folder):
+    known = kh.HamiltonianStore(data_folder / "reference_graphene.h5")[0]
+    ase.io.write(folder / "new.cif", known.atoms)
+    text = gzip.decompress(INPUT.read_bytes()).decode()
+    (folder / "set.dat").write_text(text)
+    return known
+
+
+def test_structure_file_to_initial_hamiltonian(cell, command, species_folder):
+    words = ["zeroth", "new.cif", "--species", species_folder]
+    result = command(*words, "--input", "set.dat", "-o", "h0.h5")
+    assert result.stdout == "1 structures: h0.h5\n"
+    found = kh.HamiltonianStore("h0.h5")["new"]
+    # Positions of a cif file have six digits or so.
+    joined = with_initial(cell, found)
+    error = (
+        joined.initial_hamiltonian.entries - cell.initial_hamiltonian.entries
+    )
+    assert 1e3 * np.abs(error).mean() < 0.5
+    assert found.num_electrons == 8
+    command(*words, "--orbitals", "C6.0-s2p2d1", "-o", "same.h5")
+    same = kh.HamiltonianStore("same.h5")["new"]
+    assert same.hamiltonian == found.hamiltonian
+    command("bands", "h0.h5", "--points", 3)
+
+
+def test_settings_of_an_input(cell, command, species_folder, folder):
+    text = (folder / "set.dat").read_text()
+    changes = {
+        "magnetic atoms": ("2.0 2.0", "2.5 1.5"),
+        "starts from magnetic": (
+            "scf.SpinPolarization off",
+            "scf.SpinPolarization on",
+        ),
+        "functional SCAN": ("GGA-PBE", "SCAN"),
+        "no complete section": ("<Definition", "Definition"),
+    }
+    words = ["zeroth", "new.cif", "--species", species_folder]
+    for message, (old, new) in changes.items():
+        assert old in text
+        (folder / "other.dat").write_text(text.replace(old, new))
+        result = command(*words, "--input", "other.dat", code=1)
+        assert message in result.output
+    result = command(*words, code=1)
+    assert "Which orbitals?" in result.output
+    result = command(*words, "--input", "set.dat", "--orbitals", "C", code=1)
+    assert "not both" in result.output
