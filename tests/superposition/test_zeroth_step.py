@@ -9,6 +9,7 @@ from gaussian_species import gaussian_species
 
 import keras_hamiltonian as kh
 from keras_hamiltonian.conventions import BOHR_IN_ANGSTROM
+from keras_hamiltonian.initial import given_initial
 from keras_hamiltonian.irreps.rotation import random_rotations
 from keras_hamiltonian.orbitals.matrix_elements import entries_at
 from keras_hamiltonian.superposition.grid import RealSpaceGrid
@@ -209,6 +210,14 @@ def test_pairs_end_at_the_reach():
         axis=1,
     )
     assert 0.95 < lengths.max() / (2 * REACH * BOHR_IN_ANGSTROM) < 1
+
+
+def test_predictions_take_it_as_initial():
+    basis = kh.superposition.basis_of(SPECIES)
+    bare = kh.Calculation(CRYSTAL, basis, "noncollinear")
+    step = kh.ZerothStep(SPECIES, spin="noncollinear", grid_cutoff=40.0)
+    found = given_initial(bare, step)
+    assert (found.initial_hamiltonian, found.overlap) == step(CRYSTAL)
 
 
 def test_progress_ends_at_one():
