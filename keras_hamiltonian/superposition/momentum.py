@@ -1,5 +1,7 @@
 """Spherical Bessel transforms on a grid of wave numbers."""
 
+import functools
+
 import numpy as np
 from scipy.special import spherical_jn
 
@@ -59,6 +61,10 @@ class MomentumGrid:
 
 def gauss_legendre(size, start, stop):
     """Points and weights of a Gauss-Legendre quadrature."""
-    points, weights = np.polynomial.legendre.leggauss(size)
+    points, weights = _unit_gauss_legendre(size)
     half = 0.5 * (stop - start)
     return half * points + 0.5 * (start + stop), half * weights
+
+
+# Hundreds of points take longer than the transforms they are for.
+_unit_gauss_legendre = functools.cache(np.polynomial.legendre.leggauss)
