@@ -8,6 +8,7 @@ from keras_hamiltonian.superposition.grid import fine_cubics
 from keras_hamiltonian.superposition.grid import stacked
 from keras_hamiltonian.superposition.harmonics import fill_harmonics
 from keras_hamiltonian.superposition.images import AtomImages
+from keras_hamiltonian.superposition.rank_update import add_square
 from keras_hamiltonian.superposition.workers import Buffers
 from keras_hamiltonian.superposition.workers import ordered_map
 
@@ -119,25 +120,12 @@ class LocalPart:
             self.degrees,
             self.pairs.sizes[atoms],
         )
-        product, factor = self._signed_product(orbitals, num_negative)
-        self.buffers.give(orbitals)
-        return product, atoms, images.shifts[near], factor
-
-    def _signed_product(self, orbitals, num_negative):
-        """Product over the points with V > 0, less that over V < 0."""
         size = orbitals.shape[1]
         product = self.buffers.take(size, size)
-        below, above = orbitals[:num_negative], orbitals[num_negative:]
-        if not len(above):
-            np.matmul(below.T, below, out=product)
-            return product, -1.0
-        np.matmul(above.T, above, out=product)
-        if len(below):
-            other = self.buffers.take(size, size)
-            np.matmul(below.T, below, out=other)
-            product -= other
-            self.buffers.give(other)
-        return product, 1.0
+        add_square(product, orbitals[:num_negative], -1.0, 0.0)
+        add_square(product, orbitals[num_negative:], 1.0, 1.0)
+        self.buffers.give(orbitals)
+        return product, atoms, images.shifts[near]
 
 
 @numba.njit(nogil=True, cache=True)

@@ -106,7 +106,7 @@ class CrystalPairs:
         size = self.boundaries[positions[:1] + 1] - starts[:1]
         return starts[:, None] + np.arange(size[0] if len(size) else 0)
 
-    def add(self, entries, product, atoms, shifts, factor=1.0, sign=1.0):
+    def add(self, entries, product, atoms, shifts, sign=1.0):
         """Adds the blocks of a matrix between images of atoms.
 
         Of a pair and its reverse, which hold the same numbers, only the
@@ -119,7 +119,6 @@ class CrystalPairs:
                 on and above the diagonal is read.
             atoms: `(n,)` int array. The atom of each image.
             shifts: `(n, 3)` int array. The cell it is in.
-            factor: float, of the product.
             sign: float. 1 or -1.
         """
         starts = np.concatenate([[0], np.cumsum(self.sizes[atoms])])
@@ -129,7 +128,6 @@ class CrystalPairs:
             atoms,
             shifts,
             starts,
-            factor,
             sign,
             self.span,
             len(self.kinds),
@@ -163,7 +161,6 @@ def _add_blocks(
     atoms,
     shifts,
     starts,
-    factor,
     sign,
     span,
     num_atoms,
@@ -194,7 +191,7 @@ def _add_blocks(
             if pair < partner[pair]:
                 for u in range(rows):
                     for v in range(columns):
-                        entries[start] += factor * product[first + u, last + v]
+                        entries[start] += product[first + u, last + v]
                         start += 1
                 continue
             # The reverse of what is read, or an onsite block.
@@ -204,7 +201,7 @@ def _add_blocks(
                     value = product[first + u, last + v]
                     if is_onsite and u > v:
                         value = sign * product[first + v, last + u]
-                    entries[start] += factor * sign * value
+                    entries[start] += sign * value
                     start += 1
 
 
