@@ -10,7 +10,6 @@ from keras_hamiltonian.superposition.harmonics import fill_harmonics
 from keras_hamiltonian.superposition.images import AtomImages
 from keras_hamiltonian.superposition.rank_update import add_square
 from keras_hamiltonian.superposition.workers import Buffers
-from keras_hamiltonian.superposition.workers import ordered_map
 
 # Grid points along each edge of a block.
 BLOCK = 6
@@ -50,11 +49,11 @@ class LocalPart:
         self.search = self.reach.max() + np.linalg.norm(edges.sum(axis=0))
         self.buffers = Buffers()
 
-    def entries(self, pool=None, progress=None):
+    def entries(self, workers, progress=None):
         """All blocks as the flat entries of `pairs`, in hartree.
 
         Args:
-            pool: executor whose threads share the work, or `None`.
+            workers: `Workers` that share the work.
             progress: function of the fraction done, or `None`.
 
         Returns:
@@ -63,7 +62,7 @@ class LocalPart:
         entries = np.zeros(self.pairs.num_entries)
         planes = int(self.grid.numbers[0])
         starts = range(0, planes, SLAB)
-        slabs = ordered_map(self._slab, starts, pool)
+        slabs = workers.map(self._slab, starts, ahead=1)
         for start, potential in zip(starts, slabs):
             corners = [
                 (i, j, k)
@@ -75,7 +74,7 @@ class LocalPart:
             def product(corner, start=start, potential=potential):
                 return self._product(corner, start, potential)
 
-            for found in ordered_map(product, corners, pool):
+            for found in workers.map(product, corners):
                 if found is not None:
                     self.pairs.add(entries, *found)
                     self.buffers.give(found[0])

@@ -4,7 +4,6 @@ import numpy as np
 
 from keras_hamiltonian.irreps.clebsch_gordan import real_from_complex
 from keras_hamiltonian.superposition.images import AtomImages
-from keras_hamiltonian.superposition.workers import ordered_map
 
 # Rows of a panel of `upper_product`.
 PANEL = 128
@@ -30,11 +29,11 @@ class ProjectorPart:
             pairs, fractional.min(axis=0), fractional.max(axis=0), self.longest
         )
 
-    def entries(self, pool=None):
+    def entries(self, workers):
         """All blocks as flat entries of the pairs, in hartree.
 
         Args:
-            pool: executor whose threads share the work, or `None`.
+            workers: `Workers` that share the work.
 
         Returns:
             `(num_entries,)` array, the part without spin; and `None` or a
@@ -46,7 +45,7 @@ class ProjectorPart:
         has_spin = any(c.spin_orbit is not None for c in self.couplings)
         spins = np.zeros((3, pairs.num_entries)) if has_spin else None
         atoms = range(len(pairs.kinds))
-        for products, near in ordered_map(self._products, atoms, pool):
+        for products, near in workers.map(self._products, atoms):
             pairs.add(entries, products[0], *near)
             for n, product in enumerate(products[1:]):
                 pairs.add(spins[n], product, *near, sign=-1.0)

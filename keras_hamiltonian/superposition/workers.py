@@ -1,38 +1,57 @@
 """Work shared by threads, with results in order."""
 
 import collections
+import concurrent.futures
 
 import numpy as np
 
-# Results that wait for their turn bound the memory.
-AHEAD = 4
 
-
-def ordered_map(function, items, pool=None):
-    """Results of a function in the order of the items.
+class Workers:
+    """Threads whose results come in the order of the work.
 
     What is done with the results, one after another, does not depend on the
     number of threads, so sums are the same bit for bit.
 
     Args:
-        function: function of an item.
-        items: iterable.
-        pool: `concurrent.futures.ThreadPoolExecutor`, or `None` for this
-            thread alone.
-
-    Yields:
-        What the function returned.
+        count: int. With 1 all is done in the calling thread.
     """
-    if pool is None:
-        yield from map(function, items)
-        return
-    waiting = collections.deque()
-    for item in items:
-        waiting.append(pool.submit(function, item))
-        if len(waiting) >= AHEAD:
+
+    def __init__(self, count=1):
+        self.count = count
+
+    def __enter__(self):
+        self._pool = None
+        if self.count > 1:
+            self._pool = concurrent.futures.ThreadPoolExecutor(self.count)
+        return self
+
+    def __exit__(self, *error):
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+    def map(self, function, items, ahead=None):
+        """Results of a function, item by item.
+
+        Args:
+            function: function of an item.
+            items: iterable.
+            ahead: int. Results that may wait for their turn, which bounds the
+                memory. Defaults to two for each thread.
+
+        Yields:
+            What the function returned.
+        """
+        if self._pool is None:
+            yield from map(function, items)
+            return
+        ahead = 2 * self.count if ahead is None else ahead
+        waiting = collections.deque()
+        for item in items:
+            waiting.append(self._pool.submit(function, item))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
             yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
 
 
 class Buffers:

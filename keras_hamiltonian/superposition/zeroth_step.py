@@ -1,7 +1,5 @@
 """H⁰ and S of superposed atoms, from atoms and species alone."""
 
-import concurrent.futures
-import contextlib
 import itertools
 
 import numba
@@ -19,6 +17,7 @@ from keras_hamiltonian.superposition.neutral_atoms import set_onsite
 from keras_hamiltonian.superposition.pairs import CrystalPairs
 from keras_hamiltonian.superposition.projector_part import ProjectorPart
 from keras_hamiltonian.superposition.tables import SpeciesTables
+from keras_hamiltonian.superposition.workers import Workers
 
 SPINS = ("none", "noncollinear")
 NEUTRAL_ATOMS = ("grid", "projectors")
@@ -121,8 +120,11 @@ class ZerothStep:
             )
         atoms = boxed(atoms, self.species)
         pairs = CrystalPairs(atoms, self.species)
-        with self._pool() as pool, threadpoolctl.threadpool_limits(1):
-            entries, spins = self._hamiltonian(pairs, pool)
+        with (
+            Workers(self.workers) as workers,
+            threadpoolctl.threadpool_limits(1),
+        ):
+            entries, spins = self._hamiltonian(pairs, workers)
             overlap = _two_centre(pairs, self.tables.overlap)
         entries *= HARTREE_IN_EV
         overlap = pairs.matrix(overlap)
@@ -132,21 +134,16 @@ class ZerothStep:
             spins *= HARTREE_IN_EV
         return _with_spin(pairs, entries, spins), overlap
 
-    def _pool(self):
-        if self.workers == 1:
-            return contextlib.nullcontext()
-        return concurrent.futures.ThreadPoolExecutor(self.workers)
-
-    def _hamiltonian(self, pairs, pool):
+    def _hamiltonian(self, pairs, workers):
         """H⁰ without spin, and its spin-orbit part, in hartree."""
         tables, species = self.tables, list(self.species.values())
         entries, spins = ProjectorPart(
             pairs, tables.couplings, tables.projectors
-        ).entries(pool)
+        ).entries(workers)
         if self.has_projectors:
             neutral = ProjectorPart(
                 pairs, tables.neutral_couplings, tables.neutral_projectors
-            ).entries(pool)[0]
+            ).entries(workers)[0]
             set_onsite(pairs, tables.neutral_onsite, neutral)
             entries += neutral
         if self.damping:
@@ -163,7 +160,7 @@ class ZerothStep:
             has_neutral_atoms=not self.has_projectors,
         )
         local = LocalPart(potential, pairs, species)
-        entries += local.entries(pool, self.progress)
+        entries += local.entries(workers, self.progress)
         return entries, spins
 
 
