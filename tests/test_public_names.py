@@ -89,8 +89,9 @@ def test_physics_and_files_need_no_keras():
         "import sys, keras_hamiltonian as kh\n"
         "kh.physics.k_path, kh.HamiltonianStore, kh.data.Split\n"
         "kh.metrics.MatrixErrors, kh.plots.plot_bands, kh.OrbitalBasis\n"
-        "kh.ElectronicStructure\n"
+        "kh.ElectronicStructure, kh.ZerothStep\n"
         "import data_tools.deeph, data_tools.openmx\n"
+        "import data_tools.openmx_species\n"
         "print({'keras', 'torch', 'tensorflow', 'jax'} & set(sys.modules))"
     )
     assert python(code) == "set()"

@@ -45,7 +45,8 @@ class ProjectorPart:
         has_spin = any(c.spin_orbit is not None for c in self.couplings)
         spins = np.zeros((3, pairs.num_entries)) if has_spin else None
         atoms = range(len(pairs.kinds))
-        for products, near in workers.map(self._products, atoms):
+        found = workers.map(self._products, atoms, ahead=workers.count)
+        for products, near in found:
             pairs.add(entries, products[0], *near)
             for n, product in enumerate(products[1:]):
                 pairs.add(spins[n], product, *near, sign=-1.0)
