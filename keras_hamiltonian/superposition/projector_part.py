@@ -44,7 +44,10 @@ class ProjectorPart:
         entries = np.zeros(pairs.num_entries)
         has_spin = any(c.spin_orbit is not None for c in self.couplings)
         spins = np.zeros((3, pairs.num_entries)) if has_spin else None
-        atoms = range(len(pairs.kinds))
+        has_projectors = np.array(
+            [len(c.functions) > 0 for c in self.couplings]
+        )
+        atoms = np.flatnonzero(has_projectors[pairs.kinds])
         found = workers.map(self._products, atoms, ahead=workers.count)
         for products, near in found:
             pairs.add(entries, products[0], *near)

@@ -46,6 +46,8 @@ class SpeciesTables:
             self.kinetic[a, b] = TwoCentreTable.of_functions(
                 degrees, both, reach, grid, 0.5 * grid.k**2
             )
+            if not self.couplings[b].functions:
+                continue
             self.projectors[a, b] = TwoCentreTable.of_functions(
                 (degrees[0], [f.degree for f in self.couplings[b].functions]),
                 (orbitals[a], functions[b]),

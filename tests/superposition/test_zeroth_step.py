@@ -1,5 +1,7 @@
 """Symmetries of H⁰, sum rules, and what is refused."""
 
+import dataclasses
+
 import ase
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from keras_hamiltonian.orbitals.matrix_elements import entries_at
 from keras_hamiltonian.superposition.grid import RealSpaceGrid
 from keras_hamiltonian.superposition.grid import SuperposedPotential
 from keras_hamiltonian.superposition.pairs import CrystalPairs
+from keras_hamiltonian.superposition.species import Projector
 from keras_hamiltonian.testing.block_rotation import PAULI
 from keras_hamiltonian.testing.block_rotation import shell_matrix
 from keras_hamiltonian.testing.block_rotation import spin_matrix
@@ -218,6 +221,23 @@ def test_predictions_take_it_as_initial():
     step = kh.ZerothStep(SPECIES, spin="noncollinear", grid_cutoff=40.0)
     found = given_initial(bare, step)
     assert (found.initial_hamiltonian, found.overlap) == step(CRYSTAL)
+
+
+def test_an_element_with_a_local_potential():
+    local = dataclasses.replace(SPECIES["H"], projectors=())
+    silent = dataclasses.replace(
+        SPECIES["H"],
+        projectors=tuple(
+            Projector(p.functions, tuple(0.0 for _ in p.energies))
+            for p in SPECIES["H"].projectors
+        ),
+    )
+    found, same = (
+        kh.ZerothStep({**SPECIES, "H": hydrogen}, grid_cutoff=40.0)(CRYSTAL)[0]
+        for hydrogen in (local, silent)
+    )
+    assert largest(found, same) < 1e-10
+    assert largest(found, compute(CRYSTAL)[0]) > 0.1
 
 
 def test_progress_ends_at_one():
