@@ -67,7 +67,7 @@ def train(
         pathlib.Path | None,
         typer.Option(
             help="Model (.keras) whose weights are the start; new elements "
-            "are allowed. Its stages are kept."
+            "are allowed. Its stages are kept. Default: new weights."
         ),
     ] = None,
     batch_size: Annotated[
