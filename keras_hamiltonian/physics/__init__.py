@@ -23,6 +23,9 @@ from keras_hamiltonian.physics.k_points import k_grid
 from keras_hamiltonian.physics.k_points import k_path
 from keras_hamiltonian.physics.k_points import monkhorst_pack
 from keras_hamiltonian.physics.k_points import periodic_directions
+from keras_hamiltonian.physics.optics import OpticalConductivity
+from keras_hamiltonian.physics.optics import VelocityOperator
+from keras_hamiltonian.physics.optics import optical_conductivity
 from keras_hamiltonian.physics.overlap import TwoCentreOverlap
 from keras_hamiltonian.physics.populations import mulliken_populations
 from keras_hamiltonian.physics.populations import orbital_groups
@@ -49,8 +52,10 @@ __all__ = [
     "EffectiveMass",
     "HermitianFactors",
     "KPath",
+    "OpticalConductivity",
     "States",
     "TwoCentreOverlap",
+    "VelocityOperator",
     "band_structure",
     "check_overlap",
     "count_electrons",
@@ -71,6 +76,7 @@ __all__ = [
     "monkhorst_pack",
     "mulliken_populations",
     "nearest_states",
+    "optical_conductivity",
     "orbital_groups",
     "participation_ratios",
     "periodic_directions",

@@ -61,12 +61,12 @@ class BlochMatrices:
         factor = 2 if self.spinful else 1
         self.num_orbitals = factor * num_orbitals
         self.size = int(self.num_orbitals.sum())
-        self._hamiltonian = _BlochSum(
+        self._hamiltonian = BlochSum(
             "Hamiltonian", hamiltonian, self.num_orbitals, copies=1
         )
         self._overlap = None
         if overlap is not None:
-            self._overlap = _BlochSum(
+            self._overlap = BlochSum(
                 "overlap", overlap, num_orbitals, copies=factor
             )
 
@@ -173,7 +173,7 @@ class BlochMatrices:
         )
 
 
-class _BlochSum:
+class BlochSum:
     """Sums over R in one CSR pattern, which is the same for every k.
 
     Args:
@@ -204,6 +204,7 @@ class _BlochSum:
         self._check_hermitian(name)
 
     def at(self, k_point, derivative=()):
+        """The sum, or a derivative, as `BlochMatrices.hamiltonian_at`."""
         k_point = np.asarray(k_point, dtype=np.float64)
         if k_point.shape != (3,):
             raise ValueError(
@@ -223,6 +224,7 @@ class _BlochSum:
         return self._csr(_sum_at(self.places, values, len(self.columns)))
 
     def in_cell(self, translation):
+        """The matrix of one lattice translation."""
         match = (self.translations == np.asarray(translation)).all(axis=1)
         chosen = np.repeat(match[self.shift], self.shapes.prod(axis=1))
         values = _sum_at(

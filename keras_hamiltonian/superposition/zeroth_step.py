@@ -1,11 +1,13 @@
 """H⁰ and S of superposed atoms, from atoms and species alone."""
 
+import functools
 import itertools
 
 import numba
 import numpy as np
 import threadpoolctl
 
+from keras_hamiltonian.conventions import BOHR_IN_ANGSTROM
 from keras_hamiltonian.conventions import HARTREE_IN_EV
 from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
 from keras_hamiltonian.superposition.box import boxed
@@ -17,6 +19,7 @@ from keras_hamiltonian.superposition.neutral_atoms import set_onsite
 from keras_hamiltonian.superposition.pairs import CrystalPairs
 from keras_hamiltonian.superposition.projector_part import ProjectorPart
 from keras_hamiltonian.superposition.tables import SpeciesTables
+from keras_hamiltonian.superposition.vector_operators import VectorTables
 from keras_hamiltonian.superposition.workers import Workers
 
 SPINS = ("none", "noncollinear")
@@ -133,6 +136,44 @@ class ZerothStep:
         if spins is not None:
             spins *= HARTREE_IN_EV
         return _with_spin(pairs, entries, spins), overlap
+
+    def dipoles(self, atoms):
+        """Position between orbitals, about the middle of their atoms.
+
+        Args:
+            atoms: `ase.Atoms`.
+
+        Returns:
+            Three `BlockMatrix` of `<i at 0| r - (r_i + r_j + R) / 2 |j at R>`
+            in Å, for x, y and z: Hermitian, without spin, of the pairs of S.
+        """
+        pairs = CrystalPairs(boxed(atoms, self.species), self.species)
+        overlap = _two_centre(pairs, self.tables.overlap)
+        # From about j to about the middle.
+        halves = np.repeat(pairs.vectors, np.diff(pairs.boundaries), axis=0) / 2
+        entries = self._positions.entries(pairs) + halves.T * overlap
+        return tuple(pairs.matrix(x) for x in BOHR_IN_ANGSTROM * entries)
+
+    def gradients(self, atoms):
+        """`<i at 0| ∇ |j at R>`; the momentum is -iħ times it.
+
+        Args:
+            atoms: `ase.Atoms`.
+
+        Returns:
+            Three antisymmetric `BlockMatrix` in 1/Å, for x, y and z.
+        """
+        pairs = CrystalPairs(boxed(atoms, self.species), self.species)
+        entries = self._gradients.entries(pairs)
+        return tuple(pairs.matrix(x) for x in entries / BOHR_IN_ANGSTROM)
+
+    @functools.cached_property
+    def _positions(self):
+        return VectorTables(list(self.species.values()), "position")
+
+    @functools.cached_property
+    def _gradients(self):
+        return VectorTables(list(self.species.values()), "gradient")
 
     def _hamiltonian(self, pairs, workers):
         """H⁰ without spin, and its spin-orbit part, in hartree."""
