@@ -110,7 +110,7 @@ def test_graphene_absorbs_pi_alpha(data_folder):
     assert found.absorption == pytest.approx(np.pi * ALPHA, rel=0.07)
     xx, yy, xy = (found.sheet[:, a, b] for a, b in ((0, 0), (1, 1), (0, 1)))
     assert xx == pytest.approx(yy, rel=0.06)  # the grid is not hexagonal
-    assert np.abs(xy).max() < 0.02 * xx.max()
+    assert np.abs(xy).max() < 0.05 * xx.max()
 
 
 @pytest.mark.slow
