@@ -9,6 +9,7 @@ from data_tools.formats import known_format
 from data_tools.formats import read_source
 from data_tools.initial import with_initial
 from keras_hamiltonian.data.store import HamiltonianStore
+from keras_hamiltonian.files import place_in
 from keras_hamiltonian.files import replacing
 
 
@@ -173,7 +174,11 @@ def _write_folder(target, calculations, output, options):
         for calculation in calculations:
             name = f"{calculation.name}{ending}"
             _write_one(
-                place / name, target / name, calculation, output, options
+                place_in(place, name),
+                target / name,
+                calculation,
+                output,
+                options,
             )
 
 

@@ -3,12 +3,12 @@
 import pathlib
 
 import ase.io
-import h5py
 import numpy as np
 
 from data_tools import deeph_files
 from keras_hamiltonian.data.calculation import Calculation
 from keras_hamiltonian.files import replacing
+from keras_hamiltonian.hdf5_files import new_hdf5
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
 from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
 
@@ -162,11 +162,10 @@ def _read_matrix(path):
 
 def _write_matrix(path, matrix, units):
     arrays = (matrix.atom_pairs, matrix.boundaries, matrix.shapes)
-    with replacing(path) as temporary:
-        with h5py.File(temporary, "w") as file:
-            for name, array in zip(DATASETS, (*arrays, matrix.entries)):
-                file.create_dataset(name, data=array)
-            file.attrs["units"] = units
+    with new_hdf5(path) as file:
+        for name, array in zip(DATASETS, (*arrays, matrix.entries)):
+            file.create_dataset(name, data=array)
+        file.attrs["units"] = units
 
 
 def _on_common_pairs(matrices, calculation, fill_missing):

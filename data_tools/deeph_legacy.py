@@ -12,8 +12,8 @@ import numpy as np
 from data_tools import deeph_files
 from data_tools.shells import element_shells
 from keras_hamiltonian.data.calculation import Calculation
-from keras_hamiltonian.files import replacing
 from keras_hamiltonian.files import write_text
+from keras_hamiltonian.hdf5_files import new_hdf5
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
 from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
 from keras_hamiltonian.orbitals.orders import from_package_order
@@ -286,11 +286,10 @@ def _read_dataset(path, file, name):
 
 
 def _write_blocks(path, matrix):
-    with replacing(path) as temporary:
-        with h5py.File(temporary, "w") as file:
-            for pair, block in zip(matrix.atom_pairs.tolist(), matrix.blocks()):
-                *shift, i, j = pair
-                file.create_dataset(str([*shift, i + 1, j + 1]), data=block)
+    with new_hdf5(path) as file:
+        for pair, block in zip(matrix.atom_pairs.tolist(), matrix.blocks()):
+            *shift, i, j = pair
+            file.create_dataset(str([*shift, i + 1, j + 1]), data=block)
 
 
 def _write_structure(folder, calculation):

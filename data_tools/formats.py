@@ -94,9 +94,10 @@ class Source:
 def find_sources(path, format=None):
     """Structures at or below a path; nothing large is read yet.
 
-    A folder that is itself a calculation is not searched further. Folders
-    called `initial` hold no structures of their own: a run in `initial/x`
-    gives `x` beside the folder its H⁰, one in `x/initial` the folder `x`.
+    A folder that is itself a calculation is not searched further, a hidden
+    one not at all. Folders called `initial` hold no structures of their own: a
+    run in `initial/x` gives `x` beside the folder its H⁰, one in `x/initial`
+    the folder `x`.
 
     Args:
         path: str or path. Something of a known format, or a folder that holds
@@ -235,17 +236,20 @@ def known_format(name, ability):
     return FORMATS[name]
 
 
-def _search(path, wanted):
+def _search(path, wanted, above=frozenset()):
     found = _matching(path, wanted)
     if found is not None:
         return _sources(path, found)
     if not path.is_dir():
         return []
+    place = path.resolve()
+    if place in above:
+        return []  # a link that leads back up
     return [
         s
         for child in sorted(path.iterdir())
-        if child.name != INITIAL_FOLDER
-        for s in _search(child, wanted)
+        if child.name != INITIAL_FOLDER and not child.name.startswith(".")
+        for s in _search(child, wanted, above | {place})
     ]
 
 
@@ -309,7 +313,7 @@ def _write_wannier90(path, calculation, **options):
 
 
 def _is_container(path):
-    return path.suffix in (".h5", ".hdf5") and is_store(path)
+    return path.suffix in (".h5", ".hdf5") and path.is_file() and is_store(path)
 
 
 def _is_legacy(path):

@@ -1,6 +1,7 @@
 """From atoms to a Hamiltonian."""
 
 import dataclasses
+import json
 import pathlib
 
 import keras
@@ -18,7 +19,20 @@ from keras_hamiltonian.orbitals.gauge import shifted
 from keras_hamiltonian.structures.neighbors import neighbor_table
 from keras_hamiltonian.structures.neighbors import pairs_within
 
+CODE = "keras_hamiltonian"
 PREDICTION_FILE = "hamiltonians_pred.h5"
+# What `Prediction.write` puts into a folder.
+FILES = {
+    PREDICTION_FILE,
+    "R_list.dat",
+    "element.dat",
+    "info.json",
+    "lat.dat",
+    "orbital_types.dat",
+    "overlaps.h5",
+    "rlat.dat",
+    "site_positions.dat",
+}
 
 
 def predict(
@@ -78,7 +92,7 @@ def predict(
     overlap = known.overlap if overlap is None else overlap
     known = dataclasses.replace(known, overlap=overlap)
     hamiltonian, spread = _predict(model, known, None, num_rotations, seed)
-    source = {"code": "keras_hamiltonian", "model": model.name}
+    source = {"code": CODE, "model": model.name}
     if model.overlap_threshold is not None:
         source["overlap_threshold"] = model.overlap_threshold
     calculation = Calculation(
@@ -235,11 +249,13 @@ class Prediction(ElectronicStructure):
         predictions (`format="deeph"`): `hamiltonians_pred.h5`, `overlaps.h5`
         (if there is an overlap), the structure and `info.json`. That has the
         Fermi level and the number of electrons where they are known, and the
-        overlap threshold of the model, which other programs pass over. A
-        prediction in the folder is replaced.
+        overlap threshold of the model, which other programs pass over. An
+        earlier prediction in the folder is replaced, once the new one is
+        complete.
 
         Raises:
-            ValueError: if the folder holds anything else.
+            ValueError: if the folder holds anything else, see
+                `check_prediction_folder`.
         """
         from data_tools.deeph import write_legacy
         from data_tools.deeph import write_prediction
@@ -248,8 +264,8 @@ class Prediction(ElectronicStructure):
         if (format or ending_format(path) or "deeph") != "deeph":
             return super().write(path, format, **options)
         folder = pathlib.Path(path)
-        _check_target(folder)
-        with replacing(folder) as place:
+        check_prediction_folder(folder)
+        with replacing(folder, replaces_folder=True) as place:
             calculation = self.completed()
             if self.overlap is None:
                 files = {"hamiltonian": PREDICTION_FILE}
@@ -257,20 +273,39 @@ class Prediction(ElectronicStructure):
             else:
                 write_legacy(place, calculation, {"hamiltonian": None})
                 write_prediction(place, calculation)
-            if folder.exists():
-                # It is removed with the temporary folder.
-                folder.rename(place.with_name(f"{place.name}.replaced"))
         return folder
 
 
-def _check_target(folder):
+def check_prediction_folder(folder):
+    """Refuses a folder that holds anything but an earlier prediction.
+
+    Args:
+        folder: str or path. Need not be there.
+
+    Raises:
+        ValueError: if a file in it was not written by `Prediction.write`.
+    """
+    folder = pathlib.Path(folder)
     if not folder.exists():
         return
-    names = {entry.name for entry in folder.iterdir()}
-    if names and (PREDICTION_FILE not in names or "hamiltonians.h5" in names):
+    others = sorted(
+        entry.name for entry in folder.iterdir() if entry.name not in FILES
+    )
+    if not others and not _is_own(folder):
+        others = [entry.name for entry in folder.iterdir()]
+    if others:
         raise ValueError(
             f"{folder} holds other files, which a prediction would mix with: "
-            f"{', '.join(sorted(names)[:4])}. Choose a new folder. To put a "
+            f"{', '.join(others[:4])}. Choose a new folder. To put a "
             "prediction beside a calculation call "
             "`data_tools.deeph.write_prediction(folder, calculation)`."
         )
+
+
+def _is_own(folder):
+    """Whether `info.json` says that this package made the folder."""
+    try:
+        info = json.loads((folder / "info.json").read_text())
+        return info["source"]["code"] == CODE
+    except (OSError, ValueError, KeyError, TypeError):
+        return False

@@ -10,6 +10,7 @@ PACKAGE = pathlib.Path(__file__).parents[1] / "keras_hamiltonian"
 ROOMS = {
     "conventions": set(),
     "files": set(),
+    "hdf5_files": set(),
     "irreps": {"conventions"},
     "orbitals": {"conventions", "irreps"},
     "structures": {"conventions", "irreps", "orbitals"},
@@ -128,7 +129,7 @@ def test_module(path):
         if top in BACKENDS or name.startswith("keras.src"):
             assert behind_the_door, f"{name} outside ops/backend"
         if top == "keras_hamiltonian" and room in ROOMS:
-            allowed = ROOMS[room] | {room, "files"}
+            allowed = ROOMS[room] | {room, "files", "hdf5_files"}
             assert rest and rest[0] in allowed, f"{room} imports {name}"
 
 

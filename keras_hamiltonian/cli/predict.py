@@ -12,6 +12,7 @@ from keras_hamiltonian.cli.files import formats
 from keras_hamiltonian.cli.spectrum import Electrons
 from keras_hamiltonian.cli.spectrum import Initial
 from keras_hamiltonian.conventions import MEV_PER_EV
+from keras_hamiltonian.files import place_in
 from keras_hamiltonian.files import write_text
 
 PREDICTION = "deeph"
@@ -80,14 +81,16 @@ def predict(
     """
     import keras_hamiltonian as kh
     from data_tools.structures import find_structures
+    from keras_hamiltonian.prediction import check_prediction_folder
 
     if format != PREDICTION:
         _check_format(format)
     found = find_structures(structures, name)
-    targets = [output / f"{s.name}{_ending(format)}" for s in found]
+    targets = [place_in(output, f"{s.name}{_ending(format)}") for s in found]
     for target in targets:
-        # `Prediction.write` replaces predictions, and nothing else.
-        if not (overwrite and format == PREDICTION):
+        if overwrite and format == PREDICTION:
+            check_prediction_folder(target)
+        else:
             check_new(target, overwrite)
     load = first_steps(initial, found)
     model = kh.load_model(model)

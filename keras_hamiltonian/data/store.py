@@ -17,7 +17,8 @@ from keras_hamiltonian.data.structure_group import pair_union as pair_union
 from keras_hamiltonian.data.structure_group import read_atoms
 from keras_hamiltonian.data.structure_group import read_structure
 from keras_hamiltonian.data.structure_group import write_structure
-from keras_hamiltonian.files import replacing
+from keras_hamiltonian.files import check_name
+from keras_hamiltonian.hdf5_files import new_hdf5
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
 
 FORMAT = "keras_hamiltonian"
@@ -68,7 +69,7 @@ class HamiltonianStore:
         with self._lock:
             root = self._open()
             _check_format(self.path, root)
-            self.names = tuple(root["names"].asstr()[()].tolist())
+            self.names = _read_names(self.path, root)
             self.spin = str(root.attrs["spin"])
             self.basis = OrbitalBasis(json.loads(root.attrs["basis"]))
             self.attributes = json.loads(root.attrs["attributes"])
@@ -112,10 +113,7 @@ class HamiltonianStore:
         precision = _precisions(precision)
         # From 1.10 on HDF5 indexes a single chunk without a tree (8 kB).
         version = ("v110", "v110")
-        with (
-            replacing(path) as place,
-            h5py.File(place, "w", libver=version) as root,
-        ):
+        with new_hdf5(path, libver=version) as root:
             _write_all(root, calculations, precision, compression)
             root.attrs["attributes"] = json.dumps(attributes or {})
         return cls(path)
@@ -276,8 +274,11 @@ def _write_all(root, calculations, precision, compression):
     structures = root.create_group("structures")
     for number, calculation in enumerate(calculations):
         name = calculation.name or f"{number:06d}"
-        _check_name(name, names)
-        names[name] = None
+        if name in names:
+            raise ValueError(
+                f"Two structures are called {name!r}. Give each its own name."
+            )
+        names[check_name(name)] = None
         if spin not in (None, calculation.spin):
             raise ValueError(
                 f"Structure {name!r} has the spin layout {calculation.spin!r}, "
@@ -339,16 +340,19 @@ def _check_format(path, root):
         )
 
 
-def _check_name(name, names):
-    if name in names:
+def _read_names(path, root):
+    names = tuple(root["names"].asstr()[()].tolist())
+    for name in names:
+        try:
+            check_name(name)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+    if len(set(names)) < len(names):
         raise ValueError(
-            f"Two structures are called {name!r}. Give each its own name."
+            f"{path} lists a structure twice. The file is damaged; write it "
+            "again."
         )
-    if "/" in name or name in (".", ".."):
-        raise ValueError(
-            "A name may not contain a slash: it names a group of the file. "
-            f"Received: {name!r}."
-        )
+    return names
 
 
 def _precisions(precision):

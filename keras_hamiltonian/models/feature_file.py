@@ -9,7 +9,7 @@ import h5py
 import keras
 import numpy as np
 
-from keras_hamiltonian.files import replacing
+from keras_hamiltonian.hdf5_files import new_hdf5
 
 FORMAT = "keras_hamiltonian stage features"
 
@@ -73,7 +73,7 @@ class FeatureFile:
         Args:
             items: iterable of `(names, inputs, features)`.
         """
-        with replacing(self.path) as place, h5py.File(place, "w") as file:
+        with new_hdf5(self.path) as file:
             file.attrs["format"] = FORMAT
             file.attrs["stage"] = self._stage
             if self.is_usable:

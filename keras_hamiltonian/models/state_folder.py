@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 
 from keras_hamiltonian.electronic_structure import ElectronicStructure
-from keras_hamiltonian.files import replacing
+from keras_hamiltonian.hdf5_files import new_hdf5
 from keras_hamiltonian.physics.fermi import k_grid_points
 from keras_hamiltonian.physics.k_points import k_grid
 from keras_hamiltonian.physics.states import lowest_states
@@ -78,10 +78,7 @@ class StateFolder:
             if self._attributes(calculation.name).get("checksum") == checksum:
                 continue
             found = self._solve(calculation, checksum)
-            with (
-                replacing(self._file(calculation.name)) as place,
-                h5py.File(place, "w") as file,
-            ):
+            with new_hdf5(self._file(calculation.name)) as file:
                 file.attrs.update({"format": FORMAT, "checksum": checksum})
                 for name, x in found.items():
                     file[name] = x

@@ -244,7 +244,7 @@ def test_failed_writing_leaves_the_old_file(tmp_path):
 MIXED = [
     ([], "at least one calculation"),
     ([calculation("a"), calculation("a")], "called 'a'"),
-    ([calculation("a/b")], "slash"),
+    ([calculation("a/b")], "without slashes"),
     ([calculation("a"), calculation("b", spin="collinear")], "spin layout"),
 ]
 
