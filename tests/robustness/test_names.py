@@ -2,12 +2,12 @@
 
 import h5py
 import pytest
+from small_crystals import crystal
 
 from data_tools.convert import convert
 from keras_hamiltonian.data.store import HamiltonianStore
 from keras_hamiltonian.files import check_name
 from keras_hamiltonian.files import place_in
-from small_crystals import crystal
 
 BAD = ["../../x", "/abs/x", "..", ".", "", "a/b", ".hidden", "a\0b", "x" * 201]
 

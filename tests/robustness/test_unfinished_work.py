@@ -8,6 +8,7 @@ import sys
 import time
 
 import pytest
+from small_crystals import crystal
 
 from data_tools.formats import find_sources
 from data_tools.formats import write_calculation
@@ -17,7 +18,6 @@ from keras_hamiltonian.files import replacing
 from keras_hamiltonian.files import write_text
 from keras_hamiltonian.prediction import CODE
 from keras_hamiltonian.prediction import Prediction
-from small_crystals import crystal
 
 PREDICTED = crystal(source={"code": CODE})
 
