@@ -45,11 +45,13 @@ from data_tools.spin_blocks import spin_part
 from keras_hamiltonian.data.calculation import Calculation
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
 from keras_hamiltonian.orbitals.orders import to_package_order
+from keras_hamiltonian.reading import reader
 
 # A six-digit lattice in the header against that of STRU.
 LATTICE_TOLERANCE = 1e-4
 
 
+@reader
 def read_abacus(folder, basis=None, structure=None):
     """Reads an ABACUS run.
 

@@ -19,6 +19,8 @@ import re
 import numpy as np
 import scipy.sparse
 
+from data_tools.cell_matrices import csr_of_file
+
 RYDBERG_IN_EV = 13.605698
 # Names of H (up, down) and S; for S also those of `calculation get_s`.
 LAYOUTS = {
@@ -180,9 +182,8 @@ def _read_cells(path, body, size, count, is_old):
             pointers = np.zeros(size + 1, dtype=np.int64)
             if filled:
                 pointers = np.array(take(size + 1), dtype=np.int64)
-            _check_part(path, cell, size, filled, columns, pointers)
+            parts.append(csr_of_file(values, columns, pointers, size, size))
             cells.append(cell)
-            parts.append((values, columns, pointers))
     except (ValueError, OverflowError) as error:
         if str(path) in str(error):
             raise
@@ -191,20 +192,7 @@ def _read_cells(path, body, size, count, is_old):
             f"read ({error}). The file is damaged."
         ) from None
     _check_cells(path, cells, count, is_old)
-    return np.array(cells), _stack(parts, size)
-
-
-def _stack(parts, size):
-    values, columns, pointers = zip(*parts)
-    ends = np.cumsum([len(part) for part in values])
-    starts = np.concatenate([[0], ends[:-1]])
-    pointers = [p[:-1] + start for p, start in zip(pointers, starts)]
-    stack = (
-        np.concatenate(values),
-        np.concatenate(columns),
-        np.concatenate([*pointers, ends[-1:]]),
-    )
-    return scipy.sparse.csr_matrix(stack, shape=(len(parts) * size, size))
+    return np.array(cells), scipy.sparse.vstack(parts, format="csr")
 
 
 def _numbers(words):
@@ -213,21 +201,6 @@ def _numbers(words):
     plain = b" ".join(words).translate(None, b"()[]").replace(b",", b" ")
     pairs = np.array(plain.split(), dtype=np.float64)
     return pairs[::2] + 1j * pairs[1::2]
-
-
-def _check_part(path, cell, size, filled, columns, pointers):
-    is_sound = (
-        pointers[0] == 0
-        and pointers[-1] == filled
-        and (np.diff(pointers) >= 0).all()
-        and (not filled or 0 <= columns.min() <= columns.max() < size)
-    )
-    if not is_sound:
-        raise ValueError(
-            f"{path}, cell {cell}: columns and row pointers do not belong to "
-            f"a matrix of {size} rows with {filled} numbers. The file is "
-            "damaged."
-        )
 
 
 def _check_cells(path, cells, count, is_old):

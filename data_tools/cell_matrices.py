@@ -4,6 +4,42 @@ import numpy as np
 import scipy.sparse
 
 from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
+from keras_hamiltonian.orbitals.whole_numbers import whole_numbers
+
+
+def csr_of_file(data, columns, pointers, num_rows, num_columns):
+    """A CSR matrix from arrays of a file, which SciPy would believe.
+
+    Args:
+        data: `(n,)` floats, real or complex.
+        columns: `(n,)` ints. Column of each number.
+        pointers: `(num_rows + 1,)` ints. Where each row starts.
+        num_rows, num_columns: int.
+
+    Returns:
+        `scipy.sparse.csr_matrix`.
+
+    Raises:
+        ValueError: if the arrays are not those of such a matrix.
+    """
+    data = np.asarray(data)
+    columns = whole_numbers(columns, "columns", 0, num_columns - 1)
+    pointers = whole_numbers(pointers, "row pointers", 0, len(data))
+    if (
+        data.dtype.kind not in "fc"
+        or columns.shape != data.shape
+        or pointers.shape != (num_rows + 1,)
+        or (pointers[0], pointers[-1]) != (0, len(data))
+        or (np.diff(pointers) < 0).any()
+    ):
+        raise ValueError(
+            "Numbers, columns and row pointers do not belong to a matrix of "
+            f"{num_rows} rows with {data.shape} numbers ({data.dtype}). The "
+            "file is damaged."
+        )
+    return scipy.sparse.csr_matrix(
+        (data, columns, pointers), shape=(num_rows, num_columns)
+    )
 
 
 def stack_of_blocks(matrix, widths):
@@ -57,7 +93,9 @@ def blocks_of_stack(cells, stack, widths):
     Raises:
         ValueError: if the sizes do not fit together.
     """
-    cells = np.asarray(cells, dtype=np.int64).reshape(-1, 3)
+    cells = whole_numbers(cells, "cells").reshape(-1, 3)
+    if len(np.unique(cells, axis=0)) < len(cells):
+        raise ValueError("A cell is listed twice. The file is damaged.")
     widths = np.asarray(widths, dtype=np.int64)
     starts, size = np.cumsum(widths) - widths, int(widths.sum())
     if stack.shape != (len(cells) * size, size):

@@ -3,14 +3,15 @@
 import pathlib
 
 import ase.io
-import numpy as np
 
 from data_tools import deeph_files
 from keras_hamiltonian.data.calculation import Calculation
+from keras_hamiltonian.data.matrix_group import DATASETS
+from keras_hamiltonian.data.matrix_group import read_matrix
 from keras_hamiltonian.files import replacing
 from keras_hamiltonian.hdf5_files import new_hdf5
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
-from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
+from keras_hamiltonian.reading import reader
 
 # `prediction` is a Hamiltonian that a model wrote. `hamiltonian_0.h5` is this
 # package's name; DeepH-dock has none.
@@ -20,10 +21,10 @@ CHUNKED_FILES = {
     "initial_hamiltonian": "hamiltonian_0.h5",
     "prediction": "hamiltonian_pred.h5",
 }
-DATASETS = ("atom_pairs", "chunk_boundaries", "chunk_shapes", "entries")
 UNITS = {"hamiltonian": "eV", "initial_hamiltonian": "eV", "overlap": "1"}
 
 
+@reader
 def read_chunked(folder, files=None):
     """Reads a folder of DeepH-dock.
 
@@ -140,28 +141,11 @@ def _read_basis(folder, info, atoms):
 
 def _read_matrix(path):
     with deeph_files.open_hdf5(path) as file:
-        missing = [name for name in DATASETS if name not in file]
-        if missing:
-            raise ValueError(
-                f"{path} lacks the datasets {', '.join(missing)}; it holds "
-                f"{', '.join(list(file)[:5])}."
-            )
-        pairs, boundaries, shapes, entries = (file[n][()] for n in DATASETS)
-    try:
-        matrix = BlockMatrix(pairs, shapes, entries)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
-    if not np.array_equal(matrix.boundaries, boundaries):
-        raise ValueError(
-            f"{path}: `chunk_boundaries` does not follow from `chunk_shapes`; "
-            f"expected the running sum of rows x columns, up to "
-            f"{matrix.boundaries[-1]}."
-        )
-    return matrix
+        return read_matrix(file)
 
 
 def _write_matrix(path, matrix, units):
-    arrays = (matrix.atom_pairs, matrix.boundaries, matrix.shapes)
+    arrays = (matrix.atom_pairs, matrix.shapes, matrix.boundaries)
     with new_hdf5(path) as file:
         for name, array in zip(DATASETS, (*arrays, matrix.entries)):
             file.create_dataset(name, data=array)

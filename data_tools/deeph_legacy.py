@@ -18,6 +18,7 @@ from keras_hamiltonian.orbitals.basis import OrbitalBasis
 from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
 from keras_hamiltonian.orbitals.orders import from_package_order
 from keras_hamiltonian.orbitals.orders import to_package_order
+from keras_hamiltonian.reading import reader
 
 # `prediction` is a Hamiltonian that a model wrote.
 LEGACY_FILES = {
@@ -42,6 +43,7 @@ class PredictionReport(typing.NamedTuple):
     num_dropped: int
 
 
+@reader
 def read_legacy(folder, files=None):
     """Reads a legacy DeepH folder.
 
@@ -251,8 +253,10 @@ def _read_blocks(path, num_atoms):
 
 def _pair(path, name, num_atoms):
     try:
-        r1, r2, r3, i, j = json.loads(name)
-    except (ValueError, TypeError):
+        r1, r2, r3, i, j = pair = json.loads(name)
+        if any(type(number) is not int for number in pair):
+            raise TypeError
+    except (ValueError, TypeError, RecursionError):
         raise ValueError(
             f"{path} holds {name.decode()!r}; expected keys such as "
             "'[0, 0, 0, 1, 2]': a lattice shift and two atoms, counted from 1."

@@ -47,6 +47,8 @@ from data_tools.siesta import write_siesta
 from data_tools.wannier90 import export_wannier90
 from keras_hamiltonian.data.store import HamiltonianStore
 from keras_hamiltonian.data.store import is_store
+from keras_hamiltonian.reading import reader
+from keras_hamiltonian.reading import reading
 
 
 @dataclasses.dataclass(frozen=True)
@@ -181,21 +183,8 @@ def read_source(source, **options):
     Raises:
         ValueError: if it cannot be read or the reader has no such option.
     """
-    try:
+    with reading(source.file, f"structure {source.name}"):
         return source.read(**options)
-    except TypeError as error:
-        if not options:
-            raise
-        raise ValueError(
-            f"{source.file}: the reader of {source.format} was called with "
-            f"the options {', '.join(options)}: {error}."
-        ) from error
-    except ValueError as error:
-        if str(source.file) in str(error):
-            raise
-        raise ValueError(
-            f"{source.file}, structure {source.name}: {error}"
-        ) from error
 
 
 def write_calculation(path, calculation, format, **options):
@@ -269,7 +258,10 @@ def _sources(path, found):
         store = HamiltonianStore(path)
         return [
             Source(
-                path, name, found.name, functools.partial(_from, store, name)
+                path,
+                name,
+                found.name,
+                functools.partial(_from, path, store, name),
             )
             for name in store.names
         ]
@@ -288,7 +280,8 @@ def _read(format, path, **options):
     return with_initial(calculation, format.read(place))
 
 
-def _from(store, name):
+@reader
+def _from(path, store, name):
     return store[name]
 
 

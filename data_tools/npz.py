@@ -34,17 +34,17 @@ atoms.
 
 import json
 import pathlib
-import zipfile
 
 import ase
 import numpy as np
-import scipy.sparse
 
 from data_tools.cell_matrices import blocks_of_stack
+from data_tools.cell_matrices import csr_of_file
 from data_tools.cell_matrices import stack_of_blocks
 from keras_hamiltonian.data.calculation import Calculation
 from keras_hamiltonian.files import replacing
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
+from keras_hamiltonian.reading import reader
 
 FORMAT = "keras_hamiltonian sparse"
 VERSION = 1
@@ -60,8 +60,8 @@ def is_npz(path):
     try:
         with np.load(path) as file:
             return "format" in file and str(file["format"]) == FORMAT
-    except (ValueError, OSError, zipfile.BadZipFile):
-        return False
+    except Exception:
+        return False  # damaged, or of another kind
 
 
 def write_npz(path, calculation):
@@ -120,6 +120,7 @@ def write_npz(path, calculation):
         )
 
 
+@reader
 def read_npz(path):
     """Reads what `write_npz` wrote.
 
@@ -134,14 +135,8 @@ def read_npz(path):
             lacks a key.
     """
     path = pathlib.Path(path)
-    try:
-        with np.load(path) as file:
-            arrays = {key: file[key] for key in file}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(
-            f"{path} cannot be read as a NumPy archive ({error}); it may be "
-            "cut short or of another format."
-        ) from None
+    with np.load(path) as file:
+        arrays = {key: file[key] for key in file}
     if str(arrays.get("format")) != FORMAT:
         raise ValueError(
             f"{path} is no archive of `write_npz`: expected the key `format` "
@@ -158,8 +153,6 @@ def read_npz(path):
         raise ValueError(
             f"{path} lacks the key {error}; write it again."
         ) from None
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
 
 
 def _orbitals(calculation):
@@ -202,9 +195,7 @@ def _calculation(arrays):
             widths = 2 * num_orbitals
         cells, size = arrays[f"{key}_cells"], widths.sum()
         parts = [arrays[f"{key}_{p}"] for p in ("data", "indices", "indptr")]
-        stack = scipy.sparse.csr_matrix(
-            tuple(parts), shape=(len(cells) * size, size)
-        )
+        stack = csr_of_file(*parts, len(cells) * size, size)
         matrices[field] = blocks_of_stack(cells, stack, widths)
     return Calculation(
         atoms,

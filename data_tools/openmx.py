@@ -18,6 +18,7 @@ from keras_hamiltonian.data.calculation import Calculation
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
 from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
 from keras_hamiltonian.orbitals.orders import to_package_order
+from keras_hamiltonian.reading import reader
 
 # The file's format number, which OpenMX adds to the spin switch times four.
 FORMATS = {
@@ -30,6 +31,7 @@ SPINS = {0: "none", 1: "collinear", 3: "noncollinear"}
 LINE_LENGTH = 256
 
 
+@reader
 def read_scfout(path, output=None):
     """Reads a calculation of OpenMX 3.9 (`HS.fileout on`).
 

@@ -17,11 +17,13 @@ from data_tools.sisl_hamiltonian import from_sisl
 from data_tools.sisl_hamiltonian import import_sisl
 from data_tools.sisl_hamiltonian import to_sisl
 from keras_hamiltonian.files import replacing
+from keras_hamiltonian.reading import reader
 
 # Lattice (9), Fermi level in Ry, electrons, temperature.
 _SCALARS = struct.Struct("<12d")
 
 
+@reader
 def read_siesta(path):
     """Reads Hamiltonian and overlap of SIESTA 5 from an HSX file.
 

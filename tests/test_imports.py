@@ -11,6 +11,7 @@ ROOMS = {
     "conventions": set(),
     "files": set(),
     "hdf5_files": set(),
+    "reading": set(),
     "irreps": {"conventions"},
     "orbitals": {"conventions", "irreps"},
     "structures": {"conventions", "irreps", "orbitals"},
@@ -129,7 +130,7 @@ def test_module(path):
         if top in BACKENDS or name.startswith("keras.src"):
             assert behind_the_door, f"{name} outside ops/backend"
         if top == "keras_hamiltonian" and room in ROOMS:
-            allowed = ROOMS[room] | {room, "files", "hdf5_files"}
+            allowed = ROOMS[room] | {room, "files", "hdf5_files", "reading"}
             assert rest and rest[0] in allowed, f"{room} imports {name}"
 
 

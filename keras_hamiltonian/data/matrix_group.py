@@ -19,6 +19,9 @@ import math
 import numpy as np
 
 from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
+from keras_hamiltonian.orbitals.whole_numbers import whole_numbers
+
+DATASETS = ("atom_pairs", "chunk_shapes", "chunk_boundaries", "entries")
 
 # Partners of a rounded matrix may differ by this much (eV; no unit for S) and
 # are still stored as one block. Those of other matrices must be equal.
@@ -72,30 +75,42 @@ def read_matrix(group):
         The whole `BlockMatrix`, pairs in their original order.
 
     Raises:
-        ValueError: if a dataset is missing or the sizes do not fit together.
+        ValueError: if a dataset is missing, the sizes do not fit together, or
+            indices are out of bounds.
     """
-    pairs, shapes, entries = (
-        _dataset(group, name)
-        for name in ("atom_pairs", "chunk_shapes", "entries")
+    is_half_stored = bool(group.attrs.get("is_half_stored", False))
+    names = (*DATASETS, *(("position", "partner") if is_half_stored else ()))
+    missing = [name for name in names if name not in group]
+    if missing:
+        raise ValueError(
+            f"{_place(group)} lacks the datasets {', '.join(missing)}. "
+            f"Expected a matrix in the chunk layout ({', '.join(DATASETS)}); "
+            f"found: {', '.join(sorted(group)[:8]) or 'nothing'}."
+        )
+    pairs, shapes, boundaries, entries, *halves = (
+        group[name][()] for name in names
     )
     entries = _restore_numbers(entries, group.attrs.get("quantum"))
-    if entries.size != int(shapes.prod(axis=1).sum()):
+    try:
+        matrix = BlockMatrix(pairs, shapes, entries)
+        if not np.array_equal(matrix.boundaries, boundaries):
+            raise ValueError(
+                "`chunk_boundaries` does not follow from `chunk_shapes`; "
+                "expected the running sum of rows x columns, up to "
+                f"{matrix.boundaries[-1]}."
+            )
+        return _restore_half(matrix, *halves) if is_half_stored else matrix
+    except ValueError as error:
         raise ValueError(
-            f"{_place(group)}: `entries` holds {entries.size} numbers, but "
-            f"`chunk_shapes` needs {int(shapes.prod(axis=1).sum())}. The "
-            "file is damaged or was cut off; write it again."
-        )
-    if not group.attrs.get("is_half_stored", False):
-        return BlockMatrix(pairs, shapes, entries)
-    position, partner = (
-        _dataset(group, name) for name in ("position", "partner")
-    )
-    return _restore_half(pairs, shapes, entries, position, partner)
+            f"{_place(group)}: {error} The file is damaged or was cut off; "
+            "write it again."
+        ) from None
 
 
-def _restore_half(pairs, shapes, entries, position, partner):
+def _restore_half(stored, position, partner):
     """The whole matrix from one block of each Hermitian pair."""
-    num_pairs = int(max(position.max(initial=-1), partner.max(initial=-1))) + 1
+    pairs, shapes, entries = stored.atom_pairs, stored.shapes, stored.entries
+    num_pairs = _check_places(len(stored), position, partner)
     all_pairs = np.empty((num_pairs, 5), dtype=np.int64)
     all_shapes = np.empty((num_pairs, 2), dtype=np.int64)
     # Partners first: a block that is its own partner is not transposed.
@@ -123,6 +138,19 @@ def _restore_half(pairs, shapes, entries, position, partner):
         )
         restored[target[position[same]][:, None] + inside] = blocks
     return BlockMatrix(all_pairs, all_shapes, restored)
+
+
+def _check_places(num_stored, position, partner):
+    """Number of all pairs; each is a block or the partner of one, once."""
+    position, partner = (
+        whole_numbers(x, "places of the pairs", 0, 2 * num_stored - 1)
+        for x in (position, partner)
+    )
+    others = partner[partner != position]
+    counts = np.bincount(np.concatenate([position, others]))
+    if not len(position) == len(partner) == num_stored or (counts != 1).any():
+        raise ValueError("`position` and `partner` do not name each pair once.")
+    return len(counts)
 
 
 def _is_hermitian(matrix, partners, tolerance):
@@ -211,16 +239,6 @@ def _filters(compression):
 def _boundaries(shapes):
     sizes = shapes.astype(np.int64).prod(axis=1)
     return np.concatenate([[0], np.cumsum(sizes)])
-
-
-def _dataset(group, name):
-    if name not in group:
-        raise ValueError(
-            f"{_place(group)}: no dataset `{name}`. Expected a matrix in the "
-            "chunk layout (`atom_pairs`, `chunk_shapes`, `entries`); found: "
-            f"{', '.join(sorted(group)) or 'nothing'}."
-        )
-    return group[name][()]
 
 
 def _place(group):

@@ -1,5 +1,6 @@
 """Many calculations in one HDF5 file."""
 
+import contextlib
 import difflib
 import json
 import os
@@ -20,6 +21,7 @@ from keras_hamiltonian.data.structure_group import write_structure
 from keras_hamiltonian.files import check_name
 from keras_hamiltonian.hdf5_files import new_hdf5
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
+from keras_hamiltonian.reading import reading
 
 FORMAT = "keras_hamiltonian"
 FORMAT_VERSION = 1
@@ -66,10 +68,10 @@ class HamiltonianStore:
     def __init__(self, path):
         self.path = pathlib.Path(path).absolute()
         self._open_state()
-        with self._lock:
+        with self._lock, reading(self.path):
             root = self._open()
             _check_format(self.path, root)
-            self.names = _read_names(self.path, root)
+            self.names = _read_names(root)
             self.spin = str(root.attrs["spin"])
             self.basis = OrbitalBasis(json.loads(root.attrs["basis"]))
             self.attributes = json.loads(root.attrs["attributes"])
@@ -123,8 +125,8 @@ class HamiltonianStore:
 
     def __getitem__(self, key):
         name = self._name(key)
-        with self._lock:
-            return read_structure(self._structure(name), name)
+        with self._reading(name) as group:
+            return read_structure(group, name)
 
     def __iter__(self):
         return (self[name] for name in self.names)
@@ -134,9 +136,8 @@ class HamiltonianStore:
 
     def atoms(self, key):
         """The `ase.Atoms` of a structure alone, without its matrices."""
-        name = self._name(key)
-        with self._lock:
-            return read_atoms(self._structure(name)["atoms"])
+        with self._reading(self._name(key)) as group:
+            return read_atoms(group["atoms"])
 
     def pair_counts(self, key):
         """Numbers of pairs of a structure in H, in S and in both.
@@ -144,19 +145,15 @@ class HamiltonianStore:
         Returns:
             Dict with `hamiltonian`, `overlap` and `both`. No matrix is read.
         """
-        name = self._name(key)
-        with self._lock:
-            attributes = self._structure(name).attrs
+        with self._reading(self._name(key)) as group:
             return {
-                which: int(attributes[f"num_pairs_{which}"])
+                which: int(group.attrs[f"num_pairs_{which}"])
                 for which in ("hamiltonian", "overlap", "both")
             }
 
     def has_initial(self, key):
         """Whether a structure has H⁰. No matrix is read."""
-        name = self._name(key)
-        with self._lock:
-            group = self._structure(name)
+        with self._reading(self._name(key)) as group:
             return "initial_hamiltonian" in group or DIFFERENCE in group
 
     def correction(self, key):
@@ -166,15 +163,13 @@ class HamiltonianStore:
             `keras_hamiltonian.data.correction.Correction`, or `None` without
             H⁰ or in files of version 0.1.0. No matrix is read.
         """
-        name = self._name(key)
-        with self._lock:
-            attributes = self._structure(name).attrs
-            if "correction" not in attributes:
+        with self._reading(self._name(key)) as group:
+            if "correction" not in group.attrs:
                 return None
             return Correction(
-                float(attributes["correction"]),
-                float(attributes["initial_shift"])
-                if "initial_shift" in attributes
+                float(group.attrs["correction"]),
+                float(group.attrs["initial_shift"])
+                if "initial_shift" in group.attrs
                 else None,
             )
 
@@ -239,8 +234,11 @@ class HamiltonianStore:
             self._process = os.getpid()
         return self._file
 
-    def _structure(self, name):
-        return self._open()["structures"][name]
+    @contextlib.contextmanager
+    def _reading(self, name):
+        """The group of a structure; errors name it."""
+        with self._lock, reading(self.path, f"structure {name!r}"):
+            yield self._open()["structures"][name]
 
     def _name(self, key):
         if isinstance(key, int | np.integer):
@@ -264,8 +262,8 @@ def is_store(path):
     try:
         with h5py.File(path, "r", locking=False) as root:
             return root.attrs.get("format") == FORMAT
-    except OSError:
-        return False
+    except Exception:
+        return False  # damaged, or of another kind
 
 
 def _write_all(root, calculations, precision, compression):
@@ -340,17 +338,13 @@ def _check_format(path, root):
         )
 
 
-def _read_names(path, root):
+def _read_names(root):
     names = tuple(root["names"].asstr()[()].tolist())
     for name in names:
-        try:
-            check_name(name)
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from None
+        check_name(name)
     if len(set(names)) < len(names):
         raise ValueError(
-            f"{path} lists a structure twice. The file is damaged; write it "
-            "again."
+            "The file lists a structure twice. It is damaged; write it again."
         )
     return names
 

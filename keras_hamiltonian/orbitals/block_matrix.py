@@ -2,6 +2,12 @@
 
 import numpy as np
 
+from keras_hamiltonian.orbitals.whole_numbers import whole_numbers
+
+# Of a lattice translation, in cells, and of the orbitals of one atom.
+LARGEST_SHIFT = 10**6
+MOST_ORBITALS = 10**5
+
 
 class BlockMatrix:
     """Blocks `M_ij(R)` of a crystal, one for each listed atom pair.
@@ -18,12 +24,19 @@ class BlockMatrix:
             row by row.
 
     Raises:
-        ValueError: if the shapes do not fit, or a pair is listed twice.
+        ValueError: if the shapes do not fit, a pair is listed twice, or
+            indices are no whole numbers within reason.
     """
 
     def __init__(self, atom_pairs, shapes, entries):
-        self.atom_pairs = np.asarray(atom_pairs, dtype=np.int64).reshape(-1, 5)
-        self.shapes = np.asarray(shapes, dtype=np.int64).reshape(-1, 2)
+        pairs = whole_numbers(atom_pairs, "atom pairs").reshape(-1, 5)
+        whole_numbers(
+            pairs[:, :3], "lattice shifts", -LARGEST_SHIFT, LARGEST_SHIFT
+        )
+        self.atom_pairs = pairs
+        self.shapes = whole_numbers(
+            shapes, "shapes of the blocks", 0, MOST_ORBITALS
+        ).reshape(-1, 2)
         self.entries = np.asarray(entries)
         self.boundaries = np.concatenate(
             [[0], np.cumsum(self.shapes.prod(axis=1))]

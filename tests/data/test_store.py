@@ -306,5 +306,5 @@ def test_damaged_matrix_is_named(tmp_path):
         entries = group["entries"][:-3]
         del group["entries"]
         group["entries"] = entries
-    with pytest.raises(ValueError, match="structures/000/hamiltonian.*needs"):
+    with pytest.raises(ValueError, match="structures/000/hamiltonian.*need"):
         store[0]

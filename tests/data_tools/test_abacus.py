@@ -382,7 +382,7 @@ OLD = "data-HR-sparse_SPIN0.csr"
         ("old", OLD, lambda t: t[: t.index("\n1 0 0")], "lacks its inverse"),
         ("old", OLD, lambda t: t.replace(": 3", ": 4"), "announces 4"),
         ("old", OLD, lambda t: t.replace("e+00", "e+00x", 1), "is damaged"),
-        ("old", OLD, lambda t: t.replace(" 17", " 18", 1), "18 rows with"),
+        ("old", OLD, lambda t: t.replace(" 17", " 18", 1), "expected 0 to 17"),
         ("new", "srs1_nao.csr", None, "holds 0 overlaps; expected one, srs1"),
         ("new", "../STRU", lambda t: t.replace("C1", "C_empty"), "Empty atoms"),
         ("new", "../STRU", lambda t: t.replace("0.5 0.5 0.5", "0.9 0.5 0.5"),

@@ -120,7 +120,7 @@ def test_folder_of_everything(tmp_path, data_folder):
         ),
         (
             lambda: formats.read_calculation(SCFOUT, basis="2s"),
-            "scfout.gz: the reader of openmx was called with the options basis",
+            "scfout.gz: the reader was called with the options basis",
         ),
     ],
 )
