@@ -98,6 +98,11 @@ def read_csr(path):
             "'--- Ionic Step ... ---' (3.9.0.25 and later), as text "
             f"(out_mat_hs2 1). Received: {first!r}."
         )
+    if max(size, count) > len(data):
+        raise ValueError(
+            f"{path} announces {size} orbitals and {count} cells in "
+            f"{len(data)} bytes. It is damaged or was cut short."
+        )
     steps = len(re.findall(rb"STEP:|--- Ionic Step", data))
     if steps > 1:
         raise ValueError(

@@ -5,11 +5,13 @@ import pathlib
 import ase.io
 
 from data_tools import deeph_files
+from data_tools.poscar import read_poscar
 from keras_hamiltonian.data.calculation import Calculation
 from keras_hamiltonian.data.matrix_group import DATASETS
 from keras_hamiltonian.data.matrix_group import read_matrix
 from keras_hamiltonian.files import replacing
 from keras_hamiltonian.hdf5_files import new_hdf5
+from keras_hamiltonian.hdf5_files import open_hdf5
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
 from keras_hamiltonian.reading import reader
 
@@ -116,15 +118,7 @@ def _read_poscar(path):
         raise ValueError(
             f"{path.parent} holds no POSCAR, so it is no folder of DeepH-dock."
         )
-    try:
-        return ase.io.read(path, format="vasp")
-    except Exception as error:
-        # ASE's parser raises exceptions of many kinds.
-        raise ValueError(
-            f"{path} cannot be read as a POSCAR ({type(error).__name__}: "
-            f"{error}). Expected element symbols above their counts; dummy "
-            "symbols such as My1 are not supported."
-        ) from None
+    return read_poscar(path)
 
 
 def _read_basis(folder, info, atoms):
@@ -140,7 +134,7 @@ def _read_basis(folder, info, atoms):
 
 
 def _read_matrix(path):
-    with deeph_files.open_hdf5(path) as file:
+    with open_hdf5(path) as file:
         return read_matrix(file)
 
 

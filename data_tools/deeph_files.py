@@ -2,7 +2,6 @@
 
 import json
 
-import h5py
 import numpy as np
 
 from keras_hamiltonian.files import write_text
@@ -145,21 +144,6 @@ def on_pairs(matrix, pairs, num_rows):
             for pair, block in zip(pairs, blocks)
         ],
     )
-
-
-def open_hdf5(path):
-    """An HDF5 file open for reading.
-
-    Raises:
-        ValueError: if HDF5 cannot open it.
-    """
-    try:
-        return h5py.File(path, "r")
-    except OSError as error:
-        raise ValueError(
-            f"{path} cannot be opened as HDF5 ({error}); it may be cut short "
-            "or of another format."
-        ) from None
 
 
 def write_info(folder, info):

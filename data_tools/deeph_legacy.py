@@ -14,10 +14,12 @@ from data_tools.shells import element_shells
 from keras_hamiltonian.data.calculation import Calculation
 from keras_hamiltonian.files import write_text
 from keras_hamiltonian.hdf5_files import new_hdf5
+from keras_hamiltonian.hdf5_files import open_hdf5
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
 from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
 from keras_hamiltonian.orbitals.orders import from_package_order
 from keras_hamiltonian.orbitals.orders import to_package_order
+from keras_hamiltonian.reading import check_size
 from keras_hamiltonian.reading import reader
 
 # `prediction` is a Hamiltonian that a model wrote.
@@ -64,7 +66,7 @@ def read_legacy(folder, files=None):
     """
     folder = pathlib.Path(folder)
     paths = deeph_files.matrix_paths(folder, LEGACY_FILES, files)
-    atoms = _read_atoms(folder)
+    atoms = read_legacy_atoms(folder)
     basis = _read_basis(folder, atoms)
     info = deeph_files.read_info(folder)
     matrices = {}
@@ -199,7 +201,13 @@ def _read_numbers(path, dtype=float):
         raise ValueError(f"{path} is no table of numbers: {error}.") from None
 
 
-def _read_atoms(folder):
+@reader
+def read_legacy_atoms(folder):
+    """The `ase.Atoms` of a legacy DeepH folder.
+
+    Raises:
+        ValueError: if a file is missing or does not hold what it should.
+    """
     numbers = _read_numbers(folder / "element.dat", int).ravel()
     lattice = _read_numbers(folder / "lat.dat")
     if lattice.shape != (3, 3):
@@ -243,11 +251,14 @@ def _read_basis(folder, atoms):
 
 
 def _read_blocks(path, num_atoms):
-    pairs, blocks = [], []
-    with deeph_files.open_hdf5(path) as file:
+    pairs, blocks, total = [], [], 0
+    with open_hdf5(path) as file:
         for name in file.id:
+            dataset = _open_dataset(path, file, name)
+            total += int(np.prod(dataset.shape)) * dataset.dtype.itemsize
+            check_size(path, total)
             pairs.append(_pair(path, name, num_atoms))
-            blocks.append(_read_dataset(path, file, name))
+            blocks.append(_read_dataset(path, dataset, name))
     return BlockMatrix.from_blocks(pairs, blocks)
 
 
@@ -269,23 +280,27 @@ def _pair(path, name, num_atoms):
     return r1, r2, r3, i - 1, j - 1
 
 
-def _read_dataset(path, file, name):
+def _open_dataset(path, file, name):
     # h5py's low level: a folder holds thousands of small datasets.
     try:
-        dataset = h5py.h5d.open(file.id, name)
+        return h5py.h5d.open(file.id, name)
     except (KeyError, TypeError) as error:
         raise ValueError(
             f"{path} holds {name.decode()!r}, which HDF5 "
             f"{h5py.version.hdf5_version} cannot open ({error}). A file of "
             "HDF5 2.0 needs an h5py built with it (3.16 or newer)."
         ) from None
+
+
+def _read_dataset(path, dataset, name):
+    if len(dataset.shape) != 2 or dataset.dtype.kind not in "fc":
+        raise ValueError(
+            f"{path}, {name.decode()}: a block has two dimensions, and real or "
+            f"complex numbers. Received the shape {dataset.shape} and "
+            f"{dataset.dtype}."
+        )
     block = np.empty(dataset.shape, dataset.dtype)
     dataset.read(h5py.h5s.ALL, h5py.h5s.ALL, block)
-    if block.ndim != 2:
-        raise ValueError(
-            f"{path}, {name.decode()}: a block has two dimensions. Received "
-            f"the shape {block.shape}."
-        )
     return block
 
 

@@ -26,6 +26,8 @@ import functools
 import pathlib
 from collections.abc import Callable
 
+import h5py
+
 from data_tools.abacus import find_output
 from data_tools.abacus import read_abacus
 from data_tools.abacus_writer import write_abacus
@@ -45,8 +47,9 @@ from data_tools.openmx import read_scfout
 from data_tools.siesta import read_siesta
 from data_tools.siesta import write_siesta
 from data_tools.wannier90 import export_wannier90
+from keras_hamiltonian.data.store import FORMAT
 from keras_hamiltonian.data.store import HamiltonianStore
-from keras_hamiltonian.data.store import is_store
+from keras_hamiltonian.hdf5_files import open_hdf5
 from keras_hamiltonian.reading import reader
 from keras_hamiltonian.reading import reading
 
@@ -306,7 +309,12 @@ def _write_wannier90(path, calculation, **options):
 
 
 def _is_container(path):
-    return path.suffix in (".h5", ".hdf5") and path.is_file() and is_store(path)
+    if path.suffix not in (".h5", ".hdf5") or not path.is_file():
+        return False
+    if not h5py.is_hdf5(path):
+        return False
+    with reading(path), open_hdf5(path) as root:
+        return root.attrs.get("format") == FORMAT
 
 
 def _is_legacy(path):

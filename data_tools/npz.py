@@ -34,6 +34,7 @@ atoms.
 
 import json
 import pathlib
+import zipfile
 
 import ase
 import numpy as np
@@ -44,7 +45,9 @@ from data_tools.cell_matrices import stack_of_blocks
 from keras_hamiltonian.data.calculation import Calculation
 from keras_hamiltonian.files import replacing
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
+from keras_hamiltonian.reading import check_size
 from keras_hamiltonian.reading import reader
+from keras_hamiltonian.reading import reading
 
 FORMAT = "keras_hamiltonian sparse"
 VERSION = 1
@@ -53,15 +56,18 @@ MATRICES = {"H": "hamiltonian", "S": "overlap", "H0": "initial_hamiltonian"}
 
 
 def is_npz(path):
-    """Whether a file is an archive that `write_npz` wrote."""
+    """Whether a file is an archive that `write_npz` wrote.
+
+    Raises:
+        ValueError: if it is a damaged archive.
+    """
     path = pathlib.Path(path)
     if path.suffix != ".npz" or not path.is_file():
         return False
-    try:
-        with np.load(path) as file:
-            return "format" in file and str(file["format"]) == FORMAT
-    except Exception:
-        return False  # damaged, or of another kind
+    if not zipfile.is_zipfile(path):
+        return False
+    with reading(path), np.load(path) as file:
+        return "format" in file and str(file["format"]) == FORMAT
 
 
 def write_npz(path, calculation):
@@ -136,6 +142,7 @@ def read_npz(path):
     """
     path = pathlib.Path(path)
     with np.load(path) as file:
+        check_size(path, sum(x.file_size for x in file.zip.infolist()))
         arrays = {key: file[key] for key in file}
     if str(arrays.get("format")) != FORMAT:
         raise ValueError(

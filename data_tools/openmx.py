@@ -1,8 +1,10 @@
 """OpenMX 3.9: Hamiltonian and overlap from `*.scfout` files."""
 
 import gzip
+import math
 import pathlib
 import re
+import zlib
 
 import ase
 import numpy as np
@@ -18,6 +20,7 @@ from keras_hamiltonian.data.calculation import Calculation
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
 from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
 from keras_hamiltonian.orbitals.orders import to_package_order
+from keras_hamiltonian.reading import check_size
 from keras_hamiltonian.reading import reader
 
 # The file's format number, which OpenMX adds to the spin switch times four.
@@ -29,6 +32,8 @@ FORMATS = {
 }
 SPINS = {0: "none", 1: "collinear", 3: "noncollinear"}
 LINE_LENGTH = 256
+# Of the .out file that may be appended.
+LONGEST_TEXT = 2**26
 
 
 @reader
@@ -89,7 +94,8 @@ class _Numbers:
         self.file = file
 
     def take(self, dtype, *shape, what):
-        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        size = math.prod(map(int, shape)) * np.dtype(dtype).itemsize
+        check_size(self.path, size)
         data = self.file.read(size)
         if len(data) != size:
             raise ValueError(
@@ -119,7 +125,7 @@ def _read_binary(path):
     with opener(path, "rb") as file:
         try:
             return _read_arrays(path, file)
-        except (EOFError, gzip.BadGzipFile) as error:
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise ValueError(
                 f"{path} is a damaged gzip file ({error}). Copy it again."
             ) from None
@@ -151,7 +157,7 @@ def _read_arrays(path, file):
     # Each line ends at its first zero byte; the rest has no meaning.
     texts = [line.tobytes().split(b"\0")[0] for line in lines]
     raw["input"] = b"".join(texts).decode(errors="replace")
-    raw["appended"] = file.read().decode(errors="replace")
+    raw["appended"] = file.read(LONGEST_TEXT).decode(errors="replace")
     return raw
 
 
@@ -315,7 +321,8 @@ def _shells(path, orbitals, count):
             "radius and shells, such as C6.0-s2p2d1. Empty atoms are not "
             "supported."
         )
-    for column in (1, 2):
+    most = max(int(n or 0) for shell in found for n in shell[1:])
+    for column in (1, 2) if most <= count else ():
         degrees = tuple(
             SHELL_LETTERS.index(shell[0])
             for shell in found

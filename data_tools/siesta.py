@@ -13,6 +13,7 @@ import pathlib
 import struct
 import warnings
 
+from data_tools.read_apart import read_apart
 from data_tools.sisl_hamiltonian import from_sisl
 from data_tools.sisl_hamiltonian import import_sisl
 from data_tools.sisl_hamiltonian import to_sisl
@@ -37,10 +38,18 @@ def read_siesta(path):
 
     Raises:
         ValueError: if sisl is missing, or the file is of another kind or
-            version, cut short, or lacks what a `Calculation` needs.
+            version, cut short, or lacks what a `Calculation` needs; or sisl
+            dies over it or takes too long.
     """
-    sisl = import_sisl()
+    import_sisl()
     path = pathlib.Path(path)
+    _read_header(path)
+    return read_apart(f"{__name__}:read_here", path)
+
+
+def read_here(path):
+    """`read_siesta` in this process, which a damaged file may end."""
+    sisl = import_sisl()
     version, scalars = _read_header(path)
     sile = sisl.get_sile(path, cls=sisl.io.siesta.hsxSileSiesta)
     try:

@@ -7,14 +7,16 @@ from collections.abc import Callable
 
 import ase
 import ase.io
-import numpy as np
+from ase.io.formats import filetype
 
 from data_tools.deeph import CHUNKED_FILES
 from data_tools.deeph import LEGACY_FILES
+from data_tools.deeph_legacy import read_legacy_atoms
 from data_tools.formats import FORMATS
 from data_tools.formats import detect_format
 from data_tools.formats import find_sources
 from data_tools.formats import read_source
+from data_tools.poscar import read_poscar
 
 DEEPH_FILES = {"deeph-legacy": LEGACY_FILES, "deeph-dock": CHUNKED_FILES}
 
@@ -87,14 +89,9 @@ def read_atoms(source):
     """The `ase.Atoms` of a `Source`; of DeepH folders no matrix is read."""
     folder = source.file
     if source.format == "deeph-legacy":
-        return ase.Atoms(
-            np.loadtxt(folder / "element.dat", dtype=int, ndmin=1),
-            np.loadtxt(folder / "site_positions.dat", ndmin=2).T,
-            cell=np.loadtxt(folder / "lat.dat").T,
-            pbc=True,
-        )
+        return read_legacy_atoms(folder)
     if source.format == "deeph-dock":
-        return ase.io.read(folder / "POSCAR", format="vasp")
+        return read_poscar(folder / "POSCAR")
     return read_source(source).atoms
 
 
@@ -104,7 +101,8 @@ def _find(path):
     if path.is_dir() or detect_format(path) is not None:
         # A POSCAR alone is a structure, not a calculation.
         if (path / "POSCAR").is_file() and detect_format(path) is None:
-            return _frames(path / "POSCAR", path.resolve().name, format="vasp")
+            atoms = read_poscar(path / "POSCAR")
+            return [Structure(path.resolve().name, lambda: (atoms, None))]
         return [
             Structure(source.name, functools.partial(_load, source))
             for source in find_sources(path)
@@ -124,9 +122,14 @@ def _load(source):
     return calculation.atoms, calculation
 
 
-def _frames(path, name, **options):
+def _frames(path, name):
+    if not path.is_file():
+        raise ValueError(f"{path} is no file.")
     try:
-        frames = ase.io.read(path, index=":", **options)
+        if filetype(str(path)) == "vasp":
+            frames = [read_poscar(path)]
+        else:
+            frames = ase.io.read(path, index=":")
     except OSError:
         raise
     except Exception as error:

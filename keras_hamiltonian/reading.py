@@ -3,6 +3,30 @@
 import contextlib
 import functools
 import inspect
+import pathlib
+
+# What is read may be so many times larger than a compressed file, and more
+# than a small file by so many bytes.
+LARGEST_RATIO = 500
+SLACK = 2**26
+
+
+def check_size(path, num_bytes):
+    """Refuses to read more from a file than it can sensibly hold.
+
+    Args:
+        path: str or path. A file.
+        num_bytes: int. What would be read.
+
+    Raises:
+        ValueError: if that is more than 500 times the size of the file.
+    """
+    size = pathlib.Path(path).stat().st_size
+    if num_bytes > LARGEST_RATIO * size + SLACK:
+        raise ValueError(
+            f"{path} has {size} bytes and claims to hold {num_bytes:.3g}. It "
+            "is damaged: copy it again, or repeat the run that wrote it."
+        )
 
 
 @contextlib.contextmanager

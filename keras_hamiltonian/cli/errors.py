@@ -5,6 +5,10 @@ import warnings
 import typer
 from typer.core import TyperGroup
 
+LONGEST_MESSAGE = 4000
+# Wrong options, which typer explains itself.
+USAGE = typer.BadParameter.__mro__[2]
+
 
 class ClearErrors(TyperGroup):
     """Prints errors of the library as one message, and ends with code 1."""
@@ -21,13 +25,26 @@ class ClearErrors(TyperGroup):
             warnings.showwarning = _show_warning
             try:
                 return super().invoke(ctx)
-            except BrokenPipeError:
+            except (USAGE, typer.Exit, typer.Abort, BrokenPipeError):
                 raise
-            except (ValueError, OSError) as error:
+            except Exception as error:
                 if ctx.params["debug"]:
                     raise
-                typer.echo(f"Error: {error}", err=True)
+                typer.echo(f"Error: {_in_words(error)}", err=True)
                 raise typer.Exit(1) from None
+
+
+def _in_words(error):
+    """One message, not without end."""
+    text = str(error)
+    if not isinstance(error, ValueError | OSError):
+        text = (
+            f"{type(error).__name__} {text}. The program does not expect this; "
+            "please report it with what --debug prints."
+        )
+    if len(text) > LONGEST_MESSAGE:
+        text = f"{text[:LONGEST_MESSAGE]} ... ({len(text)} characters)"
+    return text
 
 
 def _show_warning(message, *_, **__):

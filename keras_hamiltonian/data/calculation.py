@@ -1,6 +1,7 @@
 """One DFT calculation, the object of all readers and writers."""
 
 import dataclasses
+import math
 import warnings
 
 import ase
@@ -10,6 +11,7 @@ from keras_hamiltonian.conventions import SPIN_LAYOUTS
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
 from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
 from keras_hamiltonian.structures.neighbors import edge_vectors
+from keras_hamiltonian.structures.soundness import check_atoms
 
 
 @dataclasses.dataclass
@@ -36,7 +38,8 @@ class Calculation:
             prediction, `overlap_threshold` of its bands (see `BlochMatrices`).
 
     Raises:
-        ValueError: if blocks do not fit the atoms' orbitals.
+        ValueError: if blocks do not fit the atoms' orbitals, the atoms are no
+            structure (see `check_atoms`), or a number is none.
     """
 
     atoms: ase.Atoms
@@ -55,6 +58,11 @@ class Calculation:
             raise ValueError(
                 f"`spin` is one of {SPIN_LAYOUTS}. Received: {self.spin!r}."
             )
+        check_atoms(self.atoms)
+        for field, lowest in (("fermi_level", -math.inf), ("num_electrons", 0)):
+            value = getattr(self, field)
+            if value is not None:
+                self._check_number(field, value, lowest)
         doubling = 1 if self.spin == "none" else 2
         for field, factor in (
             ("hamiltonian", doubling),
@@ -100,6 +108,15 @@ class Calculation:
     def edge_vectors(self, atom_pairs):
         """Edge vectors of pairs `(R1, R2, R3, i, j)`: `(P, 3)` in Å."""
         return edge_vectors(self.atoms, atom_pairs)
+
+    def _check_number(self, field, value, lowest):
+        is_number = isinstance(value, int | float | np.number)
+        if not is_number or not lowest <= value < math.inf:
+            raise ValueError(
+                f"`{field}` of {self.name or 'the structure'} is a number "
+                + ("in eV" if lowest < 0 else "of 0 or more")
+                + f", or None. Received: {value!r}."
+            )
 
     def _check_shapes(self, field, matrix, factor):
         pairs = matrix.atom_pairs

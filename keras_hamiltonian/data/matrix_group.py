@@ -18,6 +18,7 @@ import math
 
 import numpy as np
 
+from keras_hamiltonian.hdf5_files import read_dataset
 from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
 from keras_hamiltonian.orbitals.whole_numbers import whole_numbers
 
@@ -88,7 +89,7 @@ def read_matrix(group):
             f"found: {', '.join(sorted(group)[:8]) or 'nothing'}."
         )
     pairs, shapes, boundaries, entries, *halves = (
-        group[name][()] for name in names
+        read_dataset(group[name]) for name in names
     )
     entries = _restore_numbers(entries, group.attrs.get("quantum"))
     try:

@@ -20,6 +20,8 @@ from keras_hamiltonian.data.structure_group import read_structure
 from keras_hamiltonian.data.structure_group import write_structure
 from keras_hamiltonian.files import check_name
 from keras_hamiltonian.hdf5_files import new_hdf5
+from keras_hamiltonian.hdf5_files import open_hdf5
+from keras_hamiltonian.hdf5_files import read_dataset
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
 from keras_hamiltonian.reading import reading
 
@@ -230,7 +232,7 @@ class HamiltonianStore:
     def _open(self):
         """The open file of this process; forks do not share it."""
         if self._file is None or self._process != os.getpid():
-            self._file = _open_file(self.path)
+            self._file = open_hdf5(self.path)
             self._process = os.getpid()
         return self._file
 
@@ -260,7 +262,7 @@ class HamiltonianStore:
 def is_store(path):
     """Whether a file is a container that `HamiltonianStore` wrote."""
     try:
-        with h5py.File(path, "r", locking=False) as root:
+        with open_hdf5(path) as root:
             return root.attrs.get("format") == FORMAT
     except Exception:
         return False  # damaged, or of another kind
@@ -306,22 +308,6 @@ def _write_all(root, calculations, precision, compression):
     )
 
 
-def _open_file(path):
-    if not path.is_file():
-        raise ValueError(
-            f"{path} does not exist. Expected a container written by "
-            "`HamiltonianStore.write`."
-        )
-    try:
-        # Reading needs no lock, which network disks often do not support.
-        return h5py.File(path, "r", locking=False)
-    except OSError as error:
-        raise ValueError(
-            f"{path} cannot be opened as HDF5 ({error}). If it was copied, "
-            "copy it again; a container is made by `HamiltonianStore.write`."
-        ) from error
-
-
 def _check_format(path, root):
     if root.attrs.get("format") != FORMAT or "names" not in root:
         raise ValueError(
@@ -339,7 +325,7 @@ def _check_format(path, root):
 
 
 def _read_names(root):
-    names = tuple(root["names"].asstr()[()].tolist())
+    names = tuple(name.decode() for name in read_dataset(root["names"]))
     for name in names:
         check_name(name)
     if len(set(names)) < len(names):

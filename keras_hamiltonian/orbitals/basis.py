@@ -7,6 +7,10 @@ from ase.data import atomic_numbers
 from ase.data import chemical_symbols
 
 from keras_hamiltonian.conventions import SHELL_LETTERS
+from keras_hamiltonian.orbitals.whole_numbers import whole_numbers
+
+# Of one element.
+MOST_SHELLS = 200
 
 
 class OrbitalBasis:
@@ -172,14 +176,17 @@ def _degrees(symbol, spec):
         degrees = [
             SHELL_LETTERS.index(letter)
             for count, letter in found
-            for _ in range(int(count))
+            for _ in range(min(int(count), MOST_SHELLS + 1))
         ]
     else:
-        degrees = [int(l) for l in spec]
-    if not degrees or min(degrees) < 0:
+        degrees = whole_numbers(spec, f"degrees of the shells of {symbol}")
+        degrees = degrees.ravel().tolist()
+    if not 1 <= len(degrees) <= MOST_SHELLS or not 0 <= min(degrees) <= max(
+        degrees
+    ) < len(SHELL_LETTERS):
         raise ValueError(
-            f"{symbol} needs at least one shell of degree 0 or more. "
-            f"Received: {spec!r}."
+            f"{symbol} needs 1 to {MOST_SHELLS} shells of degrees 0 to "
+            f"{len(SHELL_LETTERS) - 1}. Received: {str(spec)[:80]!r}."
         )
     return tuple(degrees)
 

@@ -5,6 +5,8 @@ import dataclasses
 import numpy as np
 
 from keras_hamiltonian.orbitals.block_matrix import reverse_positions
+from keras_hamiltonian.structures.soundness import check_atoms
+from keras_hamiltonian.structures.soundness import check_density
 
 
 @dataclasses.dataclass
@@ -126,7 +128,8 @@ def pairs_within(atoms, reaches):
         periodic have R = 0.
 
     Raises:
-        ValueError: if an element has no reach, or the cell is degenerate.
+        ValueError: if an element has no reach, or see `check_atoms` and
+            `check_density`.
     """
     missing = set(atoms.get_chemical_symbols()) - set(reaches)
     if missing:
@@ -135,16 +138,13 @@ def pairs_within(atoms, reaches):
             f"Known: {', '.join(sorted(reaches))}."
         )
     reach = np.array([reaches[s] for s in atoms.get_chemical_symbols()])
-    if atoms.pbc.any() and abs(atoms.cell.volume) < 1e-6:
-        raise ValueError(
-            "The cell of a periodic structure needs three independent lattice "
-            f"vectors. Received: {np.asarray(atoms.cell).tolist()}."
-        )
+    check_atoms(atoms)
+    check_density(atoms, 2 * reach.max(initial=0.0))
     # Imported here because vesin imports torch where that is installed.
     import vesin
 
     calculator = vesin.NeighborList(
-        cutoff=float(2 * reach.max()), full_list=True
+        cutoff=float(2 * reach.max(initial=0.0)), full_list=True
     )
     i, j, shift, length = calculator.compute(
         points=atoms.positions,

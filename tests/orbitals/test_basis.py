@@ -51,8 +51,8 @@ def test_ways_to_write_the_same_basis(spec):
         ({"Xx": "1s"}, "'Xx' is not the symbol"),
         ({"C": "2s 2z"}, "Cannot read the shells"),
         ({"C": ""}, "Cannot read the shells"),
-        ({"C": []}, "at least one shell"),
-        ({"C": [0, -1]}, "at least one shell"),
+        ({"C": []}, "1 to 200 shells"),
+        ({"C": [0, -1]}, "1 to 200 shells"),
     ],
 )
 def test_unreadable_bases(shells, message):

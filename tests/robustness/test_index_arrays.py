@@ -69,7 +69,7 @@ CONTAINER = {
     "partner of another": ("partner", put(1, 0), "each pair once"),
     "fraction": ("atom_pairs", shifted, "whole numbers"),
     "far away": ("atom_pairs", put(0, 10**9), "lattice shifts"),
-    "no such atom": ("atom_pairs", put(3, 7), "names atom|out of bounds"),
+    "no such atom": ("atom_pairs", put(3, 7), "names atom|out of range"),
     "negative shape": ("chunk_shapes", put(0, -1), "shapes"),
     "huge shape": ("chunk_shapes", put(0, 2**30), "shapes"),
     "boundaries": ("chunk_boundaries", repeated, "chunk_boundaries"),
