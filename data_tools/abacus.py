@@ -40,6 +40,8 @@ from data_tools.abacus_csr import RYDBERG_IN_EV
 from data_tools.abacus_csr import permuted
 from data_tools.abacus_csr import spinor_places
 from data_tools.cell_matrices import blocks_of_stack
+from data_tools.images import images_of_overlap
+from data_tools.plausibility import plausible
 from data_tools.spin_blocks import join_spins
 from data_tools.spin_blocks import spin_part
 from keras_hamiltonian.data.calculation import Calculation
@@ -52,6 +54,7 @@ LATTICE_TOLERANCE = 1e-4
 
 
 @reader
+@plausible
 def read_abacus(folder, basis=None, structure=None):
     """Reads an ABACUS run.
 
@@ -89,7 +92,8 @@ def read_abacus(folder, basis=None, structure=None):
     overlap = abacus_csr.read_csr(paths["overlap"])
     _check_spins(paths, files, overlap)
     log = _text(sorted(output.glob("running_*.log")))
-    atoms, names = _structure(folder, output, structure, [*files, overlap])
+    header = next((f for f in [*files, overlap] if f.structure), None)
+    atoms, names = _structure(folder, output, structure, header)
     if basis is None:
         orbital = _text([output / "Orbital"])
         basis = abacus_input.read_basis(output, atoms, log, orbital, names)
@@ -97,6 +101,12 @@ def read_abacus(folder, basis=None, structure=None):
         basis = OrbitalBasis(basis)
     spin, widths = _spin(paths, atoms, basis, files, overlap)
     matrices = _matrices(paths, files, overlap, spin, widths)
+    if header is None:
+        # ABACUS moves the atoms of STRU into the cell; close to its faces
+        # digits decide, and the overlap tells how.
+        atoms.positions -= _whole_cells(atoms)
+        images = images_of_overlap(atoms, matrices["overlap"])
+        atoms.positions += images @ np.asarray(atoms.cell)
     fermi_level, num_electrons = abacus_input.read_log(log)
     return Calculation(
         atoms,
@@ -130,9 +140,27 @@ def find_output(folder, layout=None):
     found = [
         place
         for place in [folder, *sorted(folder.glob("OUT.*"))]
-        if any((place / name).is_file() for name in names)
+        if any(matrix_files(place, name) for name in names)
     ]
     return found[0] if len(found) == 1 else None
+
+
+def matrix_files(output, name):
+    """Files of a matrix, one for each ionic step that is kept.
+
+    Args:
+        output: path. The folder `OUT.*`.
+        name: str. One of `LAYOUTS`. With `out_app_flag 0` the step is part of
+            it: `hrs1g1_nao.csr`, or `matrix/0_data-HR-sparse_SPIN0.csr`.
+
+    Returns:
+        List of paths.
+    """
+    if (output / name).is_file():
+        return [output / name]
+    if name.endswith("_nao.csr"):
+        return sorted(output.glob(name.replace("_nao", "g[0-9]*_nao")))
+    return sorted(output.glob(f"matrix/[0-9]*_{name}"))
 
 
 def _matrix_paths(output):
@@ -140,10 +168,14 @@ def _matrix_paths(output):
     found = []
     for layout, (hamiltonians, overlaps) in LAYOUTS.items():
         paths = {
-            "hamiltonian": [output / name for name in hamiltonians],
-            "overlap": [output / name for name in overlaps],
+            "hamiltonian": _one_step(output, hamiltonians),
+            "overlap": _one_step(output, overlaps),
         }
-        paths = {k: [p for p in v if p.is_file()] for k, v in paths.items()}
+        if paths["hamiltonian"] and not matrix_files(output, hamiltonians[0]):
+            raise ValueError(
+                f"{paths['hamiltonian'][0]} is the spin-down matrix; the "
+                "spin-up one is missing."
+            )
         if paths["hamiltonian"] or paths["overlap"]:
             found.append((layout, paths))
     if len(found) > 1:
@@ -163,6 +195,18 @@ def _matrix_paths(output):
     return {**paths, "overlap": paths["overlap"][0]}
 
 
+def _one_step(output, names):
+    found = [matrix_files(output, name) for name in names]
+    for name, files in zip(names, found):
+        if len(files) > 1:
+            raise ValueError(
+                f"{output} holds {len(files)} ionic steps of {name}: "
+                f"{files[0].name} to {files[-1].name}. One calculation has "
+                "one; repeat it for the last structure."
+            )
+    return [file for files in found for file in files]
+
+
 def _check_spins(paths, files, overlap):
     for path, file in zip(paths["hamiltonian"], files):
         if file.num_spins == 2 and len(files) == 1:
@@ -175,17 +219,10 @@ def _check_spins(paths, files, overlap):
                 f"{path} has {file.size} orbitals, {paths['overlap'].name} "
                 f"{overlap.size}. They belong to two runs."
             )
-    names = [path.name for path in paths["hamiltonian"]]
-    if names and names[0] not in [v[0][0] for v in LAYOUTS.values()]:
-        raise ValueError(
-            f"{paths['hamiltonian'][0]} is the spin-down matrix; the spin-up "
-            "one is missing."
-        )
 
 
-def _structure(folder, output, structure, files):
+def _structure(folder, output, structure, header):
     """Atoms, and the orbital file of each element."""
-    header = next((file for file in files if file.structure), None)
     atoms, names = None, {}
     path = _stru_path(output) if structure is None else structure
     if path is not None:
@@ -219,6 +256,11 @@ def _structure(folder, output, structure, files):
     return atoms, names
 
 
+def _whole_cells(atoms):
+    shifts = np.floor(atoms.get_scaled_positions(wrap=False))
+    return shifts @ np.asarray(atoms.cell)
+
+
 def _run_folder(output):
     return output.parent if output.name.startswith("OUT.") else output
 
@@ -226,12 +268,10 @@ def _run_folder(output):
 def _stru_path(output):
     places = [_run_folder(output), output]
     for place in places:
-        for line in _text([place / "INPUT"]).splitlines():
-            words = line.split("#")[0].split()
-            if len(words) == 2 and words[0] == "stru_file":
-                for start in places:
-                    if (start / words[1]).is_file():
-                        return start / words[1]
+        name = abacus_input.input_value(place / "INPUT", "stru_file")
+        for start in places if name else ():
+            if (start / name).is_file():
+                return start / name
     return next((p / "STRU" for p in places if (p / "STRU").is_file()), None)
 
 

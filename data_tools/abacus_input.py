@@ -4,8 +4,9 @@ import re
 
 import ase
 import numpy as np
-from ase.data import atomic_numbers
 
+from data_tools.abacus_lattices import lattice_by_name
+from data_tools.labels import element_of_label
 from data_tools.shells import element_shells
 from keras_hamiltonian.conventions import SHELL_LETTERS
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
@@ -22,6 +23,7 @@ _SECTIONS = (
     "ATOMIC_POSITIONS",
     "PAW_FILES",
 )
+_CENTRES = ("xy", "xz", "yz", "xyz")
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 
 
@@ -41,18 +43,17 @@ def read_stru(path):
     sections = _sections(path)
     missing = [
         name
-        for name in ("LATTICE_CONSTANT", "LATTICE_VECTORS", "ATOMIC_POSITIONS")
+        for name in ("LATTICE_CONSTANT", "ATOMIC_POSITIONS")
         if not sections.get(name)
     ]
     if missing:
         raise ValueError(
             f"{path} has no section {', '.join(missing)}; expected the STRU "
-            "file of an ABACUS run, with explicit lattice vectors."
+            "file of an ABACUS run."
         )
     try:
         unit = float(sections["LATTICE_CONSTANT"][0][0]) * BOHR_IN_ANGSTROM
-        rows = [line[:3] for line in sections["LATTICE_VECTORS"][:3]]
-        cell = unit * np.array(rows, dtype=float).reshape(3, 3)
+        cell = unit * _lattice(path, sections)
         symbols, numbers, kind = _positions(path, sections["ATOMIC_POSITIONS"])
     except (ValueError, IndexError) as error:
         if str(path) in str(error):
@@ -62,9 +63,55 @@ def read_stru(path):
         ) from None
     atoms = ase.Atoms(symbols, cell=cell, pbc=True)
     _place(path, atoms, numbers, kind, unit)
-    labels = [line[0] for line in sections.get("ATOMIC_SPECIES", [])]
+    return atoms, _orbital_files(path, sections)
+
+
+def input_value(path, key):
+    """Value of a key in an INPUT file, `None` if there is none.
+
+    Args:
+        path: path. Need not be there.
+        key: str.
+    """
+    if not path.is_file():
+        return None
+    for line in path.read_text(errors="replace").splitlines():
+        words = line.split("#")[0].split()
+        if len(words) == 2 and words[0] == key:
+            return words[1]
+    return None
+
+
+def _lattice(path, sections):
+    """Rows in units of the lattice constant."""
+    if sections.get("LATTICE_VECTORS"):
+        rows = [line[:3] for line in sections["LATTICE_VECTORS"][:3]]
+        return np.array(rows, dtype=float).reshape(3, 3)
+    name = input_value(path.parent / "INPUT", "latname")
+    if name is None:
+        raise ValueError(
+            f"{path} has no section LATTICE_VECTORS, and no INPUT beside it "
+            "has latname, which names the lattice. Put the INPUT file of the "
+            "run beside STRU, or write the vectors."
+        )
+    words = [w for line in sections.get("LATTICE_PARAMETERS", []) for w in line]
+    return lattice_by_name(name, [float(word) for word in words])
+
+
+def _orbital_files(path, sections):
+    """Name of the orbital file of each element."""
+    species = sections.get("ATOMIC_SPECIES", [])
     files = [line[0] for line in sections.get("NUMERICAL_ORBITAL", [])]
-    return atoms, {element(path, x): f for x, f in zip(labels, files)}
+    kinds = {}
+    for line, file in zip(species, files):
+        symbol, kind = element_of_label(path, line[0]), (*line[2:3], file)
+        if kinds.setdefault(symbol, kind) != kind:
+            raise ValueError(
+                f"{path} has {symbol} with two kinds of orbitals or "
+                f"potentials: {' '.join(kinds[symbol])} and {' '.join(kind)}. "
+                "One model needs one basis and one potential per element."
+            )
+    return {symbol: kind[-1] for symbol, kind in kinds.items()}
 
 
 def read_structure_lines(path, lines):
@@ -80,7 +127,7 @@ def read_structure_lines(path, lines):
         cell = unit * np.array([line.split() for line in lines[2:5]], float)
         labels, counts = lines[5].split(), map(int, lines[6].split())
         symbols = [
-            element(path, label)
+            element_of_label(path, label)
             for label, count in zip(labels, counts, strict=True)
             for _ in range(count)
         ]
@@ -133,31 +180,22 @@ def read_log(log):
     levels = re.findall(rf"EFERMI\s*=\s*({_NUMBER})\s*eV", log)
     # Later versions print a table: hartree's half, then eV.
     levels += re.findall(rf"\bE_Fermi\s+{_NUMBER}\s+({_NUMBER})", log)
+    if not levels:
+        # Of a fixed moment up and down have levels of their own.
+        both = re.findall(
+            rf"\bE_Fermi_(?:up|dw)\s+{_NUMBER}\s+({_NUMBER})", log
+        )
+        levels = both[-1:] if len(set(both[-2:])) == 1 else []
     counts = re.findall(
-        rf"(?:AUTOSET number of electrons|nelec now)[^=\n]*=\s*({_NUMBER})", log
+        rf"(?:AUTOSET (?:the )?number of electrons|nelec now)[^=\n]*"
+        rf"=\s*({_NUMBER})",
+        log,
+        re.IGNORECASE,
     )
     return (
         float(levels[-1]) if levels else None,
         float(counts[-1]) if counts else None,
     )
-
-
-def element(path, label):
-    """Element symbol of a label such as `Fe1`.
-
-    Raises:
-        ValueError: for an empty (ghost) atom or no element.
-    """
-    found = re.match(r"[A-Z][a-z]?", label)
-    symbol = found.group() if found else ""
-    if symbol not in atomic_numbers:
-        symbol = symbol[:1]
-    if symbol not in atomic_numbers or "empty" in label.lower():
-        raise ValueError(
-            f"{path} has atoms labelled {label!r}; expected an element, such "
-            "as Fe or Fe1. Empty atoms are not supported."
-        )
-    return symbol
 
 
 def _sections(path):
@@ -180,7 +218,8 @@ def _positions(path, lines):
     symbols, rows, place = [], [], 1
     while place < len(lines):
         # Label, magnetism and count, then the atoms.
-        symbol, count = element(path, lines[place][0]), int(lines[place + 2][0])
+        symbol = element_of_label(path, lines[place][0])
+        count = int(lines[place + 2][0])
         block = lines[place + 3 : place + 3 + count]
         if len(block) < count:
             raise ValueError(
@@ -196,14 +235,19 @@ def _positions(path, lines):
 def _place(path, atoms, numbers, kind, unit):
     kinds = {"Cartesian": unit, "Cartesian_angstrom": 1.0}
     kinds["Cartesian_au"] = BOHR_IN_ANGSTROM
+    # From the centre of the cell along these axes.
+    centred = {f"Cartesian_angstrom_center_{a}": a for a in _CENTRES}
     if kind == "Direct":
         atoms.positions = numbers @ np.asarray(atoms.cell)
     elif kind in kinds:
         atoms.positions = kinds[kind] * numbers
+    elif kind in centred:
+        axes = np.array([axis in centred[kind] for axis in "xyz"])
+        atoms.positions = numbers + axes * np.asarray(atoms.cell).sum(0) / 2
     else:
         raise ValueError(
             f"{path} gives positions as {kind!r}; known are Direct, "
-            f"{', '.join(kinds)}."
+            f"{', '.join([*kinds, *centred])}."
         )
 
 
@@ -214,7 +258,7 @@ def _shells_of_log(path, log):
         counts = re.findall(r"L=(\d+), number of zeta\s*=\s*(\d+)", block)
         if label and counts:
             degrees = [int(l) for l, n in counts for _ in range(int(n))]
-            shells.append((element(path, label.group(1)), degrees))
+            shells.append((element_of_label(path, label.group(1)), degrees))
     return element_shells(path, shells)
 
 
@@ -226,7 +270,7 @@ def _shells_of_orbital(path, text):
         own = [row for row in rows if row[0] == atom]
         zetas = dict.fromkeys((int(row[2]), int(row[4])) for row in own)
         degrees = [l for l, _ in zetas]
-        shells.append((element(path, own[0][1]), degrees))
+        shells.append((element_of_label(path, own[0][1]), degrees))
     return element_shells(path, shells)
 
 

@@ -22,6 +22,7 @@ def convert(
     write_options=None,
     progress=None,
     initial=None,
+    strict=False,
 ):
     """Converts calculations; the target appears when all of them are done.
 
@@ -44,6 +45,8 @@ def convert(
         initial: str, path, or list of them. Runs that stopped at the first
             SCF step, of any format; see `data_tools.initial.with_initial`.
             Those with the names of the structures give their H⁰.
+        strict: bool. Raises an error where something looks like a calculation
+            and cannot be read. Defaults to a warning.
 
     Returns:
         List of the names under which the structures were written.
@@ -53,7 +56,7 @@ def convert(
             the file; the target stays as it was.
     """
     output = known_format(format, "write")
-    sources = _all_sources(paths, source_format)
+    sources = _all_sources(paths, source_format, strict)
     names = _unique_names(sources)
     initial_runs = {} if initial is None else initial_sources(initial, names)
     target = pathlib.Path(target).absolute()
@@ -72,10 +75,10 @@ def convert(
     return names
 
 
-def _all_sources(paths, format=None):
+def _all_sources(paths, format=None, strict=False):
     if isinstance(paths, str | pathlib.Path):
         paths = [paths]
-    return [s for path in paths for s in find_sources(path, format)]
+    return [s for path in paths for s in find_sources(path, format, strict)]
 
 
 def initial_sources(paths, names):

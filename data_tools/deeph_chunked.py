@@ -5,6 +5,7 @@ import pathlib
 import ase.io
 
 from data_tools import deeph_files
+from data_tools.plausibility import plausible
 from data_tools.poscar import read_poscar
 from keras_hamiltonian.data.calculation import Calculation
 from keras_hamiltonian.data.matrix_group import DATASETS
@@ -27,6 +28,7 @@ UNITS = {"hamiltonian": "eV", "initial_hamiltonian": "eV", "overlap": "1"}
 
 
 @reader
+@plausible
 def read_chunked(folder, files=None):
     """Reads a folder of DeepH-dock.
 

@@ -13,8 +13,8 @@ import pathlib
 import ase
 import numpy as np
 
-from data_tools.deeph_files import open_hdf5
 from keras_hamiltonian.data.calculation import Calculation
+from keras_hamiltonian.hdf5_files import open_hdf5
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
 from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
 from keras_hamiltonian.orbitals.orders import to_package_order

@@ -118,9 +118,14 @@ def spin_layout(folder, is_spinful, matrices, num_orbitals):
             f"but a block of atom {atom + 1} ({num_orbitals[atom]} orbitals) "
             f"has {rows} rows. Correct info.json or the orbital types."
         )
+    is_complex = np.iscomplexobj(matrix.entries)
+    if not has_spin and is_complex and matrix.entries.imag.any():
+        raise ValueError(
+            f"{folder}: the blocks are complex and have no spin. Real orbitals "
+            "give real blocks; complex ones belong to two components of spin."
+        )
     if not has_spin:
         return "none"
-    is_complex = np.iscomplexobj(matrix.entries)
     return "noncollinear" if is_complex else "collinear"
 
 

@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 
 from data_tools import deeph_files
+from data_tools.plausibility import plausible
 from data_tools.shells import element_shells
 from keras_hamiltonian.data.calculation import Calculation
 from keras_hamiltonian.files import write_text
@@ -46,6 +47,7 @@ class PredictionReport(typing.NamedTuple):
 
 
 @reader
+@plausible
 def read_legacy(folder, files=None):
     """Reads a legacy DeepH folder.
 

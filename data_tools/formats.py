@@ -24,6 +24,7 @@ abacus-legacy npz wannier90
 import dataclasses
 import functools
 import pathlib
+import warnings
 from collections.abc import Callable
 
 import h5py
@@ -37,13 +38,15 @@ from data_tools.deeph import read_chunked
 from data_tools.deeph import read_legacy
 from data_tools.deeph import write_chunked
 from data_tools.deeph import write_legacy
-from data_tools.initial import INITIAL_FOLDER
 from data_tools.initial import initial_place
 from data_tools.initial import with_initial
 from data_tools.npz import is_npz
 from data_tools.npz import read_npz
 from data_tools.npz import write_npz
 from data_tools.openmx import read_scfout
+from data_tools.plausibility import plausible
+from data_tools.search import in_words
+from data_tools.search import search
 from data_tools.siesta import read_siesta
 from data_tools.siesta import write_siesta
 from data_tools.wannier90 import export_wannier90
@@ -96,7 +99,7 @@ class Source:
     read: Callable
 
 
-def find_sources(path, format=None):
+def find_sources(path, format=None, strict=False):
     """Structures at or below a path; nothing large is read yet.
 
     A folder that is itself a calculation is not searched further, a hidden
@@ -108,6 +111,8 @@ def find_sources(path, format=None):
         path: str or path. Something of a known format, or a folder that holds
             such things at any depth.
         format: str. Takes this format only. Defaults to all.
+        strict: bool. Raises an error where something below the path looks
+            like a calculation and cannot be read. Defaults to a warning.
 
     Returns:
         List of `Source`, not empty, in the order of their paths.
@@ -121,13 +126,20 @@ def find_sources(path, format=None):
     wanted = [f for f in FORMATS.values() if f.matches]
     if format is not None:
         wanted = [known_format(format, "read")]
-    sources = _search(path, wanted)
+    _matching(path, wanted)  # of the path itself errors are raised
+    passed = {}
+    sources = search(path, lambda place: _take(place, wanted), passed)
+    words = in_words(path, passed)
     if not sources:
         marks = ", ".join(f"{f.name} ({f.mark})" for f in wanted)
         raise ValueError(
             f"{path} holds nothing that can be read. Expected one of the "
-            f"formats {marks}, or a folder with such things."
+            f"formats {marks}, or a folder with such things. {words}".strip()
         )
+    if passed and strict:
+        raise ValueError(words)
+    if passed:
+        warnings.warn(words, stacklevel=2)
     return sources
 
 
@@ -184,7 +196,8 @@ def read_source(source, **options):
     """Reads a `Source`; errors name its file and the way out.
 
     Raises:
-        ValueError: if it cannot be read or the reader has no such option.
+        ValueError: if it cannot be read, the reader has no such option, or
+            no program computes what it says (see `check_plausible`).
     """
     with reading(source.file, f"structure {source.name}"):
         return source.read(**options)
@@ -228,21 +241,10 @@ def known_format(name, ability):
     return FORMATS[name]
 
 
-def _search(path, wanted, above=frozenset()):
+def _take(path, wanted):
+    """Sources of one place, `None` if it is of no format."""
     found = _matching(path, wanted)
-    if found is not None:
-        return _sources(path, found)
-    if not path.is_dir():
-        return []
-    place = path.resolve()
-    if place in above:
-        return []  # a link that leads back up
-    return [
-        s
-        for child in sorted(path.iterdir())
-        if child.name != INITIAL_FOLDER and not child.name.startswith(".")
-        for s in _search(child, wanted, above | {place})
-    ]
+    return None if found is None else _sources(path, found)
 
 
 def _matching(path, wanted):
@@ -284,6 +286,7 @@ def _read(format, path, **options):
 
 
 @reader
+@plausible
 def _from(path, store, name):
     return store[name]
 

@@ -42,6 +42,7 @@ import numpy as np
 from data_tools.cell_matrices import blocks_of_stack
 from data_tools.cell_matrices import csr_of_file
 from data_tools.cell_matrices import stack_of_blocks
+from data_tools.plausibility import plausible
 from keras_hamiltonian.data.calculation import Calculation
 from keras_hamiltonian.files import replacing
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
@@ -127,6 +128,7 @@ def write_npz(path, calculation):
 
 
 @reader
+@plausible
 def read_npz(path):
     """Reads what `write_npz` wrote.
 

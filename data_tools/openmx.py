@@ -11,6 +11,7 @@ import numpy as np
 from ase.data import atomic_numbers
 
 from data_tools.openmx_input import input_section
+from data_tools.plausibility import plausible
 from data_tools.shells import element_shells
 from data_tools.spin_blocks import join_spins
 from keras_hamiltonian.conventions import BOHR_IN_ANGSTROM
@@ -37,6 +38,7 @@ LONGEST_TEXT = 2**26
 
 
 @reader
+@plausible
 def read_scfout(path, output=None):
     """Reads a calculation of OpenMX 3.9 (`HS.fileout on`).
 
@@ -284,8 +286,8 @@ def _input_text(path, raw, output):
 
 def _species(path, text, num_orbitals):
     """Element symbols of the atoms and the basis."""
-    orbitals = {
-        line[0]: line[1]
+    species = {
+        line[0]: line[1:3]
         for line in input_section(text, "Definition.of.Atomic.Species")
     }
     atoms = input_section(text, "Atoms.SpeciesAndCoordinates")
@@ -294,14 +296,27 @@ def _species(path, text, num_orbitals):
             f"The input text of {path} lists {len(atoms)} atoms; the file has "
             f"{len(num_orbitals)}. Pass the .out file of this run as `output`."
         )
-    shells = []
+    shells, kinds = [], {}
     for line, count in zip(atoms, num_orbitals.tolist()):
-        if line[1] not in orbitals:
+        if line[1] not in species:
             raise ValueError(
                 f"The input text of {path} defines the species "
-                f"{', '.join(orbitals)}, but an atom is of {line[1]!r}."
+                f"{', '.join(species)}, but an atom is of {line[1]!r}."
             )
-        shells.append(_shells(path, orbitals[line[1]], count))
+        kind = species[line[1]]
+        if kind[1] == "E":
+            raise ValueError(
+                f"{path}: the species {line[1]!r} is an empty atom (its "
+                "pseudopotential is E). Empty atoms are not supported."
+            )
+        shells.append(_shells(path, kind[0], count))
+        symbol = shells[-1][0]
+        if kinds.setdefault(symbol, kind) != kind:
+            raise ValueError(
+                f"{path} has {symbol} with two kinds of orbitals or "
+                f"potentials: {' '.join(kinds[symbol])} and {' '.join(kind)}. "
+                "One model needs one basis and one potential per element."
+            )
     symbols = [symbol for symbol, _ in shells]
     return symbols, OrbitalBasis(element_shells(path, shells))
 

@@ -10,9 +10,12 @@ orbitals against its spherical harmonics; not against SIESTA itself.
 """
 
 import pathlib
+import shutil
 import struct
+import tempfile
 import warnings
 
+from data_tools.plausibility import plausible
 from data_tools.read_apart import read_apart
 from data_tools.sisl_hamiltonian import from_sisl
 from data_tools.sisl_hamiltonian import import_sisl
@@ -22,9 +25,12 @@ from keras_hamiltonian.reading import reader
 
 # Lattice (9), Fermi level in Ry, electrons, temperature.
 _SCALARS = struct.Struct("<12d")
+# Byte of the word that says whether numbers are in double precision.
+_LOGICAL = 16
 
 
 @reader
+@plausible
 def read_siesta(path):
     """Reads Hamiltonian and overlap of SIESTA 5 from an HSX file.
 
@@ -51,6 +57,28 @@ def read_here(path):
     """`read_siesta` in this process, which a damaged file may end."""
     sisl = import_sisl()
     version, scalars = _read_header(path)
+    with tempfile.TemporaryDirectory() as folder:
+        return _read_by_sisl(
+            sisl, _with_plain_logical(path, folder), version, scalars
+        )
+
+
+def _with_plain_logical(path, folder):
+    """The file, or a copy in which true is 1: Intel's compilers write -1."""
+    with open(path, "rb") as file:
+        file.seek(_LOGICAL)
+        value = struct.unpack("<i", file.read(4))[0]
+    if value in (0, 1):
+        return path
+    copy = pathlib.Path(folder) / path.name
+    shutil.copyfile(path, copy)
+    with open(copy, "r+b") as file:
+        file.seek(_LOGICAL)
+        file.write(struct.pack("<i", 1))
+    return copy
+
+
+def _read_by_sisl(sisl, path, version, scalars):
     sile = sisl.get_sile(path, cls=sisl.io.siesta.hsxSileSiesta)
     try:
         with warnings.catch_warnings():

@@ -13,6 +13,7 @@ import scipy.sparse
 
 from data_tools.cell_matrices import blocks_of_stack
 from data_tools.cell_matrices import stack_of_blocks
+from data_tools.labels import element_of_label
 from data_tools.shells import element_shells
 from data_tools.spin_blocks import spin_part
 from keras_hamiltonian.data.calculation import Calculation
@@ -254,6 +255,8 @@ def _atoms(geometry):
                 f"Atom {number + 1} ({atom.tag!r}) is no element; ghost atoms "
                 "and floating orbitals are not supported."
             )
+        # sisl takes the first letters of a label for the element.
+        element_of_label("The sisl geometry", atom.tag or atom.symbol)
     return ase.Atoms(
         numbers, geometry.xyz, cell=np.asarray(geometry.cell), pbc=True
     )

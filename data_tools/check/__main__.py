@@ -6,45 +6,49 @@ Exit code: 0 clean (warnings do not count), 1 errors found, 2 unusable input.
 import argparse
 import json
 import math
-import pathlib
 import sys
 
 from data_tools.check import CHECKS
 from data_tools.check import Finding
 from data_tools.check import examine
+from data_tools.check.bases import check_bases
+from data_tools.check.bases import radial_overlaps
 from data_tools.check.duplicates import check_duplicates
 from data_tools.check.initial import check_initial_of_sets
 from data_tools.check.split_parts import parts_of_splits
 from data_tools.formats import find_sources
+from data_tools.formats import read_source
 from keras_hamiltonian.data.correction import Correction
 from keras_hamiltonian.data.correction import describe_corrections
 from keras_hamiltonian.data.correction import measure_correction
 from keras_hamiltonian.data.splits import Split
+from keras_hamiltonian.files import write_text
 
 
 def main(arguments=None):
     """Runs the checks; returns the exit code."""
     options = _parse(arguments)
     try:
-        report = run(options.paths, options.split)
+        report = run(options.paths, options.split, options.strict)
     except ValueError as error:
         print(f"Unusable input: {error}", file=sys.stderr)
         return 2
     _print_words(report)
     if options.json:
-        pathlib.Path(options.json).write_text(json.dumps(report, indent=1))
+        write_text(options.json, json.dumps(report, indent=1) + "\n")
     if report["num_readable"] == 0:
         return 2
     return 1 if report["num_errors"] else 0
 
 
-def run(paths, split=None):
+def run(paths, split=None, strict=False):
     """Examines everything below the paths.
 
     Args:
         paths: list of str. See `find_sources`.
         split: str or path. A split file for all paths; without it each path's
             own is used, if it has one.
+        strict: bool. See `find_sources`.
 
     Returns:
         JSON-ready dict: `structures` (each with `file`, `name`, `set`,
@@ -59,17 +63,19 @@ def run(paths, split=None):
     common = None if split is None else Split.read(split)
     places = []
     for path in paths:
-        sources = find_sources(path)
+        sources = find_sources(path, strict=strict)
         places.append((sources, parts_of_splits(sources, path, common)))
-    structures, atoms, part_of = [], [], {}
+    structures, atoms, bases, part_of = [], [], [], {}
     for sources, parts in places:
-        reports, own_atoms = _examine_all(sources)
+        reports, own_atoms, own_bases = _examine_all(sources)
         structures.extend(reports)
         atoms.extend(own_atoms)
+        bases.extend(own_bases)
         part_of.update(parts)
     by_place = {(s["file"], s["name"]): s for s in structures}
     for finding in [
         *check_duplicates(atoms, part_of),
+        *check_bases(bases),
         *check_initial_of_sets(structures),
     ]:
         report = by_place[finding.file, finding.structure]
@@ -84,10 +90,10 @@ def run(paths, split=None):
 
 
 def _examine_all(sources):
-    reports, atoms = [], []
+    reports, atoms, bases = [], [], []
     for source in sources:
         try:
-            calculation = source.read()
+            calculation = read_source(source)
         except ValueError as error:
             findings = [
                 Finding(
@@ -101,7 +107,9 @@ def _examine_all(sources):
         else:
             findings = examine(calculation, source.file)
             findings = [f.located(source.file, source.name) for f in findings]
-            atoms.append((source.file, source.name, calculation.atoms))
+            place = source.file, source.name
+            atoms.append((*place, calculation.atoms))
+            bases.append((*place, radial_overlaps(calculation)))
         reports.append(
             {
                 "file": str(source.file),
@@ -114,7 +122,7 @@ def _examine_all(sources):
                 "findings": [f.to_dict() for f in findings],
             }
         )
-    return reports, atoms
+    return reports, atoms, bases
 
 
 def _set_of(source):
@@ -147,7 +155,7 @@ def _print_words(report):
             print(f"  The same in {len(group) - 1} more: {_places(group[1:])}")
     clean = sum(not s["findings"] for s in structures)
     print(
-        f"{len(structures)} structures, {len(CHECKS) + 3} checks each: "
+        f"{len(structures)} structures, {len(CHECKS) + 4} checks each: "
         f"{clean} clean, {report['num_errors']} errors, "
         f"{report['num_warnings']} warnings."
     )
@@ -205,6 +213,11 @@ def _parse(arguments):
     parser.add_argument("--json", metavar="FILE", help="report as JSON")
     parser.add_argument(
         "--split", metavar="FILE", help="split for all paths (JSON)"
+    )
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="stop where something looks like a calculation and is none",
     )
     return parser.parse_args(arguments)
 

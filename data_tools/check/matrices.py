@@ -16,16 +16,13 @@ def check_finite(sample):
     """NaN or infinity anywhere."""
     findings = []
     for name, matrix in sample.matrices.items():
-        bad = ~np.isfinite(matrix.entries)
-        if bad.any():
-            entry = int(np.flatnonzero(bad)[0])
-            block = np.searchsorted(matrix.boundaries, entry, "right") - 1
-            pair = tuple(matrix.atom_pairs[block].tolist())
+        number, pair = matrix.not_finite()
+        if number:
             findings.append(
                 Finding(
                     "finite",
                     "error",
-                    f"{int(bad.sum())} numbers of {name} are NaN or infinite, "
+                    f"{number} numbers of {name} are NaN or infinite, "
                     f"the first in the block (R1, R2, R3, i, j) = {pair}.",
                     "Leave the structure out, or convert it again.",
                 )

@@ -70,9 +70,7 @@ class Sample:
     def block_norms(self):
         """`(P,)` Frobenius norms of the overlap's blocks."""
         overlap = self.calculation.overlap
-        squares = np.concatenate([[0], np.cumsum(np.abs(overlap.entries) ** 2)])
-        sums = np.diff(squares[overlap.boundaries])
-        return np.sqrt(np.maximum(sums, 0))
+        return np.array([np.linalg.norm(b) for b in overlap.blocks()])
 
     def _bloch(self, matrix, overlap):
         try:

@@ -21,6 +21,14 @@ def check(
             "parts. Default: <set>.split.json beside each set.",
         ),
     ] = None,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict",
+            help="Stop where something looks like a calculation and cannot "
+            "be read. Default: a warning.",
+        ),
+    ] = False,
     json: Annotated[
         pathlib.Path | None,
         typer.Option(
@@ -43,4 +51,6 @@ def check(
     for option, value in (("--split", split), ("--json", json)):
         if value is not None:
             words += [option, str(value)]
+    if strict:
+        words.append("--strict")
     raise typer.Exit(main(words))

@@ -76,6 +76,14 @@ def convert(
     compression: Annotated[
         int, typer.Option(min=0, max=9, help="Container: level of gzip.")
     ] = 0,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict",
+            help="Stop where something looks like a calculation and cannot "
+            "be read. Default: a warning names and counts what is passed over.",
+        ),
+    ] = False,
     overwrite: Annotated[
         bool,
         typer.Option("--overwrite", help="Replace a file that exists."),
@@ -135,6 +143,7 @@ def convert(
         write_options,
         _print_progress,
         initial or None,
+        strict,
     )
     typer.echo(f"{len(names)} structures: {target} ({format})")
 

@@ -76,7 +76,7 @@ class HamiltonianDataset(keras.utils.PyDataset):
     Raises:
         ValueError: if only some structures have a Hamiltonian, or none has
             and `reaches` is missing; for mixed spin layouts; for elements
-            outside of the basis.
+            outside of the basis; for NaN in a matrix, when it is read.
     """
 
     def __init__(
@@ -208,6 +208,16 @@ class HamiltonianDataset(keras.utils.PyDataset):
         return shifted(label, -shift, overlap)
 
     def _check(self, calculation):
+        for field in ("hamiltonian", "initial_hamiltonian", "overlap"):
+            matrix = getattr(calculation, field)
+            number, pair = (0, None) if matrix is None else matrix.not_finite()
+            if number:
+                raise ValueError(
+                    f"`{field}` of the structure {calculation.name!r} has "
+                    f"{number} numbers that are NaN or infinite, the first in "
+                    f"the block (R1, R2, R3, i, j) = {pair}. Leave the "
+                    "structure out, or convert it again."
+                )
         if self.initial and calculation.initial_hamiltonian is None:
             raise ValueError(
                 f"Structure {calculation.name!r} has no H⁰, the zeroth-step "

@@ -7,6 +7,7 @@ import tempfile
 import zipfile
 
 import keras
+import numpy as np
 
 # Imported to register the classes that a file may name.
 from keras_hamiltonian.losses import block_errors  # noqa: F401
@@ -16,6 +17,7 @@ from keras_hamiltonian.models import hamiltonian_cascade  # noqa: F401
 from keras_hamiltonian.models import old_files
 from keras_hamiltonian.models import transformer_stage  # noqa: F401
 from keras_hamiltonian.models.stage import Stage
+from keras_hamiltonian.reading import reading
 
 # Modules whose classes are known.
 OWN = ("keras", "keras_hamiltonian", "builtins")
@@ -40,8 +42,8 @@ def load_model(path):
 
     Raises:
         ValueError: if the file is missing, holds another kind of model, or
-            was written by a newer version, or a module that it names cannot
-            be imported.
+            was written by a newer version, is damaged or has weights that are
+            not finite, or a module that it names cannot be imported.
     """
     path = pathlib.Path(path)
     if not path.is_file():
@@ -51,13 +53,12 @@ def load_model(path):
             f"{path} is no model: models are .keras files, as `train` and "
             "`model.save` write them."
         )
-    if old_files.is_old(path):
-        with tempfile.TemporaryDirectory() as folder:
-            converted = pathlib.Path(folder) / "model.keras"
-            old_files.convert(path, converted)
-            model = _read(converted, path)
-    else:
-        model = _read(path, path)
+    with reading(path), tempfile.TemporaryDirectory() as folder:
+        file = path
+        if old_files.is_old(path):
+            file = pathlib.Path(folder) / "model.keras"
+            old_files.convert(path, file)
+        model = _read(file, path)
     if not isinstance(model, Stage):
         raise ValueError(
             f"{path} holds a {type(model).__name__}, no model of matrix blocks."
@@ -69,14 +70,23 @@ def _read(path, named):
     """The model of a file; errors name `named`."""
     _import_modules(path, named)
     try:
-        return keras.saving.load_model(path, compile=False)
-    except (TypeError, ValueError) as error:
+        model = keras.saving.load_model(path, compile=False)
+    except Exception as error:
         # Keras lists every weight; its first paragraph names the trouble.
         reason = " ".join(str(error).split("[", 1)[0].split())[:400]
         raise ValueError(
             f"{named} is no model that this version of the package can read. "
             f"{reason}"
         ) from error
+    for weight in model.weights:
+        values = keras.ops.convert_to_numpy(weight)
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            raise ValueError(
+                f"{named} cannot predict: its weights {weight.path} are not "
+                "all finite. Its training went astray; train again, with a "
+                "smaller learning rate."
+            )
+    return model
 
 
 def _import_modules(path, named):

@@ -95,6 +95,18 @@ class BlockMatrix:
         position = self.index.get(tuple(int(x) for x in pair))
         return None if position is None else self.block(position)
 
+    def not_finite(self):
+        """Number of entries that are NaN or infinite, and the first's pair.
+
+        Returns:
+            int, and a tuple `(R1, R2, R3, i, j)` or `None`.
+        """
+        bad = np.flatnonzero(~np.isfinite(self.entries))
+        if not bad.size:
+            return 0, None
+        position = np.searchsorted(self.boundaries, bad[0], "right") - 1
+        return len(bad), tuple(self.atom_pairs[position].tolist())
+
     def reverse_positions(self):
         """Position of the partner `(-R, j, i)` of each pair.
 

@@ -53,9 +53,7 @@ def test_count_of_cells(tmp_path):
 
 
 def test_count_of_shells(tmp_path):
-    path = scfout(
-        tmp_path, lambda b: b.replace(b"C6.0-s2p2d1", b"C6-p9999999")
-    )
+    path = scfout(tmp_path, lambda b: b.replace(b"C6.0-s2p2d1", b"C6-p9999999"))
     refused(path, "13 orbitals for an atom")
     with pytest.raises(ValueError, match="1 to 200 shells"):
         OrbitalBasis({"C": "99999999999p"})

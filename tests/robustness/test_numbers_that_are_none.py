@@ -1,0 +1,123 @@
+"""NaN is refused where it comes in: in data, structures and models."""
+
+import dataclasses
+import zipfile
+
+import ase.build
+import h5py
+import keras
+import numpy as np
+import pytest
+from small_crystals import crystal
+
+import keras_hamiltonian as kh
+
+
+def spoiled(calculation, field, value=np.nan):
+    matrix = getattr(calculation, field)
+    entries = matrix.entries.copy()
+    entries[3] = value
+    return dataclasses.replace(
+        calculation, **{field: matrix.with_entries(entries)}
+    )
+
+
+@pytest.mark.parametrize("field", ["hamiltonian", "overlap"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_data(field, value):
+    known = crystal()
+    pair = tuple(known.hamiltonian.atom_pairs[3].tolist())
+    data = [known, spoiled(crystal(name="bad"), field, value)]
+    batches = kh.HamiltonianDataset(data)
+    batches[0]
+    with pytest.raises(ValueError) as error:
+        batches[1]
+    for word in ("'bad'", field, str(pair)):
+        assert word in str(error.value)
+
+
+STRUCTURES = {
+    "position": lambda a: a.positions.__setitem__((0, 0), np.nan),
+    "lattice": lambda a: a.cell.__setitem__((1, 1), np.inf),
+    "no volume": lambda a: a.set_cell(a.cell[[0, 0, 2]]),
+    "ghost": lambda a: a.numbers.__setitem__(0, 0),
+    "negative": lambda a: a.numbers.__setitem__(0, -6),
+    "far": lambda a: a.positions.__setitem__((0, 0), 1e9),
+}
+
+
+@pytest.mark.parametrize("case", STRUCTURES)
+def test_structures(case, untrained_file):
+    atoms = ase.build.graphene(vacuum=7.5)
+    atoms.pbc = True
+    STRUCTURES[case](atoms)
+    with pytest.raises(ValueError, match="finite|independent|Atomic numbers"):
+        kh.predict(untrained_file, atoms)
+
+
+@pytest.mark.parametrize(
+    "field, value",
+    [
+        ("fermi_level", "abc"),
+        ("fermi_level", [1]),
+        ("fermi_level", np.nan),
+        ("num_electrons", -7),
+    ],
+)
+def test_levels_and_electrons(field, value):
+    with pytest.raises(ValueError, match=f"`{field}` of 000 is a number"):
+        crystal(**{field: value})
+
+
+def changed_model(path, target, change):
+    """A model file with other contents of one of its parts."""
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(target, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, change.get(name, lambda x: x)(old.read(name)))
+
+
+def test_a_model_with_nan(untrained_file, tmp_path):
+    model = kh.load_model(untrained_file)
+    weight = next(w for w in model.trainable_weights if w.shape)
+    weight.assign(keras.ops.full(weight.shape, np.nan))
+    model.save(tmp_path / "nan.keras")
+    with pytest.raises(ValueError, match="nan.keras.*not all finite"):
+        kh.load_model(tmp_path / "nan.keras")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"config.json": lambda x: b"[1]"},
+        {"config.json": lambda x: b""},
+        {"config.json": lambda x: b'{"a":' * 10**5},
+        {"model.weights.h5": lambda x: x[: len(x) // 2]},
+        {"config.json": lambda x: x.replace(b'"2s 2p', b'"99999999s 2p')},
+    ],
+)
+def test_damaged_models(change, untrained_file, tmp_path):
+    path = tmp_path / "x.keras"
+    changed_model(untrained_file, path, change)
+    with pytest.raises(ValueError, match="x.keras"):
+        kh.load_model(path)
+
+
+@pytest.mark.parametrize("place", [0.3, 0.6, 0.9])
+def test_flipped_and_cut_models(place, untrained_file, tmp_path):
+    data = bytearray(untrained_file.read_bytes())
+    path = tmp_path / "x.keras"
+    path.write_bytes(data[: int(place * len(data))])
+    with pytest.raises(ValueError, match="x.keras"):
+        kh.load_model(path)
+
+
+def test_blocks_of_other_types(tmp_path):
+    from data_tools.formats import read_calculation
+    from data_tools.formats import write_calculation
+
+    write_calculation(tmp_path / "x", crystal(), "deeph-legacy")
+    with h5py.File(tmp_path / "x" / "hamiltonians.h5", "a") as root:
+        del root["[0, 0, 0, 1, 1]"]
+        root["[0, 0, 0, 1, 1]"] = np.ones((1, 1), int)
+    with pytest.raises(ValueError, match="real or complex numbers"):
+        read_calculation(tmp_path / "x")
