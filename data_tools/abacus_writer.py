@@ -18,6 +18,7 @@ from keras_hamiltonian.conventions import SHELL_LETTERS
 from keras_hamiltonian.files import replacing
 from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
 from keras_hamiltonian.orbitals.orders import from_package_order
+from keras_hamiltonian.structures.soundness import check_cell
 
 _BANNER_LINES = (
     "-" * 70,
@@ -60,6 +61,7 @@ def write_abacus(folder, calculation, layout="new"):
             f"The calculation {calculation.name!r} has no `overlap`; ABACUS' "
             "files come in pairs."
         )
+    check_cell(calculation.atoms)
     for symbol in dict.fromkeys(calculation.atoms.symbols):
         degrees = list(calculation.basis.shells[symbol])
         if degrees != sorted(degrees):

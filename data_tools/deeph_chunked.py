@@ -15,6 +15,7 @@ from keras_hamiltonian.hdf5_files import new_hdf5
 from keras_hamiltonian.hdf5_files import open_hdf5
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
 from keras_hamiltonian.reading import reader
+from keras_hamiltonian.structures.soundness import check_cell
 
 # `prediction` is a Hamiltonian that a model wrote. `hamiltonian_0.h5` is this
 # package's name; DeepH-dock has none.
@@ -86,6 +87,7 @@ def write_chunked(folder, calculation, files=None, fill_missing=False):
             calculation.
     """
     folder = pathlib.Path(folder)
+    check_cell(calculation.atoms)
     names = deeph_files.matrix_names(CHUNKED_FILES, files)
     matrices = deeph_files.matrices_to_write(calculation, names)
     matrices = _on_common_pairs(matrices, calculation, fill_missing)

@@ -22,6 +22,7 @@ from keras_hamiltonian.orbitals.orders import from_package_order
 from keras_hamiltonian.orbitals.orders import to_package_order
 from keras_hamiltonian.reading import check_size
 from keras_hamiltonian.reading import reader
+from keras_hamiltonian.structures.soundness import check_cell
 
 # `prediction` is a Hamiltonian that a model wrote.
 LEGACY_FILES = {
@@ -109,6 +110,7 @@ def write_legacy(folder, calculation, files=None):
             the format, or the folder holds a matrix of another calculation.
     """
     folder = pathlib.Path(folder)
+    check_cell(calculation.atoms)
     names = deeph_files.matrix_names(LEGACY_FILES, files)
     ordered = {
         names[content]: _in_file_order(matrix, calculation)

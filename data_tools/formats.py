@@ -244,7 +244,11 @@ def known_format(name, ability):
 def _take(path, wanted):
     """Sources of one place, `None` if it is of no format."""
     found = _matching(path, wanted)
-    return None if found is None else _sources(path, found)
+    if found is not None:
+        return _sources(path, found)
+    # Of a format that is not asked for: not searched, not passed over.
+    is_known = len(wanted) == 1 and _matching(path, FORMATS.values())
+    return [] if is_known else None
 
 
 def _matching(path, wanted):

@@ -20,6 +20,7 @@ from keras_hamiltonian.data.calculation import Calculation
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
 from keras_hamiltonian.orbitals.orders import from_package_order
 from keras_hamiltonian.orbitals.orders import to_package_order
+from keras_hamiltonian.structures.soundness import check_cell
 
 # sisl's columns of a Hamiltonian with spin: real and imaginary part of
 # uu, dd, ud, du.
@@ -68,6 +69,7 @@ def to_sisl(calculation):
                 f"The calculation {calculation.name!r} has no `{field}`; "
                 "sisl's Hamiltonian needs both matrices."
             )
+    check_cell(calculation.atoms)
     calculation.warn_of_threshold("sisl or SIESTA")
     geometry = _geometry(sisl, calculation)
     numbers, widths = calculation.atoms.numbers, calculation.num_orbitals

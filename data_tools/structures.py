@@ -130,9 +130,9 @@ def _frames(path, name):
             frames = [read_poscar(path)]
         else:
             frames = ase.io.read(path, index=":")
-    except OSError:
-        raise
     except Exception as error:
+        if getattr(error, "filename", None):
+            raise
         # ASE's readers raise whatever they stumble over.
         readable = ", ".join(f.name for f in FORMATS.values() if f.read)
         raise ValueError(

@@ -149,7 +149,7 @@ def main(options):
             rows.setdefault(name, []).append(report)
             print(f"{name}, seed {seed}: {describe([report])}")
     text = table(rows, options)
-    (folder(options) / f"table_{options.parts}.md").write_text(text)
+    kh.files.write_text(folder(options) / f"table_{options.parts}.md", text)
     print(f"\n{text}")
 
 

@@ -68,7 +68,9 @@ def compare(prediction, known, folder, path):
             prediction, known, path
         )
     print("  " + kh.evaluation.summary(found).replace("\n", "\n  "))
-    (folder / "errors.json").write_text(json.dumps(found, indent=1) + "\n")
+    kh.files.write_text(
+        folder / "errors.json", json.dumps(found, indent=1) + "\n"
+    )
     return bands
 
 

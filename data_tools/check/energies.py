@@ -20,6 +20,8 @@ def check_energy_unit(sample):
         return []
     span = float(np.ptp(energies))
     shells = sample.calculation.basis.shells.values()
+    if all(len(degrees) == 1 for degrees in shells):
+        return []  # no distance between shells, bands may be flat
     is_minimal = all(len(set(d)) == len(d) for d in shells)
     smallest = SMALLEST_SPAN["minimal" if is_minimal else "larger"]
     if span < smallest:

@@ -131,6 +131,11 @@ def _choose(data, split_file, part, names):
             )
         split = Split.read(split_file, [s.name for s in structures])
         chosen = set(getattr(split, part))
+        typer.echo(
+            f"The part {part!r} of {split_file} is evaluated: {len(chosen)} of "
+            f"{len(structures)} structures. All: --part all.",
+            err=True,
+        )
         structures = [s for s in structures if s.name in chosen]
         if not structures:
             raise ValueError(f"The part {part} of {split_file} is empty.")

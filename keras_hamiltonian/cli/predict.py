@@ -82,6 +82,7 @@ def predict(
     import keras_hamiltonian as kh
     from data_tools.structures import find_structures
     from keras_hamiltonian.prediction import check_prediction_folder
+    from keras_hamiltonian.structures.soundness import check_cell
 
     if format != PREDICTION:
         _check_format(format)
@@ -96,6 +97,8 @@ def predict(
     model = kh.load_model(model)
     for structure, target in zip(found, targets):
         atoms, known, run = load(structure)
+        if format not in ("container", "npz"):
+            check_cell(atoms)
         prediction = kh.predict(
             model,
             known or atoms,

@@ -11,6 +11,7 @@ from keras_hamiltonian.explain.feature_map import activation_map
 from keras_hamiltonian.explain.influence import saliency
 from keras_hamiltonian.explain.inputs import as_model
 from keras_hamiltonian.explain.targets import repeats_for
+from keras_hamiltonian.files import write_text
 from keras_hamiltonian.plots.influence import plot_degree_shares
 from keras_hamiltonian.plots.influence import plot_displacement
 from keras_hamiltonian.plots.influence import plot_influence_by_distance
@@ -112,5 +113,5 @@ def _write(folder, pictures, numbers):
         files[name] = folder / f"{name}.png"
         plot(what, files[name])
     files["numbers"] = folder / "numbers.json"
-    files["numbers"].write_text(json.dumps(numbers) + "\n")
+    write_text(files["numbers"], json.dumps(numbers) + "\n")
     return files

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import pathlib
 
 import ase
 import keras
@@ -12,6 +11,7 @@ from ase.geometry import find_mic
 from keras_hamiltonian.explain.fixed_graph import supercell_graph
 from keras_hamiltonian.explain.inputs import as_model
 from keras_hamiltonian.explain.requirements import find_visualizer
+from keras_hamiltonian.files import write_text
 from keras_hamiltonian.irreps.edge import edge_dim
 from keras_hamiltonian.irreps.edge_irreps import EdgeIrreps
 from keras_hamiltonian.physics.k_points import periodic_directions
@@ -262,7 +262,7 @@ class Influence:
             path: str or path.
         """
         text = json.dumps(self.to_dict())
-        pathlib.Path(path).write_text(text + "\n")
+        write_text(path, text + "\n")
 
     def _distances(self, positions):
         center = self.target.center(self.atoms)

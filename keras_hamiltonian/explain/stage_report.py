@@ -10,6 +10,7 @@ from keras_hamiltonian.explain.attention import attention_maps
 from keras_hamiltonian.explain.corrections import stage_corrections
 from keras_hamiltonian.explain.environments import EnvironmentMap
 from keras_hamiltonian.explain.inputs import as_calculation
+from keras_hamiltonian.files import write_text
 from keras_hamiltonian.models.first_stage import FirstStage
 from keras_hamiltonian.plots.attention import check_atom
 from keras_hamiltonian.plots.attention import plot_attention_by_angle
@@ -120,7 +121,7 @@ def _write(folder, pictures, text):
         plot(*arguments, files[name])
     if text:
         files["stages"] = folder / "stages.txt"
-        files["stages"].write_text(f"{text}\n")
+        write_text(files["stages"], f"{text}\n")
     return files
 
 

@@ -5,6 +5,9 @@ import pathlib
 
 import numpy as np
 
+from keras_hamiltonian.files import replacing
+from keras_hamiltonian.files import write_text
+
 
 def write_fields(path, fields):
     """Writes arrays and texts: `.npz` by the suffix, else JSON text.
@@ -13,13 +16,14 @@ def write_fields(path, fields):
     """
     path = pathlib.Path(path)
     if path.suffix == ".npz":
-        np.savez_compressed(path, **fields)
+        with replacing(path) as place:
+            np.savez_compressed(place, **fields)
         return
     lists = {
         key: _plain(value) if isinstance(value, np.ndarray) else value
         for key, value in fields.items()
     }
-    path.write_text(json.dumps(lists, allow_nan=False))
+    write_text(path, json.dumps(lists, allow_nan=False))
 
 
 def _plain(array):

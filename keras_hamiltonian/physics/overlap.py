@@ -112,6 +112,7 @@ class TwoCentreOverlap:
                 an edge shorter than any in the data.
         """
         pairs = pairs_within(atoms, self.reaches)
+        self._has_warned = False  # once for each structure
         partners = reverse_positions(pairs)
         symbols = np.array(atoms.get_chemical_symbols())
         first, second = symbols[pairs[:, 3]], symbols[pairs[:, 4]]

@@ -159,4 +159,5 @@ def _name_worst(axes, placed, chosen, named):
             color=INK,
             zorder=4,
             bbox=TEXT_BOX,
+            parse_math=False,
         )

@@ -6,6 +6,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 from matplotlib.ticker import LogLocator
 
+from keras_hamiltonian.files import replacing
+
 REFERENCE_COLOR = "#9aa3ad"
 PREDICTED_COLOR = "#c8352b"
 TRAINING_COLOR = "#3b6ea5"
@@ -90,23 +92,30 @@ def finish_axes(figure, axes, title, path, is_boxed=False):
     """Gives axes the common look and writes the file."""
     style_axes(axes, is_boxed)
     if title:
-        axes.set_title(title, loc="left", fontsize=11, color=INK)
+        # Names of structures may have a dollar in them.
+        look = {"fontsize": 11, "color": INK, "parse_math": False}
+        axes.set_title(title, loc="left", **look)
     save_figure(figure, path)
 
 
 def finish_panels(figure, title, path):
     """Gives a figure of several axes its title and writes the file."""
     if title:
-        figure.suptitle(title, x=0.01, ha="left", fontsize=11, color=INK)
+        look = {"fontsize": 11, "color": INK, "parse_math": False}
+        figure.suptitle(title, x=0.01, ha="left", **look)
     save_figure(figure, path)
 
 
 def save_figure(figure, path):
-    """Writes a PNG file, or an SVG file if the path ends in `.svg`."""
-    if str(path).endswith(".svg"):
-        # Neither dates nor random names: equal figures are equal files.
-        empty = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        with rc_context({"svg.hashsalt": "keras_hamiltonian"}):
-            figure.savefig(path, format="svg", metadata=empty)
-    else:
-        figure.savefig(path, dpi=DOTS_PER_INCH, format="png")
+    """Writes a PNG file, or an SVG file if the path ends in `.svg`.
+
+    The file appears when it is complete.
+    """
+    with replacing(path) as place:
+        if place.suffix == ".svg":
+            # Neither dates nor random names: equal figures are equal files.
+            empty = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+            with rc_context({"svg.hashsalt": "keras_hamiltonian"}):
+                figure.savefig(place, format="svg", metadata=empty)
+        else:
+            figure.savefig(place, dpi=DOTS_PER_INCH, format="png")

@@ -46,6 +46,24 @@ def check_atoms(atoms):
         )
 
 
+def check_cell(atoms):
+    """Refuses atoms without a cell, where a file needs one.
+
+    Args:
+        atoms: `ase.Atoms`.
+
+    Raises:
+        ValueError: if there are no three independent lattice vectors.
+    """
+    if abs(atoms.cell.volume) < SMALLEST_VOLUME:
+        raise ValueError(
+            "The structure has no cell, and files of this format hold three "
+            "lattice vectors. Put the molecule into a box: "
+            "atoms.center(vacuum=10); atoms.pbc = True. Received: "
+            f"{np.asarray(atoms.cell).tolist()}."
+        )
+
+
 def check_density(atoms, reach):
     """Refuses cells so small that each atom has countless neighbours.
 

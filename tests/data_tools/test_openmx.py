@@ -243,7 +243,7 @@ def test_version_in_a_patched_fixture(write):
         ),
         (
             made.scfout_bytes(text=made.INPUT.replace("H5.0-p1", "C5.0-p1")),
-            r"C the shells \(0, 1\) and, in entry \d, \(1,\).*one basis",
+            r"two kinds of orbitals.*one basis",
         ),
         (
             made.scfout_bytes(text=made.INPUT.replace("H5.0-p1", "E5.0-p1")),

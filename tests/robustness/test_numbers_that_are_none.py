@@ -121,3 +121,48 @@ def test_blocks_of_other_types(tmp_path):
         root["[0, 0, 0, 1, 1]"] = np.ones((1, 1), int)
     with pytest.raises(ValueError, match="real or complex numbers"):
         read_calculation(tmp_path / "x")
+
+
+@pytest.mark.parametrize(
+    "format", ["deeph-legacy", "deeph-dock", "abacus", "siesta"]
+)
+def test_files_that_need_a_cell(format, tmp_path):
+    from data_tools.formats import write_calculation
+
+    if format == "siesta":
+        pytest.importorskip("sisl")
+    known = crystal(cells=(0, 0, 0))
+    known.atoms.pbc = False
+    known.atoms.cell = np.zeros((3, 3))
+    with pytest.raises(ValueError, match="has no cell.*center"):
+        write_calculation(tmp_path / "x", known, format)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_names_with_a_dollar_in_pictures(tmp_path):
+    from keras_hamiltonian.plots.style import finish_axes
+    from keras_hamiltonian.plots.style import finish_panels
+    from keras_hamiltonian.plots.style import new_axes
+
+    figure, axes = new_axes(2, 2)
+    finish_axes(figure, axes, r"a$\foo$b", tmp_path / "a.png")
+    figure, _ = new_axes(2, 2)
+    finish_panels(figure, r"a$\foo$b", tmp_path / "b.svg")
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_false_alarms_of_the_doctor(tmp_path):
+    from data_tools.check.__main__ import run
+
+    stretched = crystal(
+        "H2", [[0, 0, 0], [0.88, 0, 0]], [20, 20, 20], cells=(0, 0, 0)
+    )
+    chain = crystal("H", [[0, 0, 0]], [4.0, 20, 20], reach=9)
+    bohr = crystal(
+        "H2", [[0, 0, 0], [1.3, 0, 0]], [20, 20, 20], cells=(0, 0, 0)
+    )
+    for known, number in ((stretched, 0), (chain, 0), (bohr, 1)):
+        path = tmp_path / "set.h5"
+        kh.HamiltonianStore.write(path, [known]).close()
+        report = run([str(path)])
+        assert report["num_errors"] == number, report["structures"]
