@@ -15,7 +15,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .PHONY: help train test test-quick test-torch test-jax test-tensorflow \
-	test-kernels clean
+	test-kernels fuzz clean
 
 help:
 	@echo "make train   trains on recipes/data/graphene.h5; results in runs/"
@@ -23,6 +23,7 @@ help:
 	@echo "make test    all tests on torch, the network's on jax and tensorflow"
 	@echo "make test-quick   on torch, without trainings and whole recipes"
 	@echo "make test-kernels   the GPU kernels, in Triton's interpreter on the CPU"
+	@echo "make fuzz    damaged files of every format: NUMBER=10000 SEED=0"
 	@echo "make clean   removes $(VENV); runs/ stays"
 
 train: $(VENV)/.installed
@@ -63,6 +64,13 @@ test-kernels: $(VENV)/.installed-test $(VENV)/.triton
 		&& $(WITH_TRITON) $(BIN)/python -m pytest $(KERNEL_TESTS)) \
 		> $(VENV)/$@.log 2>&1; \
 	status=$$?; echo "GPU kernels"; cat $(VENV)/$@.log; exit $$status
+
+# Every damaged file is read or refused by one message. Linux alone.
+NUMBER ?= 10000
+SEED ?= 0
+
+fuzz: $(VENV)/.installed-test
+	$(BIN)/python tests/robustness/fuzz.py --number $(NUMBER) --seed $(SEED)
 
 $(VENV)/.triton: | $(BIN)/python
 	$(BIN)/python -m pip install --no-deps --target $(VENV)/triton $(TRITON)

@@ -126,9 +126,10 @@ def find_sources(path, format=None, strict=False):
     wanted = [f for f in FORMATS.values() if f.matches]
     if format is not None:
         wanted = [known_format(format, "read")]
-    _matching(path, wanted)  # of the path itself errors are raised
     passed = {}
-    sources = search(path, lambda place: _take(place, wanted), passed)
+    sources = _take(path, wanted)  # errors of the path itself are raised
+    if sources is None:
+        sources = search(path, lambda place: _take(place, wanted), passed)
     words = in_words(path, passed)
     if not sources:
         marks = ", ".join(f"{f.name} ({f.mark})" for f in wanted)

@@ -8,6 +8,7 @@ import pathlib
 import numpy as np
 
 from keras_hamiltonian.files import write_text
+from keras_hamiltonian.reading import reading
 
 PARTS = ("train", "validate", "test")
 
@@ -79,18 +80,19 @@ class Split:
             ValueError: if the file is none of these, was changed since it was
                 written, or names a structure that is not in `names`.
         """
-        content = _read_json(path)
-        fractions = content.get("fractions")
-        split = cls(
-            *(content.get(part, ()) for part in PARTS),
-            seed=content.get("seed"),
-            fractions=None if fractions is None else tuple(fractions),
-        )
-        written = content.get("checksum")
+        with reading(path):
+            content = _read_json(path)
+            fractions = content.get("fractions")
+            split = cls(
+                *(content.get(part, ()) for part in PARTS),
+                seed=content.get("seed"),
+                fractions=None if fractions is None else tuple(fractions),
+            )
+            written = content.get("checksum")
         if written not in (None, split.checksum):
             raise ValueError(
                 f"{path} was changed after it was written: its checksum is "
-                f"{written[:12]}..., that of its content "
+                f"{str(written)[:12]}..., that of its content "
                 f"{split.checksum[:12]}.... Results on the old and the new "
                 "split are not comparable. Restore the file, or write the new "
                 "split with `Split.write` under another name."
@@ -280,7 +282,7 @@ def _check_groups(members, targets):
 def _read_json(path):
     try:
         content = json.loads(pathlib.Path(path).read_text())
-    except (OSError, json.JSONDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise ValueError(
             f"{path} cannot be read as JSON ({error}). Expected a split: "
             '{"train": [...], "validate": [...], "test": [...]}.'

@@ -122,7 +122,7 @@ class StateFolder:
         try:
             with h5py.File(self._file(name), "r", locking=False) as file:
                 return dict(file.attrs)
-        except OSError:
+        except Exception:
             return {}  # missing, or damaged
 
     def _solve(self, calculation, checksum):

@@ -44,6 +44,7 @@ def seeds(folder):
     from data_tools.formats import read_calculation
     from data_tools.formats import write_calculation
     from data_tools.structures import find_structures
+    from keras_hamiltonian.data.splits import Split
 
     found = []
     for format in FORMATS.values():
@@ -60,6 +61,9 @@ def seeds(folder):
     def first(path):
         return find_structures([path])[0].load()
 
+    path = folder / "set.split.json"
+    Split(["a", "b"], ["c"], ["d"], seed=1).write(path)
+    found.append(("split", path, Split.read))
     for ending in ("cif", "vasp", "extxyz", "json", "traj"):
         path = folder / f"structure.{ending}"
         crystal().atoms.write(path)
