@@ -39,7 +39,6 @@ CASES = {
         "nothing that can be read",
     ),
     "check: no such path": ("check nothing", 2, "does not exist"),
-    "check: json": (f"check {CELL} --json no/a.json", 1, "no/a.json"),
     "train: no data": ("train", 2, "container"),
     "train: no such path": ("train nothing --steps 1", 1, "does not exist"),
     "train: no container": (f"train {TEXT} --steps 1", 1, "HDF5"),
