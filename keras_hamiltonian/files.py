@@ -134,20 +134,26 @@ def locked(folder):
     there is none.
 
     Args:
-        folder: path. Made if it does not exist.
+        folder: path. Made if it does not exist; removed if it stays empty.
 
     Raises:
         ValueError: if another process has locked it.
     """
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / f".{_LOCK}", "a") as file:
+    path = folder / f".{_LOCK}"
+    with open(path, "a") as file:
         if _lock(file) is False:
             raise ValueError(
                 f"Another process works in {folder}. Wait until it is done, "
                 "or choose another folder."
             )
-        yield
+        try:
+            yield
+        finally:
+            if list(folder.iterdir()) == [path]:
+                path.unlink()
+                folder.rmdir()
 
 
 @contextlib.contextmanager

@@ -5,10 +5,30 @@ import functools
 import inspect
 import pathlib
 
+import yaml
+
 # What is read may be so many times larger than a compressed file, and more
 # than a small file by so many bytes.
 LARGEST_RATIO = 500
 SLACK = 2**26
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """YAML without aliases, which make a short text long without end."""
+
+    def compose_node(self, parent, index):
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases such as *a are not supported")
+        return super().compose_node(parent, index)
+
+
+def load_yaml(text):
+    """What a YAML text says, without aliases.
+
+    Raises:
+        yaml.YAMLError: if it cannot be read.
+    """
+    return yaml.load(text, _PlainLoader)
 
 
 def check_size(path, num_bytes):

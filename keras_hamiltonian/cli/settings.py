@@ -6,6 +6,7 @@ import textwrap
 import pydantic
 import yaml
 
+from keras_hamiltonian.reading import load_yaml
 from keras_hamiltonian.training import TrainingSettings
 from keras_hamiltonian.training.strict_settings import in_words
 
@@ -40,7 +41,7 @@ def read_settings(path, options, changes=()):
                 f"{change!r}."
             )
         try:
-            changed[key.strip()] = yaml.safe_load(text)
+            changed[key.strip()] = load_yaml(text)
         except yaml.YAMLError as error:
             raise ValueError(
                 f"--set {change}: {text!r} is no value of YAML: {error}"

@@ -71,9 +71,9 @@ class JoinedStore(HamiltonianStore):
         for own in store.names:
             self._positions[f"{name}-{own}"] = name, own
 
-    def _structure(self, name):
+    def _reading(self, name):
         part, own = self._positions[name]
-        return self.stores[part]._structure(own)
+        return self.stores[part]._reading(own)
 
 
 def _check_together(store, other):

@@ -14,6 +14,7 @@ from keras_hamiltonian.data.splits import join_splits
 from keras_hamiltonian.data.splits import random_split
 from keras_hamiltonian.data.store import HamiltonianStore
 from keras_hamiltonian.evaluation.report import REPORT
+from keras_hamiltonian.files import locked
 from keras_hamiltonian.files import replacing
 from keras_hamiltonian.models.feature_file import stage_checksum
 from keras_hamiltonian.models.loading import load_model
@@ -81,8 +82,9 @@ def train(
         The report of `kh.evaluate`; `report["files"]["model"]` is the model.
 
     Raises:
-        ValueError: if the folder holds another training, or the data do not
-            fit the settings, or a part of the split is empty.
+        ValueError: if the folder holds another training or another process
+            trains in it, or the data do not fit the settings, or a part of
+            the split is empty.
 
     Example:
 
@@ -92,25 +94,26 @@ def train(
     start = time.process_time()
     settings = _settings(settings, start_from)
     run = _Run(store, split, settings, folder, name, stage, test_sets or {})
-    found = run.earlier_report(again)
-    if found is not None:
-        print("Nothing has changed since this run (again=True or --again).")
-        return found
-    store, split = run.open()
-    trained = train_cascade(
-        store,
-        split,
-        run.settings,
-        run.folder,
-        run.fingerprint,
-        run.name,
-        callbacks,
-        run.stage,
-        start,
-    )
-    report = {"title": run.name, "fingerprint": run.fingerprint, **report}
-    options = num_predictions, test_sets
-    return report_training(trained, store, split, *options, **report)
+    with locked(run.folder):
+        found = run.earlier_report(again)
+        if found is not None:
+            print("Nothing has changed since this run (again=True or --again).")
+            return found
+        store, split = run.open()
+        trained = train_cascade(
+            store,
+            split,
+            run.settings,
+            run.folder,
+            run.fingerprint,
+            run.name,
+            callbacks,
+            run.stage,
+            start,
+        )
+        report = {"title": run.name, "fingerprint": run.fingerprint, **report}
+        options = num_predictions, test_sets
+        return report_training(trained, store, split, *options, **report)
 
 
 @dataclasses.dataclass

@@ -13,6 +13,7 @@ import yaml
 from keras_hamiltonian.conventions import CORRECTIONS
 from keras_hamiltonian.layers.named_objects import did_you_mean
 from keras_hamiltonian.layers.named_objects import named_object
+from keras_hamiltonian.reading import load_yaml
 from keras_hamiltonian.training.k_loss_settings import KLossSettings
 from keras_hamiltonian.training.strict_settings import StrictSettings
 from keras_hamiltonian.training.strict_settings import check_names
@@ -235,7 +236,7 @@ class TrainingSettings(StrictSettings):
         try:
             text = path.read_text()
             toml = path.suffix == ".toml"
-            values = tomllib.loads(text) if toml else yaml.safe_load(text)
+            values = tomllib.loads(text) if toml else load_yaml(text)
         except (OSError, tomllib.TOMLDecodeError, yaml.YAMLError) as error:
             raise ValueError(f"{path} cannot be read: {error}") from error
         if not isinstance(values, dict | None):
