@@ -45,6 +45,7 @@ from data_tools.npz import read_npz
 from data_tools.npz import write_npz
 from data_tools.openmx import read_scfout
 from data_tools.plausibility import plausible
+from data_tools.search import RESEMBLANCES
 from data_tools.search import in_words
 from data_tools.search import search
 from data_tools.siesta import read_siesta
@@ -129,7 +130,13 @@ def find_sources(path, format=None, strict=False):
     passed = {}
     sources = _take(path, wanted)  # errors of the path itself are raised
     if sources is None:
-        sources = search(path, lambda place: _take(place, wanted), passed)
+        sources = search(
+            path,
+            lambda place: _take(place, wanted),
+            passed,
+            # Files of other formats are not those that are asked for.
+            RESEMBLANCES if format is None else {},
+        )
     words = in_words(path, passed)
     if not sources:
         marks = ", ".join(f"{f.name} ({f.mark})" for f in wanted)
@@ -245,11 +252,7 @@ def known_format(name, ability):
 def _take(path, wanted):
     """Sources of one place, `None` if it is of no format."""
     found = _matching(path, wanted)
-    if found is not None:
-        return _sources(path, found)
-    # Of a format that is not asked for: not searched, not passed over.
-    is_known = len(wanted) == 1 and _matching(path, FORMATS.values())
-    return [] if is_known else None
+    return None if found is None else _sources(path, found)
 
 
 def _matching(path, wanted):

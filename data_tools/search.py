@@ -17,7 +17,7 @@ RESEMBLANCES = {
 MOST_NAMES = 5
 
 
-def search(path, take, passed, above=frozenset()):
+def search(path, take, passed, resemblances, above=frozenset()):
     """What a function takes at or below a path.
 
     Hidden folders are not searched, nor those that are called `initial`.
@@ -27,6 +27,7 @@ def search(path, take, passed, above=frozenset()):
         take: function from a path to a list, or to `None` where it takes
             nothing and the search goes on below.
         passed: dict. Takes the places that cannot be read, with the reason.
+        resemblances: dict. Reasons of names, see `RESEMBLANCES`.
         above: frozenset of paths: folders that are being searched.
 
     Returns:
@@ -37,7 +38,7 @@ def search(path, take, passed, above=frozenset()):
         if found is not None:
             return found
         is_folder = path.is_dir()
-        reason = _resemblance(path)
+        reason = _resemblance(path, resemblances)
         if reason is not None:
             passed[path] = reason
             return []
@@ -53,7 +54,7 @@ def search(path, take, passed, above=frozenset()):
         taken
         for child in children
         if child.name != INITIAL_FOLDER and not child.name.startswith(".")
-        for taken in search(child, take, passed, above | {place})
+        for taken in search(child, take, passed, resemblances, above | {place})
     ]
 
 
@@ -67,15 +68,15 @@ def in_words(path, passed):
     if not passed:
         return ""
     some = "; ".join(
-        f"{place.relative_to(path)} ({why})"
+        f"{place.relative_to(path) if place != path else path.name} ({why})"
         for place, why in list(passed.items())[:MOST_NAMES]
     )
     more = ", ..." if len(passed) > MOST_NAMES else "."
     return f"{path}: {len(passed)} places were passed over: {some}{more}"
 
 
-def _resemblance(path):
-    for pattern, reason in RESEMBLANCES.items():
+def _resemblance(path, resemblances):
+    for pattern, reason in resemblances.items():
         is_folder = pattern.startswith("OUT")
         if fnmatch.fnmatch(path.name, pattern) and path.is_dir() == is_folder:
             return reason

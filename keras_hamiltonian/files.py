@@ -13,7 +13,7 @@ except ImportError:  # Windows
     fcntl = None
 
 LONGEST_NAME = 200
-_LOCK = "lock"
+_LOCK = "keras_hamiltonian.lock"
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -198,7 +198,8 @@ def _clear(path):
     for name in names:
         scratch = path.parent / name
         try:
-            with open(scratch / _LOCK, "a") as file:
+            # Not made here: without a lock it is of somebody else.
+            with open(scratch / _LOCK, "r+") as file:
                 if _lock(file):
                     shutil.rmtree(scratch, ignore_errors=True)
         except OSError:

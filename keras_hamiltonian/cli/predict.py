@@ -16,6 +16,8 @@ from keras_hamiltonian.files import place_in
 from keras_hamiltonian.files import write_text
 
 PREDICTION = "deeph"
+# A smaller spread over rotations is that of single precision.
+SYMMETRIC_IN_MEV = 1e-2
 
 
 def predict(
@@ -111,6 +113,11 @@ def predict(
         if prediction.spread is not None:
             spread = MEV_PER_EV * abs(prediction.spread.entries).mean()
             typer.echo(f"  spread over {rotations} rotations: {spread:.3f} meV")
+            if spread < SYMMETRIC_IN_MEV:
+                typer.echo(
+                    "  (the model is symmetric by construction: the spread is "
+                    "rounding, and no measure of its error)"
+                )
         errors = None
         if known is not None and known.hamiltonian is not None:
             measured = kh.metrics.MatrixErrors(model.basis)

@@ -49,7 +49,9 @@ class TwoCentreOverlap:
         self.reaches = dict(reaches)
         self.onsite = onsite
         self.integrals = integrals
-        self._has_warned = False
+        # Structures of which a warning was given.
+        self._warned = set()
+        self._structure = None
 
     @classmethod
     def fit(cls, calculations, reaches=None):
@@ -112,7 +114,7 @@ class TwoCentreOverlap:
                 an edge shorter than any in the data.
         """
         pairs = pairs_within(atoms, self.reaches)
-        self._has_warned = False  # once for each structure
+        self._structure = hash(atoms.positions.tobytes())
         partners = reverse_positions(pairs)
         symbols = np.array(atoms.get_chemical_symbols())
         first, second = symbols[pairs[:, 3]], symbols[pairs[:, 4]]
@@ -206,9 +208,9 @@ class TwoCentreOverlap:
     def _warn_of_gaps(self, a, b, integrals, distances):
         away = integrals.distance_to_data(distances)
         k = away.argmax()
-        if self._has_warned or away[k] <= SHORTEST_MARGIN:
+        if self._structure in self._warned or away[k] <= SHORTEST_MARGIN:
             return
-        self._has_warned = True
+        self._warned.add(self._structure)
         ranges = ", ".join(f"{x:.2f}-{y:.2f}" for x, y in integrals.covered)
         warnings.warn(
             f"The overlap of {a}-{b} at {distances[k]:.3f} Å is interpolated "

@@ -60,13 +60,17 @@ def test_structures_outside_the_fit(name):
 
 def test_from_one_layer_to_the_twisted_bilayer(graphene):
     twisted = HamiltonianStore(DATA / "bilayer_graphene_twisted.h5")[0]
-    graphene._has_warned = False
+    graphene._warned.clear()
     with pytest.warns(UserWarning, match="C-C at 3.3.* interpolated"):
         error = largest_error(graphene, twisted)
     assert error < 1e-5
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         graphene(twisted.atoms)
+    other = twisted.atoms.copy()
+    other.positions += [0, 0, 0.5]  # another structure has its own warning
+    with pytest.warns(UserWarning, match="C-C at 3.3.* interpolated"):
+        graphene(other)
 
 
 def test_bands_with_the_fitted_overlap(mos2):

@@ -328,6 +328,8 @@ def test_what_is_passed_over_is_named(tmp_path):
     assert "notes" not in message
     with pytest.raises(ValueError, match="x.TSHS"):
         find_sources(runs, strict=True)
+    with pytest.raises(ValueError, match="x.TSHS .of SIESTA only the HSX"):
+        find_sources(runs / "x.TSHS")
     with pytest.raises(ValueError, match="x.TSHS"):
         convert(runs, tmp_path / "set.h5", strict=True)
     assert not (tmp_path / "set.h5").exists()

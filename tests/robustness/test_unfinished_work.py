@@ -118,6 +118,15 @@ def test_scratch_of_a_killed_process_is_removed_by_the_next(tmp_path):
     assert names_in(tmp_path) == ["a.txt"] and path.read_text() == "first"
 
 
+def test_hidden_folders_of_others_stay(tmp_path):
+    for name in (".a.notes", ".a.b.replaced"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "weeks").write_text("of work")
+    write_text(tmp_path / "a", "1")
+    assert names_in(tmp_path) == [".a.b.replaced", ".a.notes", "a"]
+    assert names_in(tmp_path / ".a.notes") == ["weeks"]
+
+
 def test_scratch_is_no_data(tmp_path):
     write_calculation(tmp_path / "a", crystal(), "deeph-legacy")
     hidden = tmp_path / ".b.x1" / "b"
