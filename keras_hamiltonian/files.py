@@ -6,6 +6,7 @@ import os
 import pathlib
 import shutil
 import tempfile
+import time
 
 try:
     import fcntl
@@ -13,6 +14,8 @@ except ImportError:  # Windows
     fcntl = None
 
 LONGEST_NAME = 200
+# A scratch folder is locked within far less.
+UNBORN_SECONDS = 60.0
 _LOCK = "keras_hamiltonian.lock"
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -203,7 +206,15 @@ def _clear(path):
                 if _lock(file):
                     shutil.rmtree(scratch, ignore_errors=True)
         except OSError:
-            continue  # of another kind, or gone meanwhile
+            _remove_unborn(scratch)
+
+
+def _remove_unborn(scratch):
+    """Removes a scratch folder whose process died before it was locked."""
+    with contextlib.suppress(OSError):
+        if time.time() - scratch.stat().st_mtime > UNBORN_SECONDS:
+            (scratch / f".{_LOCK}").unlink(missing_ok=True)
+            scratch.rmdir()  # not if there is anything else in it
 
 
 def _replaced(path):

@@ -122,7 +122,12 @@ def test_hidden_folders_of_others_stay(tmp_path):
     for name in (".a.notes", ".a.b.replaced"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "weeks").write_text("of work")
+    for name in (".a.dead", ".a.born"):
+        # Killed before, and not yet locked.
+        (tmp_path / name).mkdir()
+    os.utime(tmp_path / ".a.dead", (0, 0))
     write_text(tmp_path / "a", "1")
+    (tmp_path / ".a.born").rmdir()
     assert names_in(tmp_path) == [".a.b.replaced", ".a.notes", "a"]
     assert names_in(tmp_path / ".a.notes") == ["weeks"]
 
