@@ -1,6 +1,7 @@
 """Record of losses against CPU time, written as JSON."""
 
 import json
+import math
 import pathlib
 import time
 
@@ -80,4 +81,13 @@ class LearningCurve(keras.callbacks.Callback):
 
     def _write(self):
         if self.path is not None:
-            write_text(self.path, json.dumps(self.history))
+            # JSON has no NaN.
+            plain = {
+                key: [x if _is_plain(x) else None for x in values]
+                for key, values in self.history.items()
+            }
+            write_text(self.path, json.dumps(plain, allow_nan=False))
+
+
+def _is_plain(value):
+    return not isinstance(value, float) or math.isfinite(value)

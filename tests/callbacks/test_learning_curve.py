@@ -29,6 +29,15 @@ def test_history_and_file(tmp_path):
     assert written == history
 
 
+def test_the_file_has_no_nan(tmp_path):
+    curve = LearningCurve(tmp_path / "curve.json")
+    model = small_model()
+    model.fit(X, Y * float("nan"), epochs=2, verbose=0, callbacks=[curve])
+    assert str(curve.history["loss"][0]) == "nan"
+    text = (tmp_path / "curve.json").read_text()
+    assert "NaN" not in text and json.loads(text)["loss"] == [None, None]
+
+
 def test_a_second_fit_continues():
     curve = LearningCurve()
     model = small_model()
