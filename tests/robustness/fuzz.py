@@ -9,6 +9,8 @@ something else happened, with the files kept.
 
 import argparse
 import collections
+import dataclasses
+import itertools
 import os
 import pathlib
 import pickle
@@ -31,6 +33,7 @@ sys.path += [str(HERE), str(HERE.parent / "data_tools"), str(HERE.parents[1])]
 
 # SIESTA's files are read in a process that many of them end: it starts anew.
 RARE = {"siesta": 0.02}
+SPINS = ("none", "collinear", "noncollinear")
 WORDS = (b"", b"0", b"-1", b"nan", b"1e999", b"99999999999", b"[" * 50, b"\xff")
 NUMBERS = (0, 1, -1, 2**31 - 1, -(2**31), 2**62, 0x7FF8 << 48, 0x7FF0 << 48)
 
@@ -47,12 +50,16 @@ def seeds(folder):
     from keras_hamiltonian.data.splits import Split
 
     found = []
-    for format in FORMATS.values():
+    for format, spin in itertools.product(FORMATS.values(), SPINS):
         if format.write is None or format.read is None:
             continue
-        path = folder / f"{format.name}{(format.endings or ('',))[0]}"
-        write_calculation(path, crystal(), format.name)
+        path = folder / f"{format.name}_{spin}{(format.endings or ('',))[0]}"
+        write_calculation(path, with_spin(crystal(), spin), format.name)
         found.append((format.name, path, read_calculation))
+    path = folder / "rounded.h5"
+    options = {"precision": 1e-6, "compression": 4}
+    write_calculation(path, crystal(), "container", **options)
+    found.append(("container", path, read_calculation))
     for spin in (0, 1, 3):
         path = folder / f"openmx{spin}.scfout"
         path.write_bytes(scfout_writer.scfout_bytes(spin))
@@ -69,6 +76,18 @@ def seeds(folder):
         crystal().atoms.write(path)
         found.append((ending, path, first))
     return found
+
+
+def with_spin(calculation, spin):
+    """The same crystal with two components of spin."""
+    from data_tools.spin_blocks import join_spins
+
+    if spin == "none":
+        return calculation
+    matrix = join_spins(calculation.hamiltonian, calculation.hamiltonian)
+    if spin == "noncollinear":
+        matrix = matrix.with_entries(matrix.entries.astype(complex))
+    return dataclasses.replace(calculation, spin=spin, hamiltonian=matrix)
 
 
 def damaged(dice, data):
@@ -132,7 +151,7 @@ def work(cases, seed, numbers, folder, answers):
         used = int(time.process_time()) + 1
         _, hard = resource.getrlimit(resource.RLIMIT_CPU)
         resource.setrlimit(resource.RLIMIT_CPU, (used + CPU_SECONDS, hard))
-        read = next(r for f, _, r in cases if f == format)
+        read = next(r for f, _, r in cases if f == format)  # one a format
         answer = pickle.dumps((number, format, verdict(read, place)))
         os.write(answers, len(answer).to_bytes(4, "little") + answer)
         shutil.rmtree(place.parent)
