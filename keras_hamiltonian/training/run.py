@@ -82,9 +82,8 @@ def train(
         The report of `kh.evaluate`; `report["files"]["model"]` is the model.
 
     Raises:
-        ValueError: if the folder holds another training or another process
-            trains in it, or the data do not fit the settings, or a part of
-            the split is empty.
+        ValueError: if the folder holds another training or one that runs, the
+            data do not fit the settings, or a part of the split is empty.
 
     Example:
 
@@ -100,20 +99,13 @@ def train(
             print("Nothing has changed since this run (again=True or --again).")
             return found
         store, split = run.open()
+        place = run.settings, run.folder, run.fingerprint, run.name
         trained = train_cascade(
-            store,
-            split,
-            run.settings,
-            run.folder,
-            run.fingerprint,
-            run.name,
-            callbacks,
-            run.stage,
-            start,
+            store, split, *place, callbacks, run.stage, start
         )
         report = {"title": run.name, "fingerprint": run.fingerprint, **report}
-        options = num_predictions, test_sets
-        return report_training(trained, store, split, *options, **report)
+        options = store, split, num_predictions, test_sets
+        return report_training(trained, *options, **report)
 
 
 @dataclasses.dataclass
