@@ -204,6 +204,7 @@ def _read(symbol, pao, vps, counts, spin_orbit):
         neutral_atom_projectors(
             potential, functions, max(counts), reach + TAIL
         ),
+        damping=True,
     )
 
 

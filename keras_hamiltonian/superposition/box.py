@@ -27,13 +27,13 @@ def boxed(atoms, species):
         return atoms
     boxed = atoms.copy()
     boxed.cell = atoms.cell.complete()
-    reach = max((s.reach for s in species.values()), default=0.0)
+    reach = max((s.reach + s.field_reach for s in species.values()), default=0)
     for axis in open_axes:
         cell = np.asarray(boxed.cell)
         normal = np.cross(cell[axis - 2], cell[axis - 1])
         normal /= np.linalg.norm(normal)
         heights = boxed.positions @ normal
-        needed = np.ptp(heights) + 2 * reach * BOHR_IN_ANGSTROM + VACUUM
+        needed = np.ptp(heights) + reach * BOHR_IN_ANGSTROM + VACUUM
         height = abs(cell[axis] @ normal)
         if height < needed:
             cell[axis] *= needed / height

@@ -117,7 +117,7 @@ class SuperposedPotential:
         self.kinds = pairs.kinds
         self.has_neutral_atoms = has_neutral_atoms
         self.origins = pairs.positions @ grid.inverse
-        self.reach = np.array([s.reach for s in species])
+        self.reach = np.array([s.field_reach for s in species])
         self.tables = stacked(
             [
                 fine_cubics(
@@ -126,7 +126,7 @@ class SuperposedPotential:
                         s.core_density,
                         s.neutral_atom_potential,
                     ],
-                    s.reach,
+                    s.field_reach,
                 )
                 for s in species
             ]

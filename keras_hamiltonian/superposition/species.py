@@ -55,6 +55,10 @@ class Species:
         num_electrons: float. Valence electrons of the neutral atom.
         neutral_atom_projectors: tuple of `Projector`, the expansion of the
             neutral-atom potential that the program uses, or `None`.
+        field_reach: float, bohr. Where densities and the neutral-atom
+            potential end. Defaults to the reach of the orbitals.
+        damping: bool. Whether non-local parts end smoothly within the last
+            bohr of the orbitals' reach, as in OpenMX. Defaults to `False`.
     """
 
     symbol: str
@@ -66,6 +70,12 @@ class Species:
     core_density: RadialFunction | None
     num_electrons: float
     neutral_atom_projectors: tuple[Projector, ...] | None = None
+    field_reach: float | None = None
+    damping: bool = False
+
+    def __post_init__(self):
+        if self.field_reach is None:
+            object.__setattr__(self, "field_reach", self.reach)
 
     @property
     def degrees(self):

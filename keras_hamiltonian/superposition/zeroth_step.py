@@ -50,15 +50,17 @@ class ZerothStep:
             the grid cancel in H - H⁰. Defaults to 200.
         neutral_atoms: str. Neutral-atom potentials on the `"grid"` of V_xc,
             or by `"projectors"` as in OpenMX. Defaults to `"grid"`.
-        damping: bool. Whether non-local parts end smoothly within the last
-            bohr of the orbitals' reach, as in OpenMX. Defaults to `True`.
+        damping: bool or `None`. Whether non-local parts end smoothly within
+            the last bohr of the orbitals' reach. Defaults to `None`: as the
+            species say.
         workers: int. Threads; the result does not depend on their number.
             Defaults to 1.
         progress: function of the fraction done, or `None`.
 
     Raises:
         ValueError: for an unknown functional, spin or form of the
-            neutral-atom potential, or if a species has no projectors of it.
+            neutral-atom potential, if a species has no projectors of it, or
+            if species differ in `damping`: those of one program do not.
 
     Example:
 
@@ -77,7 +79,7 @@ class ZerothStep:
         spin="none",
         grid_cutoff=200.0,
         neutral_atoms="grid",
-        damping=True,
+        damping=None,
         workers=1,
         progress=None,
     ):
@@ -90,7 +92,8 @@ class ZerothStep:
                 "`workers` is a positive number of threads, `grid_cutoff` a "
                 f"positive energy. Received: {workers}, {grid_cutoff}."
             )
-        self.spin, self.grid_cutoff, self.damping = spin, grid_cutoff, damping
+        self.spin, self.grid_cutoff = spin, grid_cutoff
+        self.damping = _damping_of(self.species) if damping is None else damping
         self.has_projectors = neutral_atoms == "projectors"
         self.workers, self.progress = workers, progress
         self.tables = SpeciesTables(
@@ -203,6 +206,16 @@ class ZerothStep:
         local = LocalPart(potential, pairs, species)
         entries += local.entries(workers, self.progress)
         return entries, spins
+
+
+def _damping_of(species):
+    by_symbol = {symbol: s.damping for symbol, s in species.items()}
+    if len(set(by_symbol.values())) > 1:
+        raise ValueError(
+            "Species of one program alone go together; these differ in "
+            f"`damping`: {by_symbol}."
+        )
+    return any(by_symbol.values())
 
 
 def _check_choice(name, value, known):
