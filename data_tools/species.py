@@ -61,7 +61,7 @@ def read_species(folder, orbitals=None, potentials=None, spin_orbit=False):
         return read_siesta_species(folder, orbitals, spin_orbit)
     if not orbitals:
         raise ValueError(
-            "Which orbitals? OpenMX's species need names such as C6.0-s2p2d1, "
-            "or an OpenMX input of the data set."
+            "Which orbitals? Of OpenMX's species give names such as "
+            "C6.0-s2p2d1 (--orbitals), or an input of the data set (--input)."
         )
     return read_openmx_species(folder, orbitals, potentials, spin_orbit)

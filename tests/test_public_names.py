@@ -91,7 +91,7 @@ def test_physics_and_files_need_no_keras():
         "kh.metrics.MatrixErrors, kh.plots.plot_bands, kh.OrbitalBasis\n"
         "kh.ElectronicStructure, kh.ZerothStep\n"
         "import data_tools.deeph, data_tools.openmx\n"
-        "import data_tools.openmx_species\n"
+        "import data_tools.species\n"
         "print({'keras', 'torch', 'tensorflow', 'jax'} & set(sys.modules))"
     )
     assert python(code) == "set()"

@@ -26,8 +26,8 @@ def zeroth(
         pathlib.Path,
         typer.Option(
             metavar="FOLDER",
-            help="OpenMX's DFT_DATA19, or a folder with its .pao and .vps "
-            "files.",
+            help="OpenMX's DFT_DATA19, or a folder with its .pao and .vps, "
+            "SIESTA's .ion.xml, or ABACUS' .orb and .upf files.",
         ),
     ],
     output: Annotated[
@@ -46,8 +46,9 @@ def zeroth(
     orbitals: Annotated[
         list[str] | None,
         typer.Option(
-            help="Of each element, such as C6.0-s2p2d1; may be repeated. "
-            "Default: those of --input.",
+            help="Of each element, such as C6.0-s2p2d1; may be repeated. Of "
+            "SIESTA species labels, of ABACUS names of .orb files. Default: "
+            "those of --input, or all of the folder.",
         ),
     ] = None,
     functional: Annotated[
@@ -57,7 +58,11 @@ def zeroth(
         bool, typer.Option("--spin-orbit", help="With spin-orbit coupling.")
     ] = False,
     cutoff: Annotated[
-        float, typer.Option(help="Of the grid, Ry: that of the data set.")
+        float,
+        typer.Option(
+            help="Of the grid, Ry: that of the data set. SIESTA's "
+            "Mesh.Cutoff, four times ABACUS' ecutwfc."
+        ),
     ] = 200.0,
     neutral_atoms: Annotated[
         str,
@@ -84,6 +89,7 @@ def zeroth(
       keras-hamiltonian zeroth new.cif --species DFT_DATA19 --input set.dat
       keras-hamiltonian zeroth new.cif --species DFT_DATA19 \\
           --orbitals C6.0-s2p2d1 -o h0.h5
+      keras-hamiltonian zeroth new.cif --species siesta_run --cutoff 300
       keras-hamiltonian predict model.keras new.cif --initial h0.h5
 
     The container is like one of runs that stopped at the first SCF step: its
@@ -102,16 +108,11 @@ def zeroth(
 
         step = openmx_zeroth_step(input, species, **options)
     else:
-        if not orbitals:
-            raise ValueError(
-                "Which orbitals? Give an OpenMX input of the data set by "
-                "--input, or names such as --orbitals C6.0-s2p2d1."
-            )
-        from data_tools.openmx_species import read_openmx_species
+        from data_tools.species import read_species
         from keras_hamiltonian.superposition.zeroth_step import ZerothStep
 
         step = ZerothStep(
-            read_openmx_species(species, orbitals, spin_orbit=spin_orbit),
+            read_species(species, orbitals, spin_orbit=spin_orbit),
             functional=functional,
             spin="noncollinear" if spin_orbit else "none",
             grid_cutoff=cutoff,
