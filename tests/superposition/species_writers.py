@@ -149,7 +149,7 @@ def write_upf(folder, symbol, version, spin_orbit=True):
     if version == 1:
         mesh = np.geomspace(1e-5, 8.0, 900)
     contents = upf_contents(symbol, mesh, spin_orbit)
-    text = (_first if version == 1 else _second)(
+    text = (first_version if version == 1 else second_version)(
         symbol, mesh, contents, spin_orbit
     )
     path = folder / f"{symbol}_ONCV.{'UPF' if version == 1 else 'upf'}"
@@ -157,7 +157,7 @@ def write_upf(folder, symbol, version, spin_orbit=True):
     return path
 
 
-def _second(symbol, mesh, contents, spin_orbit):
+def second_version(symbol, mesh, contents, spin_orbit):
     local, betas, labels, matrix, core, atom = contents
     projectors = "".join(
         f'<PP_BETA.{n + 1} type="real" index="{n + 1}"\n angular_momentum='
@@ -192,7 +192,7 @@ def _second(symbol, mesh, contents, spin_orbit):
     )
 
 
-def _first(symbol, mesh, contents, spin_orbit):
+def first_version(symbol, mesh, contents, spin_orbit):
     local, betas, labels, matrix, core, atom = contents
     projectors = ""
     for n, (beta, (l, _)) in enumerate(zip(betas, labels)):

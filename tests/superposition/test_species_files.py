@@ -1,11 +1,13 @@
 """Species files of SIESTA and ABACUS: Gaussians, against PySCF's integrals."""
 
 import dataclasses
+import math
 
 import ase
 import ase.io
 import numpy as np
 import pytest
+import scipy.linalg
 import test_gaussians
 from gaussian_species import MESH
 from gaussian_species import ORBITALS
@@ -15,6 +17,9 @@ from pyscf_integrals import orbitals
 from pyscf_integrals import ordered
 from species_writers import ENDS
 from species_writers import POPULATIONS
+from species_writers import RYDBERGS
+from species_writers import second_version
+from species_writers import upf_contents
 from species_writers import write_ion_xml
 from species_writers import write_orb
 from species_writers import write_upf
@@ -25,6 +30,8 @@ from test_gaussians import whole
 import keras_hamiltonian as kh
 from data_tools.species import read_species
 from data_tools.upf import read_upf
+from keras_hamiltonian.conventions import BOHR_IN_ANGSTROM
+from keras_hamiltonian.conventions import HARTREE_IN_EV
 from keras_hamiltonian.superposition.radial import RadialFunction
 
 SPINS = ["none", "noncollinear"]
@@ -119,6 +126,54 @@ def test_projectors_that_are_mixed(tmp_path):
     assert np.abs(found - betas.T @ strengths @ betas).max() < 1e-9
     diagonal = np.diag(np.diag(strengths))
     assert np.abs(found - betas.T @ diagonal @ betas).max() > 0.1
+
+
+def gth_contents(pseudo, mesh):
+    """A pseudopotential of Goedecker, Teter and Hutter as UPF contents."""
+    betas, labels, blocks = [], [], []
+    for l, (radius, count, strengths) in enumerate(pseudo[5:]):
+        for i in range(count):
+            power = l + 2 * i + 1.5
+            height = math.sqrt(2 / math.gamma(power)) / radius**power
+            function = mesh ** (l + 2 * i + 1)
+            function *= np.exp(-((mesh / radius) ** 2) / 2)
+            betas.append(height * function)
+            labels.append((l, l + 0.5))
+        if count:
+            blocks.append(RYDBERGS * np.array(strengths))
+    local, _, _, _, core, atom = upf_contents("O", mesh, False)
+    matrix = scipy.linalg.block_diag(*blocks)
+    return local, betas, labels, matrix, core, atom
+
+
+def test_projectors_of_silicon_against_pyscf(tmp_path):
+    # Two s and a D that is not diagonal; on the orbitals of oxygen.
+    gto = pytest.importorskip("pyscf.pbc.gto")
+    pp_int = pytest.importorskip("pyscf.pbc.gto.pseudo.pp_int")
+    pseudo = gto.pseudo.load("gth-pade", "Si")
+    assert pseudo[5][1] == 2
+    mesh = np.arange(0.0, 8.0, 0.01)
+    text = second_version("O", mesh, gth_contents(pseudo, mesh), False)
+    (tmp_path / "O.upf").write_text(text)
+    write_orb(tmp_path, "O")
+    known = read_species(tmp_path)["O"]
+    atoms = ase.Atoms("OOO", test_gaussians.ATOMS.positions)
+    with_projectors, without = (
+        computed({"O": species}, atoms, "none")[0]
+        for species in (known, dataclasses.replace(known, projectors=()))
+    )
+    cell = gto.M(
+        atom=list(zip(atoms.symbols, atoms.positions / BOHR_IN_ANGSTROM)),
+        a=40 * np.eye(3),
+        unit="bohr",
+        basis={"O": [[l, [a, 1.0]] for l, a in ORBITALS["O"]]},
+        pseudo={"O": pseudo},
+        verbose=0,
+    )
+    expected = HARTREE_IN_EV * ordered(cell, pp_int.get_pp_nl(cell))
+    found = with_projectors - without
+    assert np.abs(found - expected).max() < 0.05 * MEV
+    assert np.abs(expected).max() > 1
 
 
 def test_command(folder, command):
