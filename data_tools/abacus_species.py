@@ -107,7 +107,8 @@ def _read_orbitals(path):
             raise ValueError(f"{path} has no {name!r}: it is no .orb file.")
         return found.group(1)
 
-    size, step = int(key("Mesh")), float(key("dr"))
+    grid = numbers(f"{path}: Mesh, dr", f"{key('Mesh')} {key('dr')}", 2)
+    size, step = int(grid[0]), grid[1]
     counts = re.findall(r"Number of (\w)orbital-->\s+(\d+)", head)
     expected = [
         SHELL_LETTERS.index(letter.lower())
@@ -189,23 +190,23 @@ def _terms(path, pseudo):
     """
     count = len(pseudo.degrees)
     labels = list(zip(pseudo.degrees, pseudo.momenta or [None] * count))
-    terms = []
-    mixed = pseudo.strengths.copy()
-    for label in dict.fromkeys(labels):
-        same = [n for n in range(count) if labels[n] == label]
-        mixed[np.ix_(same, same)] = 0.0
-        strengths = pseudo.strengths[np.ix_(same, same)]
-        energies, vectors = np.linalg.eigh(strengths)
-        values = vectors.T @ pseudo.projectors[same]
-        for energy, function in zip(energies, values):
-            large = np.flatnonzero(np.abs(function) > NEGLIGIBLE)
-            if energy and len(large):
-                end = min(large[-1] + 2, len(function))
-                kept = pseudo.mesh[:end] > SMALLEST_RADIUS
-                mesh = pseudo.mesh[:end][kept]
-                values_ = function[:end][kept] / mesh
-                radial = splined(label[0], mesh, values_)
-                terms.append((label[1], radial, RYDBERG * float(energy)))
-    if mixed.any():
-        raise ValueError(f"{path}: D_ij mixes projectors of different l or j.")
+    terms, left = [], pseudo.strengths.copy()
+    for degree, j in dict.fromkeys(labels):
+        same = [n for n in range(count) if labels[n] == (degree, j)]
+        block = np.ix_(same, same)
+        left[block] = 0.0
+        energies, vectors = np.linalg.eigh(pseudo.strengths[block])
+        functions = vectors.T @ pseudo.projectors[same]
+        for energy, values in zip(energies, functions):
+            large = np.abs(values) > NEGLIGIBLE
+            if energy and large.any():
+                end = np.flatnonzero(large)[-1] + 2
+                inside = pseudo.mesh[:end] > SMALLEST_RADIUS
+                mesh = pseudo.mesh[:end][inside]
+                function = splined(degree, mesh, values[:end][inside] / mesh)
+                terms.append((j, function, RYDBERG * float(energy)))
+    if left.any():
+        raise ValueError(
+            f"{path}: PP_DIJ couples projectors of different l or j."
+        )
     return terms

@@ -164,10 +164,9 @@ class _File:
             if self.is_old:
                 lines = old[n].strip().splitlines() if n < len(old) else []
                 words = " ".join(lines[2:]).split()
-                head = " ".join([*lines[:1], *lines[1:2]]).split()
-                digits = [w for w in head if w.isdigit()]
+                digits = [w for w in " ".join(lines[:2]).split() if w.isdigit()]
                 _, degree, end = numbers(place, " ".join(digits[:3]), 3)
-                end = int(end)
+                end = min(int(end), size)
                 # Cut-off radii may follow.
                 values[n, :end] = numbers(place, " ".join(words[:end]), end)
             else:
@@ -193,9 +192,14 @@ class _File:
         first, *lines = (self.body("PP_DIJ") or "").strip().splitlines() or [""]
         expected = int(numbers(place, " ".join(first.split()[:1]), 1)[0])
         rows = " ".join(" ".join(line.split()[:3]) for line in lines)
-        for i, j, strength in numbers(place, rows, 3 * expected).reshape(-1, 3):
-            matrix[int(i) - 1, int(j) - 1] = strength
-            matrix[int(j) - 1, int(i) - 1] = strength
+        rows = numbers(place, rows, 3 * expected).reshape(-1, 3)
+        i, j = rows[:, :2].astype(int).T - 1
+        if (
+            rows.size
+            and not 0 <= min(i.min(), j.min()) <= max(i.max(), j.max()) < count
+        ):
+            raise ValueError(f"{place} names projectors beyond {count}.")
+        matrix[i, j] = matrix[j, i] = rows[:, 2]
         return matrix
 
     def momenta(self, count, header):
