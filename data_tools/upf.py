@@ -194,10 +194,7 @@ class _File:
         rows = " ".join(" ".join(line.split()[:3]) for line in lines)
         rows = numbers(place, rows, 3 * expected).reshape(-1, 3)
         i, j = rows[:, :2].astype(int).T - 1
-        if (
-            rows.size
-            and not 0 <= min(i.min(), j.min()) <= max(i.max(), j.max()) < count
-        ):
+        if not np.isin([i, j], np.arange(count)).all():
             raise ValueError(f"{place} names projectors beyond {count}.")
         matrix[i, j] = matrix[j, i] = rows[:, 2]
         return matrix
