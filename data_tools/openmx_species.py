@@ -93,6 +93,11 @@ def openmx_zeroth_step(path, folder, **options):
             "functional": known.functional,
             "spin": known.spin,
             "grid_cutoff": known.grid_cutoff,
+            "source": {
+                "code": "OpenMX",
+                "orbitals": known.orbitals,
+                "potentials": known.potentials,
+            },
             **options,
         },
     )

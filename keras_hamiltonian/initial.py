@@ -16,7 +16,8 @@ HOW_TO_MAKE_IT = (
     "`MaxSCFIterations 1` and `SCF.Mix density`, the .HSX file. ABACUS: "
     "`scf_nmax 1`, `init_chg atomic`, `out_mat_hs2 1`. DeepH folders: "
     "`hamiltonians_0.h5`. Without a run, from OpenMX's species files: "
-    "`keras-hamiltonian zeroth`."
+    "`keras-hamiltonian zeroth`; a model trained with `species` computes it "
+    "itself."
 )
 
 
@@ -62,6 +63,52 @@ def given_initial(calculation, initial):
     if found.overlap is None:
         found = dataclasses.replace(found, overlap=overlap)
     return found
+
+
+def zeroth_calculation(zeroth_step, atoms, name):
+    """A `Calculation` like one of a run that stopped at its first SCF step.
+
+    Args:
+        zeroth_step: `ZerothStep`.
+        atoms: `ase.Atoms`.
+        name: str.
+
+    Returns:
+        `Calculation`, whose Hamiltonian is H⁰.
+    """
+    hamiltonian, overlap = zeroth_step(atoms)
+    electrons = (zeroth_step.species[s].num_electrons for s in atoms.symbols)
+    return Calculation(
+        atoms,
+        zeroth_step.basis,
+        zeroth_step.spin,
+        hamiltonian=hamiltonian,
+        overlap=overlap,
+        num_electrons=sum(electrons),
+        name=name,
+        source={"code": "keras_hamiltonian", "hamiltonian": "H0"},
+    )
+
+
+def with_own_initial(model, structure):
+    """A structure with the H⁰ that a model of its own species computes.
+
+    Args:
+        model: `Stage`.
+        structure: `ase.Atoms` or `Calculation`.
+
+    Returns:
+        `Calculation` with H⁰ and S; or the structure as it is, if the model
+        takes no H⁰ or has no species, or the structure has H⁰.
+    """
+    is_known = isinstance(structure, Calculation)
+    has_initial = is_known and structure.initial_hamiltonian is not None
+    if has_initial or not model.takes_initial or model.zeroth_step is None:
+        return structure
+    model.check_elements(structure.atoms if is_known else structure)
+    if not is_known:
+        structure = Calculation(structure, model.basis, spin=model.spin)
+    return given_initial(structure, model.zeroth_step)
 
 
 def initial_matrix(model, calculation):

@@ -13,6 +13,7 @@ from keras_hamiltonian.electronic_structure import ElectronicStructure
 from keras_hamiltonian.files import replacing
 from keras_hamiltonian.initial import given_initial
 from keras_hamiltonian.initial import initial_matrix
+from keras_hamiltonian.initial import with_own_initial
 from keras_hamiltonian.models.loading import load_model
 from keras_hamiltonian.models.rotation_average import average_over_rotations
 from keras_hamiltonian.orbitals.gauge import shifted
@@ -67,7 +68,8 @@ def predict(
             `Calculation` (its `initial_hamiltonian` or, of a run of the first
             step alone, its `hamiltonian`; and its overlap), the path of one, a
             `BlockMatrix`, or a function from `ase.Atoms` to a `Calculation` or
-            to H⁰ and S.
+            to H⁰ and S. Defaults to that of a `Calculation`, else to
+            `model.zeroth_step`, which models trained with `species` have.
 
     Returns:
         `Prediction`.
@@ -89,6 +91,7 @@ def predict(
     if not isinstance(atoms, Calculation):
         atoms = Calculation(atoms, model.basis, spin=model.spin, name=name)
     known, atoms = given_initial(atoms, initial), atoms.atoms
+    known = with_own_initial(model, known)
     overlap = known.overlap if overlap is None else overlap
     known = dataclasses.replace(known, overlap=overlap)
     hamiltonian, spread = _predict(model, known, None, num_rotations, seed)
@@ -125,7 +128,8 @@ def predict_hamiltonian(
     Args:
         model: `Stage`.
         structure: `ase.Atoms`; or a `Calculation`, which has H⁰ (and the
-            overlap, for the energy zero) if the model takes it.
+            overlap, for the energy zero) if the model takes it and does not
+            compute it itself.
         atom_pairs: `(P, 5)` int array. Pairs to predict, with their reverse.
             Defaults to those of H⁰, else to all within the reach of the
             model's orbitals, which is what the model was trained on.
@@ -140,6 +144,7 @@ def predict_hamiltonian(
         ValueError: for an element the model was not made for, or a missing
             H⁰.
     """
+    structure = with_own_initial(model, structure)
     return _predict(model, structure, atom_pairs, num_rotations, seed)[0]
 
 
@@ -156,6 +161,7 @@ def model_inputs(model, structure, atom_pairs=None, bucket=1):
     Raises:
         ValueError: see `predict_hamiltonian`.
     """
+    structure = with_own_initial(model, structure)
     known, atoms = None, structure
     if isinstance(structure, Calculation):
         known, atoms = structure, structure.atoms

@@ -124,27 +124,14 @@ def zeroth(
 
 def _computed(step, structures):
     """A `Calculation` of each structure, one at a time."""
-    from keras_hamiltonian.data.calculation import Calculation
-    from keras_hamiltonian.superposition.species import basis_of
+    from keras_hamiltonian.initial import zeroth_calculation
 
-    basis = basis_of(step.species)
     for structure in structures:
         atoms, _ = structure.load()
         step.progress = _Bar(structure.name)
-        hamiltonian, overlap = step(atoms)
+        found = zeroth_calculation(step, atoms, structure.name)
         step.progress.close()
-        yield Calculation(
-            atoms,
-            basis,
-            step.spin,
-            hamiltonian=hamiltonian,
-            overlap=overlap,
-            num_electrons=sum(
-                step.species[symbol].num_electrons for symbol in atoms.symbols
-            ),
-            name=structure.name,
-            source={"code": "keras_hamiltonian", "hamiltonian": "H0"},
-        )
+        yield found
 
 
 class _Bar:

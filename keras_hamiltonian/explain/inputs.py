@@ -5,6 +5,7 @@ import keras
 
 from keras_hamiltonian.data.calculation import Calculation
 from keras_hamiltonian.data.dataset import HamiltonianDataset
+from keras_hamiltonian.initial import with_own_initial
 from keras_hamiltonian.models.loading import load_model
 
 
@@ -17,7 +18,8 @@ def as_calculation(structure, model, name="structure"):
     """A `Calculation` of `ase.Atoms`, in the basis of a model.
 
     Args:
-        structure: `Calculation`, which is returned, or `ase.Atoms`.
+        structure: `Calculation`, which is returned, or `ase.Atoms`. H⁰ is
+            added by a model that computes it.
         model: `Stage`.
         name: str. Name of a structure given as atoms.
 
@@ -29,7 +31,7 @@ def as_calculation(structure, model, name="structure"):
             structure, model.basis, spin=model.spin, name=name
         )
     model.check_elements(structure.atoms, structure.basis)
-    return structure
+    return with_own_initial(model, structure)
 
 
 def inputs_of(calculation, model):

@@ -111,12 +111,21 @@ class HamiltonianCascade(Stage):
 
     @property
     def overlap(self):
-        """`TwoCentreOverlap` of the first stage, or `None`."""
+        """That of the first stage, or `None`; see `Stage`."""
         return self.stage.overlap
 
     @overlap.setter
     def overlap(self, value):
         self.stage.overlap = value
+
+    @property
+    def zeroth_step(self):
+        """`ZerothStep` of the first stage, or `None`; see `Stage`."""
+        return self.stage.zeroth_step
+
+    @zeroth_step.setter
+    def zeroth_step(self, value):
+        self.stage.zeroth_step = value
 
     @property
     def overlap_threshold(self):
@@ -171,6 +180,7 @@ class HamiltonianCascade(Stage):
             "overlap": None,
             "overlap_threshold": None,
             "energy_shift": None,
+            "zeroth_step": None,
         }
 
     @classmethod

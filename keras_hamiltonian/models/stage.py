@@ -67,8 +67,11 @@ class Stage(keras.Model):
     text, dicts, lists, layers, and classes by name.
 
     Attributes:
-        overlap: `TwoCentreOverlap`, or `None`. Gives the overlap of new
-            structures.
+        overlap: function from `ase.Atoms` to the overlap of a new structure, or
+            `None`: that of `zeroth_step` or, without one, the
+            `TwoCentreOverlap` that was set.
+        zeroth_step: `ZerothStep`, or `None`. A model that has one computes
+            H⁰ of new structures itself, and the overlap exactly.
         provenance: dict, JSON values only. Where the model comes from:
             `training_provenance` makes it.
         overlap_threshold: float, or `None`. Combinations of orbitals that
@@ -77,14 +80,15 @@ class Stage(keras.Model):
         energy_shift: `EnergyShift`, or `None`, of a model that takes H⁰: its
             blocks have the energy zero of H⁰, and `kh.predict` adds μS.
 
-    The last four are set after construction and stand in the `.keras` file.
+    The last five are set after construction and stand in the `.keras` file.
     """
 
-    overlap = None
+    zeroth_step = None
     provenance = None
     overlap_threshold = None
     energy_shift = None
     joint_losses = ()
+    _overlap = None
 
     def __new__(cls, *args, **kwargs):
         stage = super().__new__(cls, *args, **kwargs)
@@ -112,6 +116,17 @@ class Stage(keras.Model):
     def reaches(self):
         """Dict from element symbol to the reach of its orbitals, in Å."""
         return dict(self.arguments["reaches"])
+
+    @property
+    def overlap(self):
+        """Function from `ase.Atoms` to the overlap, or `None`; see `Stage`."""
+        if self.zeroth_step is not None:
+            return self.zeroth_step.overlap
+        return self._overlap
+
+    @overlap.setter
+    def overlap(self, value):
+        self._overlap = value
 
     @property
     def is_hermitian(self):
@@ -294,10 +309,11 @@ class Stage(keras.Model):
             "name": self.name,
             **recorded_arguments(type(self), *self._call),
             "format_version": FORMAT_VERSION,
-            "overlap": None if self.overlap is None else self.overlap.to_dict(),
+            "overlap": self._overlap and self._overlap.to_dict(),
             "provenance": to_config(self.provenance),
             "overlap_threshold": self.overlap_threshold,
             "energy_shift": self.energy_shift and self.energy_shift.to_dict(),
+            "zeroth_step": self.zeroth_step and self.zeroth_step.to_dict(),
         }
 
     @classmethod
@@ -308,6 +324,7 @@ class Stage(keras.Model):
         provenance = config.pop("provenance", None)
         threshold = config.pop("overlap_threshold", None)
         shift = config.pop("energy_shift", None)
+        zeroth_step = config.pop("zeroth_step", None)
         stage = cls(**config)
         if overlap is not None:
             stage.overlap = TwoCentreOverlap.from_dict(overlap)
@@ -316,6 +333,11 @@ class Stage(keras.Model):
             stage.overlap_threshold = threshold
         if shift is not None:
             stage.energy_shift = EnergyShift.from_dict(shift)
+        if zeroth_step is not None:
+            # Here, because it imports numba.
+            from keras_hamiltonian.superposition.zeroth_step import ZerothStep
+
+            stage.zeroth_step = ZerothStep.from_dict(zeroth_step)
         return stage
 
 

@@ -1,10 +1,11 @@
 """Two-centre integrals of one pair of elements, as functions of distance."""
 
-import base64
 import dataclasses
 
 import numpy as np
 
+from keras_hamiltonian.encoded_arrays import decode_array
+from keras_hamiltonian.encoded_arrays import encode_array
 from keras_hamiltonian.irreps import edge_frames
 from keras_hamiltonian.irreps.wigner import shell_rotations
 
@@ -167,19 +168,6 @@ def radial_functions(distances, reach):
         families.append(np.exp(-(((distances - centers) / width) ** 2) / 2))
     envelope = np.maximum(1 - distances / reach, 0) ** ENVELOPE_POWER
     return envelope * np.concatenate(families, axis=1)
-
-
-def encode_array(array):
-    """A float64 array as JSON: its shape and its bytes in base64."""
-    array = np.ascontiguousarray(array, dtype="<f8")
-    text = base64.b64encode(array.tobytes()).decode("ascii")
-    return {"shape": list(array.shape), "float64": text}
-
-
-def decode_array(config):
-    """The array that `encode_array` wrote."""
-    raw = base64.b64decode(config["float64"])
-    return np.frombuffer(raw, dtype="<f8").reshape(config["shape"]).copy()
 
 
 def _centers(spacing, reach):

@@ -23,6 +23,18 @@ NUM_UNIFORM = 900
 FIRST_WAVE_NUMBER = 1e-6
 
 
+def check_neutral_projectors(species):
+    """Raises a `ValueError` if one of a list of `Species` has no projectors
+    of its neutral-atom potential."""
+    for s in species:
+        if s.neutral_atom_projectors is None:
+            raise ValueError(
+                f"The species of {s.symbol} has no projectors of its "
+                "neutral-atom potential, which only OpenMX's have. Take "
+                'neutral_atoms="grid".'
+            )
+
+
 def neutral_projector_tables(species):
     """Tables between orbitals and projectors of neutral-atom potentials.
 
@@ -32,17 +44,7 @@ def neutral_projector_tables(species):
     Returns:
         Dict from pairs of kinds to `TwoCentreTable`, and the list of
         `ProjectorCouplings` by kind.
-
-    Raises:
-        ValueError: if a species has no such projectors.
     """
-    for s in species:
-        if s.neutral_atom_projectors is None:
-            raise ValueError(
-                f"The species of {s.symbol} has no projectors of its "
-                "neutral-atom potential, which only OpenMX's have. Take "
-                'neutral_atoms="grid".'
-            )
     grid = MomentumGrid(FIRST_WAVE_NUMBER, NUM_POINTS)
     couplings = [
         ProjectorCouplings(s.neutral_atom_projectors, s.reach, has_spin=False)

@@ -1,7 +1,10 @@
 """H⁰ and S of superposed atoms, from atoms and species alone."""
 
+import dataclasses
 import functools
+import hashlib
 import itertools
+import json
 
 import numba
 import numpy as np
@@ -11,19 +14,28 @@ from keras_hamiltonian.conventions import BOHR_IN_ANGSTROM
 from keras_hamiltonian.conventions import HARTREE_IN_EV
 from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
 from keras_hamiltonian.superposition.box import boxed
+from keras_hamiltonian.superposition.functionals import FUNCTIONALS
 from keras_hamiltonian.superposition.functionals import functional_number
 from keras_hamiltonian.superposition.grid import RealSpaceGrid
 from keras_hamiltonian.superposition.grid import SuperposedPotential
 from keras_hamiltonian.superposition.local_part import LocalPart
+from keras_hamiltonian.superposition.neutral_atoms import (
+    check_neutral_projectors,
+)
 from keras_hamiltonian.superposition.neutral_atoms import set_onsite
 from keras_hamiltonian.superposition.pairs import CrystalPairs
 from keras_hamiltonian.superposition.projector_part import ProjectorPart
+from keras_hamiltonian.superposition.species import basis_of
+from keras_hamiltonian.superposition.species_values import species_from_values
+from keras_hamiltonian.superposition.species_values import species_to_values
 from keras_hamiltonian.superposition.tables import SpeciesTables
 from keras_hamiltonian.superposition.vector_operators import VectorTables
 from keras_hamiltonian.superposition.workers import Workers
 
 SPINS = ("none", "noncollinear")
 NEUTRAL_ATOMS = ("grid", "projectors")
+# Of the values of `to_dict`.
+VALUES_VERSION = 1
 
 
 class ZerothStep:
@@ -53,6 +65,7 @@ class ZerothStep:
         damping: bool or `None`. Whether non-local parts end smoothly within
             the last bohr of the orbitals' reach. Defaults to `None`: as the
             species say.
+        source: dict. JSON values: where the species come from.
         workers: int. Threads; the result does not depend on their number.
             Defaults to 1.
         progress: function of the fraction done, or `None`.
@@ -80,6 +93,7 @@ class ZerothStep:
         grid_cutoff=200.0,
         neutral_atoms="grid",
         damping=None,
+        source=None,
         workers=1,
         progress=None,
     ):
@@ -95,12 +109,10 @@ class ZerothStep:
         self.spin, self.grid_cutoff = spin, grid_cutoff
         self.damping = _damping_of(self.species) if damping is None else damping
         self.has_projectors = neutral_atoms == "projectors"
+        if self.has_projectors:
+            check_neutral_projectors(self.species.values())
+        self.source = source
         self.workers, self.progress = workers, progress
-        self.tables = SpeciesTables(
-            list(self.species.values()),
-            has_spin=spin == "noncollinear",
-            has_neutral_atoms=self.has_projectors,
-        )
 
     def __call__(self, atoms):
         """H⁰ and S of a structure.
@@ -177,6 +189,88 @@ class ZerothStep:
     @functools.cached_property
     def _gradients(self):
         return VectorTables(list(self.species.values()), "gradient")
+
+    def overlap(self, atoms):
+        """S alone, as `TwoCentreOverlap` gives it.
+
+        Args:
+            atoms: `ase.Atoms`.
+
+        Returns:
+            `BlockMatrix`.
+
+        Raises:
+            ValueError: as a call does, but for magnetic moments.
+        """
+        pairs = CrystalPairs(boxed(atoms, self.species), self.species)
+        return pairs.matrix(_two_centre(pairs, self.tables.overlap))
+
+    @functools.cached_property
+    def tables(self):
+        """`SpeciesTables`, made when first asked for: seconds."""
+        return SpeciesTables(
+            list(self.species.values()),
+            has_spin=self.spin == "noncollinear",
+            has_neutral_atoms=self.has_projectors,
+        )
+
+    @property
+    def basis(self):
+        """The `OrbitalBasis` of the blocks."""
+        return basis_of(self.species)
+
+    def describe(self):
+        """Settings, source and checksum of all numbers: JSON values."""
+        values = self.to_dict()
+        source = values.pop("source")
+        text = json.dumps(values, sort_keys=True)
+        del values["species"]
+        return {
+            **values,
+            "basis": self.basis.to_dict(),
+            "source": source,
+            "sha256": hashlib.sha256(text.encode()).hexdigest(),
+        }
+
+    def to_dict(self):
+        """JSON values of which `from_dict` makes the same, for all species.
+
+        Radial functions are written as they are, in float64: 0.1 to 0.5 MB an
+        element. Projectors of neutral-atom potentials, five times as much, are
+        written where they are used.
+        """
+        species = self.species
+        if not self.has_projectors:
+            species = {
+                symbol: dataclasses.replace(s, neutral_atom_projectors=None)
+                for symbol, s in species.items()
+            }
+        return {
+            "version": VALUES_VERSION,
+            "functional": FUNCTIONALS[self.functional],
+            "spin": self.spin,
+            "grid_cutoff": float(self.grid_cutoff),
+            "neutral_atoms": NEUTRAL_ATOMS[self.has_projectors],
+            "damping": self.damping,
+            "source": self.source,
+            "species": species_to_values(species),
+        }
+
+    @classmethod
+    def from_dict(cls, values):
+        """The `ZerothStep` of `to_dict`.
+
+        Raises:
+            ValueError: if a newer version of the package wrote the values.
+        """
+        options = dict(values)
+        version = options.pop("version")
+        if version > VALUES_VERSION:
+            raise ValueError(
+                f"The species have the version {version}; this package reads "
+                f"up to version {VALUES_VERSION}. Install a newer one."
+            )
+        return cls(species_from_values(options.pop("species")), **options)
 
     def _hamiltonian(self, pairs, workers):
         """H⁰ without spin, and its spin-orbit part, in hartree."""
