@@ -18,6 +18,8 @@ def bands(
     path: spectrum.Input,
     model: spectrum.Model = None,
     initial: spectrum.Initial = None,
+    species: spectrum.Species = None,
+    input: spectrum.SpeciesInput = None,
     name: spectrum.Name = None,
     k_path: Annotated[
         str | None,
@@ -67,7 +69,12 @@ def bands(
         output, structure.name, "bands", overwrite
     )
     crystal, known = spectrum.open_crystal(
-        structure, model, electrons, fermi_level, workers, initial
+        structure,
+        model,
+        electrons,
+        fermi_level,
+        workers,
+        (initial, species, input),
     )
     level = spectrum.known_level(crystal)
     if num_bands is None and crystal.size > MOST_ORBITALS:

@@ -16,6 +16,8 @@ def dos(
     path: spectrum.Input,
     model: spectrum.Model = None,
     initial: spectrum.Initial = None,
+    species: spectrum.Species = None,
+    input: spectrum.SpeciesInput = None,
     name: spectrum.Name = None,
     grid: Annotated[
         tuple[int, int, int] | None,
@@ -71,7 +73,12 @@ def dos(
     structure = one_structure(path, name)
     output, picture = spectrum.targets(output, structure.name, "dos", overwrite)
     crystal, _ = spectrum.open_crystal(
-        structure, model, electrons, fermi_level, workers, initial
+        structure,
+        model,
+        electrons,
+        fermi_level,
+        workers,
+        (initial, species, input),
     )
     level = spectrum.known_level(crystal)
     step = broadening / POINTS_PER_WIDTH

@@ -29,6 +29,8 @@ def export(
     ] = None,
     model: spectrum.Model = None,
     initial: spectrum.Initial = None,
+    species: spectrum.Species = None,
+    input: spectrum.SpeciesInput = None,
     name: spectrum.Name = None,
     grid: Annotated[
         tuple[int, int, int] | None,
@@ -80,7 +82,7 @@ def export(
         model,
         electrons,
         fermi_level,
-        initial=initial,
+        initial=(initial, species, input),
     )
     if format == "wannier90":
         _export_wannier90(crystal.completed(), target, grid, cutoff)

@@ -23,32 +23,46 @@ def one_structure(path, name=None):
     return found[0]
 
 
-def first_steps(paths, structures):
-    """Runs of the first SCF step, which have H⁰, matched by name.
+def first_steps(paths, structures, species=None, input=None):
+    """H⁰ of structures: from runs of the first SCF step, or computed.
 
     Args:
-        paths: list of paths, or `None`.
+        paths: list of paths of runs, which are matched by name, or `None`.
         structures: list of `Structure`.
+        species, input: paths of a folder of species and of an OpenMX input,
+            or `None`.
 
     Returns:
         A function from a structure to its atoms, its `Calculation` or `None`,
-        and the `Calculation` of its run or `None`.
+        and the `Calculation` of its run, a `ZerothStep`, or `None`.
 
     Raises:
-        ValueError: if a structure has no run of its name.
+        ValueError: if a structure has no run of its name, or the options do
+            not go together.
     """
+    if (species is None) != (input is None) or (species and paths):
+        raise ValueError(
+            "H⁰ comes from runs, --initial, or from species, --species FOLDER "
+            "with --input FILE."
+        )
     from data_tools.convert import initial_sources
     from data_tools.formats import read_source
 
-    runs = {}
+    runs, step = {}, None
+    if species is not None:
+        from data_tools.openmx_species import openmx_zeroth_step
+
+        step = openmx_zeroth_step(input, species)
     if paths:
         runs = initial_sources(paths, [s.name for s in structures])
 
     def load(structure):
         atoms, known = structure.load()
         run = runs.get(structure.name)
-        run = run and read_source(run)
-        if run and known and known.hamiltonian == run.hamiltonian:
+        if run is None:
+            return atoms, known, step
+        run = read_source(run)
+        if known and known.hamiltonian == run.hamiltonian:
             # The structure is that of its first step: its H is H⁰.
             known = dataclasses.replace(known, hamiltonian=None)
         return atoms, known, run

@@ -11,6 +11,8 @@ from keras_hamiltonian.cli.files import first_steps
 from keras_hamiltonian.cli.files import formats
 from keras_hamiltonian.cli.spectrum import Electrons
 from keras_hamiltonian.cli.spectrum import Initial
+from keras_hamiltonian.cli.spectrum import Species
+from keras_hamiltonian.cli.spectrum import SpeciesInput
 from keras_hamiltonian.conventions import MEV_PER_EV
 from keras_hamiltonian.files import place_in
 from keras_hamiltonian.files import write_text
@@ -63,6 +65,8 @@ def predict(
         ),
     ] = None,
     initial: Initial = None,
+    species: Species = None,
+    input: SpeciesInput = None,
     overwrite: Annotated[
         bool,
         typer.Option(
@@ -95,7 +99,7 @@ def predict(
             check_prediction_folder(target)
         else:
             check_new(target, overwrite)
-    load = first_steps(initial, found)
+    load = first_steps(initial, found, species, input)
     model = kh.load_model(model)
     for structure, target in zip(found, targets):
         atoms, known, run = load(structure)

@@ -45,7 +45,24 @@ Initial = Annotated[
         metavar="PATH",
         help="For models that take H⁰: runs that stopped at the first SCF "
         "step, matched by name. May be repeated. Default: H⁰ beside the "
-        "structure.",
+        "structure, else computed by a model trained with species.",
+    ),
+]
+Species = Annotated[
+    pathlib.Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="For models that take H⁰ and have no species of their own: "
+        "compute it from OpenMX's species files in this folder. Default: the "
+        "model's own.",
+    ),
+]
+SpeciesInput = Annotated[
+    pathlib.Path | None,
+    typer.Option(
+        "--input",
+        metavar="FILE",
+        help="With --species, an OpenMX input of the training set. No default.",
     ),
 ]
 Name = Annotated[
@@ -129,7 +146,7 @@ def open_crystal(
     electrons=None,
     fermi_level=None,
     workers=1,
-    initial=None,
+    initial=(None, None, None),
 ):
     """Reads a structure, and predicts its matrices where a model is given.
 
@@ -140,7 +157,8 @@ def open_crystal(
             those known.
         fermi_level: float in eV, in place of the one known.
         workers: int. Processes.
-        initial: list of paths of runs with H⁰, for models that take it.
+        initial: for models that take H⁰: list of paths of runs that have it,
+            folder of species, OpenMX input; `None` for what is not given.
 
     Returns:
         `kh.ElectronicStructure`; and that of the structure's own Hamiltonian,
@@ -151,12 +169,13 @@ def open_crystal(
     """
     import keras_hamiltonian as kh
 
-    if initial and model is None:
+    if any(initial) and model is None:
         raise typer.BadParameter(
             "is for a model that takes H⁰; give --model as well.",
-            param_hint="--initial",
+            param_hint="--initial" if initial[0] else "--species",
         )
-    atoms, known, run = first_steps(initial, [structure])(structure)
+    runs, *species = initial
+    atoms, known, run = first_steps(runs, [structure], *species)(structure)
     if model is None:
         if known is None:
             raise ValueError(

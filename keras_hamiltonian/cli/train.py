@@ -70,6 +70,23 @@ def train(
             "are allowed. Its stages are kept. Default: new weights."
         ),
     ] = None,
+    species: Annotated[
+        pathlib.Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="OpenMX's DFT_DATA19, or a folder with its .pao and .vps "
+            "files: H⁰ is computed from them, and the model keeps them. "
+            "Default: H⁰ of the data, if `initial` asks for it.",
+        ),
+    ] = None,
+    input: Annotated[
+        pathlib.Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="With --species, an OpenMX input of the data set, which "
+            "names species, functional, spin and cut-off. No default.",
+        ),
+    ] = None,
     batch_size: Annotated[
         int | None,
         typer.Option(help="Structures per optimizer step. Default: 1."),
@@ -106,6 +123,7 @@ def train(
       keras-hamiltonian train --print-settings > settings.yaml
       keras-hamiltonian train few.h5 --start-from runs/large/large.keras
       keras-hamiltonian train my_set.h5 --settings settings.yaml --seed 1
+      keras-hamiltonian train my_set.h5 --species DFT_DATA19 --input set.dat
 
     Options win over the file. A training that was stopped resumes when the
     command is given again; one that is done is not repeated. In the folder
@@ -124,6 +142,8 @@ def train(
             "second_stage": second_stage,
             "first_share": first_share,
             "start_from": start_from and str(start_from),
+            "species": species and str(species),
+            "species_input": input and str(input),
             "batch_size": batch_size,
             "seed": seed,
         },

@@ -67,6 +67,9 @@ class HamiltonianStore:
     BlockMatrix(828 pairs, 139932 numbers, float64)
     """
 
+    # `ZerothStepStore` has one.
+    zeroth_step = None
+
     def __init__(self, path):
         self.path = pathlib.Path(path).absolute()
         self._open_state()

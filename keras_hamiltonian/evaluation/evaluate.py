@@ -21,7 +21,6 @@ import os
 
 import keras
 
-from keras_hamiltonian.data.joined_store import JoinedStore
 from keras_hamiltonian.electronic_structure import ElectronicStructure
 from keras_hamiltonian.evaluation.cost import growing_cells
 from keras_hamiltonian.evaluation.cost import prediction_costs
@@ -34,6 +33,7 @@ from keras_hamiltonian.evaluation.report import evaluate_bands
 from keras_hamiltonian.evaluation.report import predicted_blocks
 from keras_hamiltonian.evaluation.report import write_report
 from keras_hamiltonian.evaluation.spectrum import SpectrumErrors
+from keras_hamiltonian.initial import with_own_initial
 from keras_hamiltonian.metrics.matrix import MatrixErrors
 from keras_hamiltonian.metrics.matrix import mean_absolute_error
 from keras_hamiltonian.metrics.matrix import means_over
@@ -155,6 +155,7 @@ class _Comparison:
     def update(self, calculation):
         """Adds a structure."""
         model = self.stages["model"]
+        calculation = with_own_initial(model, calculation)
         calculation = ElectronicStructure(calculation, model).calculation
         found = {
             name: predicted_blocks(stage, calculation)
@@ -180,7 +181,8 @@ class _Comparison:
 
     def errors_of_sets(self, store):
         """Of the files of a `JoinedStore` (nothing of others): `sets`."""
-        if not isinstance(store, JoinedStore):
+        set_of = getattr(store, "set_of", None)
+        if set_of is None:
             return {}
         found = {}
         for key, name in STAGE_ERRORS.items():
@@ -188,7 +190,7 @@ class _Comparison:
                 continue
             groups = {}
             for entry in self.matrices[name].structures:
-                part = store.set_of(entry["name"])
+                part = set_of(entry["name"])
                 groups.setdefault(part, []).append(entry)
             for part, entries in groups.items():
                 found.setdefault(part, {})[key] = means_over(entries)

@@ -47,7 +47,8 @@ def make_datasets(store, split, settings, basis=None):
                 f"{len(missing)} of {len(names)} structures have no H⁰, which "
                 f"initial={settings.initial!r} asks for: "
                 f"{', '.join(missing[:5])}. Add it (data_tools/README.md says "
-                "how each program makes it), or leave `initial` out."
+                "how each program makes it), give `species` that it is "
+                "computed from, or leave `initial` out."
             )
     options = {
         "basis": basis,
@@ -138,7 +139,8 @@ def make_first_stage(store, split, settings, start=None):
         **initial,
         **options,
     )
-    if overlaps:
+    stage.zeroth_step = store.zeroth_step
+    if overlaps and stage.zeroth_step is None:
         stage.overlap = TwoCentreOverlap.fit(overlaps, reaches)
     if start is not None:
         start.complete(stage)

@@ -20,6 +20,7 @@ from keras_hamiltonian.models.feature_file import stage_checksum
 from keras_hamiltonian.models.loading import load_model
 from keras_hamiltonian.training.cascade import CHECKPOINTS
 from keras_hamiltonian.training.cascade import CascadeFit
+from keras_hamiltonian.training.computed_initial import with_computed_initial
 from keras_hamiltonian.training.fingerprint import fingerprint
 from keras_hamiltonian.training.fingerprint import finished_report
 from keras_hamiltonian.training.preparation import complete_model
@@ -99,9 +100,10 @@ def train(
             print("Nothing has changed since this run (again=True or --again).")
             return found
         store, split = run.open()
+        store, seconds = run.with_initial(store, split)
         place = run.settings, run.folder, run.fingerprint, run.name
         trained = train_cascade(
-            store, split, *place, callbacks, run.stage, start
+            store, split, *place, callbacks, run.stage, start + seconds
         )
         report = {"title": run.name, "fingerprint": run.fingerprint, **report}
         options = store, split, num_predictions, test_sets
@@ -179,6 +181,8 @@ def train_cascade(
     is_given = stage is not None
     if not is_given:
         stage = make_first_stage(store, split, settings, saved)
+    elif store.zeroth_step is not None:
+        stage.zeroth_step = store.zeroth_step
     fit.prepare(stage)
     if not is_given:
         fit.first(stage)
@@ -231,6 +235,7 @@ class _Run:
                 "Give `stage`, which is not trained further, or `start_from`, "
                 "not both."
             )
+        self.zeroth_step = self._zeroth_step()
         self.splits = _find_splits(split, self.data)
         self.fingerprint = fingerprint(
             [
@@ -242,7 +247,19 @@ class _Run:
             stage=self.stage and stage_checksum(self.stage),
             settings=self.settings.model_dump(mode="json"),
             backend=keras.config.backend(),
+            zeroth_step=self.zeroth_step and self.zeroth_step.describe(),
         )
+
+    def _zeroth_step(self):
+        """`ZerothStep` of the settings, else of the model that is given."""
+        settings, model = self.settings, self.stage
+        if settings.species is not None:
+            from data_tools.openmx_species import openmx_zeroth_step
+
+            return openmx_zeroth_step(settings.species_input, settings.species)
+        if settings.start_from is not None:
+            model = load_model(settings.start_from)
+        return model and model.zeroth_step
 
     def _check_folder(self):
         for data in self.data:
@@ -299,6 +316,19 @@ class _Run:
         if None in self.splits:
             split.write(self.folder / "split.json")
         return store, split
+
+    def with_initial(self, store, split):
+        """The store, with H⁰ computed if there are species, and CPU seconds.
+
+        H⁰ belongs to the data; computing it is not in the budget.
+        """
+        if self.zeroth_step is None:
+            return store, 0.0
+        now = time.process_time()
+        store = with_computed_initial(
+            store, split, self.zeroth_step, self.folder, self.fingerprint
+        )
+        return store, time.process_time() - now
 
     def _open(self, number):
         """One of the sets."""

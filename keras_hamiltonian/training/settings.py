@@ -122,6 +122,17 @@ class TrainingSettings(StrictSettings):
         'Hamiltonian in the data: "correct", it predicts H - H⁰; "input", '
         'blocks of H⁰ are features; "both". Predictions then take H⁰ too.',
     )
+    species: str | None = pydantic.Field(
+        None,
+        description="Folder of OpenMX's species files, such as DFT_DATA19. H⁰ "
+        "is computed from them, in training and, without any file, in "
+        'predictions of the model. `initial` is then "both" unless set.',
+    )
+    species_input: str | None = pydantic.Field(
+        None,
+        description="OpenMX input of one of the calculations, which names "
+        "species, functional, spin and grid cut-off; goes with `species`.",
+    )
     start_from: str | None = pydantic.Field(
         None,
         description="A .keras file whose weights are the start; elements of "
@@ -307,9 +318,11 @@ class TrainingSettings(StrictSettings):
 
     @pydantic.model_validator(mode="before")
     @classmethod
-    def _choose_budget(cls, values):
+    def _choose(cls, values):
         if values.get("steps") is not None and "seconds" not in values:
             values = {**values, "seconds": None}
+        if values.get("species") and not values.get("start_from"):
+            values = {**values, "initial": values.get("initial") or "both"}
         return values
 
     @pydantic.model_validator(mode="after")
@@ -318,6 +331,11 @@ class TrainingSettings(StrictSettings):
             raise ValueError(
                 "Give one budget, `seconds` or `steps`. Received: seconds="
                 f"{self.seconds}, steps={self.steps}."
+            )
+        if (self.species is None) != (self.species_input is None):
+            raise ValueError(
+                "`species` (a folder) and `species_input` (a file) go "
+                f"together. Received: {self.species}, {self.species_input}."
             )
         if self.first_share + self.joint_share >= 1:
             raise ValueError(

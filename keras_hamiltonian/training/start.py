@@ -175,6 +175,8 @@ class Start:
         Args:
             stage: `Stage`, with the overlap of the data, if they have one.
         """
+        if stage.zeroth_step is not None:
+            return
         known = self.model.overlap
         if stage.overlap is None or known is None:
             stage.overlap = stage.overlap or known
