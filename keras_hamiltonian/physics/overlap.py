@@ -4,13 +4,13 @@ import warnings
 
 import numpy as np
 
+from keras_hamiltonian.encoded_arrays import decode_array
+from keras_hamiltonian.encoded_arrays import encode_array
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
 from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
 from keras_hamiltonian.orbitals.block_matrix import reverse_positions
 from keras_hamiltonian.physics.reach import estimate_reaches
 from keras_hamiltonian.physics.two_centre import TwoCentreIntegrals
-from keras_hamiltonian.encoded_arrays import decode_array
-from keras_hamiltonian.encoded_arrays import encode_array
 from keras_hamiltonian.physics.two_centre import slater_koster
 from keras_hamiltonian.structures.neighbors import edge_vectors
 from keras_hamiltonian.structures.neighbors import pairs_within
