@@ -1,0 +1,244 @@
+"""A model keeps its species: H⁰ and S of a prediction need nothing else."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+
+import ase
+import keras
+import numpy as np
+import pytest
+from gaussian_species import gaussian_species
+
+import data_tools.openmx_species
+import keras_hamiltonian as kh
+from keras_hamiltonian.prediction import predict_hamiltonian
+
+SPECIES = gaussian_species()
+ATOMS = ase.Atoms(
+    "OH", [[0.1, 0.2, 0.3], [0.9, 0.6, 0.5]], cell=[4.0, 4.2, 4.4], pbc=True
+)
+TINY = {
+    "irreps": "4x0e + 2x1o + 2x2e",
+    "num_groups": 1,
+    "num_gaussians": 4,
+    "radial_units": [4],
+    "projectors": "",
+}
+only_torch = pytest.mark.skipif(
+    keras.config.backend() != "torch", reason="trains a model"
+)
+
+
+def step(**options):
+    return kh.ZerothStep(SPECIES, **{"grid_cutoff": 30.0, **options})
+
+
+@pytest.mark.parametrize("spin", ["none", "noncollinear"])
+def test_values_are_exact(spin):
+    known = step(spin=spin, functional="PZ81", source={"code": "by hand"})
+    text = json.dumps(known.to_dict())
+    again = kh.ZerothStep.from_dict(json.loads(text))
+    for one, other in zip(known(ATOMS), again(ATOMS)):
+        assert one == other
+    assert again.overlap(ATOMS) == known(ATOMS)[1]
+    assert again.describe() == known.describe()
+    assert again.source == {"code": "by hand"}
+    assert again.basis == kh.superposition.basis_of(SPECIES)
+    # The control: another number is another checksum.
+    other = dataclasses.replace(SPECIES["O"], reach=5.9)
+    other = kh.ZerothStep(
+        {**SPECIES, "O": other},
+        spin=spin,
+        functional="PZ81",
+        grid_cutoff=30.0,
+    )
+    assert other.describe()["sha256"] != known.describe()["sha256"]
+
+
+def test_newer_values_are_refused():
+    with pytest.raises(ValueError, match="have the version 99"):
+        kh.ZerothStep.from_dict({**step().to_dict(), "version": 99})
+
+
+def structures(number, has_initial):
+    """H = 1.02 H⁰ - 0.3 S of atoms that are displaced."""
+    random = np.random.default_rng(0)
+    for n in range(number):
+        atoms = ATOMS.copy()
+        atoms.positions += 0.05 * random.normal(size=(2, 3))
+        initial, overlap = step()(atoms)
+        # Where H⁰ is in the files, it has an error.
+        in_files = initial.with_entries((1 + 1e-7) * initial.entries)
+        entries = 1.02 * initial.entries - 0.3 * overlap.entries
+        yield kh.Calculation(
+            atoms,
+            kh.superposition.basis_of(SPECIES),
+            hamiltonian=initial.with_entries(entries),
+            overlap=overlap if has_initial else None,
+            initial_hamiltonian=in_files if has_initial else None,
+            num_electrons=7,
+            name=f"{n}",
+        )
+
+
+def settings(**options):
+    return kh.training.TrainingSettings(
+        **{
+            "steps": 4,
+            "second_stage": "none",
+            "first_options": TINY,
+            "species": "folder",
+            "species_input": "set.dat",
+            **options,
+        }
+    )
+
+
+@pytest.fixture
+def by_hand(monkeypatch):
+    """Species by hand in place of OpenMX's files."""
+
+    def replace(**options):
+        monkeypatch.setattr(
+            data_tools.openmx_species,
+            "openmx_zeroth_step",
+            lambda path, folder: step(**options),
+        )
+
+    replace()
+    return replace
+
+
+def run(tmp_path, has_initial=False, **options):
+    store = kh.HamiltonianStore.write(
+        tmp_path / "set.h5", structures(4, has_initial)
+    )
+    split = kh.data.Split(store.names[:2], store.names[2:3], store.names[3:])
+    quick = {"num_spectra": 0, "num_rotations": 0, "largest_cell": 0}
+    return store, kh.train(
+        store,
+        split,
+        settings(**options),
+        tmp_path / "run",
+        num_k_points=0,
+        **quick,
+    )
+
+
+@only_torch
+def test_atoms_alone_in_a_fresh_process(by_hand, tmp_path, capsys):
+    store, report = run(tmp_path)
+    assert "H⁰ of 4 structures" in capsys.readouterr().out
+    path = tmp_path / "run" / report["files"]["model"]
+    model = kh.load_model(path)
+    known = model.provenance["data"]["zeroth_step"]
+    assert known["sha256"] == step().describe()["sha256"]
+    assert known["difference_in_files"] is None
+    code = (
+        "import numpy as np, ase.io, keras_hamiltonian as kh\n"
+        f"found = kh.predict({str(path)!r}, ase.io.read('new.json'))\n"
+        "h, s = found.hamiltonian, found.overlap\n"
+        "np.savez('new.npz', h=h.entries, s=s.entries, pairs=h.atom_pairs)\n"
+    )
+    atoms = store.atoms("3")
+    ase.io.write(tmp_path / "new.json", atoms)
+    root = os.path.dirname(os.path.dirname(kh.__file__))
+    subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": root},
+        check=True,
+    )
+    found = np.load(tmp_path / "new.npz")
+    initial, overlap = step()(atoms)
+    model.zeroth_step = None
+    with pytest.raises(ValueError, match="takes H⁰"):
+        kh.predict(model, atoms)
+    given = kh.predict(model, atoms, initial=lambda _: (initial, overlap))
+    np.testing.assert_array_equal(found["pairs"], given.hamiltonian.atom_pairs)
+    np.testing.assert_allclose(found["h"], given.hamiltonian.entries, atol=1e-5)
+    np.testing.assert_array_equal(found["s"], overlap.entries)
+    # The control: H⁰ counts.
+    other = initial.with_entries(1.001 * initial.entries)
+    other = kh.predict(model, atoms, initial=lambda _: (other, overlap))
+    assert np.abs(other.hamiltonian.entries - found["h"]).max() > 1e-3
+
+
+@only_torch
+def test_other_ways_to_predict(by_hand, tmp_path):
+    store, report = run(tmp_path, has_initial=True)
+    model = kh.load_model(tmp_path / "run" / report["files"]["model"])
+    known = model.provenance["data"]["zeroth_step"]["difference_in_files"]
+    assert 0 < known["mean_mev"] < 1e-3
+    assert known["structures"] == ["0", "1", "2", "3"]
+    # The training took the computed H⁰, not that of the file.
+    computed = kh.HamiltonianStore(tmp_path / "run" / "zeroth_step.h5")
+    assert computed["3"].hamiltonian == step()(store.atoms("3"))[0]
+    atoms = store.atoms("3")
+    expected = kh.predict(model, atoms).hamiltonian
+    assert predict_hamiltonian(model, atoms) == expected
+    bare = dataclasses.replace(
+        store["3"], initial_hamiltonian=None, overlap=None
+    )
+    errors = kh.evaluate(model, [bare])["errors"]
+    assert errors["mae_all"] == pytest.approx(
+        kh.metrics.mean_absolute_error(expected, bare.hamiltonian), rel=1e-4
+    )
+    assert kh.ElectronicStructure(bare, model).overlap == step()(atoms)[1]
+    # A second training goes on from it, with its species.
+    again = kh.train(
+        store,
+        kh.data.Split(store.names[:2], store.names[2:3], store.names[3:]),
+        kh.training.TrainingSettings(
+            steps=2, second_stage="none", start_from=str(report_path(tmp_path))
+        ),
+        tmp_path / "more",
+        num_spectra=0,
+        num_rotations=0,
+        largest_cell=0,
+        num_k_points=0,
+    )
+    tuned = kh.load_model(tmp_path / "more" / again["files"]["model"])
+    assert tuned.zeroth_step.describe() == model.zeroth_step.describe()
+
+
+def report_path(tmp_path):
+    return next((tmp_path / "run").glob("*.keras"))
+
+
+def test_species_of_other_calculations_are_refused(by_hand, tmp_path):
+    by_hand(functional="PW92")
+    with pytest.raises(ValueError, match="is not that of the data: they diff"):
+        run(tmp_path, has_initial=True)
+    by_hand(spin="noncollinear")
+    with pytest.raises(ValueError, match="data have spin='none', the species"):
+        run(tmp_path)
+
+
+def test_other_elements_and_orbitals_are_refused(monkeypatch, tmp_path):
+    def replaced(species):
+        monkeypatch.setattr(
+            data_tools.openmx_species,
+            "openmx_zeroth_step",
+            lambda path, folder: kh.ZerothStep(species),
+        )
+
+    replaced({"O": SPECIES["O"]})
+    with pytest.raises(ValueError, match="There are no species of H; known: O"):
+        run(tmp_path)
+    fewer = dataclasses.replace(
+        SPECIES["H"], orbitals=SPECIES["H"].orbitals[:1]
+    )
+    replaced({**SPECIES, "H": fewer})
+    with pytest.raises(ValueError, match="H has the orbitals 1s 1p in the da"):
+        run(tmp_path)
+
+
+def test_settings():
+    assert settings().initial == "both"
+    assert settings(initial="correct").initial == "correct"
+    with pytest.raises(ValueError, match="go together"):
+        settings(species_input=None)
