@@ -6,9 +6,11 @@ import pathlib
 import ase.io
 import numpy as np
 import pytest
+from small_stages import SMALL
 
 import keras_hamiltonian as kh
 from data_tools.initial import with_initial
+from data_tools.openmx_species import openmx_zeroth_step
 
 INPUT = pathlib.Path(__file__).parents[1] / "data" / "graphene_prim.dat.gz"
 
@@ -61,3 +63,43 @@ def test_settings_of_an_input(cell, command, species_folder, folder):
     assert "Which orbitals?" in result.output
     result = command(*words, "--input", "set.dat", "--orbitals", "C", code=1)
     assert "not both" in result.output
+
+
+def test_predictions_compute_it(cell, command, species_folder):
+    stage = kh.models.EquivariantStage(
+        cell.basis.to_dict(), {"C": 3.2}, initial="both", **SMALL
+    )
+    stage.save("bare.keras")
+    words = ["new.cif", "--format", "npz"]
+    result = command("predict", "bare.keras", *words, code=1)
+    assert "comes without it" in result.output
+    files = ["--species", species_folder, "--input", "set.dat"]
+    command("predict", "bare.keras", *words, *files, "-o", "given")
+    stage.zeroth_step = openmx_zeroth_step("set.dat", species_folder)
+    stage.save("own.keras")
+    # Radial functions of carbon.
+    larger = [
+        pathlib.Path(f"{n}.keras").stat().st_size for n in ("own", "bare")
+    ]
+    assert 1e5 < larger[0] - larger[1] < 3e5
+    command("predict", "own.keras", *words, "-o", "own")
+    given, own = (np.load(f"{folder}/new.npz") for folder in ("given", "own"))
+    assert sorted(given) == sorted(own)
+    for key in ("hamiltonian", "overlap"):
+        same = [k for k in given if k.startswith(key)]
+        assert same
+        for k in same:
+            np.testing.assert_array_equal(given[k], own[k])
+    more = ["--model", "bare.keras", "--points", 3, "--electrons", 8]
+    command("bands", "new.cif", *more, *files, "-o", "a.npz")
+    command(
+        "bands", "new.cif", "--model", "own.keras", *more[2:], "-o", "b.npz"
+    )
+    for key in ("energies", "k_points"):
+        np.testing.assert_array_equal(
+            np.load("a.npz")[key], np.load("b.npz")[key]
+        )
+    result = command("predict", "bare.keras", *words, *files[:2], code=1)
+    assert "--species FOLDER with --input FILE" in result.output
+    result = command("bands", "new.cif", *files, code=2)
+    assert "give --model as well" in result.output
