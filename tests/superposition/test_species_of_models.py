@@ -132,6 +132,7 @@ def run(tmp_path, has_initial=False, **options):
     )
 
 
+@pytest.mark.slow
 @only_torch
 def test_atoms_alone_in_a_fresh_process(by_hand, tmp_path, capsys):
     store, report = run(tmp_path)
@@ -171,6 +172,7 @@ def test_atoms_alone_in_a_fresh_process(by_hand, tmp_path, capsys):
     assert np.abs(other.hamiltonian.entries - found["h"]).max() > 1e-3
 
 
+@pytest.mark.slow
 @only_torch
 def test_other_ways_to_predict(by_hand, tmp_path):
     store, report = run(tmp_path, has_initial=True)
