@@ -137,8 +137,9 @@ class TwoCentreBaseline(Layer):
         )
         scales = keras.ops.convert_to_numpy(self.scales["scalar"])
         is_known = scales.any(axis=(0, 2))
-        squares = scales[:, is_known].astype(np.float64) ** 2
-        squares = squares.mean(axis=(0, 1))
+        # None, if atoms alone explain everything.
+        number = max(1, len(scales) * is_known.sum())
+        squares = (scales.astype(np.float64) ** 2).sum(axis=(0, 1)) / number
         counts = np.bincount(shells)
         return np.sqrt(np.bincount(shells, squares) / counts)
 
