@@ -14,6 +14,7 @@ from keras_hamiltonian.cli.dos import dos
 from keras_hamiltonian.cli.errors import ClearErrors
 from keras_hamiltonian.cli.evaluate import evaluate
 from keras_hamiltonian.cli.export import export
+from keras_hamiltonian.cli.optics import optics
 from keras_hamiltonian.cli.predict import predict
 from keras_hamiltonian.cli.train import train
 from keras_hamiltonian.cli.zeroth import zeroth
@@ -36,6 +37,7 @@ for command in (
     predict,
     bands,
     dos,
+    optics,
     export,
     zeroth,
 ):

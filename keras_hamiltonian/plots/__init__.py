@@ -12,6 +12,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         ],
         "bands": ["plot_bands"],
         "blocks": ["plot_block_errors", "plot_improved_blocks"],
+        "conductivity": ["plot_conductivity"],
         "corrections": ["plot_corrections"],
         "costs": ["plot_costs"],
         "dos": ["plot_dos"],

@@ -11,6 +11,7 @@ import keras_hamiltonian as kh
 from data_tools.formats import read_calculation
 from keras_hamiltonian.physics import BandStructure
 from keras_hamiltonian.physics import DensityOfStates
+from keras_hamiltonian.physics import OpticalConductivity
 
 HARTREE = 27.2113845
 
@@ -82,6 +83,21 @@ def test_dos_holds_the_electrons(command, folder, data_folder):
     assert number_after(text, "on this grid:") > 1.5
     command("dos", mos2, "-o", "b.npz", "--grid", 3, 3, 1, "--no-projected")
     assert not DensityOfStates.load(folder / "b.npz").projections
+
+
+def test_optics(command, folder, data_folder):
+    cell = data_folder / "reference_graphene.h5"
+    words = ("--grid", 36, 36, 1, "--broadening", 0.4, "-o", "light.npz")
+    printed = command("optics", cell, "--window", 0.5, 1.5, *words)
+    # A coarse grid, broad lines.
+    percent = number_after(printed.stdout, r"Absorption at 1.00 eV:")
+    assert percent == pytest.approx(2.4, abs=0.3)
+    assert "--species" in printed.stderr
+    found = OpticalConductivity.load(folder / "light.npz")
+    assert found.energies[0] == 0.5 and found.energies[-1] == 1.5
+    assert (folder / "light.png").stat().st_size > 5_000
+    wrong = command("optics", cell, "--species", folder, "-o", "a.npz", code=1)
+    assert "goes with --input" in wrong.stderr
 
 
 def test_levels_are_found_or_asked_for(command, folder, data_folder):

@@ -1,0 +1,129 @@
+"""`keras-hamiltonian optics`: absorption of light between bands."""
+
+import pathlib
+from typing import Annotated
+
+import typer
+
+from keras_hamiltonian.cli import spectrum
+from keras_hamiltonian.cli.files import one_structure
+from keras_hamiltonian.files import replacing
+
+POINTS_PER_WIDTH = 4
+
+
+def optics(
+    path: spectrum.Input,
+    model: spectrum.Model = None,
+    initial: spectrum.Initial = None,
+    species: Annotated[
+        pathlib.Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="OpenMX's species files, for dipoles between orbitals, and "
+            "for H⁰ of a model that takes it. Default: those of the model; "
+            "without any, orbitals of one atom have no dipoles.",
+        ),
+    ] = None,
+    input: spectrum.SpeciesInput = None,
+    name: spectrum.Name = None,
+    grid: Annotated[
+        tuple[int, int, int] | None,
+        typer.Option(
+            metavar="N N N",
+            help="Wave vectors along each direction, 1 along vacuum. Default: "
+            "30 Å over the height of the cell, which is coarse.",
+        ),
+    ] = None,
+    window: Annotated[
+        tuple[float, float],
+        typer.Option(metavar="LOW HIGH", help="Energies of the photons, eV."),
+    ] = (0.1, 6.0),
+    broadening: Annotated[
+        float,
+        typer.Option(
+            metavar="EV", help="Standard deviation of the Gaussians, eV."
+        ),
+    ] = 0.1,
+    electrons: spectrum.Electrons = None,
+    fermi_level: spectrum.FermiLevel = None,
+    workers: spectrum.Workers = 1,
+    output: spectrum.output("optics") = None,
+    overwrite: spectrum.Overwrite = False,
+):
+    """Optical conductivity of a calculation or of a prediction.
+
+    \b
+      keras-hamiltonian optics graphene.scfout --grid 48 48 1
+      keras-hamiltonian optics new.cif --model model.keras
+      keras-hamiltonian optics graphene.scfout --species DFT_DATA19 \\
+          --input graphene.dat
+
+    Transitions between bands (Kubo and Greenwood), in S/m; the picture of a
+    layer shows what it absorbs. Excitons, local fields and the Drude part are
+    not in it.
+    """
+    import numpy as np
+
+    import keras_hamiltonian as kh
+    from keras_hamiltonian import physics
+
+    spectrum.check_window(window)
+    structure = one_structure(path, name)
+    output, picture = spectrum.targets(
+        output, structure.name, "optics", overwrite
+    )
+    step = _zeroth_step(model, species, input)
+    crystal, _ = spectrum.open_crystal(
+        structure,
+        model,
+        electrons,
+        fermi_level,
+        workers,
+        (initial, species, input) if model else (initial, None, None),
+    )
+    level = spectrum.known_level(crystal)
+    grid = physics.k_grid(crystal.atoms) if grid is None else grid
+    if step is None:
+        typer.echo(
+            "Orbitals of one atom have no dipoles here: give --species and "
+            "--input for them.",
+            err=True,
+        )
+    velocity = physics.VelocityOperator(
+        crystal.matrices, crystal.atoms, step and step.dipoles(crystal.atoms)
+    )
+    number = round((window[1] - window[0]) * POINTS_PER_WIDTH / broadening) + 1
+    found = physics.optical_conductivity(
+        velocity,
+        grid,
+        np.linspace(*window, max(number, 2)),
+        level,
+        broadening,
+        workers=workers,
+    )
+    with replacing(output) as numbers, replacing(picture) as drawing:
+        found.save(numbers)
+        kh.plots.plot_conductivity(found, drawing, structure.name)
+    typer.echo(f"Grid: {' x '.join(map(str, grid))}")
+    typer.echo(f"Fermi level: {level:.4f} eV")
+    if found.height is not None:
+        middle = len(found.energies) // 2
+        typer.echo(
+            f"Absorption at {found.energies[middle]:.2f} eV: "
+            f"{100 * found.absorption[middle]:.2f} %"
+        )
+    typer.echo(f"{output}, {picture}")
+
+
+def _zeroth_step(model, species, input):
+    """`ZerothStep` of the options, else of the model, or `None`."""
+    import keras_hamiltonian as kh
+
+    if (species is None) != (input is None):
+        raise ValueError("--species FOLDER goes with --input FILE.")
+    if species is not None:
+        from data_tools.openmx_species import openmx_zeroth_step
+
+        return openmx_zeroth_step(input, species)
+    return model and kh.load_model(model).zeroth_step
