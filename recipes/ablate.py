@@ -157,7 +157,8 @@ def shared_stage(options, seed, variant):
     """File of the first stage that cascades of a seed share."""
     initial = variant.get("initial")
     first = variant.get("first_options", {})
-    name = slug(" ".join(map(str, ["shared", initial, *first.values(), seed])))
+    parts = ["shared", initial or "", *first.values(), seed]
+    name = slug(" ".join(map(str, parts)))
     train(
         name,
         options,

@@ -1,6 +1,6 @@
 """CPU time and memory of H⁰ and S from atoms alone, one thread.
 
-    pytest tests/benchmarks/test_zeroth_step.py --benchmark-only -s
+    pytest tests/benchmarks/test_zeroth_step_cost.py --benchmark-only -s
 
 `KH_ZEROTH_LARGE=1` adds graphene with 1152 and 10368 atoms (some minutes, 6
 GB). `KH_ZEROTH_WORKERS=2` is the number of threads; then the time is that of
