@@ -19,21 +19,9 @@ def dos(
     species: spectrum.Species = None,
     input: spectrum.SpeciesInput = None,
     name: spectrum.Name = None,
-    grid: Annotated[
-        tuple[int, int, int] | None,
-        typer.Option(
-            metavar="N N N",
-            help="Wave vectors along each direction, 1 along vacuum. Default: "
-            "30 Å over the height of the cell, which is coarse.",
-        ),
-    ] = None,
+    grid: spectrum.Grid = None,
     window: spectrum.Window = (-6.0, 6.0),
-    broadening: Annotated[
-        float,
-        typer.Option(
-            metavar="EV", help="Standard deviation of the Gaussians, eV."
-        ),
-    ] = 0.1,
+    broadening: spectrum.Broadening = 0.1,
     method: Annotated[
         Literal["gaussian", "tetrahedron"],
         typer.Option(

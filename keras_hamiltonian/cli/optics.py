@@ -7,6 +7,7 @@ import typer
 
 from keras_hamiltonian.cli import spectrum
 from keras_hamiltonian.cli.files import one_structure
+from keras_hamiltonian.cli.files import zeroth_step
 from keras_hamiltonian.files import replacing
 
 POINTS_PER_WIDTH = 4
@@ -27,24 +28,12 @@ def optics(
     ] = None,
     input: spectrum.SpeciesInput = None,
     name: spectrum.Name = None,
-    grid: Annotated[
-        tuple[int, int, int] | None,
-        typer.Option(
-            metavar="N N N",
-            help="Wave vectors along each direction, 1 along vacuum. Default: "
-            "30 Å over the height of the cell, which is coarse.",
-        ),
-    ] = None,
+    grid: spectrum.Grid = None,
     window: Annotated[
         tuple[float, float],
         typer.Option(metavar="LOW HIGH", help="Energies of the photons, eV."),
     ] = (0.1, 6.0),
-    broadening: Annotated[
-        float,
-        typer.Option(
-            metavar="EV", help="Standard deviation of the Gaussians, eV."
-        ),
-    ] = 0.1,
+    broadening: spectrum.Broadening = 0.1,
     electrons: spectrum.Electrons = None,
     fermi_level: spectrum.FermiLevel = None,
     workers: spectrum.Workers = 1,
@@ -73,7 +62,8 @@ def optics(
     output, picture = spectrum.targets(
         output, structure.name, "optics", overwrite
     )
-    step = _zeroth_step(model, species, input)
+    model = model and kh.load_model(model)
+    step = zeroth_step(species, input) or (model and model.zeroth_step)
     crystal, _ = spectrum.open_crystal(
         structure,
         model,
@@ -114,16 +104,3 @@ def optics(
             f"{100 * found.absorption[middle]:.2f} %"
         )
     typer.echo(f"{output}, {picture}")
-
-
-def _zeroth_step(model, species, input):
-    """`ZerothStep` of the options, else of the model, or `None`."""
-    import keras_hamiltonian as kh
-
-    if (species is None) != (input is None):
-        raise ValueError("--species FOLDER goes with --input FILE.")
-    if species is not None:
-        from data_tools.openmx_species import openmx_zeroth_step
-
-        return openmx_zeroth_step(input, species)
-    return model and kh.load_model(model).zeroth_step

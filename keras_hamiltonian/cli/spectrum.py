@@ -96,6 +96,18 @@ FermiLevel = Annotated[
         "on a grid of wave vectors at 300 K.",
     ),
 ]
+Grid = Annotated[
+    tuple[int, int, int] | None,
+    typer.Option(
+        metavar="N N N",
+        help="Wave vectors along each direction, 1 along vacuum. Default: "
+        "30 Å over the height of the cell, which is coarse.",
+    ),
+]
+Broadening = Annotated[
+    float,
+    typer.Option(metavar="EV", help="Standard deviation of the Gaussians, eV."),
+]
 Workers = Annotated[
     int, typer.Option(min=1, help="Processes, one thread each.")
 ]
@@ -152,7 +164,7 @@ def open_crystal(
 
     Args:
         structure: `Structure`.
-        model: path of a `.keras` file, or `None`.
+        model: `Stage`, path of a `.keras` file, or `None`.
         electrons: float or dict, see `kh.physics.total_electrons`, in place of
             those known.
         fermi_level: float in eV, in place of the one known.
@@ -186,7 +198,8 @@ def open_crystal(
             known, None, electrons, fermi_level, workers
         )
         return crystal, None
-    model = kh.load_model(model)
+    if isinstance(model, str | pathlib.Path):
+        model = kh.load_model(model)
     crystal = kh.predict(
         model,
         known or atoms,

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 from scipy.special import expit
 
+from keras_hamiltonian.physics.fermi import BOLTZMANN_IN_EV_PER_KELVIN
 from keras_hamiltonian.physics.fermi import k_grid_points
 from keras_hamiltonian.physics.hamiltonian import BlochSum
 from keras_hamiltonian.physics.number_files import read_fields
@@ -15,7 +16,6 @@ from keras_hamiltonian.physics.workers import solve_k_points
 # e²/ħ and the impedance of free space: CODATA 2018.
 SIEMENS = 2.434134807664282e-4
 OHM = 376.730313668
-KELVIN_IN_EV = 8.617333262e-5
 # A Gaussian ends after this many widths.
 WIDTHS = 6.0
 ANGSTROM_IN_METRE = 1e-10
@@ -236,9 +236,8 @@ def _conductivity_at(
 ):
     """Sum over transitions at one wave vector: `(num_energies, 3, 3)`, Å²."""
     states = lowest_states(velocity.matrices, k_point)
-    occupations = expit(
-        (fermi_level - states.energies) / (KELVIN_IN_EV * temperature)
-    )
+    thermal = BOLTZMANN_IN_EV_PER_KELVIN * temperature
+    occupations = expit((fermi_level - states.energies) / thermal)
     lower, upper = np.triu_indices(len(states.energies), 1)
     change = occupations[lower] - occupations[upper]
     steps = states.energies[upper] - states.energies[lower]
