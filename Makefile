@@ -91,7 +91,7 @@ $(VENV)/.installed: pyproject.toml $(VENV)/.torch
 	@touch $@
 
 $(VENV)/.installed-test: pyproject.toml $(VENV)/.installed
-	$(BIN)/python -m pip install -e ".[test,jax,tensorflow,explain]"
+	$(BIN)/python -m pip install -e ".[test,jax,tensorflow,explain,siesta]"
 	@touch $@
 
 clean:

@@ -10,6 +10,7 @@ something else happened, with the files kept.
 import argparse
 import collections
 import dataclasses
+import importlib.util
 import itertools
 import os
 import pathlib
@@ -33,6 +34,8 @@ sys.path += [str(HERE), str(HERE.parent / "data_tools"), str(HERE.parents[1])]
 
 # SIESTA's files are read in a process that many of them end: it starts anew.
 RARE = {"siesta": 0.02}
+# Formats that a package outside the requirements writes.
+NEEDS = {"siesta": "sisl"}
 SPINS = ("none", "collinear", "noncollinear")
 WORDS = (b"", b"0", b"-1", b"nan", b"1e999", b"99999999999", b"[" * 50, b"\xff")
 NUMBERS = (0, 1, -1, 2**31 - 1, -(2**31), 2**62, 0x7FF8 << 48, 0x7FF0 << 48)
@@ -52,6 +55,8 @@ def seeds(folder):
     found = []
     for format, spin in itertools.product(FORMATS.values(), SPINS):
         if format.write is None or format.read is None:
+            continue
+        if not has_package(format.name):
             continue
         path = folder / f"{format.name}_{spin}{(format.endings or ('',))[0]}"
         write_calculation(path, with_spin(crystal(), spin), format.name)
@@ -76,6 +81,11 @@ def seeds(folder):
         crystal().atoms.write(path)
         found.append((ending, path, first))
     return found
+
+
+def has_package(format):
+    needed = NEEDS.get(format)
+    return needed is None or importlib.util.find_spec(needed) is not None
 
 
 def with_spin(calculation, spin):
@@ -221,6 +231,9 @@ def main():
     for format, count in sorted(counts.items()):
         numbers = (count["read"], count["refused"], count["wrong"])
         print(f"{format:14}{numbers[0]:8}{numbers[1]:9}{numbers[2]:7}")
+    for format, package in NEEDS.items():
+        if not has_package(format):
+            print(f"{format}: not tried, needs {package}")
     print(f"{len(found)} files in {time.monotonic() - start:.0f} s")
     print(*wrong[:40], sep="\n")
     if not wrong:
