@@ -20,6 +20,7 @@ ROOMS = {
     "ops": {"conventions", "irreps", "orbitals"},
     "layers": {"conventions", "irreps", "orbitals", "ops"},
     "losses": {"conventions", "irreps", "orbitals"},
+    "optimizers": {"ops"},
     "metrics": {"conventions", "irreps", "orbitals"},
     "physics": {
         "conventions",
@@ -55,6 +56,7 @@ ROOMS = {
         "layers",
         "losses",
         "ops",
+        "optimizers",
         "orbitals",
         "physics",
         "superposition",
@@ -82,6 +84,7 @@ ROOMS = {
         "layers",
         "losses",
         "models",
+        "optimizers",
         "orbitals",
         "physics",
         "prediction",

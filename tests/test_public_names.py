@@ -21,6 +21,7 @@ ROOMS = [
     "metrics",
     "models",
     "ops",
+    "optimizers",
     "orbitals",
     "physics",
     "plots",

@@ -17,6 +17,7 @@ from keras_hamiltonian.models import hamiltonian_cascade  # noqa: F401
 from keras_hamiltonian.models import old_files
 from keras_hamiltonian.models import transformer_stage  # noqa: F401
 from keras_hamiltonian.models.stage import Stage
+from keras_hamiltonian.optimizers import muon  # noqa: F401
 from keras_hamiltonian.reading import reading
 
 # Modules whose classes are known.

@@ -16,6 +16,7 @@ from keras_hamiltonian.losses.k_space import KSpaceLoss
 from keras_hamiltonian.losses.trace_loss import TraceLoss
 from keras_hamiltonian.models.k_space_dataset import KSpaceDataset
 from keras_hamiltonian.models.stage_features import StageFeatures
+from keras_hamiltonian.optimizers.muon import Muon
 from keras_hamiltonian.training.preparation import make_cascade
 from keras_hamiltonian.training.preparation import make_states
 
@@ -25,6 +26,7 @@ LOSSES = {
     "mean_absolute": BlockMeanAbsoluteError,
     "mean_squared": BlockMeanSquaredError,
 }
+OPTIMIZERS = {"muon": Muon, "adam": keras.optimizers.AdamW}
 
 
 class CascadeFit:
@@ -201,11 +203,8 @@ class CascadeFit:
 
     def _optimizer(self, part):
         settings = self.settings
-        decay = settings.weight_decay(part)
-        options = {
-            "learning_rate": settings.learning_rate(part),
-            "global_clipnorm": settings.clipnorm,
-        }
-        if not decay:
-            return keras.optimizers.Adam(**options)
-        return keras.optimizers.AdamW(weight_decay=decay, **options)
+        return OPTIMIZERS[settings.optimizer](
+            settings.learning_rate(part),
+            weight_decay=settings.weight_decay(part),
+            global_clipnorm=settings.clipnorm,
+        )

@@ -182,11 +182,16 @@ class TrainingSettings(StrictSettings):
     joint_learning_rate: float = pydantic.Field(
         5e-4, gt=0, description="Largest learning rate of the joint training."
     )
+    optimizer: Literal["muon", "adam"] = pydantic.Field(
+        "muon",
+        description='"muon" (kh.optimizers.Muon) takes orthogonal steps with '
+        'the matrices of equivariant layers, "adam" is AdamW.',
+    )
     first_weight_decay: float | None = pydantic.Field(
         None,
         ge=0,
         description="Decay of the first stage's weights per step, in units of "
-        "the learning rate (AdamW). 0: Adam. By default 0.3 where it predicts "
+        "the learning rate. By default 0.3 where it predicts "
         "corrections of H⁰, else 0: the error of corrections is variance.",
     )
     second_weight_decay: float = pydantic.Field(

@@ -77,6 +77,8 @@ class EquivariantLinear(Layer):
             initializer=self._initialize,
             name="kernel",
         )
+        # Matrices for optimizers that look at them, such as `Muon`.
+        self.kernel.matrix_shapes = self.kernel_shapes
         self.bias = None
         scalars = self.irreps_out.count("0e")
         if self.use_bias and scalars:

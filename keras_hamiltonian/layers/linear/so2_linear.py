@@ -60,6 +60,10 @@ class SO2Linear(Layer):
             initializer=self._initialize,
             name="kernel",
         )
+        # Matrices for optimizers that look at them, such as `Muon`.
+        self.kernel.matrix_shapes = [
+            (sum(ins), size) for ins, size in self.kernel_shapes.values()
+        ]
         self.bias = None
         if self.use_bias and "0+" in self.kernel_shapes:
             self.bias = self.add_weight(
