@@ -24,7 +24,6 @@ abacus-legacy npz wannier90
 import dataclasses
 import functools
 import pathlib
-import warnings
 from collections.abc import Callable
 
 import h5py
@@ -38,23 +37,19 @@ from data_tools.deeph import read_chunked
 from data_tools.deeph import read_legacy
 from data_tools.deeph import write_chunked
 from data_tools.deeph import write_legacy
-from data_tools.initial import initial_place
-from data_tools.initial import with_initial
 from data_tools.npz import is_npz
 from data_tools.npz import read_npz
 from data_tools.npz import write_npz
 from data_tools.openmx import read_scfout
-from data_tools.plausibility import plausible
 from data_tools.search import RESEMBLANCES
-from data_tools.search import in_words
-from data_tools.search import search
+from data_tools.search import matching
+from data_tools.search import sources_of
 from data_tools.siesta import read_siesta
 from data_tools.siesta import write_siesta
 from data_tools.wannier90 import export_wannier90
 from keras_hamiltonian.data.store import FORMAT
 from keras_hamiltonian.data.store import HamiltonianStore
 from keras_hamiltonian.hdf5_files import open_hdf5
-from keras_hamiltonian.reading import reader
 from keras_hamiltonian.reading import reading
 
 
@@ -83,23 +78,6 @@ class Format:
     endings: tuple = ()
 
 
-@dataclasses.dataclass(frozen=True)
-class Source:
-    """One structure that can be read.
-
-    Attributes:
-        file: path. File or folder that holds it.
-        name: str. Its name.
-        format: str. Name of its format.
-        read: function of the reader's options that returns the `Calculation`.
-    """
-
-    file: pathlib.Path
-    name: str
-    format: str
-    read: Callable
-
-
 def find_sources(path, format=None, strict=False):
     """Structures at or below a path; nothing large is read yet.
 
@@ -121,34 +99,12 @@ def find_sources(path, format=None, strict=False):
     Raises:
         ValueError: if there is nothing of these formats.
     """
-    path = pathlib.Path(path)
-    if not path.exists():
-        raise ValueError(f"{path} does not exist.")
     wanted = [f for f in FORMATS.values() if f.matches]
     if format is not None:
         wanted = [known_format(format, "read")]
-    passed = {}
-    sources = _take(path, wanted)  # errors of the path itself are raised
-    if sources is None:
-        sources = search(
-            path,
-            lambda place: _take(place, wanted),
-            passed,
-            # Files of other formats are not those that are asked for.
-            RESEMBLANCES if format is None else {},
-        )
-    words = in_words(path, passed)
-    if not sources:
-        marks = ", ".join(f"{f.name} ({f.mark})" for f in wanted)
-        raise ValueError(
-            f"{path} holds nothing that can be read. Expected one of the "
-            f"formats {marks}, or a folder with such things. {words}".strip()
-        )
-    if passed and strict:
-        raise ValueError(words)
-    if passed:
-        warnings.warn(words, stacklevel=2)
-    return sources
+    # Files of other formats are not those that are asked for.
+    resemblances = RESEMBLANCES if format is None else {}
+    return sources_of(path, wanted, strict, resemblances)
 
 
 def detect_format(path):
@@ -157,7 +113,7 @@ def detect_format(path):
     Raises:
         ValueError: if it is of several.
     """
-    found = _matching(pathlib.Path(path), FORMATS.values())
+    found = matching(pathlib.Path(path), FORMATS.values())
     return found.name if found else None
 
 
@@ -247,56 +203,6 @@ def known_format(name, ability):
             f"{', '.join(able)}."
         )
     return FORMATS[name]
-
-
-def _take(path, wanted):
-    """Sources of one place, `None` if it is of no format."""
-    found = _matching(path, wanted)
-    return None if found is None else _sources(path, found)
-
-
-def _matching(path, wanted):
-    found = [f for f in wanted if f.matches and f.matches(path)]
-    if len(found) > 1:
-        names = ", ".join(f.name for f in found)
-        raise ValueError(
-            f"{path} holds calculations of several formats: {names}. Choose "
-            "one by `format`."
-        )
-    return found[0] if found else None
-
-
-def _sources(path, found):
-    if found.name == "container":
-        store = HamiltonianStore(path)
-        return [
-            Source(
-                path,
-                name,
-                found.name,
-                functools.partial(_from, path, store, name),
-            )
-            for name in store.names
-        ]
-    name = path.resolve().name
-    for ending in found.endings:
-        name = name.removesuffix(ending)
-    read = functools.partial(_read, found, path)
-    return [Source(path, name, found.name, read)]
-
-
-def _read(format, path, **options):
-    calculation = format.read(path, **options)
-    place = initial_place(path)
-    if not place.exists():
-        return calculation
-    return with_initial(calculation, format.read(place))
-
-
-@reader
-@plausible
-def _from(path, store, name):
-    return store[name]
 
 
 def _read_container(path):

@@ -1,8 +1,18 @@
 """Calculations below a folder, and what looks like one and is none."""
 
+import dataclasses
 import fnmatch
+import functools
+import pathlib
+import warnings
+from collections.abc import Callable
 
 from data_tools.initial import INITIAL_FOLDER
+from data_tools.initial import initial_place
+from data_tools.initial import with_initial
+from data_tools.plausibility import plausible
+from keras_hamiltonian.data.store import HamiltonianStore
+from keras_hamiltonian.reading import reader
 
 # Names where no format is recognised, and why there is none.
 RESEMBLANCES = {
@@ -15,6 +25,78 @@ RESEMBLANCES = {
     "overlap*.h5": "matrices of DeepH without their structure",
 }
 MOST_NAMES = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """One structure that can be read.
+
+    Attributes:
+        file: path. File or folder that holds it.
+        name: str. Its name.
+        format: str. Name of its format.
+        read: function of the reader's options that returns the `Calculation`.
+    """
+
+    file: pathlib.Path
+    name: str
+    format: str
+    read: Callable
+
+
+def sources_of(path, wanted, strict, resemblances):
+    """Structures at or below a path; see `data_tools.formats.find_sources`.
+
+    Args:
+        path: str or path.
+        wanted: list of `data_tools.formats.Format`.
+        strict: bool.
+        resemblances: dict, see `search`.
+
+    Returns:
+        List of `Source`, not empty.
+    """
+    path = pathlib.Path(path)
+    if not path.exists():
+        raise ValueError(f"{path} does not exist.")
+    passed = {}
+    sources = _take(path, wanted)  # errors of the path itself are raised
+    if sources is None:
+        sources = search(
+            path, lambda place: _take(place, wanted), passed, resemblances
+        )
+    words = in_words(path, passed)
+    if not sources:
+        marks = ", ".join(f"{f.name} ({f.mark})" for f in wanted)
+        raise ValueError(
+            f"{path} holds nothing that can be read. Expected one of the "
+            f"formats {marks}, or a folder with such things. {words}".strip()
+        )
+    if passed and strict:
+        raise ValueError(words)
+    if passed:
+        warnings.warn(words, stacklevel=3)
+    return sources
+
+
+def matching(path, wanted):
+    """The format of a file or folder, `None` if it is of none of those.
+
+    Args:
+        path: path.
+        wanted: iterable of `data_tools.formats.Format`.
+
+    Raises:
+        ValueError: if it is of several.
+    """
+    found = [f for f in wanted if f.matches and f.matches(path)]
+    if len(found) > 1:
+        names = ", ".join(f.name for f in found)
+        raise ValueError(
+            f"{path} holds calculations of several formats: {names}. Choose "
+            "one by `format`."
+        )
+    return found[0] if found else None
 
 
 def search(path, take, passed, resemblances, above=frozenset()):
@@ -73,6 +155,45 @@ def in_words(path, passed):
     )
     more = ", ..." if len(passed) > MOST_NAMES else "."
     return f"{path}: {len(passed)} places were passed over: {some}{more}"
+
+
+def _take(path, wanted):
+    """Sources of one place, `None` if it is of no format."""
+    found = matching(path, wanted)
+    return None if found is None else _sources(path, found)
+
+
+def _sources(path, found):
+    if found.name == "container":
+        store = HamiltonianStore(path)
+        return [
+            Source(
+                path,
+                name,
+                found.name,
+                functools.partial(_from, path, store, name),
+            )
+            for name in store.names
+        ]
+    name = path.resolve().name
+    for ending in found.endings:
+        name = name.removesuffix(ending)
+    read = functools.partial(_read, found, path)
+    return [Source(path, name, found.name, read)]
+
+
+def _read(format, path, **options):
+    calculation = format.read(path, **options)
+    place = initial_place(path)
+    if not place.exists():
+        return calculation
+    return with_initial(calculation, format.read(place))
+
+
+@reader
+@plausible
+def _from(path, store, name):
+    return store[name]
 
 
 def _resemblance(path, resemblances):

@@ -24,7 +24,7 @@ class PublishedSet:
     """Structures of one material.
 
     Attributes:
-        sources: list of `data_tools.formats.Source`. Structures that train,
+        sources: list of `data_tools.search.Source`. Structures that train,
             validate and test.
         twisted: list of `Source`. Larger cells, which test only.
         num_atoms: int. Atoms in each of `sources`.
