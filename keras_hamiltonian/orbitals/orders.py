@@ -37,6 +37,8 @@ _PROGRAMS = {
     "siesta": ({l: _ASCENDING[l] for l in range(3)}, _condon_shortley),
     "fhi-aims": (_ASCENDING, _odd_positive),
     "abacus": (_ZERO_FIRST, _condon_shortley),
+    "pyscf": ({**_ASCENDING, 1: (1, -1, 0)}, _plus),
+    "wannier90": ({l: _ZERO_FIRST[l] for l in range(4)}, _plus),
 }
 
 PROGRAMS = tuple(_PROGRAMS)
@@ -47,7 +49,7 @@ def shell_order(program, l):
 
     Args:
         program: str. `"openmx"` (also the legacy DeepH files), `"siesta"`,
-            `"fhi-aims"` or `"abacus"`.
+            `"fhi-aims"`, `"abacus"`, `"pyscf"` or `"wannier90"`.
         l: int. Degree of the shell.
 
     Returns:

@@ -25,6 +25,8 @@ MANUALS = {
     "siesta": ([-Y, Z, -X], [X * Y, -Y * Z, D[0], -X * Z, D[2]]),
     "fhi-aims": ([Y, Z, -X], [X * Y, Y * Z, D[0], -X * Z, D[2]]),
     "abacus": ([Z, -X, -Y], [D[0], -X * Z, -Y * Z, D[2], X * Y]),
+    "pyscf": ([X, Y, Z], [X * Y, Y * Z, D[0], X * Z, D[2]]),
+    "wannier90": ([Z, X, Y], [D[0], X * Z, Y * Z, D[2], X * Y]),
 }
 
 
