@@ -9,6 +9,7 @@
 | `siesta` | SIESTA 5, needs sisl | yes | yes | `*.HSX` |
 | `abacus` | ABACUS 3.9.0.25 and later | yes | yes | `hrs1_nao.csr` |
 | `abacus-legacy` | ABACUS up to 3.8 | yes | yes | `data-HR-sparse_SPIN0.csr` |
+| `fhi-aims` | FHI-aims | yes | no | `rs_indices.out` |
 | `npz` | sparse H(R) in a NumPy archive | yes | yes | key `format` |
 | `wannier90` | `_hr.dat`, orthogonalised | no | yes | |
 
@@ -18,7 +19,7 @@ Example:
 
 >>> print(*FORMATS)  # doctest: +NORMALIZE_WHITESPACE
 container deeph-legacy deeph-dock openmx siesta abacus
-abacus-legacy npz wannier90
+abacus-legacy fhi-aims npz wannier90
 """
 
 import dataclasses
@@ -31,6 +32,8 @@ import h5py
 from data_tools.abacus import find_output
 from data_tools.abacus import read_abacus
 from data_tools.abacus_writer import write_abacus
+from data_tools.aims import INDICES
+from data_tools.aims import read_aims
 from data_tools.deeph import CHUNKED_FILES
 from data_tools.deeph import find_layouts
 from data_tools.deeph import read_chunked
@@ -252,6 +255,10 @@ def _has_output(path, layout):
     return find_output(path, layout) is not None
 
 
+def _has_indices(path):
+    return (path / INDICES).is_file()
+
+
 def _ends_with(path, endings):
     return path.is_file() and path.name.endswith(endings)
 
@@ -318,6 +325,13 @@ FORMATS = {
             functools.partial(_has_output, layout="old"),
             read_abacus,
             functools.partial(write_abacus, layout="old"),
+        ),
+        Format(
+            "fhi-aims",
+            "FHI-aims",
+            f"folder with {INDICES}",
+            _has_indices,
+            read_aims,
         ),
         Format(
             "npz",

@@ -43,6 +43,7 @@ NUMBERS = (0, 1, -1, 2**31 - 1, -(2**31), 2**62, 0x7FF8 << 48, 0x7FF0 << 48)
 
 def seeds(folder):
     """Good files of every format: list of `(format, path, reader)`."""
+    import aims_writer
     import scfout_writer
     from small_crystals import crystal
 
@@ -69,6 +70,12 @@ def seeds(folder):
         path = folder / f"openmx{spin}.scfout"
         path.write_bytes(scfout_writer.scfout_bytes(spin))
         found.append(("openmx", path, read_calculation))
+
+    for name, is_hdf5 in (("plain", False), ("hdf5", True)):
+        path = folder / f"aims_{name}"
+        written = aims_writer.geometry(), aims_writer.matrices()
+        aims_writer.write_aims(path, *written, is_hdf5)
+        found.append(("fhi-aims", path, read_calculation))
 
     def first(path):
         return find_structures([path])[0].load()
