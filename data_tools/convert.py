@@ -67,7 +67,8 @@ def convert(
     if output.name == "container":
         HamiltonianStore.write(target, calculations, **write_options)
     elif len(sources) == 1 and _is_file_name(target, output):
-        _write_file(target, next(calculations), output, write_options)
+        # Writers of files replace them when they are complete.
+        _write_one(target, target, next(calculations), output, write_options)
     else:
         _write_folder(target, calculations, output, write_options)
     if progress is not None:
@@ -158,11 +159,6 @@ def _folders(source):
 
 def _is_file_name(target, output):
     return bool(output.endings) and target.name.endswith(output.endings)
-
-
-def _write_file(target, calculation, output, options):
-    with replacing(target) as place:
-        _write_one(place, target, calculation, output, options)
 
 
 def _write_folder(target, calculations, output, options):

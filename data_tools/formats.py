@@ -11,7 +11,7 @@
 | `abacus-legacy` | ABACUS up to 3.8 | yes | yes | `data-HR-sparse_SPIN0.csr` |
 | `fhi-aims` | FHI-aims | yes | no | `rs_indices.out` |
 | `npz` | sparse H(R) in a NumPy archive | yes | yes | key `format` |
-| `wannier90` | `_hr.dat`, orthogonalised | no | yes | |
+| `wannier90` | `_hr.dat` with `.win` | yes | yes | `*_hr.dat`, `.win` |
 
 A folder of such files or folders means all of them.
 
@@ -50,6 +50,8 @@ from data_tools.search import sources_of
 from data_tools.siesta import read_siesta
 from data_tools.siesta import write_siesta
 from data_tools.wannier90 import export_wannier90
+from data_tools.wannier90_input import win_place
+from data_tools.wannier90_reader import read_wannier90
 from keras_hamiltonian.data.store import FORMAT
 from keras_hamiltonian.data.store import HamiltonianStore
 from keras_hamiltonian.hdf5_files import open_hdf5
@@ -228,6 +230,11 @@ def _write_wannier90(path, calculation, **options):
     export_wannier90(calculation, path, **options)
 
 
+def _is_wannier90(path):
+    is_matrix = path.is_file() and path.name.endswith("_hr.dat")
+    return is_matrix and win_place(path).is_file()
+
+
 def _is_container(path):
     if path.suffix not in (".h5", ".hdf5") or not path.is_file():
         return False
@@ -344,10 +351,12 @@ FORMATS = {
         ),
         Format(
             "wannier90",
-            "wannier90, Löwdin's orbitals",
-            "*_hr.dat",
-            write=_write_wannier90,
-            endings=("_hr.dat",),
+            "wannier90",
+            "*_hr.dat with its .win",
+            _is_wannier90,
+            read_wannier90,
+            _write_wannier90,
+            ("_hr.dat",),
         ),
     )
 }

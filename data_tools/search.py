@@ -21,6 +21,7 @@ RESEMBLANCES = {
     "*.TSHS": "of SIESTA only the HSX file is read: SaveHS true",
     "*.HS": "of SIESTA only the HSX file of version 5 is read",
     "*.nc": "of SIESTA only the HSX file is read: SaveHS true",
+    "*_hr.dat": "a matrix of wannier90 without its .win",
     "hamiltonian*.h5": "matrices of DeepH without their structure",
     "overlap*.h5": "matrices of DeepH without their structure",
 }

@@ -17,6 +17,9 @@ import warnings
 
 import numpy as np
 
+from data_tools.wannier90_input import check_win
+from data_tools.wannier90_input import win_place
+from data_tools.wannier90_input import write_win
 from keras_hamiltonian.files import replacing
 from keras_hamiltonian.physics.bands import solve_bands
 from keras_hamiltonian.physics.hamiltonian import BlochMatrices
@@ -79,7 +82,8 @@ def export_wannier90(calculation, path, grid, cutoff=0.0):
     with spin all up come first, then all down. Every line holds
     `R1 R2 R3 m n Re Im` of `<m in cell 0 | H | n in cell R>`, in eV with 12
     decimals (wannier90 itself writes 6); m runs fastest. Cells on the border
-    of the grid's Wigner-Seitz cell are listed with their degeneracy.
+    of the grid's Wigner-Seitz cell are listed with their degeneracy. Atoms and
+    orbitals go into a `.win` beside it, `graphene.win`.
 
     Args:
         calculation: `Calculation` with Hamiltonian and overlap.
@@ -93,8 +97,9 @@ def export_wannier90(calculation, path, grid, cutoff=0.0):
         `WannierReport`. Warns if occupied bands are off by more than 1 meV.
 
     Raises:
-        ValueError: if a matrix is missing, S(k) is not positive definite, or
-            the grid is not three positive numbers.
+        ValueError: if a matrix is missing, S(k) is not positive definite, the
+            grid is not three positive numbers, or there is a `.win` already
+            that this package did not write.
 
     Example:
 
@@ -108,6 +113,8 @@ def export_wannier90(calculation, path, grid, cutoff=0.0):
         raise ValueError(
             f"`cutoff` is an energy in eV, 0 or more. Received: {cutoff}."
         )
+    path = pathlib.Path(path)
+    check_win(win_place(path))
     matrices = BlochMatrices.from_calculation(calculation)
     k_points = monkhorst_pack(grid, gamma_centered=True)
     sizes = np.asarray(grid, dtype=int)
@@ -127,7 +134,7 @@ def export_wannier90(calculation, path, grid, cutoff=0.0):
     largest = np.maximum(largest, largest[::-1])
     kept = (largest >= cutoff) | ~cells.any(axis=1)
     norms = np.linalg.norm(in_cells, ord=2, axis=(1, 2)) / degeneracies
-    path = pathlib.Path(path)
+    write_win(win_place(path), calculation)
     _write(path, cells[kept], degeneracies[kept], in_cells[kept], calculation)
     errors, occupied = _errors(
         matrices,

@@ -38,7 +38,7 @@ _PROGRAMS = {
     "fhi-aims": (_ASCENDING, _odd_positive),
     "abacus": (_ZERO_FIRST, _condon_shortley),
     "pyscf": ({**_ASCENDING, 1: (1, -1, 0)}, _plus),
-    "wannier90": ({l: _ZERO_FIRST[l] for l in range(4)}, _plus),
+    "wannier90": (_ZERO_FIRST, _plus),
 }
 
 PROGRAMS = tuple(_PROGRAMS)

@@ -71,6 +71,12 @@ def seeds(folder):
         path.write_bytes(scfout_writer.scfout_bytes(spin))
         found.append(("openmx", path, read_calculation))
 
+    for spin in SPINS:
+        path = folder / f"wannier90_{spin}"
+        known = with_spin(crystal(), spin)
+        options = {"grid": (5, 1, 1)}
+        write_calculation(path / "x_hr.dat", known, "wannier90", **options)
+        found.append(("wannier90", path, read_calculation))
     for name, is_hdf5 in (("plain", False), ("hdf5", True)):
         path = folder / f"aims_{name}"
         written = aims_writer.geometry(), aims_writer.matrices()
