@@ -57,7 +57,7 @@ def seeds(folder):
     for format, spin in itertools.product(FORMATS.values(), SPINS):
         if format.write is None or format.read is None:
             continue
-        if not has_package(format.name):
+        if not has_package(format.name) or format.name == "wannier90":
             continue
         path = folder / f"{format.name}_{spin}{(format.endings or ('',))[0]}"
         write_calculation(path, with_spin(crystal(), spin), format.name)
@@ -70,8 +70,8 @@ def seeds(folder):
         path = folder / f"openmx{spin}.scfout"
         path.write_bytes(scfout_writer.scfout_bytes(spin))
         found.append(("openmx", path, read_calculation))
-
     for spin in SPINS:
+        # A folder: the .win lies beside the file.
         path = folder / f"wannier90_{spin}"
         known = with_spin(crystal(), spin)
         options = {"grid": (5, 1, 1)}
