@@ -120,14 +120,8 @@ def export_wannier90(calculation, path, grid, cutoff=0.0):
     sizes = np.asarray(grid, dtype=int)
     order = _spin_outside(calculation)
     on_grid, smallest = _orthogonal(matrices, k_points, order)
-    # Position n of the transform is k = n / size.
-    places = np.rint(k_points * sizes).astype(int) % sizes
-    table = np.zeros((*sizes, *on_grid.shape[1:]), complex)
-    table[tuple(places.T)] = on_grid
-    table = np.fft.fftn(table, axes=(0, 1, 2)) / len(k_points)
-
     cells, degeneracies = wigner_seitz_cells(calculation.atoms.cell, sizes)
-    in_cells = table[tuple((cells % sizes).T)]
+    in_cells = _in_cells(on_grid, k_points, sizes, cells)
     largest = np.abs(in_cells).max(axis=(1, 2))
     # A cell and its inverse, which is as far from the end of the sorted list,
     # are kept or left out together, in spite of rounding.
@@ -222,6 +216,16 @@ def _orthogonal(matrices, k_points, order):
         orthogonal = vectors @ damped @ vectors.conj().T
         found.append(orthogonal[np.ix_(order, order)])
     return np.array(found), smallest
+
+
+def _in_cells(on_grid, k_points, sizes, cells):
+    """H(R) of the cells from H(k) on the grid: `(num_R, n, n)`."""
+    # Position n of the transform is k = n / size.
+    places = np.rint(k_points * sizes).astype(int) % sizes
+    table = np.zeros((*sizes, *on_grid.shape[1:]), complex)
+    table[tuple(places.T)] = on_grid
+    table = np.fft.fftn(table, axes=(0, 1, 2)) / len(k_points)
+    return table[tuple((cells % sizes).T)]
 
 
 def _errors(matrices, sizes, file, fermi_level):
