@@ -5,7 +5,7 @@ Reads what `output_rs_matrices plain` or `hdf5` leaves: `rs_indices.out`,
 `rs_hamiltonian_up` and `_dn` or `_down`), beside `geometry.in` and
 `basis-indices.out`.
 
-`rs_indices.out` counts numbers, cells and orbitals, each count one too many,
+`rs_indices.out` counts numbers and cells, one too many of both, and orbitals,
 and lists
 
     cell_index                  R1 R2 R3 of each cell

@@ -75,7 +75,9 @@ def seeds(folder):
         path = folder / f"wannier90_{spin}"
         known = with_spin(crystal(), spin)
         options = {"grid": (5, 1, 1)}
-        write_calculation(path / "x_hr.dat", known, "wannier90", **options)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the grid is coarse
+            write_calculation(path / "x_hr.dat", known, "wannier90", **options)
         found.append(("wannier90", path, read_calculation))
     for name, is_hdf5 in (("plain", False), ("hdf5", True)):
         path = folder / f"aims_{name}"
