@@ -26,7 +26,8 @@ readers of DeepH-dock, AimsPy and Quoll.jl; units, order of orbitals and the
 triangle against a published run of version 260110 (two water molecules), whose
 levels come out as it printed them, to 2e-5 eV; but the 1s level of oxygen at
 -511 eV is off by 1e-3 eV. Not checked on a run: crystals, HDF5, collinear spin,
-and the sign of odd m > 0, which a planar molecule does not show.
+and the sign of odd m > 0, on which those readers agree and which a planar
+molecule does not show.
 """
 
 import dataclasses
