@@ -10,6 +10,7 @@
 | `abacus` | ABACUS 3.9.0.25 and later | yes | yes | `hrs1_nao.csr` |
 | `abacus-legacy` | ABACUS up to 3.8 | yes | yes | `data-HR-sparse_SPIN0.csr` |
 | `fhi-aims` | FHI-aims | yes | no | `rs_indices.out` |
+| `cp2k` | CP2K 2023.1 and later | yes | no | `*-S_SPIN_1*.csr` |
 | `npz` | sparse H(R) in a NumPy archive | yes | yes | key `format` |
 | `wannier90` | `_hr.dat` with `.win` | yes | yes | `*_hr.dat`, `.win` |
 
@@ -19,7 +20,7 @@ Example:
 
 >>> print(*FORMATS)  # doctest: +NORMALIZE_WHITESPACE
 container deeph-legacy deeph-dock openmx siesta abacus
-abacus-legacy fhi-aims npz wannier90
+abacus-legacy fhi-aims cp2k npz wannier90
 """
 
 import dataclasses
@@ -34,6 +35,8 @@ from data_tools.abacus import read_abacus
 from data_tools.abacus_writer import write_abacus
 from data_tools.aims import INDICES
 from data_tools.aims import read_aims
+from data_tools.cp2k import read_cp2k
+from data_tools.cp2k_csr import is_cp2k
 from data_tools.deeph import CHUNKED_FILES
 from data_tools.deeph import find_layouts
 from data_tools.deeph import read_chunked
@@ -339,6 +342,13 @@ FORMATS = {
             f"folder with {INDICES}",
             _has_indices,
             read_aims,
+        ),
+        Format(
+            "cp2k",
+            "CP2K 2023.1 and later",
+            "folder with *-KS_SPIN_1*.csr and *-S_SPIN_1*.csr",
+            is_cp2k,
+            read_cp2k,
         ),
         Format(
             "npz",

@@ -17,7 +17,7 @@ from keras_hamiltonian.reading import reader
 # Names where no format is recognised, and why there is none.
 RESEMBLANCES = {
     "OUT.*": "a run of ABACUS without H(R) and S(R) of one step",
-    "*.csr": "a matrix of ABACUS outside of its folder OUT.*",
+    "*.csr": "a matrix outside of a folder of ABACUS (OUT.*) or CP2K",
     "*.TSHS": "of SIESTA only the HSX file is read: SaveHS true",
     "*.HS": "of SIESTA only the HSX file of version 5 is read",
     "*.nc": "of SIESTA only the HSX file is read: SaveHS true",

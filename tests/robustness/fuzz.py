@@ -30,7 +30,8 @@ CPU_SECONDS = 10
 CLOCK_SECONDS = 120
 BYTES = 2**30
 HERE = pathlib.Path(__file__).parent
-sys.path += [str(HERE), str(HERE.parent / "data_tools"), str(HERE.parents[1])]
+sys.path += [str(HERE.parent), str(HERE.parent / "data_tools")]
+sys.path += [str(HERE), str(HERE.parents[1])]
 
 # SIESTA's files are read in a process that many of them end: it starts anew.
 RARE = {"siesta": 0.02}
@@ -45,6 +46,7 @@ def seeds(folder):
     """Good files of every format: list of `(format, path, reader)`."""
     import aims_writer
     import scfout_writer
+    from cp2k_runs import unpack
     from small_crystals import crystal
 
     from data_tools.formats import FORMATS
@@ -84,6 +86,7 @@ def seeds(folder):
         written = aims_writer.geometry(), aims_writer.matrices()
         aims_writer.write_aims(path, *written, is_hdf5)
         found.append(("fhi-aims", path, read_calculation))
+    found.append(("cp2k", unpack("water", folder), read_calculation))
 
     def first(path):
         return find_structures([path])[0].load()
