@@ -13,6 +13,7 @@
 | `cp2k` | CP2K 2023.1 and later | yes | no | `*-S_SPIN_1*.csr` |
 | `npz` | sparse H(R) in a NumPy archive | yes | yes | key `format` |
 | `hamgnn` | HamGNN's graphs | yes | no | `*.npz` with the key `graph` |
+| `qh9` | molecules of QH9 | yes | no | `*.db`, column `Ham` |
 | `wannier90` | `_hr.dat` with `.win` | yes | yes | `*_hr.dat`, `.win` |
 
 A folder of such files or folders means all of them.
@@ -21,7 +22,7 @@ Example:
 
 >>> print(*FORMATS)  # doctest: +NORMALIZE_WHITESPACE
 container deeph-legacy deeph-dock openmx siesta abacus
-abacus-legacy fhi-aims cp2k npz hamgnn wannier90
+abacus-legacy fhi-aims cp2k npz hamgnn qh9 wannier90
 """
 
 import dataclasses
@@ -52,6 +53,9 @@ from data_tools.npz import read_npz
 from data_tools.npz import write_npz
 from data_tools.openmx import read_scfout
 from data_tools.plausibility import plausible
+from data_tools.qh9 import is_qh9
+from data_tools.qh9 import qh9_structures
+from data_tools.qh9 import read_qh9
 from data_tools.search import RESEMBLANCES
 from data_tools.search import matching
 from data_tools.search import sources_of
@@ -390,6 +394,14 @@ FORMATS = {
             is_hamgnn,
             read_hamgnn,
             structures=hamgnn_structures,
+        ),
+        Format(
+            "qh9",
+            "molecules of QH9",
+            "*.db with a table of N, Z, pos and Ham",
+            is_qh9,
+            read_qh9,
+            structures=qh9_structures,
         ),
         Format(
             "wannier90",

@@ -34,7 +34,8 @@ sys.path += [str(HERE.parent), str(HERE.parent / "data_tools")]
 sys.path += [str(HERE), str(HERE.parents[1])]
 
 # SIESTA's files are read in a process that many of them end: it starts anew.
-RARE = {"siesta": 0.02}
+# Runs of other programs are larger than the other files.
+RARE = {"siesta": 0.02, "cp2k": 0.3, "qh9": 0.3}
 # Formats that a package outside the requirements writes.
 NEEDS = {"siesta": "sisl"}
 SPINS = ("none", "collinear", "noncollinear")
@@ -87,8 +88,9 @@ def seeds(folder):
         aims_writer.write_aims(path, *written, is_hdf5)
         found.append(("fhi-aims", path, read_calculation))
     found.append(("cp2k", unpack("water", folder), read_calculation))
-    path = shutil.copy(HERE.parent / "data" / "hamgnn.npz", folder)
-    found.append(("hamgnn", pathlib.Path(path), read_calculation))
+    for format, name in (("hamgnn", "hamgnn.npz"), ("qh9", "qh9.db")):
+        path = pathlib.Path(shutil.copy(HERE.parent / "data" / name, folder))
+        found.append((format, path, read_all))
 
     def first(path):
         return find_structures([path])[0].load()
@@ -118,6 +120,15 @@ def with_spin(calculation, spin):
     if spin == "noncollinear":
         matrix = matrix.with_entries(matrix.entries.astype(complex))
     return dataclasses.replace(calculation, spin=spin, hamiltonian=matrix)
+
+
+def read_all(path):
+    """All structures of a file."""
+    from data_tools.formats import find_sources
+    from data_tools.formats import read_source
+
+    for source in find_sources(path):
+        read_source(source)
 
 
 def damaged(dice, data):
