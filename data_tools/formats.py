@@ -10,7 +10,10 @@
 | `abacus` | ABACUS 3.9.0.25 and later | yes | yes | `hrs1_nao.csr` |
 | `abacus-legacy` | ABACUS up to 3.8 | yes | yes | `data-HR-sparse_SPIN0.csr` |
 | `fhi-aims` | FHI-aims | yes | no | `rs_indices.out` |
+| `cp2k` | CP2K 2023.1 and later | yes | no | `*-S_SPIN_1*.csr` |
 | `npz` | sparse H(R) in a NumPy archive | yes | yes | key `format` |
+| `hamgnn` | HamGNN's graphs | yes | no | `*.npz` with the key `graph` |
+| `qh9` | molecules of QH9 | yes | no | `*.db`, column `Ham` |
 | `wannier90` | `_hr.dat` with `.win` | yes | yes | `*_hr.dat`, `.win` |
 
 A folder of such files or folders means all of them.
@@ -19,7 +22,7 @@ Example:
 
 >>> print(*FORMATS)  # doctest: +NORMALIZE_WHITESPACE
 container deeph-legacy deeph-dock openmx siesta abacus
-abacus-legacy fhi-aims npz wannier90
+abacus-legacy fhi-aims cp2k npz hamgnn qh9 wannier90
 """
 
 import dataclasses
@@ -34,16 +37,25 @@ from data_tools.abacus import read_abacus
 from data_tools.abacus_writer import write_abacus
 from data_tools.aims import INDICES
 from data_tools.aims import read_aims
+from data_tools.cp2k import read_cp2k
+from data_tools.cp2k_csr import is_cp2k
 from data_tools.deeph import CHUNKED_FILES
 from data_tools.deeph import find_layouts
 from data_tools.deeph import read_chunked
 from data_tools.deeph import read_legacy
 from data_tools.deeph import write_chunked
 from data_tools.deeph import write_legacy
+from data_tools.hamgnn import hamgnn_structures
+from data_tools.hamgnn import is_hamgnn
+from data_tools.hamgnn import read_hamgnn
 from data_tools.npz import is_npz
 from data_tools.npz import read_npz
 from data_tools.npz import write_npz
 from data_tools.openmx import read_scfout
+from data_tools.plausibility import plausible
+from data_tools.qh9 import is_qh9
+from data_tools.qh9 import qh9_structures
+from data_tools.qh9 import read_qh9
 from data_tools.search import RESEMBLANCES
 from data_tools.search import matching
 from data_tools.search import sources_of
@@ -55,6 +67,7 @@ from data_tools.wannier90_reader import read_wannier90
 from keras_hamiltonian.data.store import FORMAT
 from keras_hamiltonian.data.store import HamiltonianStore
 from keras_hamiltonian.hdf5_files import open_hdf5
+from keras_hamiltonian.reading import reader
 from keras_hamiltonian.reading import reading
 
 
@@ -72,6 +85,8 @@ class Format:
         write: function `(path, calculation, **options)`, or `None`.
         endings: tuple of str. Endings of file names; empty if a calculation
             is a folder.
+        structures: function from a path to a dict of names and functions
+            `(**options)` that read them, where a file holds several.
     """
 
     name: str
@@ -81,6 +96,7 @@ class Format:
     read: Callable | None = None
     write: Callable | None = None
     endings: tuple = ()
+    structures: Callable | None = None
 
 
 def find_sources(path, format=None, strict=False):
@@ -210,6 +226,20 @@ def known_format(name, ability):
     return FORMATS[name]
 
 
+def _container_structures(path):
+    store = HamiltonianStore(path)
+    return {
+        name: functools.partial(_read_stored, path, store, name)
+        for name in store.names
+    }
+
+
+@reader
+@plausible
+def _read_stored(path, store, name):
+    return store[name]
+
+
 def _read_container(path):
     store = HamiltonianStore(path)
     if len(store) != 1:
@@ -282,6 +312,7 @@ FORMATS = {
             _read_container,
             _write_container,
             (".h5",),
+            _container_structures,
         ),
         Format(
             "deeph-legacy",
@@ -341,6 +372,13 @@ FORMATS = {
             read_aims,
         ),
         Format(
+            "cp2k",
+            "CP2K 2023.1 and later",
+            "folder with *-KS_SPIN_1*.csr and *-S_SPIN_1*.csr",
+            is_cp2k,
+            read_cp2k,
+        ),
+        Format(
             "npz",
             "sparse H(R) in a NumPy archive",
             "*.npz with the key `format`",
@@ -348,6 +386,22 @@ FORMATS = {
             read_npz,
             write_npz,
             (".npz",),
+        ),
+        Format(
+            "hamgnn",
+            "HamGNN's graphs",
+            "*.npz with the key `graph`",
+            is_hamgnn,
+            read_hamgnn,
+            structures=hamgnn_structures,
+        ),
+        Format(
+            "qh9",
+            "molecules of QH9",
+            "*.db with a table of N, Z, pos and Ham",
+            is_qh9,
+            read_qh9,
+            structures=qh9_structures,
         ),
         Format(
             "wannier90",

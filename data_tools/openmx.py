@@ -13,6 +13,7 @@ from ase.data import atomic_numbers
 from data_tools.openmx_input import input_section
 from data_tools.plausibility import plausible
 from data_tools.shells import element_shells
+from data_tools.spin_blocks import adjoint
 from data_tools.spin_blocks import join_spins
 from keras_hamiltonian.conventions import BOHR_IN_ANGSTROM
 from keras_hamiltonian.conventions import HARTREE_IN_EV
@@ -72,7 +73,7 @@ def read_scfout(path, output=None):
         pbc=True,
     )
     overlap = BlockMatrix(raw["pairs"], raw["shapes"], raw["overlap"])
-    hamiltonian = _hamiltonian(path, raw, overlap)
+    hamiltonian = _hamiltonian(raw, overlap)
     return Calculation(
         atoms,
         basis,
@@ -230,7 +231,7 @@ def _check_range(path, values, lowest, highest, what):
         )
 
 
-def _hamiltonian(path, raw, overlap):
+def _hamiltonian(raw, overlap):
     """Blocks in eV and OpenMX's order, on the pairs of the overlap."""
     real = raw["real"] * HARTREE_IN_EV
     if raw["spin"] == 0:
@@ -245,20 +246,8 @@ def _hamiltonian(path, raw, overlap):
         ]
     parts = [overlap.with_entries(entries) for entries in parts]
     if raw["spin"] == 3:
-        parts.append(_adjoint(path, parts[2]))
+        parts.append(adjoint(parts[2]))
     return join_spins(*parts)
-
-
-def _adjoint(path, matrix):
-    """The matrix with blocks `M_ji(-R)^†`."""
-    partners = matrix.reverse_positions()
-    if (partners < 0).any():
-        raise ValueError(
-            f"{path}: {int((partners < 0).sum())} of {len(matrix)} pairs lack "
-            "the partner (-R, j, i), which holds their down-up block."
-        )
-    blocks = [matrix.block(p).conj().T for p in partners]
-    return BlockMatrix.from_blocks(matrix.atom_pairs, blocks)
 
 
 def _input_text(path, raw, output):

@@ -101,7 +101,7 @@ def _check_folded(calculation):
             "matrices of all cells are added up, as in a run with the Γ point "
             "alone. Its bands would be flat. Repeat the run with more k points "
             "(SIESTA: kgrid.MonkhorstPack or ForceAuxCell true; ABACUS: "
-            "gamma_only 0)."
+            "gamma_only 0; CP2K: KPOINTS)."
         )
 
 

@@ -10,18 +10,16 @@ from collections.abc import Callable
 from data_tools.initial import INITIAL_FOLDER
 from data_tools.initial import initial_place
 from data_tools.initial import with_initial
-from data_tools.plausibility import plausible
-from keras_hamiltonian.data.store import HamiltonianStore
-from keras_hamiltonian.reading import reader
 
 # Names where no format is recognised, and why there is none.
 RESEMBLANCES = {
     "OUT.*": "a run of ABACUS without H(R) and S(R) of one step",
-    "*.csr": "a matrix of ABACUS outside of its folder OUT.*",
+    "*.csr": "a matrix outside of a folder of ABACUS (OUT.*) or CP2K",
     "*.TSHS": "of SIESTA only the HSX file is read: SaveHS true",
     "*.HS": "of SIESTA only the HSX file of version 5 is read",
     "*.nc": "of SIESTA only the HSX file is read: SaveHS true",
     "*_hr.dat": "a matrix of wannier90 without its .win",
+    "data.mdb": "of HamGNN and QH9 the .npz and .db files are read, not LMDB",
     "hamiltonian*.h5": "matrices of DeepH without their structure",
     "overlap*.h5": "matrices of DeepH without their structure",
 }
@@ -165,16 +163,10 @@ def _take(path, wanted):
 
 
 def _sources(path, found):
-    if found.name == "container":
-        store = HamiltonianStore(path)
+    if found.structures:
         return [
-            Source(
-                path,
-                name,
-                found.name,
-                functools.partial(_from, path, store, name),
-            )
-            for name in store.names
+            Source(path, name, found.name, read)
+            for name, read in found.structures(path).items()
         ]
     name = path.resolve().name
     for ending in found.endings:
@@ -189,12 +181,6 @@ def _read(format, path, **options):
     if not place.exists():
         return calculation
     return with_initial(calculation, format.read(place))
-
-
-@reader
-@plausible
-def _from(path, store, name):
-    return store[name]
 
 
 def _resemblance(path, resemblances):

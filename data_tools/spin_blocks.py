@@ -45,3 +45,25 @@ def spin_part(matrix, row, column):
         for block in matrix.blocks()
     ]
     return BlockMatrix.from_blocks(matrix.atom_pairs, blocks)
+
+
+def adjoint(matrix):
+    """The matrix with blocks `M_ji(-R)^†`.
+
+    Args:
+        matrix: `BlockMatrix`.
+
+    Returns:
+        `BlockMatrix` with the same pairs.
+
+    Raises:
+        ValueError: if a pair lacks its reverse.
+    """
+    partners = matrix.reverse_positions()
+    if (partners < 0).any():
+        raise ValueError(
+            f"{int((partners < 0).sum())} of {len(matrix)} pairs lack the "
+            "partner (-R, j, i), which holds their down-up block."
+        )
+    blocks = [matrix.block(p).conj().T for p in partners]
+    return BlockMatrix.from_blocks(matrix.atom_pairs, blocks)

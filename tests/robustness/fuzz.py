@@ -30,10 +30,12 @@ CPU_SECONDS = 10
 CLOCK_SECONDS = 120
 BYTES = 2**30
 HERE = pathlib.Path(__file__).parent
-sys.path += [str(HERE), str(HERE.parent / "data_tools"), str(HERE.parents[1])]
+sys.path += [str(HERE.parent), str(HERE.parent / "data_tools")]
+sys.path += [str(HERE), str(HERE.parents[1])]
 
 # SIESTA's files are read in a process that many of them end: it starts anew.
-RARE = {"siesta": 0.02}
+# Runs of other programs are larger than the other files.
+RARE = {"siesta": 0.02, "cp2k": 0.3, "qh9": 0.3}
 # Formats that a package outside the requirements writes.
 NEEDS = {"siesta": "sisl"}
 SPINS = ("none", "collinear", "noncollinear")
@@ -45,6 +47,7 @@ def seeds(folder):
     """Good files of every format: list of `(format, path, reader)`."""
     import aims_writer
     import scfout_writer
+    from cp2k_runs import unpack
     from small_crystals import crystal
 
     from data_tools.formats import FORMATS
@@ -84,6 +87,10 @@ def seeds(folder):
         written = aims_writer.geometry(), aims_writer.matrices()
         aims_writer.write_aims(path, *written, is_hdf5)
         found.append(("fhi-aims", path, read_calculation))
+    found.append(("cp2k", unpack("water", folder), read_calculation))
+    for format, name in (("hamgnn", "hamgnn.npz"), ("qh9", "qh9.db")):
+        path = pathlib.Path(shutil.copy(HERE.parent / "data" / name, folder))
+        found.append((format, path, read_all))
 
     def first(path):
         return find_structures([path])[0].load()
@@ -113,6 +120,15 @@ def with_spin(calculation, spin):
     if spin == "noncollinear":
         matrix = matrix.with_entries(matrix.entries.astype(complex))
     return dataclasses.replace(calculation, spin=spin, hamiltonian=matrix)
+
+
+def read_all(path):
+    """All structures of a file."""
+    from data_tools.formats import find_sources
+    from data_tools.formats import read_source
+
+    for source in find_sources(path):
+        read_source(source)
 
 
 def damaged(dice, data):
