@@ -239,21 +239,22 @@ class ZerothStep:
         element. Projectors of neutral-atom potentials, five times as much, are
         written where they are used.
         """
-        species = self.species
-        if not self.has_projectors:
-            species = {
-                symbol: dataclasses.replace(s, neutral_atom_projectors=None)
-                for symbol, s in species.items()
-            }
         return {
             "version": VALUES_VERSION,
+            **self._settings,
+            "source": self.source,
+            "species": self._values(self.species),
+        }
+
+    @property
+    def _settings(self):
+        """What all species share."""
+        return {
             "functional": FUNCTIONALS[self.functional],
             "spin": self.spin,
             "grid_cutoff": float(self.grid_cutoff),
             "neutral_atoms": NEUTRAL_ATOMS[self.has_projectors],
             "damping": self.damping,
-            "source": self.source,
-            "species": species_to_values(species),
         }
 
     @classmethod
@@ -271,6 +272,49 @@ class ZerothStep:
                 f"up to version {VALUES_VERSION}. Install a newer one."
             )
         return cls(species_from_values(options.pop("species")), **options)
+
+    def joined(self, other):
+        """The `ZerothStep` of the species of both.
+
+        Args:
+            other: `ZerothStep`, whose elements may be new.
+
+        Raises:
+            ValueError: naming the setting, or the element of both, that
+                differs.
+        """
+        for name, value in self._settings.items():
+            if other._settings[name] != value:
+                raise ValueError(
+                    f"Species go together if `{name}` is the same. Received: "
+                    f"{value!r} and {other._settings[name]!r}."
+                )
+        for symbol in sorted(self.species.keys() & other.species.keys()):
+            if self._values([symbol]) != other._values([symbol]):
+                raise ValueError(
+                    f"The species of {symbol} are not the same: orbitals or "
+                    f"potentials differ. The first are from {self.source}, the "
+                    f"others from {other.source}. Take the files of the first."
+                )
+        sources = [self.source, other.source]
+        is_same = sources[0] == sources[1]
+        return type(self)(
+            {**self.species, **other.species},
+            **self._settings,
+            source=self.source if is_same else {"joined": sources},
+            workers=self.workers,
+            progress=self.progress,
+        )
+
+    def _values(self, symbols):
+        """JSON values of the species of some elements."""
+        species = {symbol: self.species[symbol] for symbol in symbols}
+        if not self.has_projectors:
+            species = {
+                symbol: dataclasses.replace(s, neutral_atom_projectors=None)
+                for symbol, s in species.items()
+            }
+        return species_to_values(species)
 
     def _hamiltonian(self, pairs, workers):
         """H⁰ without spin, and its spin-orbit part, in hartree."""
