@@ -1,5 +1,6 @@
 """Species of OpenMX: its `.pao` and `.vps` files."""
 
+import collections
 import pathlib
 import re
 
@@ -101,6 +102,61 @@ def openmx_zeroth_step(path, folder, **options):
             **options,
         },
     )
+
+
+def only_names(folder, orbitals=None, potentials=None, basis=None, lda=False):
+    """Names for `read_openmx_species`, as far as they leave no choice.
+
+    Args:
+        folder: as for `read_openmx_species`.
+        orbitals: list of str. Defaults to the only `.pao` file of each element
+            with the shells of `basis`.
+        potentials: list of str. Defaults to the only `.vps` file of each
+            element; of several to `PBE19`, or `CA19`.
+        basis: `OrbitalBasis` of the data, where no orbitals are given.
+        lda: bool. Whether `CA19` is meant.
+
+    Returns:
+        Two lists of str.
+
+    Raises:
+        ValueError: if an element has several `.pao` files, or none.
+    """
+    if not orbitals:
+        orbitals = []
+        for symbol, degrees in basis.shells.items():
+            known = _stems(folder, symbol, "pao")
+            if len(known) != 1:
+                raise ValueError(
+                    f"{folder} has {len(known) or 'no'} .pao files of {symbol}"
+                    f"{': ' if known else ''}{', '.join(known)}. Say which of "
+                    f"each element by `orbitals` (--orbitals "
+                    f"{symbol}6.0-{_shells(degrees)}), or give an input of the "
+                    "data set (`input`, --input)."
+                )
+            orbitals.append(f"{known[0]}-{_shells(degrees)}")
+    if potentials is None:
+        potentials = []
+        for symbol in map(_element, orbitals):
+            known = _stems(folder, symbol, "vps")
+            usual = f"{symbol}_{'CA19' if lda else 'PBE19'}"
+            potentials.append(known[0] if len(known) == 1 else usual)
+    return orbitals, potentials
+
+
+def _stems(folder, symbol, ending):
+    """Names of the files of an element, without their ending."""
+    return sorted(
+        path.stem
+        for path in pathlib.Path(folder).rglob(f"{symbol}*.{ending}")
+        if re.match("[A-Z][a-z]?", path.stem).group() == symbol
+    )
+
+
+def _shells(degrees):
+    """`s2p2d1` of the degrees of shells."""
+    counts = collections.Counter(degrees)
+    return "".join(f"{SHELL_LETTERS[l]}{n}" for l, n in sorted(counts.items()))
 
 
 def _element(name):

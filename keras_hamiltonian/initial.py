@@ -15,7 +15,7 @@ HOW_TO_MAKE_IT = (
     "set. OpenMX: `scf.maxIter 1`, the .scfout file. SIESTA: "
     "`MaxSCFIterations 1` and `SCF.Mix density`, the .HSX file. ABACUS: "
     "`scf_nmax 1`, `init_chg atomic`, `out_mat_hs2 1`. DeepH folders: "
-    "`hamiltonians_0.h5`. Without a run, from OpenMX's species files: "
+    "`hamiltonians_0.h5`. Without a run, from species files: "
     "`keras-hamiltonian zeroth`; a model trained with `species` computes it "
     "itself."
 )

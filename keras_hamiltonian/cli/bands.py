@@ -14,12 +14,12 @@ MOST_ORBITALS = 1000
 NEAR_BANDS = 40
 
 
+@spectrum.with_species
 def bands(
     path: spectrum.Input,
     model: spectrum.Model = None,
     initial: spectrum.Initial = None,
-    species: spectrum.Species = None,
-    input: spectrum.SpeciesInput = None,
+    species=None,
     name: spectrum.Name = None,
     k_path: Annotated[
         str | None,
@@ -74,7 +74,8 @@ def bands(
         electrons,
         fermi_level,
         workers,
-        (initial, species, input),
+        initial,
+        species,
     )
     level = spectrum.known_level(crystal)
     if num_bands is None and crystal.size > MOST_ORBITALS:

@@ -12,12 +12,12 @@ from keras_hamiltonian.files import replacing
 POINTS_PER_WIDTH = 4
 
 
+@spectrum.with_species
 def dos(
     path: spectrum.Input,
     model: spectrum.Model = None,
     initial: spectrum.Initial = None,
-    species: spectrum.Species = None,
-    input: spectrum.SpeciesInput = None,
+    species=None,
     name: spectrum.Name = None,
     grid: spectrum.Grid = None,
     window: spectrum.Window = (-6.0, 6.0),
@@ -66,7 +66,8 @@ def dos(
         electrons,
         fermi_level,
         workers,
-        (initial, species, input),
+        initial,
+        species,
     )
     level = spectrum.known_level(crystal)
     step = broadening / POINTS_PER_WIDTH

@@ -11,6 +11,7 @@ from keras_hamiltonian.cli.files import check_new
 from keras_hamiltonian.cli.files import one_structure
 
 
+@spectrum.with_species
 def export(
     path: spectrum.Input,
     target: Annotated[
@@ -29,8 +30,7 @@ def export(
     ] = None,
     model: spectrum.Model = None,
     initial: spectrum.Initial = None,
-    species: spectrum.Species = None,
-    input: spectrum.SpeciesInput = None,
+    species=None,
     name: spectrum.Name = None,
     grid: Annotated[
         tuple[int, int, int] | None,
@@ -82,7 +82,8 @@ def export(
         model,
         electrons,
         fermi_level,
-        initial=(initial, species, input),
+        initial=initial,
+        species=species,
     )
     if format == "wannier90":
         _export_wannier90(crystal.completed(), target, grid, cutoff)

@@ -23,32 +23,13 @@ def one_structure(path, name=None):
     return found[0]
 
 
-def zeroth_step(species, input):
-    """A `ZerothStep` of a folder of species and an OpenMX input, or `None`.
-
-    Raises:
-        ValueError: if one of the two is missing.
-    """
-    if (species is None) != (input is None):
-        raise ValueError(
-            "Give both, --species FOLDER with --input FILE: the folder "
-            "goes with --input, which names what is taken from it."
-        )
-    if species is None:
-        return None
-    from data_tools.openmx_species import openmx_zeroth_step
-
-    return openmx_zeroth_step(input, species)
-
-
-def first_steps(paths, structures, species=None, input=None):
+def first_steps(paths, structures, step=None):
     """H⁰ of structures: from runs of the first SCF step, or computed.
 
     Args:
         paths: list of paths of runs, which are matched by name, or `None`.
         structures: list of `Structure`.
-        species, input: paths of a folder of species and of an OpenMX input,
-            or `None`.
+        step: `ZerothStep`, or `None`.
 
     Returns:
         A function from a structure to its atoms, its `Calculation` or `None`,
@@ -58,15 +39,15 @@ def first_steps(paths, structures, species=None, input=None):
         ValueError: if a structure has no run of its name, or the options do
             not go together.
     """
-    if species and paths:
+    if step and paths:
         raise ValueError(
-            "H⁰ comes from runs, --initial, or from species, --species FOLDER "
-            "with --input FILE."
+            "H⁰ comes from runs, --initial, or from species, --species, not "
+            "from both."
         )
     from data_tools.convert import initial_sources
     from data_tools.formats import read_source
 
-    runs, step = {}, zeroth_step(species, input)
+    runs = {}
     if paths:
         runs = initial_sources(paths, [s.name for s in structures])
 

@@ -1,32 +1,28 @@
 """`keras-hamiltonian optics`: absorption of light between bands."""
 
-import pathlib
 from typing import Annotated
 
 import typer
 
 from keras_hamiltonian.cli import spectrum
 from keras_hamiltonian.cli.files import one_structure
-from keras_hamiltonian.cli.files import zeroth_step
+from keras_hamiltonian.cli.species import FILES
+from keras_hamiltonian.cli.species import species_options
 from keras_hamiltonian.files import replacing
 
 POINTS_PER_WIDTH = 4
 
 
+@species_options(
+    "Dipoles between orbitals, and H⁰ for a model that takes it, from "
+    f"{FILES}. Default: the species of the model; without any, orbitals of one "
+    "atom have no dipoles."
+)
 def optics(
     path: spectrum.Input,
     model: spectrum.Model = None,
     initial: spectrum.Initial = None,
-    species: Annotated[
-        pathlib.Path | None,
-        typer.Option(
-            metavar="FOLDER",
-            help="OpenMX's species files, for dipoles between orbitals, and "
-            "for H⁰ of a model that takes it. Default: those of the model; "
-            "without any, orbitals of one atom have no dipoles.",
-        ),
-    ] = None,
-    input: spectrum.SpeciesInput = None,
+    species=None,
     name: spectrum.Name = None,
     grid: spectrum.Grid = None,
     window: Annotated[
@@ -63,21 +59,21 @@ def optics(
         output, structure.name, "optics", overwrite
     )
     model = model and kh.load_model(model)
-    step = zeroth_step(species, input) or (model and model.zeroth_step)
+    step = model and species.zeroth_step(model.basis, model.spin)
     crystal, _ = spectrum.open_crystal(
-        structure,
-        model,
-        electrons,
-        fermi_level,
-        workers,
-        (initial, species, input) if model else (initial, None, None),
+        structure, model, electrons, fermi_level, workers, initial, step
     )
+    if model is None:
+        known = crystal.calculation
+        step = species.zeroth_step(known.basis, known.spin)
+    elif step is None:
+        step = model.zeroth_step
     level = spectrum.known_level(crystal)
     grid = physics.k_grid(crystal.atoms) if grid is None else grid
     if step is None:
         typer.echo(
-            "Orbitals of one atom have no dipoles here: give --species and "
-            "--input for them.",
+            "Orbitals of one atom have no dipoles here: give --species for "
+            "them.",
             err=True,
         )
     velocity = physics.VelocityOperator(

@@ -11,8 +11,7 @@ from keras_hamiltonian.cli.files import first_steps
 from keras_hamiltonian.cli.files import formats
 from keras_hamiltonian.cli.spectrum import Electrons
 from keras_hamiltonian.cli.spectrum import Initial
-from keras_hamiltonian.cli.spectrum import Species
-from keras_hamiltonian.cli.spectrum import SpeciesInput
+from keras_hamiltonian.cli.spectrum import with_species
 from keras_hamiltonian.conventions import MEV_PER_EV
 from keras_hamiltonian.files import place_in
 from keras_hamiltonian.files import write_text
@@ -22,6 +21,7 @@ PREDICTION = "deeph"
 SYMMETRIC_IN_MEV = 1e-2
 
 
+@with_species
 def predict(
     model: Annotated[
         pathlib.Path, typer.Argument(help="A .keras file of `train`.")
@@ -65,8 +65,7 @@ def predict(
         ),
     ] = None,
     initial: Initial = None,
-    species: Species = None,
-    input: SpeciesInput = None,
+    species=None,
     overwrite: Annotated[
         bool,
         typer.Option(
@@ -99,8 +98,9 @@ def predict(
             check_prediction_folder(target)
         else:
             check_new(target, overwrite)
-    load = first_steps(initial, found, species, input)
     model = kh.load_model(model)
+    step = species.zeroth_step(model.basis, model.spin)
+    load = first_steps(initial, found, step)
     for structure, target in zip(found, targets):
         atoms, known, run = load(structure)
         if format not in ("container", "npz"):

@@ -8,6 +8,9 @@ import typer
 
 from keras_hamiltonian.cli.files import check_new
 from keras_hamiltonian.cli.files import first_steps
+from keras_hamiltonian.cli.species import FILES
+from keras_hamiltonian.cli.species import SpeciesOptions
+from keras_hamiltonian.cli.species import species_options
 
 
 def parse_electrons(text):
@@ -48,23 +51,11 @@ Initial = Annotated[
         "structure, else computed by a model trained with species.",
     ),
 ]
-Species = Annotated[
-    pathlib.Path | None,
-    typer.Option(
-        metavar="FOLDER",
-        help="For models that take H⁰ and have no species of their own: "
-        "compute it from OpenMX's species files in this folder. Default: the "
-        "model's own.",
-    ),
-]
-SpeciesInput = Annotated[
-    pathlib.Path | None,
-    typer.Option(
-        "--input",
-        metavar="FILE",
-        help="With --species, an OpenMX input of the training set. No default.",
-    ),
-]
+# For commands that compute H⁰ for a model.
+with_species = species_options(
+    f"Compute H⁰ for a model that takes it, from {FILES}. Default: the "
+    "model's own species."
+)
 Name = Annotated[
     str | None,
     typer.Option(
@@ -158,7 +149,8 @@ def open_crystal(
     electrons=None,
     fermi_level=None,
     workers=1,
-    initial=(None, None, None),
+    initial=None,
+    species=None,
 ):
     """Reads a structure, and predicts its matrices where a model is given.
 
@@ -169,8 +161,9 @@ def open_crystal(
             those known.
         fermi_level: float in eV, in place of the one known.
         workers: int. Processes.
-        initial: for models that take H⁰: list of paths of runs that have it,
-            folder of species, OpenMX input; `None` for what is not given.
+        initial: list of paths of runs that have H⁰, for a model that takes
+            it, or `None`.
+        species: the same from `SpeciesOptions` or a `ZerothStep`, or `None`.
 
     Returns:
         `kh.ElectronicStructure`; and that of the structure's own Hamiltonian,
@@ -181,13 +174,16 @@ def open_crystal(
     """
     import keras_hamiltonian as kh
 
-    if any(initial) and model is None:
+    if (initial or species) and model is None:
         raise typer.BadParameter(
             "is for a model that takes H⁰; give --model as well.",
-            param_hint="--initial" if initial[0] else "--species",
+            param_hint="--initial" if initial else "--species",
         )
-    runs, *species = initial
-    atoms, known, run = first_steps(runs, [structure], *species)(structure)
+    if isinstance(model, str | pathlib.Path):
+        model = kh.load_model(model)
+    if isinstance(species, SpeciesOptions):
+        species = model and species.zeroth_step(model.basis, model.spin)
+    atoms, known, run = first_steps(initial, [structure], species)(structure)
     if model is None:
         if known is None:
             raise ValueError(
@@ -198,8 +194,6 @@ def open_crystal(
             known, None, electrons, fermi_level, workers
         )
         return crystal, None
-    if isinstance(model, str | pathlib.Path):
-        model = kh.load_model(model)
     crystal = kh.predict(
         model,
         known or atoms,

@@ -5,7 +5,14 @@ from typing import Annotated
 
 import typer
 
+from keras_hamiltonian.cli.species import FILES
+from keras_hamiltonian.cli.species import species_options
 
+
+@species_options(
+    f"Compute H⁰ from {FILES}; the model keeps them. Default: H⁰ of the data, "
+    "if `initial` asks for it."
+)
 def train(
     data: Annotated[
         list[pathlib.Path] | None,
@@ -70,23 +77,7 @@ def train(
             "are allowed. Its stages are kept. Default: new weights."
         ),
     ] = None,
-    species: Annotated[
-        pathlib.Path | None,
-        typer.Option(
-            metavar="FOLDER",
-            help="OpenMX's DFT_DATA19, or a folder with its .pao and .vps "
-            "files: H⁰ is computed from them, and the model keeps them. "
-            "Default: H⁰ of the data, if `initial` asks for it.",
-        ),
-    ] = None,
-    input: Annotated[
-        pathlib.Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="With --species, an OpenMX input of the data set, which "
-            "names species, functional, spin and cut-off. No default.",
-        ),
-    ] = None,
+    species=None,
     batch_size: Annotated[
         int | None,
         typer.Option(help="Structures per optimizer step. Default: 1."),
@@ -103,6 +94,9 @@ def train(
             help="Any other setting, such as clipnorm=500; may be repeated.",
         ),
     ] = None,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Threads that compute H⁰.")
+    ] = 1,
     again: Annotated[
         bool,
         typer.Option("--again", help="Repeat a run, from the beginning."),
@@ -142,8 +136,7 @@ def train(
             "second_stage": second_stage,
             "first_share": first_share,
             "start_from": start_from and str(start_from),
-            "species": species and str(species),
-            "species_input": input and str(input),
+            **species.settings(),
             "batch_size": batch_size,
             "seed": seed,
         },
@@ -160,5 +153,5 @@ def train(
 
     names = [d.resolve().name if d.is_dir() else d.stem for d in data]
     output = output or pathlib.Path("runs", "+".join(names))
-    report = kh.train(data, split, chosen, output, again=again)
+    report = kh.train(data, split, chosen, output, again=again, workers=workers)
     typer.echo(kh.evaluation.summary(report, output))

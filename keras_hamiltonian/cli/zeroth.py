@@ -8,11 +8,14 @@ from typing import Annotated
 import typer
 
 from keras_hamiltonian.cli.files import check_new
+from keras_hamiltonian.cli.species import FILES
+from keras_hamiltonian.cli.species import species_options
 
 # Seconds without a bar.
 PATIENCE = 3.0
 
 
+@species_options(f"{FILES}.", is_required=True)
 def zeroth(
     structures: Annotated[
         list[pathlib.Path],
@@ -22,48 +25,11 @@ def zeroth(
             "calculations, containers and folders of them.",
         ),
     ],
-    species: Annotated[
-        pathlib.Path,
-        typer.Option(
-            metavar="FOLDER",
-            help="OpenMX's DFT_DATA19, or a folder with its .pao and .vps, "
-            "SIESTA's .ion.xml, or ABACUS' .orb and .upf files.",
-        ),
-    ],
+    species,
     output: Annotated[
         pathlib.Path,
         typer.Option("--output", "-o", help="Container (.h5) to write."),
     ] = pathlib.Path("zeroth_step.h5"),
-    input: Annotated[
-        pathlib.Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="An OpenMX input of the data set: orbitals, potentials, "
-            "functional, spin and cut-off are taken from it. Default: the "
-            "options below.",
-        ),
-    ] = None,
-    orbitals: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Of each element, such as C6.0-s2p2d1; may be repeated. Of "
-            "SIESTA species labels, of ABACUS names of .orb files. Default: "
-            "those of --input, or all of the folder.",
-        ),
-    ] = None,
-    functional: Annotated[
-        str, typer.Option(help="PBE, or LDA as PW92 or PZ81.")
-    ] = "PBE",
-    spin_orbit: Annotated[
-        bool, typer.Option("--spin-orbit", help="With spin-orbit coupling.")
-    ] = False,
-    cutoff: Annotated[
-        float,
-        typer.Option(
-            help="Of the grid, Ry: that of the data set. SIESTA's "
-            "Mesh.Cutoff, four times ABACUS' ecutwfc."
-        ),
-    ] = 200.0,
     neutral_atoms: Annotated[
         str,
         typer.Option(
@@ -89,7 +55,7 @@ def zeroth(
       keras-hamiltonian zeroth new.cif --species DFT_DATA19 --input set.dat
       keras-hamiltonian zeroth new.cif --species DFT_DATA19 \\
           --orbitals C6.0-s2p2d1 -o h0.h5
-      keras-hamiltonian zeroth new.cif --species siesta_run --cutoff 300
+      keras-hamiltonian zeroth new.cif --species siesta_run --grid-cutoff 300
       keras-hamiltonian predict model.keras new.cif --initial h0.h5
 
     The container is like one of runs that stopped at the first SCF step: its
@@ -100,24 +66,7 @@ def zeroth(
 
     check_new(output, overwrite)
     found = find_structures(structures, name)
-    options = {"neutral_atoms": neutral_atoms, "workers": workers}
-    if input is not None:
-        if orbitals:
-            raise ValueError("Give --input or --orbitals, not both.")
-        from data_tools.openmx_species import openmx_zeroth_step
-
-        step = openmx_zeroth_step(input, species, **options)
-    else:
-        from data_tools.species import read_species
-        from keras_hamiltonian.superposition.zeroth_step import ZerothStep
-
-        step = ZerothStep(
-            read_species(species, orbitals, spin_orbit=spin_orbit),
-            functional=functional,
-            spin="noncollinear" if spin_orbit else "none",
-            grid_cutoff=cutoff,
-            **options,
-        )
+    step = species.zeroth_step(neutral_atoms=neutral_atoms, workers=workers)
     with HamiltonianStore.write(output, _computed(step, found)) as store:
         typer.echo(f"{len(store)} structures: {output}")
 

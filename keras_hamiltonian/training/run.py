@@ -43,6 +43,7 @@ def train(
     test_sets=None,
     num_predictions=None,
     start_from=None,
+    workers=1,
     **report,
 ):
     """Trains both stages, tests them, and keeps all in one folder.
@@ -77,6 +78,7 @@ def train(
         num_predictions: int. Predictions that are written, of the first test
             structures. Defaults to all.
         start_from: str or path. The setting of this name.
+        workers: int. Threads that compute H⁰, with `species`.
         **report: arguments of `kh.evaluate`, and JSON values for the report.
 
     Returns:
@@ -94,6 +96,8 @@ def train(
     start = time.process_time()
     settings = _settings(settings, start_from)
     run = _Run(store, split, settings, folder, name, stage, test_sets or {})
+    if run.zeroth_step is not None:
+        run.zeroth_step.workers = workers
     with locked(run.folder):
         found = run.earlier_report(again)
         if found is not None:
@@ -251,15 +255,27 @@ class _Run:
         )
 
     def _zeroth_step(self):
-        """`ZerothStep` of the settings, else of the model that is given."""
-        settings, model = self.settings, self.stage
+        """`ZerothStep` of the settings and of the model that is given."""
+        settings, model, step = self.settings, self.stage, None
         if settings.species is not None:
-            from data_tools.openmx_species import openmx_zeroth_step
+            from data_tools import species
 
-            return openmx_zeroth_step(settings.species_input, settings.species)
+            step = species.read_zeroth_step(
+                settings.species, **settings.species_settings(), **self._layout
+            )
         if settings.start_from is not None:
             model = load_model(settings.start_from)
-        return model and model.zeroth_step
+            if step is not None and model.zeroth_step is not None:
+                return model.zeroth_step.joined(step)
+        return step or (model and model.zeroth_step)
+
+    @property
+    def _layout(self):
+        """Basis and spin of the data, as far as containers tell them."""
+        if any(path.is_dir() for path in self.data):
+            return {}
+        store = JoinedStore(self.stores)
+        return {"basis": store.basis, "spin": store.spin}
 
     def _check_folder(self):
         for data in self.data:
@@ -326,7 +342,7 @@ class _Run:
             return store, 0.0
         now = time.process_time()
         store = with_computed_initial(
-            store, split, self.zeroth_step, self.folder, self.fingerprint
+            store, split, self.zeroth_step, self.folder
         )
         return store, time.process_time() - now
 

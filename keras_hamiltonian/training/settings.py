@@ -124,14 +124,39 @@ class TrainingSettings(StrictSettings):
     )
     species: str | None = pydantic.Field(
         None,
-        description="Folder of OpenMX's species files, such as DFT_DATA19. H⁰ "
-        "is computed from them, in training and, without any file, in "
-        'predictions of the model. `initial` is then "both" unless set.',
+        description="Folder of species files: OpenMX's DFT_DATA19, or one "
+        "with its .pao and .vps, SIESTA's .ion.xml, or ABACUS' .orb and .upf "
+        "files. H⁰ is computed from them, in training and, without any file, "
+        'in predictions of the model. `initial` is then "both" unless set.',
     )
     species_input: str | None = pydantic.Field(
         None,
-        description="OpenMX input of one of the calculations, which names "
-        "species, functional, spin and grid cut-off; goes with `species`.",
+        description="With `species`, OpenMX input of one of the calculations, "
+        "which says all that follows.",
+    )
+    species_orbitals: list[str] | None = pydantic.Field(
+        None,
+        description="With `species`, of each element, such as C6.0-s2p2d1; of "
+        "SIESTA species labels, of ABACUS names of .orb files. By default all "
+        "of the folder; of OpenMX the only .pao file of each element, with "
+        "the shells of the data.",
+    )
+    species_functional: str | None = pydantic.Field(
+        None,
+        description="With `species`: PBE, or LDA as PW92 or PZ81. By default "
+        "PBE.",
+    )
+    species_spin_orbit: bool | None = pydantic.Field(
+        None,
+        description="With `species`, spin-orbit coupling. By default where "
+        "the data have it.",
+    )
+    species_grid_cutoff: float | None = pydantic.Field(
+        None,
+        gt=0,
+        description="With `species`, cut-off of the grid in Ry: that of the "
+        "data. SIESTA's Mesh.Cutoff, four times ABACUS' ecutwfc. By default "
+        "200.",
     )
     start_from: str | None = pydantic.Field(
         None,
@@ -313,6 +338,19 @@ class TrainingSettings(StrictSettings):
         files.append(self.start_from)
         return [pathlib.Path(file) for file in files if file]
 
+    def species_settings(self, prefix=""):
+        """Settings beside `species` that are given.
+
+        Args:
+            prefix: str. Before their names.
+
+        Returns:
+            Dict, arguments of `data_tools.species.read_zeroth_step`.
+        """
+        names = ("input", "orbitals", "functional", "spin_orbit", "grid_cutoff")
+        values = {n: getattr(self, f"species_{n}") for n in names}
+        return {prefix + n: x for n, x in values.items() if x is not None}
+
     @pydantic.field_validator(*STAGES)
     @classmethod
     def _check_stage(cls, name, info):
@@ -337,10 +375,10 @@ class TrainingSettings(StrictSettings):
                 "Give one budget, `seconds` or `steps`. Received: seconds="
                 f"{self.seconds}, steps={self.steps}."
             )
-        if (self.species is None) != (self.species_input is None):
+        if self.species is None and self.species_settings():
             raise ValueError(
-                "`species` (a folder) and `species_input` (a file) go "
-                f"together. Received: {self.species}, {self.species_input}."
+                f"{', '.join(self.species_settings('species_'))}: these go "
+                "with `species`, a folder. Give it as well."
             )
         if self.first_share + self.joint_share >= 1:
             raise ValueError(

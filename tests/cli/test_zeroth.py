@@ -11,6 +11,8 @@ from small_stages import SMALL
 import keras_hamiltonian as kh
 from data_tools.initial import with_initial
 from data_tools.openmx_species import openmx_zeroth_step
+from data_tools.species import read_species
+from data_tools.species import read_zeroth_step
 
 INPUT = pathlib.Path(__file__).parents[1] / "data" / "graphene_prim.dat.gz"
 
@@ -62,7 +64,7 @@ def test_settings_of_an_input(cell, command, species_folder, folder):
     result = command(*words, code=1)
     assert "Which orbitals?" in result.output
     result = command(*words, "--input", "set.dat", "--orbitals", "C", code=1)
-    assert "not both" in result.output
+    assert "says orbitals itself" in result.output
 
 
 def test_predictions_compute_it(cell, command, species_folder):
@@ -97,7 +99,28 @@ def test_predictions_compute_it(cell, command, species_folder):
         np.testing.assert_array_equal(
             np.load("a.npz")[key], np.load("b.npz")[key]
         )
-    result = command("predict", "bare.keras", *words, *files[:2], code=1)
-    assert "--species FOLDER with --input FILE" in result.output
+    # One .pao of carbon, shells of the model: the folder is enough.
+    command("predict", "bare.keras", *words, *files[:2], "-o", "alone")
+    alone = np.load("alone/new.npz")
+    np.testing.assert_array_equal(alone[numbers[0]], own[numbers[0]])
     result = command("bands", "new.cif", *files, code=2)
     assert "give --model as well" in result.output
+    result = command("predict", "bare.keras", *words, *files[2:], code=1)
+    assert "--input: these go with species. Give --species" in result.output
+
+
+def test_a_folder_that_leaves_a_choice(species_folder, tmp_path):
+    basis = kh.orbitals.OrbitalBasis({"C": "2s 2p 1d"})
+    for name in ("C6.0.pao", "C_PBE19.vps"):
+        (tmp_path / name).write_bytes((species_folder / name).read_bytes())
+    (tmp_path / "Cr6.0.pao").write_text("of another element")
+    assert list(read_species(tmp_path, basis=basis)) == ["C"]
+    with pytest.raises(ValueError, match="has no .pao files of N. Say which"):
+        read_species(tmp_path, basis=kh.orbitals.OrbitalBasis({"N": "1s"}))
+    (tmp_path / "C5.0.pao").write_text("another")
+    with pytest.raises(ValueError, match="2 .pao files of C: C5.0, C6.0. Say"):
+        read_species(tmp_path, basis=basis)
+    with pytest.raises(ValueError, match="Which orbitals"):
+        read_species(tmp_path)
+    with pytest.raises(ValueError, match="says functional, grid_cutoff itself"):
+        read_zeroth_step(tmp_path, "x.dat", functional="PBE", grid_cutoff=9.0)

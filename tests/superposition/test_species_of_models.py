@@ -15,8 +15,11 @@ import pytest
 from gaussian_species import gaussian_species
 
 import data_tools.openmx_species
+import data_tools.species
 import keras_hamiltonian as kh
+from keras_hamiltonian.initial import zeroth_calculation
 from keras_hamiltonian.prediction import predict_hamiltonian
+from keras_hamiltonian.training import computed_initial
 from keras_hamiltonian.training.computed_initial import with_computed_initial
 
 INPUT = pathlib.Path(__file__).parents[1] / "data/graphene_prim.dat.gz"
@@ -107,9 +110,9 @@ def by_hand(monkeypatch):
 
     def replace(**options):
         monkeypatch.setattr(
-            data_tools.openmx_species,
-            "openmx_zeroth_step",
-            lambda path, folder: step(**options),
+            data_tools.species,
+            "read_zeroth_step",
+            lambda folder, **_: step(**options),
         )
 
     replace()
@@ -227,9 +230,9 @@ def test_species_of_other_calculations_are_refused(by_hand, tmp_path):
 def test_other_elements_and_orbitals_are_refused(monkeypatch, tmp_path):
     def replaced(species):
         monkeypatch.setattr(
-            data_tools.openmx_species,
-            "openmx_zeroth_step",
-            lambda path, folder: kh.ZerothStep(species),
+            data_tools.species,
+            "read_zeroth_step",
+            lambda folder, **_: kh.ZerothStep(species),
         )
 
     replaced({"O": SPECIES["O"]})
@@ -243,11 +246,66 @@ def test_other_elements_and_orbitals_are_refused(monkeypatch, tmp_path):
         run(tmp_path)
 
 
+def test_a_kill_loses_one_structure(monkeypatch, tmp_path):
+    store = kh.HamiltonianStore.write(tmp_path / "set.h5", structures(4, False))
+    split = kh.data.Split(store.names[:2], store.names[2:3], store.names[3:])
+    known, computed = step(), []
+
+    class Killed(BaseException):
+        pass
+
+    def count(zeroth_step, atoms, name):
+        if len(computed) == 2:
+            raise Killed
+        computed.append(name)
+        return zeroth_calculation(zeroth_step, atoms, name)
+
+    monkeypatch.setattr(computed_initial, "zeroth_calculation", count)
+    arguments = store, split, known, tmp_path
+    with pytest.raises(Killed):
+        with_computed_initial(*arguments)
+    assert len(list((tmp_path / "zeroth_step").iterdir())) == 2
+    computed.insert(0, "not two")
+    found = with_computed_initial(*arguments)
+    assert computed[1:] == ["0", "1", "2", "3"]
+    assert not (tmp_path / "zeroth_step").exists()
+    for name in store.names:
+        alone = known(store.atoms(name))[0]
+        assert found[name].initial_hamiltonian == alone
+    # What is there is not computed again, but with other species.
+    with_computed_initial(*arguments)
+    assert len(computed) == 5
+    other = step(grid_cutoff=40.0)
+    found = with_computed_initial(store, split, other, tmp_path)
+    assert len(computed) == 9
+    assert found["0"].initial_hamiltonian == other(store.atoms("0"))[0]
+
+
+def test_species_of_two_models():
+    oxygen, hydrogen = (
+        kh.ZerothStep(gaussian_species([s]), grid_cutoff=30.0, source=s)
+        for s in "OH"
+    )
+    both = oxygen.joined(hydrogen)
+    assert both.source == {"joined": ["O", "H"]}
+    for one, other in zip(both(ATOMS), step()(ATOMS)):
+        assert one == other
+    # The same again changes nothing, also of a model that was saved.
+    again = kh.ZerothStep.from_dict(both.to_dict()).joined(step())
+    assert again.describe()["sha256"] == both.describe()["sha256"]
+    moved = dataclasses.replace(SPECIES["H"], num_electrons=1.5)
+    with pytest.raises(ValueError, match="species of H are not the same: orb"):
+        both.joined(kh.ZerothStep({"H": moved}, grid_cutoff=30.0))
+    with pytest.raises(ValueError, match="together if `functional` is the sa"):
+        both.joined(step(functional="PW92"))
+
+
 def test_settings():
     assert settings().initial == "both"
     assert settings(initial="correct").initial == "correct"
-    with pytest.raises(ValueError, match="go together"):
-        settings(species_input=None)
+    assert settings(species_input=None, species_grid_cutoff=9).species
+    with pytest.raises(ValueError, match="species_input: these go with"):
+        settings(species=None)
 
 
 def test_graphene_of_openmx(data_folder, species_folder, tmp_path, capsys):
@@ -260,7 +318,7 @@ def test_graphene_of_openmx(data_folder, species_folder, tmp_path, capsys):
     assert known.source["potentials"] == ["C_PBE19"]
     store = kh.HamiltonianStore(data_folder / "graphene.h5")
     split = kh.data.Split(store.names[:1], (), store.names[1:2])
-    found = with_computed_initial(store, split, known, tmp_path, "")
+    found = with_computed_initial(store, split, known, tmp_path)
     words = capsys.readouterr().out
     assert "differ by 0.06" in words or "differ by 0.05" in words
     difference = found.attributes["zeroth_step"]["difference_in_files"]
@@ -269,5 +327,5 @@ def test_graphene_of_openmx(data_folder, species_folder, tmp_path, capsys):
     assert found.has_initial(0) and not found.has_initial(5)
     assert found[0].initial_hamiltonian != store[0].initial_hamiltonian
     # What is kept is not computed again.
-    with_computed_initial(store, split, known, tmp_path, "")
+    with_computed_initial(store, split, known, tmp_path)
     assert "CPU seconds" not in capsys.readouterr().out
