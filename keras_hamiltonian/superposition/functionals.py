@@ -3,6 +3,8 @@
 import numba
 import numpy as np
 
+from keras_hamiltonian.superposition.libxc import LibxcFunctional
+
 # The order is the number by which compiled loops know them.
 FUNCTIONALS = ("PBE", "PW92", "PZ81")
 
@@ -17,18 +19,22 @@ KAPPA = 0.804
 MU = BETA * np.pi**2 / 3.0
 
 
-def functional_number(name):
-    """Position in `FUNCTIONALS`.
+def find_functional(name):
+    """Position in `FUNCTIONALS`, or a `LibxcFunctional`.
 
     Raises:
-        ValueError: if there is no such functional.
+        ValueError: if there is no such functional, or libxc is missing.
     """
-    if name not in FUNCTIONALS:
-        raise ValueError(
-            f"The functional {name!r} is not known. Known: "
-            f"{', '.join(FUNCTIONALS)} (PW92 and PZ81 are LDA)."
-        )
-    return FUNCTIONALS.index(name)
+    if name in FUNCTIONALS:
+        return FUNCTIONALS.index(name)
+    return LibxcFunctional(name)
+
+
+def functional_name(functional):
+    """The name that `find_functional` takes."""
+    if isinstance(functional, LibxcFunctional):
+        return functional.name
+    return FUNCTIONALS[functional]
 
 
 @numba.njit(nogil=True, cache=True)

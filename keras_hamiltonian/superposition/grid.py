@@ -7,6 +7,7 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 
 from keras_hamiltonian.superposition.functionals import derivatives
+from keras_hamiltonian.superposition.libxc import LibxcFunctional
 
 # Points per lattice vector are products of these.
 PRIMES = (2, 3, 5, 7)
@@ -108,7 +109,7 @@ class SuperposedPotential:
         grid: `RealSpaceGrid`.
         pairs: `CrystalPairs`.
         species: list of `Species`, by kind.
-        functional: int, see `functional_number`.
+        functional: int or `LibxcFunctional`, see `find_functional`.
         has_neutral_atoms: bool. Whether V_NA is added.
     """
 
@@ -163,9 +164,11 @@ class SuperposedPotential:
         core += valence
         if not self.has_neutral_atoms:
             neutral_atoms[:] = 0.0
-        _add_exchange_correlation(
-            neutral_atoms, self.functional, valence, core, self.grid.inverse
-        )
+        fields = valence, core, self.grid.inverse
+        if isinstance(self.functional, LibxcFunctional):
+            self.functional.add_potential(neutral_atoms, *fields, LEAST_DENSITY)
+        else:
+            _add_exchange_correlation(neutral_atoms, self.functional, *fields)
         return neutral_atoms[HALO:-HALO].copy()
 
 

@@ -14,8 +14,8 @@ from keras_hamiltonian.conventions import BOHR_IN_ANGSTROM
 from keras_hamiltonian.conventions import HARTREE_IN_EV
 from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
 from keras_hamiltonian.superposition.box import boxed
-from keras_hamiltonian.superposition.functionals import FUNCTIONALS
-from keras_hamiltonian.superposition.functionals import functional_number
+from keras_hamiltonian.superposition.functionals import find_functional
+from keras_hamiltonian.superposition.functionals import functional_name
 from keras_hamiltonian.superposition.grid import RealSpaceGrid
 from keras_hamiltonian.superposition.grid import SuperposedPotential
 from keras_hamiltonian.superposition.local_part import LocalPart
@@ -53,8 +53,8 @@ class ZerothStep:
 
     Args:
         species: dict from element symbols to `Species`.
-        functional: str. `"PBE"`, or LDA as `"PW92"` or `"PZ81"`. Defaults to
-            `"PBE"`.
+        functional: str. `"PBE"`, or LDA as `"PW92"` or `"PZ81"`; with the
+            extra `libxc` others, such as `"PBEsol"`. Defaults to `"PBE"`.
         spin: str. `"none"`, or `"noncollinear"` with the spin-orbit coupling
             of the pseudopotentials. Atoms have no moments. Defaults to
             `"none"`.
@@ -98,7 +98,7 @@ class ZerothStep:
         progress=None,
     ):
         self.species = dict(species)
-        self.functional = functional_number(functional)
+        self.functional = find_functional(functional)
         _check_choice("spin", spin, SPINS)
         _check_choice("neutral_atoms", neutral_atoms, NEUTRAL_ATOMS)
         if not (isinstance(workers, int) and workers > 0 and grid_cutoff > 0):
@@ -250,7 +250,7 @@ class ZerothStep:
     def _settings(self):
         """What all species share."""
         return {
-            "functional": FUNCTIONALS[self.functional],
+            "functional": functional_name(self.functional),
             "spin": self.spin,
             "grid_cutoff": float(self.grid_cutoff),
             "neutral_atoms": NEUTRAL_ATOMS[self.has_projectors],
@@ -272,6 +272,27 @@ class ZerothStep:
                 f"up to version {VALUES_VERSION}. Install a newer one."
             )
         return cls(species_from_values(options.pop("species")), **options)
+
+    def changed(self, **settings):
+        """The `ZerothStep` of the same species with other settings.
+
+        Args:
+            **settings: arguments of `ZerothStep`.
+        """
+        given = {
+            **self._settings,
+            "source": self.source,
+            "workers": self.workers,
+            "progress": self.progress,
+        }
+        new = type(self)(self.species, **{**given, **settings})
+        same = (new.spin, new.has_projectors) == (
+            self.spin,
+            self.has_projectors,
+        )
+        if same and "tables" in vars(self):
+            new.tables = self.tables
+        return new
 
     def joined(self, other):
         """The `ZerothStep` of the species of both.
@@ -303,7 +324,6 @@ class ZerothStep:
             **self._settings,
             source=self.source if is_same else {"joined": sources},
             workers=self.workers,
-            progress=self.progress,
         )
 
     def _values(self, symbols):
