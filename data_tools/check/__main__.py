@@ -15,9 +15,11 @@ from data_tools.check.bases import check_bases
 from data_tools.check.bases import radial_overlaps
 from data_tools.check.duplicates import check_duplicates
 from data_tools.check.initial import check_initial_of_sets
+from data_tools.check.species import NUM_CHECKS
 from data_tools.check.split_parts import parts_of_splits
 from data_tools.formats import find_sources
 from data_tools.formats import read_source
+from keras_hamiltonian.conventions import MEV_PER_EV
 from keras_hamiltonian.data.correction import Correction
 from keras_hamiltonian.data.correction import describe_corrections
 from keras_hamiltonian.data.correction import measure_correction
@@ -25,11 +27,18 @@ from keras_hamiltonian.data.splits import Split
 from keras_hamiltonian.files import write_text
 
 
-def main(arguments=None):
-    """Runs the checks; returns the exit code."""
+def main(arguments=None, species=None, progress=None):
+    """Runs the checks; returns the exit code.
+
+    Args:
+        arguments: list of str. Defaults to those of the command line.
+        species, progress: see `run`.
+    """
     options = _parse(arguments)
     try:
-        report = run(options.paths, options.split, options.strict)
+        report = run(
+            options.paths, options.split, options.strict, species, progress
+        )
     except ValueError as error:
         print(f"Unusable input: {error}", file=sys.stderr)
         return 2
@@ -41,7 +50,7 @@ def main(arguments=None):
     return 1 if report["num_errors"] else 0
 
 
-def run(paths, split=None, strict=False):
+def run(paths, split=None, strict=False, species=None, progress=None):
     """Examines everything below the paths.
 
     Args:
@@ -49,13 +58,16 @@ def run(paths, split=None, strict=False):
         split: str or path. A split file for all paths; without it each path's
             own is used, if it has one.
         strict: bool. See `find_sources`.
+        species: `SpeciesCheck`, whose S and H⁰ all are compared with.
+        progress: function of the fraction done, or `None`.
 
     Returns:
         JSON-ready dict: `structures` (each with `file`, `name`, `set`,
-        `is_readable`, `has_overlap`, `has_initial`, `correction`, `findings`),
-        `num_readable`, `num_errors`, `num_warnings`. A set is a container or a
-        folder; `correction` holds `mean` and `shift` in eV (see
-        `keras_hamiltonian.data.correction`) or is `None`.
+        `is_readable`, `has_overlap`, `has_initial`, `correction`, `species`,
+        `findings`), `num_readable`, `num_errors`, `num_warnings`. A set is a
+        container or a folder; `correction` holds `mean` and `shift` in eV (see
+        `keras_hamiltonian.data.correction`), `species` what `SpeciesCheck`
+        measured; or they are `None`.
 
     Raises:
         ValueError: if a path holds nothing to check, or a split is damaged.
@@ -66,12 +78,18 @@ def run(paths, split=None, strict=False):
         sources = find_sources(path, strict=strict)
         places.append((sources, parts_of_splits(sources, path, common)))
     structures, atoms, bases, part_of = [], [], [], {}
+    total = sum(len(sources) for sources, _ in places)
     for sources, parts in places:
-        reports, own_atoms, own_bases = _examine_all(sources)
-        structures.extend(reports)
-        atoms.extend(own_atoms)
-        bases.extend(own_bases)
         part_of.update(parts)
+        for source in sources:
+            report, calculation = _examine(source, species)
+            structures.append(report)
+            if progress is not None:
+                progress(len(structures) / total)
+            if calculation is not None:
+                place = source.file, source.name
+                atoms.append((*place, calculation.atoms))
+                bases.append((*place, radial_overlaps(calculation)))
     by_place = {(s["file"], s["name"]): s for s in structures}
     for finding in [
         *check_duplicates(atoms, part_of),
@@ -89,40 +107,38 @@ def run(paths, split=None, strict=False):
     }
 
 
-def _examine_all(sources):
-    reports, atoms, bases = [], [], []
-    for source in sources:
-        try:
-            calculation = read_source(source)
-        except ValueError as error:
-            findings = [
-                Finding(
-                    "readable",
-                    "error",
-                    str(error),
-                    "Until it can be read, leave the structure out.",
-                ).located(source.file, source.name)
-            ]
-            calculation = None
-        else:
-            findings = examine(calculation, source.file)
-            findings = [f.located(source.file, source.name) for f in findings]
-            place = source.file, source.name
-            atoms.append((*place, calculation.atoms))
-            bases.append((*place, radial_overlaps(calculation)))
-        reports.append(
-            {
-                "file": str(source.file),
-                "name": source.name,
-                "set": str(_set_of(source)),
-                "is_readable": calculation is not None,
-                "has_overlap": _has(calculation, "overlap"),
-                "has_initial": _has(calculation, "initial_hamiltonian"),
-                "correction": _correction(calculation),
-                "findings": [f.to_dict() for f in findings],
-            }
-        )
-    return reports, atoms, bases
+def _examine(source, species):
+    """The report of one structure, and its `Calculation` or `None`."""
+    calculation = measured = None
+    try:
+        calculation = read_source(source)
+    except ValueError as error:
+        findings = [
+            Finding(
+                "readable",
+                "error",
+                str(error),
+                "Until it can be read, leave the structure out.",
+            )
+        ]
+    else:
+        findings = examine(calculation, source.file)
+        if species is not None:
+            findings += species(calculation)
+            measured = species.measured
+    findings = [f.located(source.file, source.name) for f in findings]
+    report = {
+        "file": str(source.file),
+        "name": source.name,
+        "set": str(_set_of(source)),
+        "is_readable": calculation is not None,
+        "has_overlap": _has(calculation, "overlap"),
+        "has_initial": _has(calculation, "initial_hamiltonian"),
+        "correction": _correction(calculation),
+        "species": measured,
+        "findings": [f.to_dict() for f in findings],
+    }
+    return report, calculation
 
 
 def _set_of(source):
@@ -155,11 +171,11 @@ def _print_words(report):
             print(f"  The same in {len(group) - 1} more: {_places(group[1:])}")
     clean = sum(not s["findings"] for s in structures)
     print(
-        f"{len(structures)} structures, {len(CHECKS) + 4} checks each: "
+        f"{len(structures)} structures, {_count(structures)} checks each: "
         f"{clean} clean, {report['num_errors']} errors, "
         f"{report['num_warnings']} warnings."
     )
-    for line in _initial_lines(structures):
+    for line in [*_initial_lines(structures), *_species_lines(structures)]:
         print(line)
     blind = sum(s["is_readable"] and not s["has_overlap"] for s in structures)
     if blind:
@@ -180,6 +196,38 @@ def _initial_lines(structures):
         sizes = describe_corrections(Correction(**c) for c in known)
         if count:
             yield f"{name}: H⁰ in {count} of {len(members)}; {sizes}."
+
+
+def _count(structures):
+    """Checks of each structure: those of sets, and of species, beside it."""
+    has_species = any(s["species"] is not None for s in structures)
+    return len(CHECKS) + 4 + NUM_CHECKS * has_species
+
+
+def _species_lines(structures):
+    """What S and H⁰ of all differ by from those of species."""
+    known = [s["species"] for s in structures if s["species"] is not None]
+    overlaps, initials, corrections = (
+        [x[key] for x in known if x[key] is not None]
+        for key in ("overlap", "initial", "correction")
+    )
+    if overlaps:
+        yield (
+            f"S of the species differs by at most {max(overlaps):.2g} "
+            f"({len(overlaps)} structures)."
+        )
+    if initials:
+        yield (
+            "H⁰ of the species differs by "
+            f"{MEV_PER_EV * sum(initials) / len(initials):.2g} meV on the "
+            f"mean ({len(initials)} structures)."
+        )
+    if corrections:
+        yield (
+            "H differs from H⁰ of the species by "
+            f"{MEV_PER_EV * sum(corrections) / len(corrections):.3g} meV on "
+            f"the mean, after the best shift ({len(corrections)} structures)."
+        )
 
 
 def _alike(findings):

@@ -77,6 +77,20 @@ _NAMES = {1: "(y, z, x)", 2: "(xy, yz, 3z²-r², xz, x²-y²)"}
 
 def _candidates(l):
     """Names and matrices (package = matrix @ file) of possible orders."""
+    yield from program_orders(l)
+    if l == 1:
+        yield from _cartesian_candidates()
+
+
+def program_orders(l):
+    """Orders in which files of the known programs may be.
+
+    Args:
+        l: int. Degree of a shell.
+
+    Yields:
+        str, and the `(2l + 1, 2l + 1)` array with `package = array @ file`.
+    """
     for program in PROGRAMS:
         try:
             index, signs = shell_order(program, l)
@@ -91,8 +105,6 @@ def _candidates(l):
             f"the order of {program} without its signs",
             np.abs(order),
         )
-    if l == 1:
-        yield from _cartesian_candidates()
 
 
 def _cartesian_candidates():

@@ -1,11 +1,20 @@
 """`keras-hamiltonian check`: the data doctor."""
 
+import functools
 import pathlib
 from typing import Annotated
 
 import typer
 
+from keras_hamiltonian.cli.progress import Bar
+from keras_hamiltonian.cli.species import FILES
+from keras_hamiltonian.cli.species import species_options
 
+
+@species_options(
+    f"Compare S, H⁰ and H with those computed from {FILES}. Default: no such "
+    "comparison."
+)
 def check(
     paths: Annotated[
         list[pathlib.Path],
@@ -29,6 +38,10 @@ def check(
             "be read. Default: a warning.",
         ),
     ] = False,
+    species=None,
+    workers: Annotated[
+        int, typer.Option(min=1, help="With --species, threads.")
+    ] = 1,
     json: Annotated[
         pathlib.Path | None,
         typer.Option(
@@ -41,11 +54,13 @@ def check(
     \b
       keras-hamiltonian check my_set.h5
       keras-hamiltonian check runs --json findings.json
+      keras-hamiltonian check my_set.h5 --species DFT_DATA19 --input set.dat
 
     Each finding says what to do about it. Exit codes: 0 clean (warnings do
     not count), 1 errors found, 2 nothing that can be read.
     """
     from data_tools.check.__main__ import main
+    from data_tools.check.species import SpeciesCheck
 
     words = [str(path) for path in paths]
     for option, value in (("--split", split), ("--json", json)):
@@ -53,4 +68,12 @@ def check(
             words += [option, str(value)]
     if strict:
         words.append("--strict")
-    raise typer.Exit(main(words))
+    if not species:
+        raise typer.Exit(main(words))
+    compare = SpeciesCheck(
+        functools.partial(species.zeroth_step, workers=workers)
+    )
+    bar = Bar("check")
+    code = main(words, compare, bar)
+    bar.close()
+    raise typer.Exit(code)

@@ -96,7 +96,8 @@ OPTIONS = (
     _option(
         str | None,
         "functional",
-        help="With --species: PBE, or LDA as PW92 or PZ81. Default: PBE.",
+        help="With --species: PBE, LDA as PW92 or PZ81, or with the extra "
+        "libxc others, such as PBEsol. Default: PBE.",
     ),
     _option(
         bool | None,

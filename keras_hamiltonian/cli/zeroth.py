@@ -1,18 +1,14 @@
 """`keras-hamiltonian zeroth`: H⁰ and S without a DFT run."""
 
 import pathlib
-import sys
-import time
 from typing import Annotated
 
 import typer
 
 from keras_hamiltonian.cli.files import check_new
+from keras_hamiltonian.cli.progress import Bar
 from keras_hamiltonian.cli.species import FILES
 from keras_hamiltonian.cli.species import species_options
-
-# Seconds without a bar.
-PATIENCE = 3.0
 
 
 @species_options(f"{FILES}.", is_required=True)
@@ -77,28 +73,7 @@ def _computed(step, structures):
 
     for structure in structures:
         atoms, _ = structure.load()
-        step.progress = _Bar(structure.name)
+        step.progress = Bar(structure.name)
         found = zeroth_calculation(step, atoms, structure.name)
         step.progress.close()
         yield found
-
-
-class _Bar:
-    """A bar on stderr, from a few seconds on."""
-
-    def __init__(self, label):
-        self.label, self.start = label, time.monotonic()
-        self.bar = None
-
-    def __call__(self, fraction):
-        if self.bar is None:
-            if time.monotonic() - self.start < PATIENCE:
-                return
-            self.bar = typer.progressbar(
-                length=100, label=self.label, file=sys.stderr
-            )
-        self.bar.update(int(100 * fraction) - self.bar.pos)
-
-    def close(self):
-        if self.bar is not None:
-            self.bar.render_finish()

@@ -143,8 +143,8 @@ class TrainingSettings(StrictSettings):
     )
     species_functional: str | None = pydantic.Field(
         None,
-        description="With `species`: PBE, or LDA as PW92 or PZ81. By default "
-        "PBE.",
+        description="With `species`: PBE, LDA as PW92 or PZ81, or with the "
+        "extra libxc others, such as PBEsol. By default PBE.",
     )
     species_spin_orbit: bool | None = pydantic.Field(
         None,
