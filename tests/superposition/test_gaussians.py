@@ -99,3 +99,21 @@ def test_gradient_corrections_converge_with_the_grid():
     ]
     assert errors[1] < 0.35 * errors[0]
     assert errors[2] < 4 * MEV
+
+
+def test_functional_of_libxc_converges_with_the_grid():
+    coarse, fine = (
+        whole(zeroth_step(functional="PBEsol", grid_cutoff=cutoff)[0])
+        - whole(zeroth_step(functional="PBE", grid_cutoff=cutoff)[0])
+        for cutoff in (200.0, 400.0)
+    )
+    pbe, pbesol = (
+        HARTREE_IN_EV * exchange_correlation_matrix(ATOMS, name)
+        for name in ("pbe,pbe", "pbesol")
+    )
+    errors = [
+        np.abs(found - (pbesol - pbe)).max()
+        for found in (coarse, fine, 2 * fine - coarse)
+    ]
+    assert errors[1] < 0.6 * errors[0]
+    assert errors[2] < 6 * MEV < 0.02 * np.abs(pbesol - pbe).max()
