@@ -110,31 +110,37 @@ def _read_orbitals(path):
     grid = numbers(f"{path}: Mesh, dr", f"{key('Mesh')} {key('dr')}", 2)
     size, step = int(grid[0]), grid[1]
     counts = re.findall(r"Number of (\w)orbital-->\s+(\d+)", head)
-    expected = [
-        SHELL_LETTERS.index(letter.lower())
+    announced = [
+        (SHELL_LETTERS.index(letter.lower()), n)
         for letter, count in counts
-        for _ in range(int(count))
+        for n in range(int(count))
     ]
-    mesh, functions = step * np.arange(size), []
+    mesh, held = step * np.arange(size), {}
     for n, block in enumerate(blocks):
         place = f"{path}: orbital {n + 1}"
-        _, degree, _, *values = numbers(place, block, size + 3)
-        function = splined(int(degree), mesh, np.array(values))
-        norm = CubicSpline(mesh, (mesh * function.values) ** 2)
-        norm = norm.integrate(0, mesh[-1])
-        if not 0.9 < norm < 1.1:
-            raise ValueError(
-                f"{place} has the norm {norm:.3g}; expected 1 of R(r)."
-            )
-        scaled = np.array(values) / np.sqrt(norm)
-        functions.append(splined(int(degree), mesh, scaled))
-    degrees = [f.degree for f in functions]
-    if degrees != expected or not degrees:
+        _, degree, number, *values = numbers(place, block, size + 3)
+        held[int(degree), int(number)] = place, np.array(values)
+    missing = [orbital for orbital in announced if orbital not in held]
+    if missing or not announced:
         raise ValueError(
-            f"{path} announces orbitals of degrees {expected} and holds "
-            f"{degrees}: it is incomplete."
+            f"{path} announces orbitals (l, n) {announced} and holds "
+            f"{sorted(held)}: it is incomplete."
         )
+    # Files hold others besides, which ABACUS does not read.
+    functions = [_orbital(l, mesh, *held[l, n]) for l, n in announced]
     return key("Element"), tuple(functions)
+
+
+def _orbital(degree, mesh, place, values):
+    """A normalised orbital."""
+    function = splined(degree, mesh, values)
+    norm = CubicSpline(mesh, (mesh * function.values) ** 2)
+    norm = norm.integrate(0, mesh[-1])
+    if not 0.9 < norm < 1.1:
+        raise ValueError(
+            f"{place} has the norm {norm:.3g}; expected 1 of R(r)."
+        )
+    return splined(degree, mesh, values / np.sqrt(norm))
 
 
 def _species(symbol, orbitals, path, pseudo, spin_orbit):

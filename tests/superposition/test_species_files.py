@@ -243,6 +243,21 @@ def test_choice_among_files(tmp_path):
     assert set(read_species(abacus, [name], ["H_ONCV.UPF"])) == {"H"}
 
 
+def test_orbitals_beyond_those_announced(tmp_path):
+    # As in ABACUS' own H_gga_8au_100Ry_1s.orb, which holds more than 1s.
+    path = write_orb(tmp_path, "H")
+    write_upf(tmp_path, "H", 2)
+    text = path.read_text()
+    fewer = text.replace("Porbital-->       1", "Porbital-->       0")
+    assert fewer != text
+    (known,) = read_species(tmp_path).values()
+    path.write_text(fewer)
+    (found,) = read_species(tmp_path).values()
+    assert (known.degrees, found.degrees) == ((0, 1), (0,))
+    r = np.linspace(0.1, 5.0, 9)
+    np.testing.assert_array_equal(found.orbitals[0](r), known.orbitals[0](r))
+
+
 def test_programs_do_not_mix():
     species = gaussian_species()
     species["O"] = dataclasses.replace(species["O"], damping=True)
