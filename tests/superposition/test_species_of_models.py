@@ -13,10 +13,12 @@ import keras
 import numpy as np
 import pytest
 from gaussian_species import gaussian_species
+from species_writers import write_ion_xml
 
 import data_tools.openmx_species
 import data_tools.species
 import keras_hamiltonian as kh
+from data_tools.species import read_zeroth_step
 from keras_hamiltonian.initial import zeroth_calculation
 from keras_hamiltonian.prediction import predict_hamiltonian
 from keras_hamiltonian.training import computed_initial
@@ -70,19 +72,19 @@ def test_newer_values_are_refused():
         kh.ZerothStep.from_dict({**step().to_dict(), "version": 99})
 
 
-def structures(number, has_initial):
+def structures(number, has_initial, atoms=ATOMS, known=None):
     """H = 1.02 H⁰ - 0.3 S of atoms that are displaced."""
-    random = np.random.default_rng(0)
+    random, known = np.random.default_rng(0), known or step()
     for n in range(number):
-        atoms = ATOMS.copy()
-        atoms.positions += 0.05 * random.normal(size=(2, 3))
-        initial, overlap = step()(atoms)
+        moved = atoms.copy()
+        moved.positions += 0.05 * random.normal(size=(2, 3))
+        initial, overlap = known(moved)
         # Where H⁰ is in the files, it has an error.
         in_files = initial.with_entries((1 + 1e-7) * initial.entries)
         entries = 1.02 * initial.entries - 0.3 * overlap.entries
         yield kh.Calculation(
-            atoms,
-            kh.superposition.basis_of(SPECIES),
+            moved,
+            known.basis,
             hamiltonian=initial.with_entries(entries),
             overlap=overlap if has_initial else None,
             initial_hamiltonian=in_files if has_initial else None,
@@ -92,11 +94,12 @@ def structures(number, has_initial):
 
 
 def settings(**options):
+    if "start_from" not in options:
+        options["first_options"] = TINY
     return kh.training.TrainingSettings(
         **{
             "steps": 4,
             "second_stage": "none",
-            "first_options": TINY,
             "species": "folder",
             "species_input": "set.dat",
             **options,
@@ -123,9 +126,13 @@ def run(tmp_path, has_initial=False, **options):
     store = kh.HamiltonianStore.write(
         tmp_path / "set.h5", structures(4, has_initial)
     )
+    return store, train(store, tmp_path, **options)
+
+
+def train(store, tmp_path, **options):
     split = kh.data.Split(store.names[:2], store.names[2:3], store.names[3:])
     quick = {"num_spectra": 0, "num_rotations": 0, "largest_cell": 0}
-    return store, kh.train(
+    return kh.train(
         store,
         split,
         settings(**options),
@@ -216,6 +223,53 @@ def test_other_ways_to_predict(by_hand, tmp_path):
 
 def report_path(tmp_path):
     return next((tmp_path / "run").glob("*.keras"))
+
+
+@pytest.mark.slow
+@only_torch
+def test_new_elements_of_a_siesta_run(tmp_path):
+    for folder, symbols in (("oxygen", "O"), ("both", "OH")):
+        (tmp_path / folder).mkdir()
+        for symbol in symbols:
+            write_ion_xml(tmp_path / folder, symbol)
+    options = {"species_input": None, "species_grid_cutoff": 30.0}
+    known = read_zeroth_step(tmp_path / "both", grid_cutoff=30.0)
+    atoms, paths = ATOMS.copy(), []
+    for folder, symbols in (("oxygen", "OO"), ("both", "OH")):
+        atoms.symbols = symbols
+        store = kh.HamiltonianStore.write(
+            tmp_path / f"{folder}.h5",
+            structures(
+                4,
+                True,
+                atoms,
+                kh.ZerothStep(
+                    {s: known.species[s] for s in set(symbols)},
+                    grid_cutoff=30.0,
+                ),
+            ),
+        )
+        place = tmp_path / f"{folder}_run"
+        report = train(store, place, species=str(tmp_path / folder), **options)
+        paths.append(str(place / "run" / report["files"]["model"]))
+        if folder == "oxygen":
+            options["start_from"] = paths[0]
+    model = kh.load_model(paths[1])
+    assert list(model.zeroth_step.species) == ["O", "H"]
+    first = kh.load_model(paths[0])
+    # Atoms alone; the H⁰ of both is that of the files.
+    atoms = store.atoms("3")
+    found, _ = model.zeroth_step(atoms)
+    assert found == known(atoms)[0]
+    assert kh.predict(model, atoms).overlap == known(atoms)[1]
+    assert list(first.zeroth_step.species) == ["O"]
+    with pytest.raises(ValueError, match="together if `grid_cutoff` is the"):
+        train(
+            store,
+            tmp_path / "other",
+            species=str(tmp_path / "both"),
+            **{**options, "species_grid_cutoff": 40.0},
+        )
 
 
 def test_species_of_other_calculations_are_refused(by_hand, tmp_path):
