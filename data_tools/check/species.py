@@ -14,10 +14,12 @@ from data_tools.check.faults import FACTORS
 from data_tools.check.faults import on_pairs_of
 from data_tools.check.finding import Finding
 from data_tools.check.initial import LARGEST_CORRECTION
+from data_tools.check.sample import Sample
 from keras_hamiltonian.orbitals.matrix_elements import least_squares_shift
 from keras_hamiltonian.orbitals.matrix_elements import overlap_of_elements
 from keras_hamiltonian.superposition.functionals import FUNCTIONALS
 from keras_hamiltonian.superposition.functionals import functional_name
+from keras_hamiltonian.superposition.zeroth_step import SPINS
 
 # Largest error of S for a warning and for an error. OpenMX's is off by 2e-7;
 # other programs have tables of their own.
@@ -62,6 +64,9 @@ class SpeciesCheck:
                 cannot be read.
         """
         self.measured = dict.fromkeys(("overlap", "initial", "correction"))
+        matrices = Sample(calculation).matrices.values()
+        if any(matrix.not_finite()[0] for matrix in matrices):
+            return []  # `check_finite` says so.
         step = self._step(calculation)
         findings = _check_layout(calculation, step)
         if findings:
@@ -69,11 +74,10 @@ class SpeciesCheck:
         try:
             overlap = step.overlap(calculation.atoms)
             if calculation.overlap is not None:
-                findings, is_explained = self._check_overlap(
+                findings, is_comparable = self._check_overlap(
                     calculation, step, overlap
                 )
-                if findings and not is_explained:
-                    # Other orbitals: H⁰ has nothing to add.
+                if not is_comparable:
                     return findings
             hamiltonian, _ = step(calculation.atoms)
         except ValueError as error:
@@ -100,7 +104,9 @@ class SpeciesCheck:
         basis = calculation.basis
         key = calculation.spin, str(basis.to_dict())
         if key not in self._steps:
-            step = self._make(basis, calculation.spin)
+            # Of collinear spin `_check_layout` says that there is no H⁰.
+            spin = calculation.spin if calculation.spin in SPINS else "none"
+            step = self._make(basis, spin)
             forms = [s.neutral_atom_projectors for s in step.species.values()]
             if None not in forms:
                 step = step.changed(neutral_atoms="projectors")
@@ -108,7 +114,7 @@ class SpeciesCheck:
         return self._steps[key]
 
     def _check_overlap(self, calculation, step, right):
-        """Findings, and whether a fault of order or sign explains them."""
+        """Findings, and whether H⁰ is of the same orbitals nevertheless."""
         given = calculation.overlap
         error = np.abs(on_pairs_of(right, given).entries - given.entries)
         self.measured["overlap"] = largest = float(error.max())
@@ -126,7 +132,7 @@ class SpeciesCheck:
             f"{cause}",
             REMEDIES["overlap"],
         )
-        return [finding], bool(order)
+        return [finding], bool(order) or largest <= OVERLAP[1]
 
     def _check_initial(self, calculation, step, right, overlap):
         given = calculation.initial_hamiltonian
@@ -148,7 +154,8 @@ class SpeciesCheck:
                     f"they differ by μS, μ = {shift:.3f} eV.",
                     "Models learn the shift. Keep it the same in all "
                     "structures.",
-                )
+                ),
+                *_check_spin_orbit(calculation, given, computed),
             ]
         cause = energy_cause(calculation, given, right, overlap, 0.0)
         cause = cause or spin_orbit_cause(calculation, given, computed)[0]
@@ -178,6 +185,8 @@ class SpeciesCheck:
         )
         if is_plausible and not cause:
             return []
+        limit = f"; at most {100 * largest:.0f} % is plausible"
+        limit = "" if is_plausible else limit
         if not cause:
             cause = elements_apart(
                 calculation,
@@ -190,9 +199,8 @@ class SpeciesCheck:
                 "species_hamiltonian",
                 "error",
                 f"The mean of |H - H⁰ - μS| is {1e3 * mean:.0f} meV, "
-                f"{100 * ratio:.0f} % of that of |H|, with H⁰ of the species; "
-                f"at most {100 * largest:.0f} % is plausible. "
-                f"{cause}",
+                f"{100 * ratio:.1f} % of that of |H|, with H⁰ of the species"
+                f"{limit}. {cause}",
                 REMEDIES["hamiltonian"],
             )
         ]

@@ -248,6 +248,14 @@ def test_other_basis_and_spin():
     assert "O has the orbitals 1s 1p 1d in the data, and no" in basis.message
     (spin,) = findings(good(), SPINFUL)
     assert "spin='noncollinear'; nothing was compared" in spin.message
+    collinear = dataclasses.replace(good("noncollinear"), spin="collinear")
+    (spin,) = findings(collinear, PLAIN)
+    assert "spin='collinear', the species are for spin='none'" in spin.message
+
+
+def test_numbers_that_are_none():
+    bad = changed(good(), scaled(np.nan), H)
+    assert findings(bad) == []
 
 
 def test_another_zero_of_energy():
