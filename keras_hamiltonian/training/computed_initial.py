@@ -102,7 +102,9 @@ class _Parts:
     def compute(self, names):
         """Computes what is not there yet, with a bar after a few seconds."""
         names = [name for name in names if not self._path(name).is_file()]
-        bar = keras.utils.Progbar(len(names), unit_name="structure")
+        bar = keras.utils.Progbar(
+            len(names), interval=1.0, unit_name="structure"
+        )
         start = time.monotonic()
         for number, name in enumerate(names, 1):
             self[name]
