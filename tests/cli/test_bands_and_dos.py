@@ -97,7 +97,7 @@ def test_optics(command, folder, data_folder):
     assert found.energies[0] == 0.5 and found.energies[-1] == 1.5
     assert (folder / "light.png").stat().st_size > 5_000
     wrong = command("optics", cell, "--species", folder, "-o", "a.npz", code=1)
-    assert "goes with --input" in wrong.stderr
+    assert "holds species files of no program" in wrong.stderr
 
 
 def test_levels_are_found_or_asked_for(command, folder, data_folder):

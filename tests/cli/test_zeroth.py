@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from small_stages import SMALL
 
+import data_tools.species
 import keras_hamiltonian as kh
 from data_tools.initial import with_initial
 from data_tools.openmx_species import openmx_zeroth_step
@@ -67,7 +68,7 @@ def test_settings_of_an_input(cell, command, species_folder, folder):
     assert "says orbitals itself" in result.output
 
 
-def test_predictions_compute_it(cell, command, species_folder):
+def test_predictions_compute_it(cell, command, species_folder, monkeypatch):
     stage = kh.models.EquivariantStage(
         cell.basis.to_dict(), {"C": 3.2}, initial="both", **SMALL
     )
@@ -103,9 +104,20 @@ def test_predictions_compute_it(cell, command, species_folder):
     command("predict", "bare.keras", *words, *files[:2], "-o", "alone")
     alone = np.load("alone/new.npz")
     np.testing.assert_array_equal(alone[numbers[0]], own[numbers[0]])
+    read = []
+
+    def count(*words, **options):
+        read.append(words)
+        return read_zeroth_step(*words, **options)
+
+    monkeypatch.setattr(data_tools.species, "read_zeroth_step", count)
+    words = ["--model", "bare.keras", "--grid", 2, 2, 1, "--electrons", 8]
+    result = command("optics", "new.cif", *words, *files[:2], "-o", "x.npz")
+    assert len(read) == 1 and "no dipoles" not in result.stderr
     result = command("bands", "new.cif", *files, code=2)
     assert "give --model as well" in result.output
-    result = command("predict", "bare.keras", *words, *files[2:], code=1)
+    words = ["predict", "bare.keras", "new.cif", *files[2:]]
+    result = command(*words, code=1)
     assert "--input: these go with species. Give --species" in result.output
 
 
