@@ -96,15 +96,13 @@ def train(
     start = time.process_time()
     settings = _settings(settings, start_from)
     run = _Run(store, split, settings, folder, name, stage, test_sets or {})
-    if run.zeroth_step is not None:
-        run.zeroth_step.workers = workers
     with locked(run.folder):
         found = run.earlier_report(again)
         if found is not None:
             print("Nothing has changed since this run (again=True or --again).")
             return found
         store, split = run.open()
-        store, seconds = run.with_initial(store, split)
+        store, seconds = run.with_initial(store, split, workers)
         place = run.settings, run.folder, run.fingerprint, run.name
         trained = train_cascade(
             store, split, *place, callbacks, run.stage, start + seconds
@@ -333,13 +331,14 @@ class _Run:
             split.write(self.folder / "split.json")
         return store, split
 
-    def with_initial(self, store, split):
+    def with_initial(self, store, split, workers):
         """The store, with H⁰ computed if there are species, and CPU seconds.
 
         H⁰ belongs to the data; computing it is not in the budget.
         """
         if self.zeroth_step is None:
             return store, 0.0
+        self.zeroth_step.workers = workers
         now = time.process_time()
         store = with_computed_initial(
             store, split, self.zeroth_step, self.folder
