@@ -25,8 +25,8 @@ def find_functional(name):
     Raises:
         ValueError: if there is no such functional, or libxc is missing.
     """
-    if name in FUNCTIONALS:
-        return FUNCTIONALS.index(name)
+    if name.upper() in FUNCTIONALS:
+        return FUNCTIONALS.index(name.upper())
     return LibxcFunctional(name)
 
 

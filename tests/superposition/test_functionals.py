@@ -93,4 +93,4 @@ def test_without_libxc(monkeypatch):
     monkeypatch.setitem(sys.modules, "pyscf.dft", None)
     with pytest.raises(ValueError, match=r"PBEsol' needs libxc: pip install"):
         find_functional("PBEsol")
-    assert find_functional("PBE") == 0
+    assert find_functional("PBE") == find_functional("pbe") == 0
