@@ -17,7 +17,7 @@ from keras_hamiltonian.models.state_folder import StateFolder
 from keras_hamiltonian.physics.energy_shift import EnergyShift
 from keras_hamiltonian.physics.overlap import TwoCentreOverlap
 from keras_hamiltonian.physics.reach import estimate_reaches
-from keras_hamiltonian.training.settings import stage_class
+from keras_hamiltonian.training.stage_classes import stage_class
 
 # Overlaps of this many structures tell all about the overlap.
 NUM_OVERLAPS = 30

@@ -15,11 +15,11 @@ from keras_hamiltonian.models.loading import load_model
 from keras_hamiltonian.models.weight_labels import shell_labels
 from keras_hamiltonian.models.weight_labels import weight_labels
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
-from keras_hamiltonian.training.settings import GIVEN
-from keras_hamiltonian.training.settings import STAGES
 from keras_hamiltonian.training.settings import TrainingSettings
-from keras_hamiltonian.training.settings import arguments_of
-from keras_hamiltonian.training.settings import stage_class
+from keras_hamiltonian.training.stage_classes import GIVEN
+from keras_hamiltonian.training.stage_classes import STAGES
+from keras_hamiltonian.training.stage_classes import arguments_of
+from keras_hamiltonian.training.stage_classes import stage_class
 from keras_hamiltonian.training.strict_settings import check_names
 
 # Budget and largest learning rates of a fine-tuning, unless set.

@@ -6,7 +6,7 @@ import pytest
 
 from keras_hamiltonian.models import EquivariantStage as Stage
 from keras_hamiltonian.training import TrainingSettings
-from keras_hamiltonian.training.settings import stage_class
+from keras_hamiltonian.training.stage_classes import stage_class
 
 
 class Mine(Stage):
