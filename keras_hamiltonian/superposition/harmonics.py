@@ -99,9 +99,7 @@ def gaunt(l1, l2, l3):
     ).reshape(-1, 3)
     weights = np.repeat(weights, degree + 1) * 2 * np.pi / (degree + 1)
     values = harmonics(points, max(l1, l2, l3))
-    first, second, third = (
-        values[l * l : (l + 1) ** 2] for l in (l1, l2, l3)
-    )
+    first, second, third = (values[l * l : (l + 1) ** 2] for l in (l1, l2, l3))
     integrals = np.einsum(
         "p,ap,bp,cp->abc", weights, first, second, third, optimize=True
     )

@@ -99,9 +99,7 @@ class LocalPart:
         half = 0.5 * (np.array(values.shape) - 1)
         images = self.images
         near = images.around((low + half) @ self.grid.vectors, self.search)
-        near = near[
-            touches(points, images.centres[near], images.reach[near])
-        ]
+        near = near[touches(points, images.centres[near], images.reach[near])]
         if not len(near):
             return None
         atoms = images.atoms[near]

@@ -7,8 +7,8 @@ import numba
 import numpy as np
 from scipy.interpolate import CubicSpline
 
-from keras_hamiltonian.superposition.harmonics import harmonics
 from keras_hamiltonian.superposition.harmonics import gaunt
+from keras_hamiltonian.superposition.harmonics import harmonics
 from keras_hamiltonian.superposition.momentum import STEP
 
 # bohr; a shorter vector has no direction.

@@ -182,11 +182,15 @@ class ZerothStep:
 
     @functools.cached_property
     def _positions(self):
-        return VectorTables(list(self.species.values()), "position")
+        return self._vector_tables("position")
 
     @functools.cached_property
     def _gradients(self):
-        return VectorTables(list(self.species.values()), "gradient")
+        return self._vector_tables("gradient")
+
+    def _vector_tables(self, operator):
+        species = list(self.species.values())
+        return VectorTables(species, operator, self.tables.grid)
 
     def overlap(self, atoms):
         """S alone, as `TwoCentreOverlap` gives it.
