@@ -84,13 +84,13 @@ def fine_cubics(functions, reach):
         reach: float, bohr.
 
     Returns:
-        `(num_steps, num_functions, 4)` array, constant term first.
+        `(num_functions, num_steps, 4)` array, constant term first.
     """
     size = int(np.ceil(reach / FINE_STEP - 1e-9))
     r = FINE_STEP * np.arange(size + 1)
     columns = [0 * r if f is None else f(r) for f in functions]
     cubics = CubicSpline(r, np.stack(columns, axis=1)).c
-    return np.ascontiguousarray(cubics[::-1].transpose(1, 2, 0))
+    return np.ascontiguousarray(cubics[::-1].transpose(2, 1, 0))
 
 
 def stacked(tables):
@@ -186,11 +186,10 @@ def superpose(
         origins: `(N, 3)` array. Atoms in grid coordinates.
         kinds: `(N,)` int array.
         reach: `(K,)` array, bohr.
-        tables: `(K, steps, F, 4)` array of `fine_cubics`.
+        tables: `(K, F, steps, 4)` array of `fine_cubics`.
     """
-    num_fields, num_planes, n2, n3 = fields.shape
+    num_planes, n2 = fields.shape[1:3]
     widths = np.sqrt((inverse**2).sum(axis=0))
-    last_step = tables.shape[1] - 1
     c = vectors[2]
     cc = (c * c).sum()
     for atom in range(len(origins)):
@@ -209,27 +208,60 @@ def superpose(
                     int(np.ceil(f2 - w2)), int(np.floor(f2 + w2)) + 1
                 ):
                     # The line of points p + l c, cut by the sphere.
-                    p = (i - g1) * vectors[0] + (j - f2) * vectors[1] - f3 * c
-                    pc = (p * c).sum()
-                    pp = (p * p).sum()
+                    pc = pp = 0.0
+                    for axis in range(3):
+                        p = (i - g1) * vectors[0, axis]
+                        p += (j - f2) * vectors[1, axis] - f3 * c[axis]
+                        pc += p * c[axis]
+                        pp += p * p
                     root = pc * pc - cc * (pp - radius * radius)
-                    if root <= 0:
-                        continue
-                    root = np.sqrt(root)
-                    from_l = int(np.ceil((-pc - root) / cc))
-                    to_l = int(np.floor((-pc + root) / cc))
-                    for l in range(from_l, to_l + 1):
-                        squared = pp + 2 * l * pc + l * l * cc
-                        if squared >= radius * radius:
-                            continue
-                        distance = np.sqrt(max(squared, 0.0))
-                        step = min(int(distance / FINE_STEP), last_step)
-                        t = distance - step * FINE_STEP
-                        for f in range(num_fields):
-                            a = tables[kind, step, f]
-                            fields[f, i - start, j % n2, l % n3] += (
-                                (a[3] * t + a[2]) * t + a[1]
-                            ) * t + a[0]
+                    if root > 0:
+                        root = np.sqrt(root)
+                        _superpose_on_line(
+                            fields[:, i - start, j % n2],
+                            int(np.ceil((-pc - root) / cc)),
+                            int(np.floor((-pc + root) / cc)) + 1,
+                            (pp, pc, cc),
+                            radius,
+                            tables[kind],
+                        )
+
+
+@numba.njit(nogil=True, cache=True, fastmath=True)
+def _superpose_on_line(lines, start, stop, squares, radius, tables):
+    """Adds radial functions at the points `start` to `stop` of a line.
+
+    Args:
+        lines: `(F, N3)` array, periodic, which is changed.
+        start, stop: ints.
+        squares: (a, b, c) with `a + 2 l b + l² c` the squared distance of
+            point l.
+        radius: float. Beyond it nothing is added.
+        tables: `(F, steps, 4)` array.
+    """
+    a, b, c = squares
+    size = lines.shape[1]
+    last_step = tables.shape[1] - 1
+    offsets = np.empty(stop - start)
+    steps = np.empty(stop - start, dtype=np.int64)
+    for n in range(stop - start):
+        l = start + n
+        squared = a + 2 * l * b + l * l * c
+        distance = np.sqrt(max(squared, 0.0))
+        steps[n] = min(int(distance / FINE_STEP), last_step)
+        offsets[n] = distance - steps[n] * FINE_STEP
+        if squared >= radius * radius:
+            steps[n] = -1
+    for f in range(len(lines)):
+        line, cubics = lines[f], tables[f]
+        l = start % size
+        for n in range(stop - start):
+            if steps[n] >= 0:
+                x, t = cubics[steps[n]], offsets[n]
+                line[l] += ((x[3] * t + x[2]) * t + x[1]) * t + x[0]
+            l += 1
+            if l == size:
+                l = 0
 
 
 @numba.njit(nogil=True, cache=True)
@@ -240,43 +272,44 @@ def _add_exchange_correlation(potential, functional, valence, full, inverse):
     more, the divergence of the derivative by it.
     """
     planes, n2, n3 = full.shape
-    flow = np.zeros((planes, n2, n3, 3))
-    steps = np.empty(3)
+    flow = np.zeros((3, planes, n2, n3))
     for i in range(1, planes - 1):
         for j in range(n2):
             j1, j0 = (j + 1) % n2, (j - 1) % n2
             for k in range(n3):
-                k1, k0 = (k + 1) % n3, (k - 1) % n3
                 if valence[i, j, k] < LEAST_DENSITY:
                     continue
-                steps[0] = 0.5 * (full[i + 1, j, k] - full[i - 1, j, k])
-                steps[1] = 0.5 * (full[i, j1, k] - full[i, j0, k])
-                steps[2] = 0.5 * (full[i, j, k1] - full[i, j, k0])
+                k1, k0 = (k + 1) % n3, (k - 1) % n3
+                s1 = 0.5 * (full[i + 1, j, k] - full[i - 1, j, k])
+                s2 = 0.5 * (full[i, j1, k] - full[i, j0, k])
+                s3 = 0.5 * (full[i, j, k1] - full[i, j, k0])
                 squared = 0.0
                 for axis in range(3):
-                    slope = (inverse[axis] * steps).sum()
-                    flow[i, j, k, axis] = slope
+                    a, b, c = inverse[axis]
+                    slope = a * s1 + b * s2 + c * s3
+                    flow[axis, i, j, k] = slope
                     squared += slope * slope
                 v1, v2 = derivatives(functional, full[i, j, k], squared)
                 potential[i, j, k] += v1
                 for axis in range(3):
-                    flow[i, j, k, axis] *= v2
+                    flow[axis, i, j, k] *= v2
     if functional != 0:
         return
     for i in range(2, planes - 2):
         for j in range(n2):
             j1, j0 = (j + 1) % n2, (j - 1) % n2
             for k in range(n3):
-                k1, k0 = (k + 1) % n3, (k - 1) % n3
                 if valence[i, j, k] < LEAST_DENSITY:
                     continue
+                k1, k0 = (k + 1) % n3, (k - 1) % n3
                 divergence = 0.0
                 for axis in range(3):
                     a, b, c = inverse[axis]
+                    f = flow[axis]
                     divergence += (
-                        a * (flow[i + 1, j, k, axis] - flow[i - 1, j, k, axis])
-                        + b * (flow[i, j1, k, axis] - flow[i, j0, k, axis])
-                        + c * (flow[i, j, k1, axis] - flow[i, j, k0, axis])
+                        a * (f[i + 1, j, k] - f[i - 1, j, k])
+                        + b * (f[i, j1, k] - f[i, j0, k])
+                        + c * (f[i, j, k1] - f[i, j, k0])
                     )
                 # The flow is 2 (df/d|∇n|²) ∇n; differences are over two steps.
                 potential[i, j, k] -= divergence

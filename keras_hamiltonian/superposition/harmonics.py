@@ -35,40 +35,46 @@ FIRST = 0.5 / math.sqrt(math.pi)
 
 @numba.njit(nogil=True, cache=True)
 def fill_harmonics(x, y, z, lmax, values):
-    """Orthonormal real harmonics of a unit vector, at l² + l + m.
+    """`r^l Y_lm` of vectors, with orthonormal real harmonics, at l² + l + m.
 
-    The recursion of `keras_hamiltonian.ops.spherical_harmonics`, for one
-    vector. A vector of length zero has degree 0 alone.
+    The recursion of `keras_hamiltonian.ops.spherical_harmonics`. A vector of
+    length zero has degree 0 alone.
 
     Args:
-        x, y, z: floats. The unit vector, or zero.
+        x, y, z: `(n,)` arrays.
         lmax: int, up to `LMAX`.
-        values: `((lmax + 1)²,)` array, which is overwritten.
+        values: `((lmax + 1)², n)` array, which is overwritten.
     """
-    values[0] = FIRST
-    is_zero = x == 0.0 and y == 0.0 and z == 0.0
-    cosine, sine = 1.0, 0.0
+    count = len(x)
+    for p in range(count):
+        values[0, p] = FIRST
     for l in range(1, lmax + 1):
-        cosine, sine = x * cosine - y * sine, x * sine + y * cosine
         here, before, last = l * l + l, l * l - l, (l - 2) * (l - 1)
-        values[here - l] = TOP[l] * sine
-        values[here + l] = TOP[l] * cosine
+        # From m = ±(l - 1) to m = ±l; of degree 0 there is no sine.
+        factor = TOP[l] / (TOP[l - 1] if l > 1 else FIRST)
+        for p in range(count):
+            cosine = values[before + l - 1, p]
+            sine = values[before - l + 1, p] if l > 1 else 0.0
+            values[here + l, p] = factor * (x[p] * cosine - y[p] * sine)
+            values[here - l, p] = factor * (x[p] * sine + y[p] * cosine)
         for m in range(1 - l, l):
-            value = UP[here + m] * z * values[before + m]
-            if abs(m) < l - 1:
-                value -= DOWN[here + m] * values[last + m]
-            values[here + m] = value
-    if is_zero:
-        values[1 : (lmax + 1) ** 2] = 0.0
+            up, down = UP[here + m], DOWN[here + m]
+            if abs(m) == l - 1:
+                for p in range(count):
+                    values[here + m, p] = up * z[p] * values[before + m, p]
+                continue
+            for p in range(count):
+                squared = x[p] * x[p] + y[p] * y[p] + z[p] * z[p]
+                values[here + m, p] = (
+                    up * z[p] * values[before + m, p]
+                    - down * squared * values[last + m, p]
+                )
 
 
-@numba.njit(nogil=True, cache=True)
 def harmonics(vectors, lmax):
-    """Harmonics of unit vectors: `(n, 3)` to `(n, (lmax + 1)²)`."""
-    values = np.empty((len(vectors), (lmax + 1) ** 2))
-    for n in range(len(vectors)):
-        x, y, z = vectors[n]
-        fill_harmonics(x, y, z, lmax, values[n])
+    """Harmonics of unit vectors: `(n, 3)` to `((lmax + 1)², n)`."""
+    values = np.empty(((lmax + 1) ** 2, len(vectors)))
+    fill_harmonics(*np.ascontiguousarray(vectors.T), lmax, values)
     return values
 
 
@@ -93,11 +99,9 @@ def gaunt(l1, l2, l3):
     ).reshape(-1, 3)
     weights = np.repeat(weights, degree + 1) * 2 * np.pi / (degree + 1)
     values = harmonics(points, max(l1, l2, l3))
-    first, second, third = (
-        values[:, l * l : (l + 1) ** 2] for l in (l1, l2, l3)
-    )
+    first, second, third = (values[l * l : (l + 1) ** 2] for l in (l1, l2, l3))
     integrals = np.einsum(
-        "p,pa,pb,pc->abc", weights, first, second, third, optimize=True
+        "p,ap,bp,cp->abc", weights, first, second, third, optimize=True
     )
     integrals[np.abs(integrals) < 1e-13] = 0
     return integrals

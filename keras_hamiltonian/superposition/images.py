@@ -33,6 +33,7 @@ class AtomImages:
             found.append((atoms, np.tile(cell, (len(atoms), 1))))
         self.atoms, self.shifts = map(np.concatenate, zip(*found))
         self.centres = pairs.positions[self.atoms] + self.shifts @ pairs.cell
+        self.reach = pairs.reach[self.atoms]
         self.tree = cKDTree(self.centres)
 
     def around(self, point, distance):

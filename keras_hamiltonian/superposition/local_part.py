@@ -1,27 +1,33 @@
-"""Matrix elements of a local potential, block by block of grid points."""
+"""Matrix elements of a local potential, brick by brick of grid points."""
+
+import itertools
 
 import numba
 import numpy as np
 
-from keras_hamiltonian.superposition.grid import FINE_STEP
 from keras_hamiltonian.superposition.grid import fine_cubics
 from keras_hamiltonian.superposition.grid import stacked
-from keras_hamiltonian.superposition.harmonics import fill_harmonics
 from keras_hamiltonian.superposition.images import AtomImages
+from keras_hamiltonian.superposition.orbital_values import block_points
+from keras_hamiltonian.superposition.orbital_values import fill_orbitals
+from keras_hamiltonian.superposition.orbital_values import touches
+from keras_hamiltonian.superposition.orbital_values import work_arrays
 from keras_hamiltonian.superposition.rank_update import add_square
 from keras_hamiltonian.superposition.workers import Buffers
 
-# Grid points along each edge of a block.
+# Grid points along each edge of a block, of a brick of blocks, and planes of a
+# slab of bricks; a slab with its halo bounds the memory of fields.
 BLOCK = 6
-# Planes of a slab; with its halo it bounds the memory of fields.
-SLAB = 18
+BRICK = 12
+SLAB = 24
 
 
 class LocalPart:
     """`∫ φ_i V φ_j` on a grid.
 
     Each block of points gives one symmetric product of the orbitals near it,
-    `Σ_p φ_a(p) V(p) φ_b(p)`, with the two signs of V apart.
+    `Σ_p φ_a(p) V(p) φ_b(p)`, with the two signs of V apart. Blocks of one
+    brick are summed before they are shared out to the pairs of atoms.
 
     Args:
         potential: `SuperposedPotential`.
@@ -44,8 +50,8 @@ class LocalPart:
         self.images = AtomImages(
             pairs, np.zeros(3), np.ones(3), self.reach.max()
         )
-        # From the middle of a block, whose corners may lie on both diagonals.
-        edges = 0.5 * (BLOCK - 1) * np.abs(self.grid.vectors)
+        # From the middle of a brick, whose corners may lie on both diagonals.
+        edges = 0.5 * (BRICK - 1) * np.abs(self.grid.vectors)
         self.search = self.reach.max() + np.linalg.norm(edges.sum(axis=0))
         self.buffers = Buffers()
 
@@ -59,161 +65,147 @@ class LocalPart:
         Returns:
             `(num_entries,)` array.
         """
-        entries = np.zeros(self.pairs.num_entries)
+        entries = np.zeros((1, self.pairs.num_entries))
         planes = int(self.grid.numbers[0])
         starts = range(0, planes, SLAB)
         slabs = workers.map(self._slab, starts, ahead=1)
         for start, potential in zip(starts, slabs):
-            corners = [
-                (i, j, k)
-                for i in range(0, len(potential), BLOCK)
-                for j in range(0, potential.shape[1], BLOCK)
-                for k in range(0, potential.shape[2], BLOCK)
-            ]
+            corners = itertools.product(
+                *(range(0, n, BRICK) for n in potential.shape)
+            )
 
-            def product(corner, start=start, potential=potential):
-                return self._product(corner, start, potential)
+            def brick(corner, start=start, potential=potential):
+                return self._brick(corner, start, potential)
 
-            for found in workers.map(product, corners):
+            for found in workers.map(brick, corners):
                 if found is not None:
                     self.pairs.add(entries, *found)
                     self.buffers.give(found[0])
             if progress is not None:
                 progress(min(1.0, (start + SLAB) / planes))
         entries *= self.grid.volume
-        return self.pairs.mirror(entries)
+        return self.pairs.mirror(entries)[0]
 
     def _slab(self, start):
         stop = min(start + SLAB, int(self.grid.numbers[0]))
         return self.potential.slab(start, stop)
 
-    def _product(self, corner, start, potential):
-        """The product of a block, and the images that are near it."""
-        values = potential[tuple(slice(c, c + BLOCK) for c in corner)]
+    def _brick(self, corner, start, potential):
+        """Sum of the products of a brick, and the images near it."""
+        values = potential[tuple(slice(c, c + BRICK) for c in corner)]
         low = np.array(corner)
         low[0] += start
-        vectors = self.grid.vectors
-        points, weights, num_negative = _block_points(values, low, vectors)
-        if not len(points):
-            return None
+        points, _, _ = block_points(values, low, self.grid.vectors)
         half = 0.5 * (np.array(values.shape) - 1)
         images = self.images
-        near = images.around((low + half) @ vectors, self.search)
-        kinds = self.pairs.kinds[images.atoms[near]]
-        touches = _touches(points, images.centres[near], self.reach[kinds])
-        near, kinds = near[touches], kinds[touches]
+        near = images.around((low + half) @ self.grid.vectors, self.search)
+        near = near[touches(points, images.centres[near], images.reach[near])]
         if not len(near):
             return None
         atoms = images.atoms[near]
-        orbitals = self.buffers.take(
-            len(points), int(self.pairs.sizes[atoms].sum())
-        )
-        _fill_orbitals(
-            orbitals,
-            points,
-            weights,
-            images.centres[near],
-            kinds,
-            self.reach,
-            self.tables,
-            self.degrees,
-            self.pairs.sizes[atoms],
-        )
-        size = orbitals.shape[1]
+        size = int(self.pairs.sizes[atoms].sum())
+        matrix = self.buffers.take(1, size, size)
+        orbitals = self.buffers.take(size, BLOCK**3)
         product = self.buffers.take(size, size)
-        add_square(product, orbitals[:num_negative], -1.0, 0.0)
-        add_square(product, orbitals[num_negative:], 1.0, 1.0)
+        add_brick(
+            matrix[0],
+            orbitals,
+            product,
+            values,
+            low,
+            self.grid.vectors,
+            images.centres[near],
+            self.pairs.kinds[atoms],
+            self.pairs.sizes[atoms],
+            self.reach,
+            self.degrees,
+            self.tables,
+        )
         self.buffers.give(orbitals)
-        return product, atoms, images.shifts[near]
+        self.buffers.give(product)
+        ends = np.full(len(near), len(near))
+        return matrix, atoms, images.shifts[near], ends
 
 
 @numba.njit(nogil=True, cache=True)
-def _block_points(values, low, vectors):
-    """Points of a block, those with V < 0 first, and `sqrt(|V|)` there.
-
-    Points with V = 0 are left out.
+def add_brick(
+    matrix,
+    orbitals,
+    product,
+    values,
+    low,
+    vectors,
+    centres,
+    kinds,
+    sizes,
+    reach,
+    degrees,
+    tables,
+):
+    """`Σ_p φ_a(p) V(p) φ_b(p)` of all points of a brick, block by block.
 
     Args:
+        matrix: `(size, size)` array, overwritten from the diagonal on: the
+            orbitals of all images.
+        orbitals, product: arrays for at least `size BLOCK³` and `size²`
+            numbers, which are overwritten.
         values: `(n1, n2, n3)` array, V.
         low: `(3,)` int array. The first point.
         vectors: `(3, 3)` array, of the grid.
-
-    Returns:
-        `(num_points, 3)` and `(num_points,)` arrays, and the number with
-        V < 0.
+        centres, kinds, sizes: positions, kind and number of orbitals of the
+            images.
+        reach, degrees, tables: by kind, see `fill_orbitals`.
     """
-    points = np.empty((values.size, 3))
-    weights = np.empty(values.size)
-    count = num_negative = 0
-    for is_positive in (False, True):
-        for i in range(values.shape[0]):
-            for j in range(values.shape[1]):
-                for k in range(values.shape[2]):
-                    value = values[i, j, k]
-                    if value == 0.0 or (value > 0.0) != is_positive:
-                        continue
-                    for axis in range(3):
-                        points[count, axis] = (
-                            (low[0] + i) * vectors[0, axis]
-                            + (low[1] + j) * vectors[1, axis]
-                            + (low[2] + k) * vectors[2, axis]
-                        )
-                    weights[count] = np.sqrt(abs(value))
-                    count += 1
-        if not is_positive:
-            num_negative = count
-    return points[:count], weights[:count], num_negative
+    matrix[:] = 0.0
+    starts = np.cumsum(sizes) - sizes
+    work = work_arrays(BLOCK**3, degrees.max())
+    orbitals = orbitals.reshape(orbitals.size)
+    product = product.reshape(product.size)
+    corner = np.empty_like(low)
+    for i in range(0, values.shape[0], BLOCK):
+        for j in range(0, values.shape[1], BLOCK):
+            for k in range(0, values.shape[2], BLOCK):
+                corner[0], corner[1], corner[2] = i, j, k
+                points, weights, num_negative = block_points(
+                    values[i : i + BLOCK, j : j + BLOCK, k : k + BLOCK],
+                    low + corner,
+                    vectors,
+                )
+                near = np.flatnonzero(touches(points, centres, reach[kinds]))
+                if not len(near):
+                    continue
+                size, count = sizes[near].sum(), len(weights)
+                columns = orbitals[: size * count].reshape(size, count)
+                first = 0
+                for n in near:
+                    kind = kinds[n]
+                    fill_orbitals(
+                        columns[first : first + sizes[n]],
+                        points,
+                        weights,
+                        centres[n],
+                        reach[kind],
+                        degrees[kind],
+                        tables[kind],
+                        work,
+                    )
+                    first += sizes[n]
+                square = product[: size * size].reshape(size, size)
+                add_square(square, columns, 0, num_negative, -1.0, 0.0)
+                add_square(square, columns, num_negative, count, 1.0, 1.0)
+                _add_images(matrix, square, starts[near], sizes[near])
 
 
 @numba.njit(nogil=True, cache=True)
-def _touches(points, centres, reach):
-    """Which spheres hold any of the points."""
-    found = np.zeros(len(centres), dtype=np.bool_)
-    for n in range(len(centres)):
-        for p in range(len(points)):
-            x = points[p, 0] - centres[n, 0]
-            y = points[p, 1] - centres[n, 1]
-            z = points[p, 2] - centres[n, 2]
-            if x * x + y * y + z * z < reach[n] * reach[n]:
-                found[n] = True
-                break
-    return found
-
-
-@numba.njit(nogil=True, cache=True, fastmath=True)
-def _fill_orbitals(
-    orbitals, points, weights, centres, kinds, reach, tables, degrees, sizes
-):
-    """Orbitals of some atoms at points, times a weight of each point."""
-    harmonics = np.empty((degrees.max() + 1) ** 2)
-    last_step = tables.shape[1] - 1
+def _add_images(matrix, square, starts, sizes):
+    """Adds the product of some images to that of all, upper triangle."""
     first = 0
-    for n in range(len(centres)):
-        kind = kinds[n]
-        radius, shells = reach[kind], degrees[kind]
-        highest = shells.max()
-        for p in range(len(points)):
-            x = points[p, 0] - centres[n, 0]
-            y = points[p, 1] - centres[n, 1]
-            z = points[p, 2] - centres[n, 2]
-            squared = x * x + y * y + z * z
-            if squared >= radius * radius:
-                orbitals[p, first : first + sizes[n]] = 0.0
-                continue
-            distance = np.sqrt(squared)
-            scale = 1.0 / distance if distance > 1e-12 else 0.0
-            fill_harmonics(x * scale, y * scale, z * scale, highest, harmonics)
-            step = min(int(distance / FINE_STEP), last_step)
-            t = distance - step * FINE_STEP
-            column = first
-            for shell in range(len(shells)):
-                l = shells[shell]
-                if l < 0:
-                    break
-                a = tables[kind, step, shell]
-                value = ((a[3] * t + a[2]) * t + a[1]) * t + a[0]
-                value *= weights[p]
-                for m in range(2 * l + 1):
-                    orbitals[p, column] = value * harmonics[l * l + m]
-                    column += 1
-        first += sizes[n]
+    for a in range(len(sizes)):
+        for u in range(sizes[a]):
+            row, here = matrix[starts[a] + u], square[first + u]
+            last = first
+            for b in range(a, len(sizes)):
+                for v in range(sizes[b]):
+                    row[starts[b] + v] += here[last + v]
+                last += sizes[b]
+        first += sizes[a]

@@ -70,6 +70,9 @@ class CrystalPairs:
         codes = _codes(self.atom_pairs, self.span, len(atoms))
         self.order = np.argsort(codes)
         self.codes = codes[self.order]
+        # Where the pairs of each first atom begin.
+        counts = np.bincount(i, minlength=len(atoms))
+        self.rows = np.concatenate([[0], np.cumsum(counts)])
         reverse = np.column_stack([-shifts, j, i])
         self.partner = self.order[
             np.searchsorted(self.codes, _codes(reverse, self.span, len(atoms)))
@@ -106,112 +109,128 @@ class CrystalPairs:
         size = self.boundaries[positions[:1] + 1] - starts[:1]
         return starts[:, None] + np.arange(size[0] if len(size) else 0)
 
-    def add(self, entries, product, atoms, shifts, sign=1.0):
-        """Adds the blocks of a matrix between images of atoms.
+    def add(self, entries, products, atoms, shifts, ends):
+        """Adds the blocks of matrices between images of atoms.
 
         Of a pair and its reverse, which hold the same numbers, only the
         first is filled; `mirror` fills the other.
 
         Args:
-            entries: `(num_entries,)` array, which is changed.
-            product: symmetric matrix (antisymmetric for `sign=-1`), rows and
-                columns the orbitals of the images one after another. What is
-                on and above the diagonal is read.
-            atoms: `(n,)` int array. The atom of each image.
-            shifts: `(n, 3)` int array. The cell it is in.
-            sign: float. 1 or -1.
+            entries: `(n, num_entries)` array, which is changed.
+            products: `(n, size, size)` array, rows and columns the orbitals
+                of the images one after another. The first matrix is
+                symmetric, the others antisymmetric. What is on and above the
+                diagonal is read.
+            atoms: `(num_images,)` int array. The atom of each image.
+            shifts: `(num_images, 3)` int array. The cell it is in.
+            ends: `(num_images,)` int array. With which images, up to this
+                one, each is a pair.
         """
-        starts = np.concatenate([[0], np.cumsum(self.sizes[atoms])])
         _add_blocks(
             entries,
-            product,
+            products,
             atoms,
             shifts,
-            starts,
-            sign,
+            ends,
+            self.sizes,
             self.span,
-            len(self.kinds),
             self.codes,
+            self.rows,
             self.order,
             self.partner,
             self.boundaries,
         )
 
-    def mirror(self, entries, sign=1.0):
+    def mirror(self, entries):
         """Fills the reverse of every pair that `add` filled."""
-        _mirror_blocks(
-            entries, self.partner, self.boundaries, self.shapes, sign
-        )
+        _mirror_blocks(entries, self.partner, self.boundaries, self.shapes)
         return entries
 
 
 def _codes(pairs, span, num_atoms):
-    """One number for each pair `(R1, R2, R3, i, j)`."""
+    """One number for each pair `(R1, R2, R3, i, j)`, ascending with i."""
     base = 2 * span + 1
-    code = np.zeros(len(pairs), dtype=np.int64)
+    code = pairs[:, 3].astype(np.int64)
     for axis in range(3):
         code = code * base + pairs[:, axis] + span
-    return (code * num_atoms + pairs[:, 3]) * num_atoms + pairs[:, 4]
+    return code * num_atoms + pairs[:, 4]
 
 
 @numba.njit(nogil=True, cache=True)
 def _add_blocks(
     entries,
-    product,
+    products,
     atoms,
     shifts,
-    starts,
-    sign,
+    ends,
+    sizes,
     span,
-    num_atoms,
     codes,
+    rows,
     order,
     partner,
     boundaries,
 ):
     base = 2 * span + 1
+    first = 0
     for a in range(len(atoms)):
-        for b in range(a, len(atoms)):
-            code = np.int64(0)
+        i = atoms[a]
+        known = codes[rows[i] : rows[i + 1]]
+        last = first
+        for b in range(a, ends[a]):
+            j = atoms[b]
+            start, last = last, last + sizes[j]
+            code = i
             is_far = False
             for axis in range(3):
                 shift = shifts[b, axis] - shifts[a, axis]
                 is_far |= abs(shift) > span
                 code = code * base + shift + span
-            if is_far:
+            code = code * len(sizes) + j
+            found = np.searchsorted(known, code)
+            if is_far or found == len(known) or known[found] != code:
                 continue
-            code = (code * num_atoms + atoms[a]) * num_atoms + atoms[b]
-            found = np.searchsorted(codes, code)
-            if found == len(codes) or codes[found] != code:
-                continue
-            pair = order[found]
-            first, last = starts[a], starts[b]
-            rows, columns = starts[a + 1] - first, starts[b + 1] - last
-            start = boundaries[min(pair, partner[pair])]
-            if pair < partner[pair]:
-                for u in range(rows):
-                    for v in range(columns):
-                        entries[start] += product[first + u, last + v]
-                        start += 1
-                continue
-            # The reverse of what is read, or an onsite block.
-            is_onsite = pair == partner[pair]
-            for v in range(columns):
-                for u in range(rows):
-                    value = product[first + u, last + v]
-                    if is_onsite and u > v:
-                        value = sign * product[first + v, last + u]
-                    entries[start] += sign * value
-                    start += 1
+            pair = order[rows[i] + found]
+            target = boundaries[min(pair, partner[pair])]
+            for n in range(len(entries)):
+                _add_block(
+                    entries[n, target : target + sizes[i] * sizes[j]],
+                    products[n, first : first + sizes[i], start:last],
+                    pair - partner[pair],
+                    -1.0 if n else 1.0,
+                )
+        first += sizes[i]
 
 
 @numba.njit(nogil=True, cache=True)
-def _mirror_blocks(entries, partner, boundaries, shapes, sign):
+def _add_block(entries, block, side, sign):
+    """Adds a block, or where `side >= 0` its reverse, to its entries."""
+    count = 0
+    if side < 0:
+        for u in range(block.shape[0]):
+            for v in range(block.shape[1]):
+                entries[count] += block[u, v]
+                count += 1
+        return
+    for v in range(block.shape[1]):
+        for u in range(block.shape[0]):
+            if side == 0 and u > v:
+                # Of an onsite block the upper half is read.
+                entries[count] += block[v, u]
+            else:
+                entries[count] += sign * block[u, v]
+            count += 1
+
+
+@numba.njit(nogil=True, cache=True)
+def _mirror_blocks(entries, partner, boundaries, shapes):
     for pair in range(len(partner)):
         if pair < partner[pair]:
             rows, columns = shapes[pair]
             source, target = boundaries[pair], boundaries[partner[pair]]
-            for u in range(rows):
-                for v in range(columns):
-                    value = sign * entries[source + u * columns + v]
-                    entries[target + v * rows + u] = value
+            for n in range(len(entries)):
+                sign = -1.0 if n else 1.0
+                for u in range(rows):
+                    for v in range(columns):
+                        value = sign * entries[n, source + u * columns + v]
+                        entries[n, target + v * rows + u] = value

@@ -4,9 +4,13 @@ import numpy as np
 
 from keras_hamiltonian.irreps.clebsch_gordan import real_from_complex
 from keras_hamiltonian.superposition.images import AtomImages
+from keras_hamiltonian.superposition.workers import Buffers
 
-# Rows of a panel of `upper_product`.
+# Rows of a panel of `fill_staircase`.
 PANEL = 128
+# Hartree. What one projector adds to a matrix element, if it is smaller, is
+# left out; dozens of them meet.
+NEGLIGIBLE = 1e-13
 
 
 class ProjectorPart:
@@ -28,6 +32,7 @@ class ProjectorPart:
         self.images = AtomImages(
             pairs, fractional.min(axis=0), fractional.max(axis=0), self.longest
         )
+        self.buffers = Buffers()
 
     def entries(self, workers):
         """All blocks as flat entries of the pairs, in hartree.
@@ -36,28 +41,22 @@ class ProjectorPart:
             workers: `Workers` that share the work.
 
         Returns:
-            `(num_entries,)` array, the part without spin; and `None` or a
-            `(3, num_entries)` array A of which `i σ·A` is the spin-orbit
-            part.
+            `(1, num_entries)` array, the part without spin; or
+            `(4, num_entries)`, then three parts A of which `i σ·A` is the
+            spin-orbit part.
         """
         pairs = self.pairs
-        entries = np.zeros(pairs.num_entries)
         has_spin = any(c.spin_orbit is not None for c in self.couplings)
-        spins = np.zeros((3, pairs.num_entries)) if has_spin else None
+        entries = np.zeros((4 if has_spin else 1, pairs.num_entries))
         has_projectors = np.array(
             [len(c.functions) > 0 for c in self.couplings]
         )
         atoms = np.flatnonzero(has_projectors[pairs.kinds])
-        found = workers.map(self._products, atoms, ahead=workers.count)
-        for products, near in found:
-            pairs.add(entries, products[0], *near)
-            for n, product in enumerate(products[1:]):
-                pairs.add(spins[n], product, *near, sign=-1.0)
-        pairs.mirror(entries)
-        if has_spin:
-            for part in spins:
-                pairs.mirror(part, sign=-1.0)
-        return entries, spins
+        for found in workers.map(self._products, atoms, ahead=workers.count):
+            if found is not None:
+                pairs.add(entries[: len(found[0])], *found)
+                self.buffers.give(found[0])
+        return pairs.mirror(entries)
 
     def _products(self, k):
         """Products of the projectors of one atom, and the images near it."""
@@ -68,33 +67,55 @@ class ProjectorPart:
         near = images.around(position, self.longest)
         vectors = position - images.centres[near]
         lengths = np.linalg.norm(vectors, axis=1)
-        meets = lengths < pairs.reach[images.atoms[near]] + couplings.reach
+        meets = lengths < images.reach[near] + couplings.reach
         near, vectors = near[meets], vectors[meets]
         atoms = images.atoms[near]
-        starts = np.cumsum(pairs.sizes[atoms]) - pairs.sizes[atoms]
-        between = np.empty((pairs.sizes[atoms].sum(), len(couplings.strengths)))
+        blocks, norms = [None] * len(near), np.empty(len(near))
         for other in np.unique(pairs.kinds[atoms]):
             same = np.flatnonzero(pairs.kinds[atoms] == other)
-            blocks = self.tables[other, kind].blocks(vectors[same])
-            rows = starts[same, None] + np.arange(blocks.shape[1])
-            between[rows] = blocks
-        products = [upper_product(between * couplings.strengths, between)]
+            found = self.tables[other, kind].blocks(vectors[same])
+            norms[same] = np.linalg.norm(found, axis=2).max(axis=1)
+            for n, block in zip(same, found):
+                blocks[n] = block
+        # The largest first: what counts of their products is a staircase.
+        norms *= couplings.largest**0.5
+        order = np.argsort(-norms, kind="stable")
+        norms = norms[order]
+        norms = norms[norms * norms.max(initial=0.0) > NEGLIGIBLE]
+        if not len(norms):
+            return None
+        order = order[: len(norms)]
+        ends = np.searchsorted(-norms, -NEGLIGIBLE / norms)
+        between = np.concatenate([blocks[n] for n in order])
+        left = [between * couplings.strengths]
         if couplings.spin_orbit is not None:
-            for a in couplings.spin_orbit:
-                products.append(upper_product(between @ a, between))
-        return products, (atoms, images.shifts[near])
+            left += [between @ a for a in couplings.spin_orbit]
+        products = self.buffers.take(len(left), len(between), len(between))
+        sizes = pairs.sizes[atoms[order]]
+        row_ends = np.repeat(np.cumsum(sizes)[ends - 1], sizes)
+        for product, rows in zip(products, left):
+            fill_staircase(product, rows, between, row_ends)
+        return products, atoms[order], images.shifts[near[order]], ends
 
 
-def upper_product(left, right):
-    """`left @ right.T` from the diagonal on; below it anything may stand.
+def fill_staircase(product, left, right, ends):
+    """`left @ right.T` from the diagonal up to a column, row by row.
 
-    Panels of rows leave out most of what is below.
+    Panels of rows leave out most of what is not asked for.
+
+    Args:
+        product: `(n, n)` array, which is overwritten; elsewhere it may have
+            any numbers.
+        left, right: `(n, k)` arrays.
+        ends: `(n,)` int array, descending. How many columns of each row are
+            wanted.
     """
-    product = np.empty((len(left), len(right)))
     for start in range(0, len(left), PANEL):
-        rows = slice(start, start + PANEL)
-        np.matmul(left[rows], right[start:].T, out=product[rows, start:])
-    return product
+        rows, end = slice(start, start + PANEL), ends[start]
+        if end > start:
+            np.matmul(
+                left[rows], right[start:end].T, out=product[rows, start:end]
+            )
 
 
 class ProjectorCouplings:
@@ -144,6 +165,10 @@ class ProjectorCouplings:
                     splitting * angular_momentum(function.degree).imag
                 )
                 start = here.stop
+        self.largest = np.abs(self.strengths).max(initial=0.0)
+        if self.spin_orbit is not None:
+            norms = np.linalg.norm(self.spin_orbit, 2, axis=(1, 2))
+            self.largest = max(self.largest, norms.max())
 
 
 def angular_momentum(l):

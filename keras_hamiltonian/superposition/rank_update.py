@@ -1,34 +1,47 @@
-"""BLAS' symmetric rank-k update, which leaves other threads running."""
+"""BLAS' symmetric rank-k update, for compiled loops."""
 
-import ctypes
-
+import llvmlite.binding
+import numba
+import numpy as np
+from numba import types
 from numba.extending import get_cython_function_address
 
-# NumPy's product computes the same, and then copies the other triangle;
-# SciPy's wrapper keeps the interpreter's lock.
-_DSYRK = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 10)(
-    get_cython_function_address("scipy.linalg.cython_blas", "dsyrk")
+# By name, so that what calls it can be kept on disk.
+llvmlite.binding.add_symbol(
+    "keras_hamiltonian_dsyrk",
+    get_cython_function_address("scipy.linalg.cython_blas", "dsyrk"),
+)
+_dsyrk = types.ExternalFunction(
+    "keras_hamiltonian_dsyrk", types.void(*[types.voidptr] * 10)
 )
 
 
-def add_square(product, rows, factor, keep):
-    """`product = keep product + factor rows.T @ rows`, upper triangle.
+@numba.njit(nogil=True, cache=True)
+def add_square(product, columns, first, last, factor, keep):
+    """`product = keep product + factor c @ c.T`, upper triangle.
 
     Args:
         product: `(n, n)` contiguous float64 array, changed from the diagonal
             on.
-        rows: `(k, n)` contiguous float64 array.
+        columns: `(n, k)` contiguous float64 array.
+        first, last: ints. `c` is `columns[:, first:last]`.
         factor, keep: floats. With `keep=0` nothing is read from `product`.
     """
-    k, n = rows.shape
-    size, depth = ctypes.c_int(n), ctypes.c_int(k)
-    alpha, beta = ctypes.c_double(factor), ctypes.c_double(keep)
-    # Fortran sees both transposed: the lower triangle of `rows.T rows`.
-    lower, plain = ctypes.c_char(b"L"), ctypes.c_char(b"N")
-    order = (lower, plain, size, depth, alpha, rows, size, beta, product, size)
-    _DSYRK(
-        *(
-            x.ctypes.data if x is rows or x is product else ctypes.addressof(x)
-            for x in order
-        )
+    n, k = columns.shape
+    # Fortran sees the transposes: of the product the lower triangle.
+    letters = np.array([ord("L"), ord("T")], dtype=np.uint8)
+    sizes = np.array([n, last - first, max(k, 1)], dtype=np.int32)
+    factors = np.array([factor, keep])
+    start = columns.reshape(columns.size)[first:]
+    _dsyrk(
+        letters.ctypes,
+        letters[1:].ctypes,
+        sizes.ctypes,
+        sizes[1:].ctypes,
+        factors.ctypes,
+        start.ctypes,
+        sizes[2:].ctypes,
+        factors[1:].ctypes,
+        product.ctypes,
+        sizes.ctypes,
     )

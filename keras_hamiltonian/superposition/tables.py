@@ -26,10 +26,11 @@ class SpeciesTables:
         couplings: list of `ProjectorCouplings` by kind.
         neutral_projectors, neutral_couplings, neutral_onsite: the same of
             neutral-atom potentials, and tables of `<φφ|V>`; `None` without.
+        grid: `MomentumGrid` of the integrals.
     """
 
     def __init__(self, species, has_spin, has_neutral_atoms):
-        grid = MomentumGrid()
+        grid = self.grid = MomentumGrid()
         self.couplings = [
             ProjectorCouplings(s.projectors, s.reach, has_spin) for s in species
         ]

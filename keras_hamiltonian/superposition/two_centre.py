@@ -7,9 +7,12 @@ import numba
 import numpy as np
 from scipy.interpolate import CubicSpline
 
-from keras_hamiltonian.superposition.harmonics import fill_harmonics
 from keras_hamiltonian.superposition.harmonics import gaunt
+from keras_hamiltonian.superposition.harmonics import harmonics
 from keras_hamiltonian.superposition.momentum import STEP
+
+# bohr; a shorter vector has no direction.
+TINY = 1e-12
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -116,13 +119,15 @@ class TwoCentreTable:
         Returns:
             `(num_pairs, rows, columns)` array.
         """
+        lengths = np.linalg.norm(vectors, axis=1)
+        units = vectors / np.maximum(lengths, TINY)[:, None]
         blocks = np.zeros((len(vectors), *self.shape))
         _fill_blocks(
-            np.ascontiguousarray(vectors, dtype=float),
+            lengths,
+            np.ascontiguousarray(harmonics(units, self.lmax).T),
             self.splines,
             self.terms,
             self.factors,
-            self.lmax,
             blocks,
         )
         return blocks
@@ -144,20 +149,15 @@ def _terms(degrees, p, q, degree, integral):
 
 
 @numba.njit(nogil=True, cache=True)
-def _fill_blocks(vectors, splines, terms, factors, lmax, blocks):
-    harmonics = np.empty((lmax + 1) ** 2)
+def _fill_blocks(lengths, harmonics, splines, terms, factors, blocks):
     integrals = np.empty(splines.shape[1])
-    for pair in range(len(vectors)):
-        x, y, z = vectors[pair]
-        distance = np.sqrt(x * x + y * y + z * z)
-        scale = 1.0 / distance if distance > 1e-12 else 0.0
-        fill_harmonics(x * scale, y * scale, z * scale, lmax, harmonics)
-        step = min(int(distance / STEP), len(splines) - 1)
-        t = distance - step * STEP
+    for pair in range(len(lengths)):
+        step = min(int(lengths[pair] / STEP), len(splines) - 1)
+        t = lengths[pair] - step * STEP
         for n in range(len(integrals)):
             c = splines[step, n]
             integrals[n] = ((c[3] * t + c[2]) * t + c[1]) * t + c[0]
         for n in range(len(terms)):
             row, column, integral, component = terms[n]
-            value = integrals[integral] * harmonics[component]
+            value = integrals[integral] * harmonics[pair, component]
             blocks[pair, row, column] += factors[n] * value

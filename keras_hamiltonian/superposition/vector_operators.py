@@ -6,7 +6,6 @@ import math
 import numpy as np
 
 from keras_hamiltonian.superposition.harmonics import gaunt
-from keras_hamiltonian.superposition.momentum import MomentumGrid
 from keras_hamiltonian.superposition.radial import RadialFunction
 from keras_hamiltonian.superposition.two_centre import TwoCentreTable
 
@@ -26,13 +25,13 @@ class VectorTables:
     Args:
         species: list of `Species`; a kind is a position in it.
         operator: str. `"position"` or `"gradient"`.
+        grid: `MomentumGrid`, whose Bessel functions are used again.
 
     Reference: Varshalovich, Moskalev and Khersonskii, Quantum Theory of
     Angular Momentum, 5.7, for the gradient.
     """
 
-    def __init__(self, species, operator):
-        grid = MomentumGrid()
+    def __init__(self, species, operator, grid):
         orbitals = [grid.transform(s.orbitals) for s in species]
         made = [_made(s, operator) for s in species]
         transforms = [grid.transform(functions) for functions, _ in made]

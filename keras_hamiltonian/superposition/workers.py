@@ -2,6 +2,7 @@
 
 import collections
 import concurrent.futures
+import math
 
 import numpy as np
 
@@ -64,16 +65,16 @@ class Buffers:
     def __init__(self):
         self._free = collections.deque()
 
-    def take(self, rows, columns):
-        """A `(rows, columns)` float64 array with any numbers in it."""
-        size = rows * columns
+    def take(self, *shape):
+        """A float64 array of a shape with any numbers in it."""
+        size = math.prod(shape)
         try:
             flat = self._free.pop()
         except IndexError:
             flat = np.empty(size)
         if len(flat) < size:
             flat = np.empty(size)
-        return flat[:size].reshape(rows, columns)
+        return flat[:size].reshape(shape)
 
     def give(self, array):
         """Takes back an array of `take`."""

@@ -142,15 +142,13 @@ class ZerothStep:
             Workers(self.workers) as workers,
             threadpoolctl.threadpool_limits(1),
         ):
-            entries, spins = self._hamiltonian(pairs, workers)
+            entries = self._hamiltonian(pairs, workers)
             overlap = _two_centre(pairs, self.tables.overlap)
         entries *= HARTREE_IN_EV
         overlap = pairs.matrix(overlap)
         if self.spin == "none":
-            return pairs.matrix(entries), overlap
-        if spins is not None:
-            spins *= HARTREE_IN_EV
-        return _with_spin(pairs, entries, spins), overlap
+            return pairs.matrix(entries[0]), overlap
+        return _with_spin(pairs, entries), overlap
 
     def dipoles(self, atoms):
         """Position between orbitals, about the middle of their atoms.
@@ -184,11 +182,15 @@ class ZerothStep:
 
     @functools.cached_property
     def _positions(self):
-        return VectorTables(list(self.species.values()), "position")
+        return self._vector_tables("position")
 
     @functools.cached_property
     def _gradients(self):
-        return VectorTables(list(self.species.values()), "gradient")
+        return self._vector_tables("gradient")
+
+    def _vector_tables(self, operator):
+        species = list(self.species.values())
+        return VectorTables(species, operator, self.tables.grid)
 
     def overlap(self, atoms):
         """S alone, as `TwoCentreOverlap` gives it.
@@ -337,9 +339,9 @@ class ZerothStep:
         return species_to_values(species)
 
     def _hamiltonian(self, pairs, workers):
-        """H⁰ without spin, and its spin-orbit part, in hartree."""
+        """H⁰ and parts of its spin-orbit coupling, as `ProjectorPart`'s."""
         tables, species = self.tables, list(self.species.values())
-        entries, spins = ProjectorPart(
+        entries = ProjectorPart(
             pairs, tables.couplings, tables.projectors
         ).entries(workers)
         if self.has_projectors:
@@ -347,13 +349,10 @@ class ZerothStep:
                 pairs, tables.neutral_couplings, tables.neutral_projectors
             ).entries(workers)[0]
             set_onsite(pairs, tables.neutral_onsite, neutral)
-            entries += neutral
+            entries[0] += neutral
         if self.damping:
-            factors = np.repeat(_damping(pairs), np.diff(pairs.boundaries))
-            entries *= factors
-            if spins is not None:
-                spins *= factors
-        entries += _two_centre(pairs, tables.kinetic)
+            entries *= np.repeat(_damping(pairs), np.diff(pairs.boundaries))
+        entries[0] += _two_centre(pairs, tables.kinetic)
         potential = SuperposedPotential(
             RealSpaceGrid.of_cutoff(pairs.cell, self.grid_cutoff),
             pairs,
@@ -362,8 +361,8 @@ class ZerothStep:
             has_neutral_atoms=not self.has_projectors,
         )
         local = LocalPart(potential, pairs, species)
-        entries += local.entries(workers, self.progress)
-        return entries, spins
+        entries[0] += local.entries(workers, self.progress)
+        return entries
 
 
 def _damping_of(species):
@@ -385,7 +384,7 @@ def _check_choice(name, value, known):
 
 def _two_centre(pairs, tables):
     """Flat entries of an operator with tables by kinds."""
-    entries = np.empty(pairs.num_entries)
+    entries = np.empty((1, pairs.num_entries))
     is_first = np.arange(len(pairs.partner)) <= pairs.partner
     kinds = range(int(pairs.kinds.max()) + 1)
     for first, second in itertools.product(kinds, repeat=2):
@@ -393,10 +392,10 @@ def _two_centre(pairs, tables):
         positions = positions[is_first[positions]]
         if len(positions):
             blocks = tables[first, second].blocks(pairs.vectors[positions])
-            entries[pairs.places(positions)] = blocks.reshape(
+            entries[0, pairs.places(positions)] = blocks.reshape(
                 len(positions), -1
             )
-    return pairs.mirror(entries)
+    return pairs.mirror(entries)[0]
 
 
 def _damping(pairs):
@@ -406,12 +405,11 @@ def _damping(pairs):
     return t**3 * (10 - 15 * t + 6 * t * t)
 
 
-def _with_spin(pairs, entries, spins):
-    """Blocks `[[uu, ud], [du, dd]]` of `H + i σ·A`."""
-    if spins is None:
-        spins = np.zeros((3, len(entries)))
-    blocks = np.empty(4 * len(entries), dtype=complex)
-    _fill_spin_blocks(blocks, entries, spins, pairs.shapes, pairs.boundaries)
+def _with_spin(pairs, entries):
+    """Blocks `[[uu, ud], [du, dd]]` of `H + i σ·A`, A zero if not given."""
+    spins = entries[1:] if len(entries) > 1 else np.zeros((3, entries.size))
+    blocks = np.empty(4 * pairs.num_entries, dtype=complex)
+    _fill_spin_blocks(blocks, entries[0], spins, pairs.shapes, pairs.boundaries)
     return BlockMatrix(pairs.atom_pairs, 2 * pairs.shapes, blocks)
 
 

@@ -14,6 +14,8 @@ from keras_hamiltonian.conventions import BOHR_IN_ANGSTROM
 from keras_hamiltonian.initial import given_initial
 from keras_hamiltonian.irreps.rotation import random_rotations
 from keras_hamiltonian.orbitals.matrix_elements import entries_at
+from keras_hamiltonian.superposition import local_part
+from keras_hamiltonian.superposition import projector_part
 from keras_hamiltonian.superposition.grid import RealSpaceGrid
 from keras_hamiltonian.superposition.grid import SuperposedPotential
 from keras_hamiltonian.superposition.pairs import CrystalPairs
@@ -133,6 +135,23 @@ def test_threads_change_no_bit(known):
     spin, before, overlap = known
     again, same = compute(CRYSTAL, spin=spin, workers=3)
     assert again == before and same == overlap
+
+
+def test_pieces_of_the_grid_change_nothing(known, monkeypatch):
+    spin, before, _ = known
+    monkeypatch.setattr(local_part, "BRICK", 5)
+    monkeypatch.setattr(local_part, "SLAB", 7)
+    assert largest(compute(CRYSTAL, spin=spin)[0], before) < 1e-10
+
+
+def test_what_projectors_leave_out_is_small(known, monkeypatch):
+    spin, before, _ = known
+    changes = []
+    # The control leaves out more.
+    for negligible in (0.0, 1e-5):
+        monkeypatch.setattr(projector_part, "NEGLIGIBLE", negligible)
+        changes.append(largest(compute(CRYSTAL, spin=spin)[0], before))
+    assert changes[0] < 1e-9 < 1e-6 < changes[1]
 
 
 def test_a_supercell_has_the_blocks_of_the_cell():
