@@ -282,7 +282,6 @@ def test_what_is_refused():
     flat = CRYSTAL.copy()
     flat.set_cell(np.zeros((3, 3)))
     refused(flat, "three independent lattice vectors")
-    refused(CRYSTAL, "'SCAN' is not known", functional="SCAN")
     refused(CRYSTAL, "`spin` is one of", spin="collinear")
     refused(CRYSTAL, "`neutral_atoms` is one of", neutral_atoms="exact")
     refused(CRYSTAL, "no projectors of its", neutral_atoms="projectors")
