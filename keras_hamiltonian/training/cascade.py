@@ -8,6 +8,7 @@ from keras_hamiltonian.callbacks.budget_bar import BudgetBar
 from keras_hamiltonian.callbacks.callback_state import checkpoint_members
 from keras_hamiltonian.callbacks.cosine_budget import CosineBudget
 from keras_hamiltonian.callbacks.learning_curve import LearningCurve
+from keras_hamiltonian.callbacks.revert_on_nan import RevertOnNaN
 from keras_hamiltonian.callbacks.revert_on_spike import RevertOnSpike
 from keras_hamiltonian.callbacks.training_checkpoint import TrainingCheckpoint
 from keras_hamiltonian.losses.block_errors import BlockMeanAbsoluteError
@@ -143,11 +144,12 @@ class CascadeFit:
             settings.checkpoint_freq,
             self.fingerprint,
         )
+        finite = RevertOnNaN(checkpoint, budget)
         if checkpoint.is_finished:
             checkpoint.restore(model)
             self.steps[part] = budget.step
             return
-        if checkpoint.epoch:
+        if checkpoint.path.is_file():
             print(f"Resumes with epoch {checkpoint.epoch + 1} ({part}).")
         elif adapt:
             adapt(training)
@@ -170,7 +172,7 @@ class CascadeFit:
             epochs=10**9,
             shuffle=False,
             # The checkpoint is the last: it keeps what the others leave.
-            callbacks=[*ours, *own, checkpoint],
+            callbacks=[*ours, *own, finite, checkpoint],
             verbose=0,
         )
         self.steps[part] = budget.step
