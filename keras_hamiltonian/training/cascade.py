@@ -15,6 +15,7 @@ from keras_hamiltonian.losses.block_errors import BlockMeanAbsoluteError
 from keras_hamiltonian.losses.block_errors import BlockMeanSquaredError
 from keras_hamiltonian.losses.k_space import KSpaceLoss
 from keras_hamiltonian.losses.trace_loss import TraceLoss
+from keras_hamiltonian.metrics.training_error import TrainingError
 from keras_hamiltonian.models.k_space_dataset import KSpaceDataset
 from keras_hamiltonian.models.stage_features import StageFeatures
 from keras_hamiltonian.optimizers.muon import Muon
@@ -161,6 +162,7 @@ class CascadeFit:
             self._optimizer(part),
             loss=LOSSES[settings.loss](),
             joint_losses=[*joint_losses, *self._trace_losses(model)],
+            joint_metrics=[TrainingError()],
             jit_compile=keras.config.backend() == "jax",
         )
         ours = [budget, BudgetBar(budget), self.curve, revert]
