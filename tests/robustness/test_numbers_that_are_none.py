@@ -123,6 +123,30 @@ def test_blocks_of_other_types(tmp_path):
         read_calculation(tmp_path / "x")
 
 
+@pytest.mark.skipif(
+    h5py.version.hdf5_version_tuple[0] > 1, reason="this HDF5 has the type"
+)
+@pytest.mark.parametrize("format", ["deeph-legacy", "deeph-dock"])
+def test_complex_numbers_of_a_newer_hdf5(format, tmp_path):
+    """The type of a pair of numbers becomes class 11, version 5."""
+    from data_tools.formats import read_calculation
+    from data_tools.formats import write_calculation
+    from data_tools.spin_blocks import join_spins
+
+    known = crystal()
+    matrix = join_spins(known.hamiltonian, known.hamiltonian)
+    matrix = matrix.with_entries(matrix.entries.astype(complex))
+    known = dataclasses.replace(known, spin="noncollinear", hamiltonian=matrix)
+    write_calculation(tmp_path / "x", known, format)
+    (file,) = (tmp_path / "x").glob("hamiltonian*.h5")
+    data = file.read_bytes()
+    pair = b"\x16\x02\0\0\x10\0\0\0"
+    assert pair in data
+    file.write_bytes(data.replace(pair, b"\x5b" + pair[1:]))
+    with pytest.raises(ValueError, match="h5py before 3.16.*convert"):
+        read_calculation(tmp_path / "x")
+
+
 @pytest.mark.parametrize(
     "format", ["deeph-legacy", "deeph-dock", "abacus", "siesta"]
 )
