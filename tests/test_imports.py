@@ -83,6 +83,7 @@ ROOMS = {
         "initial",
         "layers",
         "losses",
+        "metrics",
         "models",
         "optimizers",
         "orbitals",

@@ -164,7 +164,6 @@ def write_report(
         details.
     """
     folder = pathlib.Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     files = {**details.pop("files", {}), "block_errors": "block_errors.png"}
     values, names = errors.block_errors()
     plot_block_errors(values, names, folder / files["block_errors"], title)

@@ -327,7 +327,6 @@ class _Run:
                 f"has {len(store)} structures, the split {split}. Give more "
                 "structures, or another split."
             )
-        self.folder.mkdir(parents=True, exist_ok=True)
         if None in self.splits:
             data = [content_checksum(path) for path in self.data]
             split.write(self.folder / "split.json", data)

@@ -187,3 +187,14 @@ def test_readers_apart(tmp_path, monkeypatch):
         read(dying)
     with pytest.raises(ValueError, match="within 10 CPU seconds"):
         read(hanging)
+
+
+@pytest.mark.parametrize("count", ["99999999999", "9" * 5000])
+def test_more_atoms_than_lines(count, tmp_path):
+    """ASE counts the lines of the next frame, which has none."""
+    path = tmp_path / "x.xyz"
+    crystal().atoms.write(path, format="extxyz")
+    assert find_structures([path])[0].load()[0] == crystal().atoms
+    path.write_text(path.read_text() + count + "\n")
+    with pytest.raises(ValueError, match="x.xyz.*lines"):
+        find_structures([path])
