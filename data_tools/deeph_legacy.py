@@ -22,6 +22,7 @@ from keras_hamiltonian.orbitals.orders import from_package_order
 from keras_hamiltonian.orbitals.orders import to_package_order
 from keras_hamiltonian.reading import check_size
 from keras_hamiltonian.reading import reader
+from keras_hamiltonian.structures.soundness import check_atoms
 from keras_hamiltonian.structures.soundness import check_cell
 
 # `prediction` is a Hamiltonian that a model wrote.
@@ -231,7 +232,9 @@ def read_legacy_atoms(folder):
             f"{positions.shape}; expected (3, {len(numbers)}) in Å for the "
             f"{len(numbers)} atoms of element.dat.{hint}"
         )
-    return ase.Atoms(numbers, positions.T, cell=lattice.T, pbc=True)
+    atoms = ase.Atoms(numbers, positions.T, cell=lattice.T, pbc=True)
+    check_atoms(atoms)
+    return atoms
 
 
 def _read_basis(folder, atoms):

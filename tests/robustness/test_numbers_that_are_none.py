@@ -69,6 +69,17 @@ def test_levels_and_electrons(field, value):
         crystal(**{field: value})
 
 
+@pytest.mark.parametrize("number", [0, -6, 119, 10**9])
+def test_elements_of_a_deeph_folder(number, tmp_path):
+    from data_tools.formats import read_calculation
+    from data_tools.formats import write_calculation
+
+    write_calculation(tmp_path / "x", crystal(), "deeph-legacy")
+    (tmp_path / "x" / "element.dat").write_text(f"1\n{number}\n")
+    with pytest.raises(ValueError, match=f"from 1 to 118. Received: {number}"):
+        read_calculation(tmp_path / "x")
+
+
 def changed_model(path, target, change):
     """A model file with other contents of one of its parts."""
     with zipfile.ZipFile(path) as old, zipfile.ZipFile(target, "w") as new:
