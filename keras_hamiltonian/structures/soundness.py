@@ -17,10 +17,12 @@ def check_atoms(atoms):
         atoms: `ase.Atoms`.
 
     Raises:
-        ValueError: if a coordinate or lattice vector is not finite or far
-            away, an atom is no element, or the cell of a periodic structure
-            has no volume.
+        ValueError: if there is no atom, a coordinate or lattice vector is not
+            finite or far away, an atom is no element, or the cell of a
+            periodic structure has no volume.
     """
+    if not len(atoms):
+        raise ValueError("The structure has no atoms.")
     for what, values in (
         ("positions", atoms.positions),
         ("lattice vectors", np.asarray(atoms.cell)),

@@ -42,6 +42,7 @@ STRUCTURES = {
     "no volume": lambda a: a.set_cell(a.cell[[0, 0, 2]]),
     "ghost": lambda a: a.numbers.__setitem__(0, 0),
     "negative": lambda a: a.numbers.__setitem__(0, -6),
+    "no atoms": lambda a: a.__delitem__([0, 1]),
     "far": lambda a: a.positions.__setitem__((0, 0), 1e9),
 }
 
@@ -51,7 +52,9 @@ def test_structures(case, untrained_file):
     atoms = ase.build.graphene(vacuum=7.5)
     atoms.pbc = True
     STRUCTURES[case](atoms)
-    with pytest.raises(ValueError, match="finite|independent|Atomic numbers"):
+    with pytest.raises(
+        ValueError, match="finite|independent|Atomic numbers|no atoms"
+    ):
         kh.predict(untrained_file, atoms)
 
 
