@@ -31,8 +31,8 @@ def check_atoms(atoms):
         wrong = np.flatnonzero(~(np.abs(values) < FURTHEST).all(axis=1))
         if wrong.size:
             raise ValueError(
-                f"The {what} are finite numbers in Å. Received: "
-                f"{values[wrong[0]].tolist()} as number {wrong[0]}."
+                f"The {what} are finite numbers below {FURTHEST:.0e} Å. "
+                f"Received: {values[wrong[0]].tolist()} as number {wrong[0]}."
             )
     strange = set(atoms.numbers.tolist()) - set(range(1, 119))
     if strange:

@@ -176,7 +176,7 @@ def killed(job, number, seed, folder):
     if job == "train":
         shutil.copyfile(whole / "set.keras", folder / "model.keras")
     place.parent.mkdir()
-    while found["kills"] < number:
+    while found["kills"] < number and not found["errors"]:
         code, _ = live(work, place, dice.uniform(0, 1.05 * seconds))
         found["kills"] += code == -signal.SIGKILL
         found["errors"] += code not in (0, -signal.SIGKILL)
