@@ -83,7 +83,6 @@ ROOMS = {
         "initial",
         "layers",
         "losses",
-        "metrics",
         "models",
         "optimizers",
         "orbitals",

@@ -1,4 +1,8 @@
-"""Errors of predicted matrices, in NumPy; `TrainingError` while it trains."""
+"""Errors of predicted matrices, in NumPy.
+
+While a model trains, the sum of its losses is the mean absolute error: see
+`keras_hamiltonian.losses.BlockMeanAbsoluteError`.
+"""
 
 from keras_hamiltonian.metrics.levels import level_similarities
 from keras_hamiltonian.metrics.levels import near_degenerate_groups
@@ -8,12 +12,10 @@ from keras_hamiltonian.metrics.matrix import energy_shift
 from keras_hamiltonian.metrics.matrix import gauge_free_mean_absolute_error
 from keras_hamiltonian.metrics.matrix import mean_absolute_error
 from keras_hamiltonian.metrics.stage_comparison import StageComparison
-from keras_hamiltonian.metrics.training_error import TrainingError
 
 __all__ = [
     "MatrixErrors",
     "StageComparison",
-    "TrainingError",
     "block_mean_absolute_errors",
     "energy_shift",
     "gauge_free_mean_absolute_error",

@@ -268,7 +268,7 @@ class Stage(keras.Model):
                 and weights of a batch, dicts all of them, that return a
                 scalar in meV. What `loss` cannot say, because it sees one
                 output at a time; added in training, not in validation.
-            joint_metrics: sequence of `kh.metrics.TrainingError`, or of other
+            joint_metrics: sequence of `kh.losses.TrainingError`, or of other
                 objects with `metric` and `update`: what `metrics` cannot say.
             **kwargs: of `keras.Model.compile`.
         """

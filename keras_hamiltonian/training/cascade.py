@@ -15,7 +15,7 @@ from keras_hamiltonian.losses.block_errors import BlockMeanAbsoluteError
 from keras_hamiltonian.losses.block_errors import BlockMeanSquaredError
 from keras_hamiltonian.losses.k_space import KSpaceLoss
 from keras_hamiltonian.losses.trace_loss import TraceLoss
-from keras_hamiltonian.metrics.training_error import TrainingError
+from keras_hamiltonian.losses.training_error import TrainingError
 from keras_hamiltonian.models.k_space_dataset import KSpaceDataset
 from keras_hamiltonian.models.stage_features import StageFeatures
 from keras_hamiltonian.optimizers.muon import Muon

@@ -18,7 +18,7 @@ def test_it_is_what_evaluation_reports(name, data_folder):
     stage.compile(
         keras.optimizers.Adam(1e-3),
         loss=kh.losses.BlockMeanAbsoluteError(),
-        joint_metrics=[kh.metrics.TrainingError()],
+        joint_metrics=[kh.losses.TrainingError()],
         jit_compile=False,
     )
     data = kh.HamiltonianDataset(store)
@@ -36,7 +36,7 @@ def test_it_is_what_evaluation_reports(name, data_folder):
 @pytest.mark.parametrize("inner", [(2, 2), (2, 2, 2, 3, 3)])
 def test_structures_count_once(inner):
     """Keras' mean of losses counts atoms."""
-    metric = kh.metrics.TrainingError()
+    metric = kh.losses.TrainingError()
     random, expected = np.random.default_rng(0), []
     for sizes in ((1,), (3, 2)):
         structure = np.repeat(np.arange(len(sizes)), sizes)
