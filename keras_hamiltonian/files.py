@@ -218,15 +218,27 @@ def _is_about(error, path):
 @contextlib.contextmanager
 def _scratch(path):
     """A hidden folder beside a path, marked as in use while it is."""
-    with tempfile.TemporaryDirectory(
-        prefix=f".{path.name}.", dir=path.parent, ignore_cleanup_errors=True
-    ) as folder:
-        folder = pathlib.Path(folder)
+    folder = tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent)
+    folder = pathlib.Path(folder)
+    try:
         # Locked before it has its name: nobody finds it unlocked.
         with open(folder / f".{_LOCK}", "w") as file:
             _lock(file)
             os.rename(file.name, folder / _LOCK)
             yield folder
+    finally:
+        _remove(folder)
+
+
+def _remove(scratch):
+    """Removes a scratch folder, the lock last: half of one is still known."""
+    with contextlib.suppress(OSError):
+        for path in scratch.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.name != _LOCK:
+                path.unlink()
+    shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _clear(path):
@@ -245,7 +257,7 @@ def _clear(path):
             # Not made here: without a lock it is of somebody else.
             with open(scratch / _LOCK, "r+") as file:
                 if _lock(file):
-                    shutil.rmtree(scratch, ignore_errors=True)
+                    _remove(scratch)
         except OSError:
             _remove_unborn(scratch)
 
