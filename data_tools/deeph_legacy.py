@@ -22,6 +22,7 @@ from keras_hamiltonian.orbitals.orders import from_package_order
 from keras_hamiltonian.orbitals.orders import to_package_order
 from keras_hamiltonian.reading import check_size
 from keras_hamiltonian.reading import reader
+from keras_hamiltonian.structures.soundness import check_atoms
 from keras_hamiltonian.structures.soundness import check_cell
 
 # `prediction` is a Hamiltonian that a model wrote.
@@ -231,7 +232,9 @@ def read_legacy_atoms(folder):
             f"{positions.shape}; expected (3, {len(numbers)}) in Å for the "
             f"{len(numbers)} atoms of element.dat.{hint}"
         )
-    return ase.Atoms(numbers, positions.T, cell=lattice.T, pbc=True)
+    atoms = ase.Atoms(numbers, positions.T, cell=lattice.T, pbc=True)
+    check_atoms(atoms)
+    return atoms
 
 
 def _read_basis(folder, atoms):
@@ -258,7 +261,8 @@ def _read_blocks(path, num_atoms):
     pairs, blocks, total = [], [], 0
     with open_hdf5(path) as file:
         for name in file.id:
-            dataset = _open_dataset(path, file, name)
+            # h5py's low level: a folder holds thousands of small data sets.
+            dataset = h5py.h5d.open(file.id, name)
             total += int(np.prod(dataset.shape)) * dataset.dtype.itemsize
             check_size(path, total)
             pairs.append(_pair(path, name, num_atoms))
@@ -282,18 +286,6 @@ def _pair(path, name, num_atoms):
             f"{num_atoms}."
         )
     return r1, r2, r3, i - 1, j - 1
-
-
-def _open_dataset(path, file, name):
-    # h5py's low level: a folder holds thousands of small datasets.
-    try:
-        return h5py.h5d.open(file.id, name)
-    except (KeyError, TypeError) as error:
-        raise ValueError(
-            f"{path} holds {name.decode()!r}, which HDF5 "
-            f"{h5py.version.hdf5_version} cannot open ({error}). A file of "
-            "HDF5 2.0 needs an h5py built with it (3.16 or newer)."
-        ) from None
 
 
 def _read_dataset(path, dataset, name):

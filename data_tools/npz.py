@@ -107,7 +107,6 @@ def write_npz(path, calculation):
             arrays[f"{key}_{part}"] = getattr(stack, part)
     if not any(f"{key}_cells" in arrays for key in MATRICES):
         raise ValueError("The calculation has no matrix to write.")
-    path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary, open(temporary, "wb") as file:
         np.savez_compressed(
             file,

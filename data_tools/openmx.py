@@ -183,8 +183,9 @@ def _check_header(path, header):
     if version != 3:
         raise ValueError(
             f"{path} has the scfout format {version} of OpenMX "
-            f"{FORMATS.get(version, '(a version unknown here)')}; only format "
-            "3 of OpenMX 3.9 can be read. Repeat the run with OpenMX 3.9."
+            f"{FORMATS.get(version, 'newer than 3.9, such as 4.0')}; only "
+            "format 3 of OpenMX 3.9 can be read. Repeat the run with OpenMX "
+            "3.9."
         )
     if spin not in SPINS:
         raise ValueError(

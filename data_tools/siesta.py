@@ -131,7 +131,6 @@ def write_siesta(path, calculation):
     sisl = import_sisl()
     path = pathlib.Path(path)
     hamiltonian = to_sisl(calculation)
-    path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
         sile = sisl.io.siesta.hsxSileSiesta(temporary, "w")
         sile.write_hamiltonian(hamiltonian)

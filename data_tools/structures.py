@@ -126,9 +126,12 @@ def _frames(path, name):
     if not path.is_file():
         raise ValueError(f"{path} is no file.")
     try:
-        if filetype(str(path)) == "vasp":
+        kind = filetype(str(path))
+        if kind == "vasp":
             frames = [read_poscar(path)]
         else:
+            if kind in ("xyz", "extxyz"):
+                _check_counts(path)
             frames = ase.io.read(path, index=":")
     except Exception as error:
         if getattr(error, "filename", None):
@@ -147,6 +150,20 @@ def _frames(path, name):
         Structure(f"{name}_{number}", lambda atoms=atoms: (atoms, None))
         for number, atoms in enumerate(frames)
     ]
+
+
+def _check_counts(path):
+    """Refuses an XYZ file that claims more atoms than it has lines, because
+    ASE counts to that number."""
+    with open(path, errors="replace") as file:
+        size = sum(1 for _ in file)
+        file.seek(0)
+        for line in file:
+            count = line.strip()[:12]
+            if count.isdecimal() and int(count) > size:
+                raise ValueError(
+                    f"it has {size} lines and claims {count} atoms"
+                )
 
 
 def _some(names):

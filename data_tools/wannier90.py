@@ -259,7 +259,6 @@ def _write(path, cells, degeneracies, in_cells, calculation):
         f"{'' if level is None else f', Fermi level {level:.8f} eV'}"
     )
     n, m = np.divmod(np.arange(size * size), size)
-    path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
         with open(temporary, "w") as file:
             print(title.replace("\n", " "), file=file)

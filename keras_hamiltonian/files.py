@@ -18,6 +18,8 @@ LONGEST_NAME = 200
 UNBORN_SECONDS = 60.0
 _LOCK = "keras_hamiltonian.lock"
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
+_NO_FOLDER = (errno.ENOTDIR, errno.EEXIST)
 
 
 @contextlib.contextmanager
@@ -44,7 +46,8 @@ def replacing(path, replaces_folder=False):
 
     Raises:
         OSError: if `path` is a folder with files in it, nothing was written,
-            or the disk is full; then the message names the disk.
+            you may not write there, or the disk is full; then the message
+            names the disk.
 
     Example:
 
@@ -143,7 +146,7 @@ def locked(folder):
         ValueError: if another process has locked it.
     """
     folder = pathlib.Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     path = folder / f".{_LOCK}"
     if not os.access(folder, os.W_OK):
         yield  # nobody writes here
@@ -162,33 +165,80 @@ def locked(folder):
                 folder.rmdir()
 
 
+def make_folder(path):
+    """Makes a folder, and those above it, where there is none.
+
+    Args:
+        path: str or path.
+
+    Raises:
+        OSError: saying why it cannot be made.
+    """
+    path = pathlib.Path(path).absolute()
+    with _naming_the_disk(path):
+        path.mkdir(parents=True, exist_ok=True)
+
+
 @contextlib.contextmanager
 def _naming_the_disk(path):
     try:
         yield
     except OSError as error:
-        if error.errno not in _NO_ROOM:
+        if error.errno in _NO_ROOM:
+            reason = (
+                f"the disk of {path.parent} has no room for it (or your quota "
+                "is used up)"
+            )
+        elif not _is_about(error, path):
+            raise
+        elif error.errno in _NOT_ALLOWED:
+            reason = f"you may not write there ({error.strerror})"
+        elif error.errno in _NO_FOLDER:
+            reason = "a folder of this path is a file"
+        else:
             raise
         raise OSError(
             error.errno,
-            f"{path} was not written, because the disk of {path.parent} has "
-            "no room for it (or your quota is used up). What was there "
-            "before is untouched",
+            f"{path} was not written, because {reason}. What was there before "
+            "is untouched",
         ) from error
+
+
+def _is_about(error, path):
+    """Whether an error is of this path: inputs may lie anywhere."""
+    if error.filename is None:
+        return True
+    name = pathlib.Path(os.fsdecode(error.filename))
+    is_scratch = name.name.startswith(f".{path.name}.")
+    return name in (path, *path.parents) or (
+        is_scratch and name.parent == path.parent
+    )
 
 
 @contextlib.contextmanager
 def _scratch(path):
     """A hidden folder beside a path, marked as in use while it is."""
-    with tempfile.TemporaryDirectory(
-        prefix=f".{path.name}.", dir=path.parent, ignore_cleanup_errors=True
-    ) as folder:
-        folder = pathlib.Path(folder)
+    folder = tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent)
+    folder = pathlib.Path(folder)
+    try:
         # Locked before it has its name: nobody finds it unlocked.
         with open(folder / f".{_LOCK}", "w") as file:
             _lock(file)
             os.rename(file.name, folder / _LOCK)
             yield folder
+    finally:
+        _remove(folder)
+
+
+def _remove(scratch):
+    """Removes a scratch folder, the lock last: half of one is still known."""
+    with contextlib.suppress(OSError):
+        for path in scratch.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.name != _LOCK:
+                path.unlink()
+    shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _clear(path):
@@ -207,7 +257,7 @@ def _clear(path):
             # Not made here: without a lock it is of somebody else.
             with open(scratch / _LOCK, "r+") as file:
                 if _lock(file):
-                    shutil.rmtree(scratch, ignore_errors=True)
+                    _remove(scratch)
         except OSError:
             _remove_unborn(scratch)
 

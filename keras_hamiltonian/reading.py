@@ -11,6 +11,18 @@ import yaml
 # than a small file by so many bytes.
 LARGEST_RATIO = 500
 SLACK = 2**26
+DAMAGED = (
+    "It is damaged, cut short or of another kind: copy it again, or repeat the "
+    "run that wrote it."
+)
+# What HDF5 1 says of a type that HDF5 2.0 has introduced.
+NEW_TYPE = "version number for datatype"
+COMPLEX_NUMBERS = (
+    "If it is not damaged, it holds complex numbers of HDF5 2.0, which h5py "
+    "before 3.16 cannot read, and TensorFlow asks for an older one. Convert "
+    "it once in an environment without TensorFlow (pip install 'h5py>=3.16', "
+    "then `keras-hamiltonian convert`): every h5py reads the container."
+)
 
 
 class _PlainLoader(yaml.SafeLoader):
@@ -73,10 +85,12 @@ def reading(path, place=""):
         raise ValueError(f"{named}: {error}") from error
     except Exception as error:
         reason = f"{type(error).__name__}: {error}".rstrip(": ")
-        raise ValueError(
-            f"{named} cannot be read ({reason}). It is damaged, cut short or "
-            "of another kind: copy it again, or repeat the run that wrote it."
-        ) from error
+        cause = DAMAGED
+        if NEW_TYPE in reason:
+            cause = COMPLEX_NUMBERS
+        raise ValueError(f"{named} cannot be read ({reason}). {cause}") from (
+            error
+        )
 
 
 def reader(read):

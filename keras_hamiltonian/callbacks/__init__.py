@@ -4,6 +4,7 @@ from keras_hamiltonian.callbacks.budget_bar import BudgetBar
 from keras_hamiltonian.callbacks.callback_state import checkpoint_members
 from keras_hamiltonian.callbacks.cosine_budget import CosineBudget
 from keras_hamiltonian.callbacks.learning_curve import LearningCurve
+from keras_hamiltonian.callbacks.revert_on_nan import RevertOnNaN
 from keras_hamiltonian.callbacks.revert_on_spike import RevertOnSpike
 from keras_hamiltonian.callbacks.training_checkpoint import TrainingCheckpoint
 
@@ -11,6 +12,7 @@ __all__ = [
     "BudgetBar",
     "CosineBudget",
     "LearningCurve",
+    "RevertOnNaN",
     "RevertOnSpike",
     "TrainingCheckpoint",
     "checkpoint_members",

@@ -4,9 +4,14 @@ import sys
 
 import keras
 
+SHOWN = {"mae": "MAE (meV)", "val_mae": "of validation"}
+
 
 class BudgetBar(keras.callbacks.Callback):
-    """Shows the spent fraction of a `CosineBudget`, and the losses.
+    """Shows the spent fraction of a `CosineBudget`, and the errors.
+
+    These are `mae` and `val_mae` of `TrainingError`, which evaluation reports
+    too, or without them the losses.
 
     Use it with `fit(verbose=0)`, because a budget ends the training before the
     last epoch. If the output is no terminal, a line is printed at each tenth
@@ -32,23 +37,26 @@ class BudgetBar(keras.callbacks.Callback):
             self._bar = keras.utils.Progbar(
                 self._target,
                 unit_name=self._unit,
-                stateful_metrics=["epoch", "loss", "val_loss"],
+                stateful_metrics=["epoch", "loss", "val_loss", *SHOWN.values()],
             )
 
     def on_train_batch_end(self, batch, logs=None):
         """Moves the bar."""
-        self._values["loss"] = float(logs["loss"])
+        self._note(logs, "mae" if "mae" in logs else "loss")
         self._show(self.budget.spent)
 
     def on_epoch_end(self, epoch, logs=None):
-        """Notes the validation loss."""
+        """Notes the error of validation."""
         self._values["epoch"] = epoch + 1
-        if "val_loss" in (logs or {}):
-            self._values["val_loss"] = float(logs["val_loss"])
+        self._note(logs, "val_mae" if "val_mae" in logs else "val_loss")
 
     def on_train_end(self, logs=None):
         """Closes the bar."""
         self._show(1.0, is_last=True)
+
+    def _note(self, logs, name):
+        if name in logs:
+            self._values[SHOWN.get(name, name)] = float(logs[name])
 
     def _show(self, spent, is_last=False):
         done = int(self._target * spent)

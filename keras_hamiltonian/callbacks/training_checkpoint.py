@@ -75,11 +75,12 @@ class TrainingCheckpoint(keras.callbacks.Callback):
             self.is_finished = header["is_finished"]
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Restores the state once; later writes that of the last epoch."""
+        """Restores the state once; else writes that of the last epoch, and
+        that of the beginning."""
         # At the end of that epoch, other callbacks may not have seen it yet.
         if self._to_restore:
             self.restore()
-        elif epoch - self.epoch >= self.every:
+        elif epoch - self.epoch >= self.every or not self.path.is_file():
             self._write(epoch, is_finished=False)
 
     def on_epoch_end(self, epoch, logs=None):
@@ -99,10 +100,9 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         """
         if model is not None:
             self.set_model(model)
+        self.restore_weights()
         with np.load(self.path) as file:
             header = _header(file)
-            for name, variables in self._variables().items():
-                _assign(self.path, variables, _arrays(file, name))
             if len(self.members) != len(header["members"]):
                 raise ValueError(
                     f"{self.path} keeps the states of {len(header['members'])} "
@@ -120,6 +120,12 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         version, numbers, rest = header["random"]
         random.setstate((version, tuple(numbers), rest))
         self._to_restore = False
+
+    def restore_weights(self):
+        """Restores model and optimizer alone from the file."""
+        with np.load(self.path) as file:
+            for name, variables in self._variables().items():
+                _assign(self.path, variables, _arrays(file, name))
 
     def _write(self, epoch, is_finished):
         arrays, members, with_arrays = {}, [], []

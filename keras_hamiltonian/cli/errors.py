@@ -37,6 +37,8 @@ class ClearErrors(TyperGroup):
 def _in_words(error):
     """One message, not without end."""
     text = str(error)
+    if isinstance(error, OSError) and error.strerror and not error.filename:
+        text = f"{error.strerror}."  # without the system's number
     if not isinstance(error, ValueError | OSError):
         text = (
             f"{type(error).__name__} {text}. The program does not expect this; "

@@ -1,5 +1,6 @@
 """`keras-hamiltonian evaluate`: errors of a model."""
 
+import json
 import pathlib
 from typing import Annotated
 from typing import Literal
@@ -8,6 +9,7 @@ import typer
 
 from keras_hamiltonian.cli.files import check_new
 from keras_hamiltonian.conventions import MEV_PER_EV
+from keras_hamiltonian.reading import reading
 
 MATRICES_AND_BANDS = {"num_spectra": 0, "num_rotations": 0, "largest_cell": 0}
 
@@ -34,7 +36,8 @@ def evaluate(
         pathlib.Path | None,
         typer.Option(
             help="Split (JSON). Default: the one beside the data, "
-            "<data>.split.json, or that which `train` drew beside the model."
+            "<data>.split.json, or that which `train` drew for the same data, "
+            "beside the model."
         ),
     ] = None,
     name: Annotated[
@@ -108,9 +111,25 @@ def evaluate(
 
 
 def _known_split(data, model):
-    """The split of the data, or that of the model's training; or `None`."""
-    beside = (data.with_suffix(".split.json"), model.parent / "split.json")
-    return next((path for path in beside if path.is_file()), None)
+    """The split of the data; or that beside the model, if it was drawn for
+    the same data; or `None`."""
+    from keras_hamiltonian.training.fingerprint import content_checksum
+
+    beside, drawn = data.with_suffix(".split.json"), model.parent / "split.json"
+    if beside.is_file():
+        return beside
+    if not drawn.is_file():
+        return None
+    with reading(drawn):
+        known = json.loads(drawn.read_text()).get("data")
+    if known == [content_checksum(data)]:
+        return drawn
+    typer.echo(
+        f"{drawn} was drawn for other data than {data}, and is not applied. "
+        "Give it by --split if it is meant.",
+        err=True,
+    )
+    return None
 
 
 def _choose(data, split_file, part, names):
@@ -139,6 +158,8 @@ def _choose(data, split_file, part, names):
         structures = [s for s in structures if s.name in chosen]
         if not structures:
             raise ValueError(f"The part {part} of {split_file} is empty.")
+    elif not names:
+        typer.echo(f"All {len(structures)} structures are evaluated.", err=True)
     if names:
         missing = sorted(set(names) - {s.name for s in structures})
         if missing:

@@ -61,9 +61,16 @@ class Split:
         text = json.dumps(self._content(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def write(self, path):
-        """Writes the split as JSON; an existing file is replaced."""
+    def write(self, path, data=None):
+        """Writes the split as JSON; an existing file is replaced.
+
+        Args:
+            path: str or path.
+            data: list of str. Checksums of the sets that it was drawn for.
+        """
         content = {**self._content(), "checksum": self.checksum}
+        if data is not None:
+            content["data"] = data
         write_text(path, json.dumps(content, indent=1) + "\n")
 
     @classmethod

@@ -148,7 +148,8 @@ def write_report(
     Args:
         folder: str or path. Made if it does not exist.
         errors: `MatrixErrors`.
-        history: dict, of `LearningCurve` with a loss in meV, or `None`.
+        history: dict, of `LearningCurve` with `mae` or a loss in meV, or
+            `None`.
         bands: what `compare_bands` returned, or `None`.
         title: str. Of the page and the pictures.
         first_stage: `MatrixErrors` of the first stage of a cascade.
@@ -163,7 +164,6 @@ def write_report(
         details.
     """
     folder = pathlib.Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     files = {**details.pop("files", {}), "block_errors": "block_errors.png"}
     values, names = errors.block_errors()
     plot_block_errors(values, names, folder / files["block_errors"], title)
@@ -260,7 +260,7 @@ def _mev(value):
 
 
 def _in_ev(history):
-    """History for `plot_learning_curve`; the loss is in meV."""
+    """History for `plot_learning_curve`; `mae`, or else the loss, is in meV."""
 
     def converted(values):
         return [None if v is None else v / MEV_PER_EV for v in values]
@@ -270,7 +270,8 @@ def _in_ev(history):
         for name in ("cpu_seconds", "stage")
         if name in history
     }
-    for name, target in (("loss", "mae"), ("val_loss", "val_mae")):
-        if name in history:
-            curve[target] = converted(history[name])
+    for name, other in (("mae", "loss"), ("val_mae", "val_loss")):
+        values = history.get(name, history.get(other))
+        if values:
+            curve[name] = converted(values)
     return curve

@@ -107,7 +107,6 @@ def _displacement(model, atoms, target):
 
 
 def _write(folder, pictures, numbers):
-    folder.mkdir(parents=True, exist_ok=True)
     files = {}
     for name, (plot, what) in pictures.items():
         files[name] = folder / f"{name}.png"

@@ -114,7 +114,6 @@ def _environments(model, training, held_out):
 
 
 def _write(folder, pictures, text):
-    folder.mkdir(parents=True, exist_ok=True)
     files = {}
     for name, (plot, *arguments) in pictures.items():
         files[name] = folder / f"{name}.png"

@@ -88,6 +88,7 @@ class Stage(keras.Model):
     overlap_threshold = None
     energy_shift = None
     joint_losses = ()
+    joint_metrics = ()
     _overlap = None
 
     def __new__(cls, *args, **kwargs):
@@ -253,7 +254,12 @@ class Stage(keras.Model):
         """
         print_summary(self, print_fn)
 
-    def compile(self, *args, joint_losses=(), **kwargs):
+    @property
+    def metrics(self):
+        """See `keras.Model.metrics`; with those of the joint metrics."""
+        return [*super().metrics, *(m.metric for m in self.joint_metrics)]
+
+    def compile(self, *args, joint_losses=(), joint_metrics=(), **kwargs):
         """See `keras.Model.compile`.
 
         Args:
@@ -262,9 +268,12 @@ class Stage(keras.Model):
                 and weights of a batch, dicts all of them, that return a
                 scalar in meV. What `loss` cannot say, because it sees one
                 output at a time; added in training, not in validation.
+            joint_metrics: sequence of `kh.losses.TrainingError`, or of other
+                objects with `metric` and `update`: what `metrics` cannot say.
             **kwargs: of `keras.Model.compile`.
         """
         self.joint_losses = tuple(joint_losses)
+        self.joint_metrics = tuple(joint_metrics)
         super().compile(*args, **kwargs)
 
     def compile_from_config(self, config):
@@ -284,7 +293,9 @@ class Stage(keras.Model):
         return loss
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        """See `keras.Model.compute_metrics`."""
+        """See `keras.Model.compute_metrics`; with the joint metrics."""
+        for metric in self.joint_metrics:
+            metric.update(x, y, y_pred, sample_weight)
         blocks = [_blocks(found) for found in (y, y_pred, sample_weight)]
         return super().compute_metrics(x, *blocks)
 

@@ -9,6 +9,8 @@ from ase.dft.kpoints import parse_path_string
 VACUUM_IN_ANGSTROM = 10.0
 # Points times height of the cell of a default grid.
 GRID_LENGTH_IN_ANGSTROM = 30.0
+# Of such a grid.
+MOST_POINTS = 50_000
 
 
 @dataclasses.dataclass
@@ -164,11 +166,23 @@ def k_grid(atoms, length=GRID_LENGTH_IN_ANGSTROM):
     Returns:
         Three ints: the length over the height of the cell, rounded up to an
         odd number; 1 along vacuum.
+
+    Raises:
+        ValueError: if they are more than 50 000 points, as in a cell that is
+            skewed by hundreds.
     """
     heights = 1 / np.linalg.norm(atoms.cell.complete().reciprocal(), axis=1)
     sizes = np.ceil(length / heights).astype(int)
     sizes += 1 - sizes % 2
-    return tuple(np.where(periodic_directions(atoms), sizes, 1).tolist())
+    sizes = np.where(periodic_directions(atoms), sizes, 1)
+    if np.prod(sizes.astype(float)) > MOST_POINTS:
+        raise ValueError(
+            f"The cell asks for a grid of {' x '.join(map(str, sizes))} wave "
+            "vectors, because it is tiny or far from a reduced one. Reduce it: "
+            "ase.geometry.minkowski_reduce(atoms.cell, atoms.pbc). Received: "
+            f"{np.asarray(atoms.cell).tolist()}."
+        )
+    return tuple(sizes.tolist())
 
 
 def _corners(atoms, path, periodic):

@@ -6,8 +6,8 @@ import numpy as np
 SMALLEST_VOLUME = 1e-6
 # Å; no atom and no lattice vector is further away.
 FURTHEST = 1e6
-# Of one atom. Dense crystals have a few thousand within 20 Å.
-MOST_NEIGHBORS = 20_000
+# Of one atom; pairs of them are listed. Diamond has 2000 within 14 Å.
+MOST_NEIGHBORS = 5000
 
 
 def check_atoms(atoms):
@@ -17,10 +17,12 @@ def check_atoms(atoms):
         atoms: `ase.Atoms`.
 
     Raises:
-        ValueError: if a coordinate or lattice vector is not finite or far
-            away, an atom is no element, or the cell of a periodic structure
-            has no volume.
+        ValueError: if there is no atom, a coordinate or lattice vector is not
+            finite or far away, an atom is no element, or the cell of a
+            periodic structure has no volume.
     """
+    if not len(atoms):
+        raise ValueError("The structure has no atoms.")
     for what, values in (
         ("positions", atoms.positions),
         ("lattice vectors", np.asarray(atoms.cell)),
@@ -29,8 +31,8 @@ def check_atoms(atoms):
         wrong = np.flatnonzero(~(np.abs(values) < FURTHEST).all(axis=1))
         if wrong.size:
             raise ValueError(
-                f"The {what} are finite numbers in Å. Received: "
-                f"{values[wrong[0]].tolist()} as number {wrong[0]}."
+                f"The {what} are finite numbers below {FURTHEST:.0e} Å. "
+                f"Received: {values[wrong[0]].tolist()} as number {wrong[0]}."
             )
     strange = set(atoms.numbers.tolist()) - set(range(1, 119))
     if strange:
@@ -72,7 +74,7 @@ def check_density(atoms, reach):
         reach: float. Largest distance of neighbours, Å.
 
     Raises:
-        ValueError: if they have more than 20 000.
+        ValueError: if they have more than 5000.
     """
     if not atoms.pbc.all():
         return

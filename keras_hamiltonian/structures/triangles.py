@@ -6,8 +6,8 @@ import numpy as np
 # they differ by at least the shortest of those, and rounding moves an edge by
 # far less than this.
 TOLERANCE_IN_ANGSTROM = 0.05
-# Memory: some 200 kB for each.
-NUM_ATOMS_AT_ONCE = 256
+# Memory: some 100 bytes for each.
+NUM_PAIRS_AT_ONCE = 2**21
 
 
 def common_neighbors(edge_vectors, neighbors, edge_mask):
@@ -50,11 +50,13 @@ def common_neighbors(edge_vectors, neighbors, edge_mask):
     flat, pair = flat[order], pair[order]
     shape = (num_atoms, width + 1, width + 1)
     found = np.full(shape, num_atoms * (width + 1), dtype=np.int32)
-    for start in range(0, num_atoms, NUM_ATOMS_AT_ONCE):
-        some = slice(start, start + NUM_ATOMS_AT_ONCE)
+    step = max(1, NUM_PAIRS_AT_ONCE // (width + 1))
+    for start in range(0, real.size, step):
+        edge = np.arange(start, min(start + step, real.size))
+        atom, a = np.divmod(edge, width + 1)
         # Only pairs of real edges are looked for.
-        atom, a, m = np.nonzero(real[some, :, None] & real[some, None, :])
-        atom += start
+        place, m = np.nonzero(real.ravel()[edge, None] & real[atom])
+        atom, a = atom[place], a[place]
         target = vectors[atom, m] - vectors[atom, a]
         wanted = ends[atom, a] * num_atoms + ends[atom, m]
         first = np.searchsorted(pair, wanted)

@@ -8,12 +8,14 @@ from keras_hamiltonian.callbacks.budget_bar import BudgetBar
 from keras_hamiltonian.callbacks.callback_state import checkpoint_members
 from keras_hamiltonian.callbacks.cosine_budget import CosineBudget
 from keras_hamiltonian.callbacks.learning_curve import LearningCurve
+from keras_hamiltonian.callbacks.revert_on_nan import RevertOnNaN
 from keras_hamiltonian.callbacks.revert_on_spike import RevertOnSpike
 from keras_hamiltonian.callbacks.training_checkpoint import TrainingCheckpoint
 from keras_hamiltonian.losses.block_errors import BlockMeanAbsoluteError
 from keras_hamiltonian.losses.block_errors import BlockMeanSquaredError
 from keras_hamiltonian.losses.k_space import KSpaceLoss
 from keras_hamiltonian.losses.trace_loss import TraceLoss
+from keras_hamiltonian.losses.training_error import TrainingError
 from keras_hamiltonian.models.k_space_dataset import KSpaceDataset
 from keras_hamiltonian.models.stage_features import StageFeatures
 from keras_hamiltonian.optimizers.muon import Muon
@@ -143,11 +145,12 @@ class CascadeFit:
             settings.checkpoint_freq,
             self.fingerprint,
         )
+        finite = RevertOnNaN(checkpoint, budget)
         if checkpoint.is_finished:
             checkpoint.restore(model)
             self.steps[part] = budget.step
             return
-        if checkpoint.epoch:
+        if checkpoint.path.is_file():
             print(f"Resumes with epoch {checkpoint.epoch + 1} ({part}).")
         elif adapt:
             adapt(training)
@@ -159,6 +162,7 @@ class CascadeFit:
             self._optimizer(part),
             loss=LOSSES[settings.loss](),
             joint_losses=[*joint_losses, *self._trace_losses(model)],
+            joint_metrics=[TrainingError()],
             jit_compile=keras.config.backend() == "jax",
         )
         ours = [budget, BudgetBar(budget), self.curve, revert]
@@ -170,7 +174,7 @@ class CascadeFit:
             epochs=10**9,
             shuffle=False,
             # The checkpoint is the last: it keeps what the others leave.
-            callbacks=[*ours, *own, checkpoint],
+            callbacks=[*ours, *own, finite, checkpoint],
             verbose=0,
         )
         self.steps[part] = budget.step

@@ -34,6 +34,26 @@ def fingerprint(files, **options):
     return digest.hexdigest()
 
 
+def content_checksum(path):
+    """A checksum of what a file or a folder holds, wherever it lies.
+
+    Args:
+        path: path.
+
+    Returns:
+        str.
+    """
+    digest = hashlib.sha256()
+    if not path.is_dir():
+        digest.update(_content(path))
+        return digest.hexdigest()
+    for member in sorted(path.rglob("*")):
+        if member.is_file():
+            digest.update(str(member.relative_to(path)).encode())
+            digest.update(_content(member))
+    return digest.hexdigest()
+
+
 def finished_report(folder, expected):
     """The report of a finished run, if its inputs were the same.
 

@@ -47,14 +47,13 @@ def report_training(
         ).write(folder / place)
         files[name] = str(place / "hamiltonians_pred.h5")
     settings = model.provenance["settings"]
-    is_in_mev = settings["loss"] == "mean_absolute"
     defaults = {"num_spectra": NUM_SPECTRA, "largest_cell": LARGEST_CELL}
     found = evaluate(
         model,
         store,
         folder,
         split.test,
-        history=trained.history if is_in_mev else None,
+        history=trained.history,
         test_sets={
             name: evaluate(model, other)
             for name, other in (test_sets or {}).items()

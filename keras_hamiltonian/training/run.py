@@ -21,6 +21,7 @@ from keras_hamiltonian.models.loading import load_model
 from keras_hamiltonian.training.cascade import CHECKPOINTS
 from keras_hamiltonian.training.cascade import CascadeFit
 from keras_hamiltonian.training.computed_initial import with_computed_initial
+from keras_hamiltonian.training.fingerprint import content_checksum
 from keras_hamiltonian.training.fingerprint import fingerprint
 from keras_hamiltonian.training.fingerprint import finished_report
 from keras_hamiltonian.training.preparation import complete_model
@@ -326,9 +327,9 @@ class _Run:
                 f"has {len(store)} structures, the split {split}. Give more "
                 "structures, or another split."
             )
-        self.folder.mkdir(parents=True, exist_ok=True)
         if None in self.splits:
-            split.write(self.folder / "split.json")
+            data = [content_checksum(path) for path in self.data]
+            split.write(self.folder / "split.json", data)
         return store, split
 
     def with_initial(self, store, split, workers):

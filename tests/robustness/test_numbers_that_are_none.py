@@ -42,6 +42,7 @@ STRUCTURES = {
     "no volume": lambda a: a.set_cell(a.cell[[0, 0, 2]]),
     "ghost": lambda a: a.numbers.__setitem__(0, 0),
     "negative": lambda a: a.numbers.__setitem__(0, -6),
+    "no atoms": lambda a: a.__delitem__([0, 1]),
     "far": lambda a: a.positions.__setitem__((0, 0), 1e9),
 }
 
@@ -51,7 +52,9 @@ def test_structures(case, untrained_file):
     atoms = ase.build.graphene(vacuum=7.5)
     atoms.pbc = True
     STRUCTURES[case](atoms)
-    with pytest.raises(ValueError, match="finite|independent|Atomic numbers"):
+    with pytest.raises(
+        ValueError, match="finite|independent|Atomic numbers|no atoms"
+    ):
         kh.predict(untrained_file, atoms)
 
 
@@ -67,6 +70,17 @@ def test_structures(case, untrained_file):
 def test_levels_and_electrons(field, value):
     with pytest.raises(ValueError, match=f"`{field}` of 000 is a number"):
         crystal(**{field: value})
+
+
+@pytest.mark.parametrize("number", [0, -6, 119, 10**9])
+def test_elements_of_a_deeph_folder(number, tmp_path):
+    from data_tools.formats import read_calculation
+    from data_tools.formats import write_calculation
+
+    write_calculation(tmp_path / "x", crystal(), "deeph-legacy")
+    (tmp_path / "x" / "element.dat").write_text(f"1\n{number}\n")
+    with pytest.raises(ValueError, match=f"from 1 to 118. Received: {number}"):
+        read_calculation(tmp_path / "x")
 
 
 def changed_model(path, target, change):
@@ -120,6 +134,30 @@ def test_blocks_of_other_types(tmp_path):
         del root["[0, 0, 0, 1, 1]"]
         root["[0, 0, 0, 1, 1]"] = np.ones((1, 1), int)
     with pytest.raises(ValueError, match="real or complex numbers"):
+        read_calculation(tmp_path / "x")
+
+
+@pytest.mark.skipif(
+    h5py.version.hdf5_version_tuple[0] > 1, reason="this HDF5 has the type"
+)
+@pytest.mark.parametrize("format", ["deeph-legacy", "deeph-dock"])
+def test_complex_numbers_of_a_newer_hdf5(format, tmp_path):
+    """The type of a pair of numbers becomes class 11, version 5."""
+    from data_tools.formats import read_calculation
+    from data_tools.formats import write_calculation
+    from data_tools.spin_blocks import join_spins
+
+    known = crystal()
+    matrix = join_spins(known.hamiltonian, known.hamiltonian)
+    matrix = matrix.with_entries(matrix.entries.astype(complex))
+    known = dataclasses.replace(known, spin="noncollinear", hamiltonian=matrix)
+    write_calculation(tmp_path / "x", known, format)
+    (file,) = (tmp_path / "x").glob("hamiltonian*.h5")
+    data = file.read_bytes()
+    pair = b"\x16\x02\0\0\x10\0\0\0"
+    assert pair in data
+    file.write_bytes(data.replace(pair, b"\x5b" + pair[1:]))
+    with pytest.raises(ValueError, match="h5py before 3.16.*convert"):
         read_calculation(tmp_path / "x")
 
 

@@ -18,6 +18,9 @@ from data_tools.formats import read_calculation
 from data_tools.formats import write_calculation
 from data_tools.structures import find_structures
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
+from keras_hamiltonian.physics.k_points import k_grid
+from keras_hamiltonian.structures import triangles
+from keras_hamiltonian.structures.neighbors import neighbor_table
 from keras_hamiltonian.structures.neighbors import pairs_within
 
 SCFOUT = pathlib.Path(__file__).parents[1] / "data" / "graphene_prim.scfout.gz"
@@ -187,3 +190,41 @@ def test_readers_apart(tmp_path, monkeypatch):
         read(dying)
     with pytest.raises(ValueError, match="within 10 CPU seconds"):
         read(hanging)
+
+
+@pytest.mark.parametrize("count", ["99999999999", "9" * 5000])
+def test_more_atoms_than_lines(count, tmp_path):
+    """ASE counts the lines of the next frame, which has none."""
+    path = tmp_path / "x.xyz"
+    crystal().atoms.write(path, format="extxyz")
+    assert find_structures([path])[0].load()[0] == crystal().atoms
+    path.write_text(path.read_text() + count + "\n")
+    with pytest.raises(ValueError, match="x.xyz.*lines"):
+        find_structures([path])
+
+
+def test_cells_that_are_tiny_or_skewed():
+    reaches = {"C": 3.2}
+    for length in (0.7, 0.5, 0.1):
+        atoms = ase.Atoms("C2", [[0, 0, 0], [length / 2] * 3], pbc=True)
+        atoms.set_cell([length] * 3)
+        with pytest.raises(ValueError, match="neighbours within"):
+            pairs_within(atoms, reaches)
+    atoms = ase.build.graphene(vacuum=7.5)
+    atoms.pbc = True
+    number = len(pairs_within(atoms, reaches))
+    assert np.prod(k_grid(atoms)) < 1000
+    atoms.cell[1] += 4000 * atoms.cell[0]
+    assert len(pairs_within(atoms, reaches)) == number
+    with pytest.raises(ValueError, match="minkowski_reduce"):
+        k_grid(atoms)
+
+
+def test_pairs_of_neighbours_are_taken_in_portions(monkeypatch):
+    atoms = ase.build.graphene(vacuum=7.5)
+    atoms.pbc = True
+    table = neighbor_table(atoms, pairs_within(atoms, {"C": 3.0}))
+    arrays = (table.edge_vectors, table.neighbors, table.edge_mask)
+    expected = triangles.common_neighbors(*arrays)
+    monkeypatch.setattr(triangles, "NUM_PAIRS_AT_ONCE", 100)
+    np.testing.assert_array_equal(triangles.common_neighbors(*arrays), expected)

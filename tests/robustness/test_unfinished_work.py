@@ -118,6 +118,38 @@ def test_scratch_of_a_killed_process_is_removed_by_the_next(tmp_path):
     assert names_in(tmp_path) == ["a.txt"] and path.read_text() == "first"
 
 
+@pytest.mark.parametrize("name", ["000", "001", "a", "b", "c"])
+def test_a_kill_while_scratch_is_removed(name, tmp_path):
+    """The order in which a disk lists the lock and the rest varies."""
+    path, calls = tmp_path / name, []
+
+    def half_a_folder():
+        with replacing(path) as place:
+            place.mkdir()
+            for part in "abc":
+                (place / part).write_text("half")
+            os.kill(os.getpid(), 9)
+
+    def die_while_clearing():
+        unlink = os.unlink
+
+        def counted(*names, **options):
+            calls.append(names)
+            if len(calls) > 1:
+                os.kill(os.getpid(), 9)
+            unlink(*names, **options)
+
+        os.unlink = counted
+        write_text(path, "1")
+
+    assert in_a_child(half_a_folder) == 9
+    in_a_child(die_while_clearing)
+    for scratch in tmp_path.glob(f".{name}.*"):
+        os.utime(scratch, (0, 0))
+    write_text(path, "2")
+    assert names_in(tmp_path) == [name] and path.read_text() == "2"
+
+
 def test_hidden_folders_of_others_stay(tmp_path):
     for name in (".a.notes", ".a.b.replaced"):
         (tmp_path / name).mkdir()
