@@ -31,6 +31,7 @@ train: $(VENV)/.installed
 		--seconds $(SECONDS) $(OPTIONS)
 
 BACKEND_TESTS := $(wildcard tests/ops tests/layers tests/models tests/losses \
+	tests/optimizers \
 	tests/callbacks tests/explain)
 
 # Two backends at a time. What the others say is shown when they are done, so
