@@ -53,7 +53,16 @@ def plot_learning_curve(history, path, title=None):
                 label=name,
             )
     if validation:
-        _mark_best(axes, horizontal, errors)
+        best = int(np.nanargmin(errors))
+        # The number is in the legend, where it crosses no line.
+        axes.plot(
+            horizontal[best],
+            errors[best],
+            "o",
+            color=PREDICTED_COLOR,
+            markersize=5,
+            label=f"best, {errors[best]:.3g} meV",
+        )
     _mark_stages(axes, horizontal, history.get("stage", ()))
     use_log_scale(axes)
     axes.margins(x=0.02)
@@ -78,19 +87,3 @@ def _mark_stages(axes, horizontal, stages):
                 fontsize=9,
                 color=INK,
             )
-
-
-def _mark_best(axes, horizontal, errors):
-    best = int(np.nanargmin(errors))
-    axes.plot(
-        horizontal[best], errors[best], "o", color=PREDICTED_COLOR, markersize=5
-    )
-    axes.annotate(
-        f"{errors[best]:.3g} meV",
-        (horizontal[best], errors[best]),
-        xytext=(-4, 9),
-        textcoords="offset points",
-        ha="right",
-        color=PREDICTED_COLOR,
-        fontsize=9,
-    )
