@@ -84,6 +84,7 @@ def evaluate(
     if not data.exists():
         raise ValueError(f"{data} does not exist.")
     check_new(output)
+    loaded = kh.load_model(model)  # before what takes longer
     if split is None:
         split = _known_split(data, model)
     structures = _choose(data, split, part, name)
@@ -96,7 +97,7 @@ def evaluate(
             yield structure.calculation()
 
     report = kh.evaluate(
-        model,
+        loaded,
         calculations(),
         output,
         path=path,

@@ -181,7 +181,7 @@ def test_command(folder, command):
     atoms = ase.Atoms("H2", [[0, 0, 0], [0.8, 0, 0]], pbc=True)
     atoms.cell = [3, 7, 7]
     ase.io.write("chain.xyz", atoms)
-    words = ["--species", ".", "--functional", "PW92", "--cutoff", 40]
+    words = ["--species", ".", "--functional", "PW92", "--grid-cutoff", 40]
     result = command("zeroth", "chain.xyz", *words, "-o", "h0.h5")
     assert result.stdout == "1 structures: h0.h5\n"
     found = kh.HamiltonianStore("h0.h5")["chain"]
