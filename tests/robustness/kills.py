@@ -28,7 +28,7 @@ import zipfile
 JOBS = ("convert", "train", "predict", "explain")
 TICK = os.sysconf("SC_CLK_TCK")
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parents[1])]
+sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parents[1])]
 # Files with times, dates and memory.
 DIFFERENT = (
     "report.json",

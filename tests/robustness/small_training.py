@@ -1,29 +1,11 @@
 """A training of seconds on crystals of s orbitals."""
 
+import tiny_training
 from small_crystals import crystal
 
 import keras_hamiltonian as kh
 
-TINY = {
-    "steps": 12,
-    "first_share": 0.5,
-    "warmup_steps": 2,
-    "validation_freq": 1,
-    "checkpoint_freq": 1,
-    "first_options": {
-        "irreps": "4x0e + 2x1o + 2x2e",
-        "num_groups": 1,
-        "num_gaussians": 4,
-        "radial_units": [4],
-        "projectors": "",
-    },
-    "second_options": {
-        "channels": 4,
-        "hidden": 4,
-        "num_blocks": 1,
-        "irreps": "4x0e + 2x1o",
-    },
-}
+TINY = {**tiny_training.TINY, "validation_freq": 1}
 
 
 def small_set(path, number=3):
