@@ -64,7 +64,8 @@ def with_computed_initial(store, split, zeroth_step, folder):
     if not is_done:
         start = time.process_time()
         parts.compute(names)
-        HamiltonianStore.write(path, map(parts.__getitem__, names), wanted)
+        computed = map(parts.__getitem__, names)
+        HamiltonianStore.write(path, computed, wanted).close()
         seconds = time.process_time() - start
         print(f"H⁰ of {len(names)} structures: {seconds:.0f} CPU seconds.")
     shutil.rmtree(parts.folder, ignore_errors=True)
