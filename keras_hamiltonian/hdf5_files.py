@@ -3,6 +3,7 @@
 import contextlib
 import io
 import mmap
+import os
 import pathlib
 import struct
 
@@ -79,47 +80,95 @@ def new_hdf5(path, **options):
     """An HDF5 file to write, which takes the name `path` when it is complete.
 
     HDF5 cannot close a file on a full disk, and then ends the process. Here
-    it does not learn of the disk's errors, which are raised once it is done.
+    it does not learn of the disk's errors, which are raised once it is done,
+    or by `check_disk` of the file.
 
     Args:
         path: str or path. See `keras_hamiltonian.files.replacing`.
         **options: of `h5py.File`.
 
     Yields:
-        `h5py.File`.
+        `NewFile`.
 
     Raises:
         OSError: if the file cannot be written.
     """
     with replacing(path) as place, _PatientFile(place, "w+b") as raw:
         try:
-            with h5py.File(raw, "w", **options) as file:
+            with NewFile(raw, "w", **options) as file:
                 yield file
         finally:
-            if raw.error is not None:
-                raise raw.error
+            raw.check()
+
+
+class NewFile(h5py.File):
+    """An `h5py.File` of `new_hdf5`."""
+
+    def __init__(self, raw, mode, **options):
+        super().__init__(raw, mode, **options)
+        self._raw = raw
+
+    def check_disk(self):
+        """Ends the work on a file that its disk does not take.
+
+        To be called now and then: all that is written to such a file stays in
+        memory.
+
+        Raises:
+            OSError: the disk's first error.
+        """
+        self._raw.check()
 
 
 class _PatientFile(io.FileIO):
-    """A file that keeps its first error, and seems to write from then on."""
+    """A file that keeps its first error, and works in memory from then on.
 
-    error = None
+    HDF5 reads again what it wrote, and does not survive other bytes.
+    """
+
+    def __init__(self, path, mode):
+        super().__init__(path, mode)
+        self._error = None
+        self._kept = []  # places, and bytes that are not on the disk
+
+    def check(self):
+        if self._error is not None:
+            raise self._error
 
     def write(self, data):
         rest = memoryview(data).cast("B")
         size = len(rest)
         try:
-            while len(rest) and self.error is None:
+            while len(rest) and self._error is None:
                 rest = rest[super().write(rest) :]
         except OSError as error:
-            self.error = error
+            self._error = error
+        if len(rest):
+            self._kept.append((self.tell(), bytes(rest)))
+            self.seek(len(rest), os.SEEK_CUR)
         return size
+
+    def readinto(self, buffer):
+        start, view = self.tell(), memoryview(buffer).cast("B")
+        size = super().readinto(view)
+        if self._error is None:
+            return size
+        view[size:] = bytes(len(view) - size)
+        for place, data in self._kept:
+            first = max(place, start)
+            end = min(place + len(data), start + len(view))
+            if first < end:
+                view[first - start : end - start] = data[
+                    first - place : end - place
+                ]
+        self.seek(start + len(view))
+        return len(view)
 
     def truncate(self, size=None):
         try:
             return super().truncate(size)
         except OSError as error:
-            self.error = self.error or error
+            self._error = self._error or error
             return size
 
 

@@ -293,6 +293,7 @@ def _write_all(root, calculations, precision, compression):
         write_structure(
             structures.create_group(name), calculation, precision, compression
         )
+        root.check_disk()
     if not names:
         raise ValueError(
             "A container needs at least one calculation. Received: none."
