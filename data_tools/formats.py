@@ -34,7 +34,7 @@ import h5py
 
 from data_tools.abacus import find_output
 from data_tools.abacus import read_abacus
-from data_tools.abacus_writer import write_abacus
+from data_tools.abacus import write_abacus
 from data_tools.aims import INDICES
 from data_tools.aims import read_aims
 from data_tools.cp2k import read_cp2k
