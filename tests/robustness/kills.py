@@ -193,6 +193,7 @@ def killed(job, number, seed, folder):
             check(found, place, expected)
             if job in ("train", "explain"):
                 shutil.rmtree(place)
+        print(f"{job}: {dict(found)}", file=sys.stderr, flush=True)
     found["errors"] += live(work, place)[0] != 0
     check(found, place, expected)
     return found, seconds
