@@ -3,8 +3,7 @@
 Reads the text files of `out_mat_hs2 1` of both generations: up to 3.8
 (`data-HR-sparse_SPIN0.csr`, `data-SR-sparse_SPIN0.csr`) and from 3.9.0.25 on
 (`hrs1_nao.csr`, `srs1_nao.csr`, later `sr_nao.csr`). See
-`data_tools.abacus_csr` for their contents, `data_tools.abacus_writer` for the
-way back.
+`data_tools.abacus_csr` for their contents.
 
 Orbitals: atom > l > zeta > m = 0, 1, -1, 2, -2 with the sign (-1)^m, so p is
 (z, -x, -y). Energies in Ry of 13.605698 eV, ABACUS' constant.
@@ -39,6 +38,7 @@ from data_tools.abacus_csr import LAYOUTS
 from data_tools.abacus_csr import RYDBERG_IN_EV
 from data_tools.abacus_csr import permuted
 from data_tools.abacus_csr import spinor_places
+from data_tools.abacus_writer import write_abacus
 from data_tools.cell_matrices import blocks_of_stack
 from data_tools.images import images_of_overlap
 from data_tools.plausibility import plausible
@@ -48,6 +48,8 @@ from keras_hamiltonian.data.calculation import Calculation
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
 from keras_hamiltonian.orbitals.orders import to_package_order
 from keras_hamiltonian.reading import reader
+
+__all__ = ["read_abacus", "write_abacus"]
 
 # A six-digit lattice in the header against that of STRU.
 LATTICE_TOLERANCE = 1e-4

@@ -298,7 +298,13 @@ def _read_matrix(path, layout, widths):
     """`BlockMatrix` in FHI-aims' units and order."""
     if path.suffix == ".h5":
         with open_hdf5(path) as file:
-            numbers = read_dataset(file["sparse_matrix"]).astype(float)
+            numbers = read_dataset(file["sparse_matrix"])
+        if numbers.dtype.name not in ("float64", "float32"):
+            raise ValueError(
+                f"{path} holds numbers of the type {numbers.dtype}; expected "
+                "real ones, float64 or float32."
+            )
+        numbers = numbers.astype(np.float64)
     else:
         # Fortran drops the E of exponents of three digits.
         words = re.sub(rb"(\d)([-+]\d)", rb"\1E\2", path.read_bytes())

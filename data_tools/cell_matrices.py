@@ -3,6 +3,7 @@
 import numpy as np
 import scipy.sparse
 
+from keras_hamiltonian.data.calculation import TYPES
 from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
 from keras_hamiltonian.orbitals.whole_numbers import whole_numbers
 
@@ -11,7 +12,7 @@ def csr_of_file(data, columns, pointers, num_rows, num_columns):
     """A CSR matrix from arrays of a file, which SciPy would believe.
 
     Args:
-        data: `(n,)` floats, real or complex.
+        data: `(n,)` floats of single or double precision, real or complex.
         columns: `(n,)` ints. Column of each number.
         pointers: `(num_rows + 1,)` ints. Where each row starts.
         num_rows, num_columns: int.
@@ -26,7 +27,7 @@ def csr_of_file(data, columns, pointers, num_rows, num_columns):
     columns = whole_numbers(columns, "columns", 0, num_columns - 1)
     pointers = whole_numbers(pointers, "row pointers", 0, len(data))
     if (
-        data.dtype.kind not in "fc"
+        data.dtype.name not in TYPES
         or columns.shape != data.shape
         or pointers.shape != (num_rows + 1,)
         or (pointers[0], pointers[-1]) != (0, len(data))

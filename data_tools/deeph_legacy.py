@@ -12,6 +12,7 @@ import numpy as np
 from data_tools import deeph_files
 from data_tools.plausibility import plausible
 from data_tools.shells import element_shells
+from keras_hamiltonian.data.calculation import TYPES
 from keras_hamiltonian.data.calculation import Calculation
 from keras_hamiltonian.files import write_text
 from keras_hamiltonian.hdf5_files import new_hdf5
@@ -289,11 +290,11 @@ def _pair(path, name, num_atoms):
 
 
 def _read_dataset(path, dataset, name):
-    if len(dataset.shape) != 2 or dataset.dtype.kind not in "fc":
+    if len(dataset.shape) != 2 or dataset.dtype.name not in TYPES:
         raise ValueError(
-            f"{path}, {name.decode()}: a block has two dimensions, and real or "
-            f"complex numbers. Received the shape {dataset.shape} and "
-            f"{dataset.dtype}."
+            f"{path}, {name.decode()}: a block has two dimensions, and numbers "
+            f"of the type {', '.join(TYPES)}. Received the shape "
+            f"{dataset.shape} and {dataset.dtype}."
         )
     block = np.empty(dataset.shape, dataset.dtype)
     dataset.read(h5py.h5s.ALL, h5py.h5s.ALL, block)

@@ -34,7 +34,7 @@ import h5py
 
 from data_tools.abacus import find_output
 from data_tools.abacus import read_abacus
-from data_tools.abacus_writer import write_abacus
+from data_tools.abacus import write_abacus
 from data_tools.aims import INDICES
 from data_tools.aims import read_aims
 from data_tools.cp2k import read_cp2k
@@ -57,6 +57,7 @@ from data_tools.qh9 import is_qh9
 from data_tools.qh9 import qh9_structures
 from data_tools.qh9 import read_qh9
 from data_tools.search import RESEMBLANCES
+from data_tools.search import chosen
 from data_tools.search import matching
 from data_tools.search import sources_of
 from data_tools.siesta import read_siesta
@@ -164,17 +165,8 @@ def read_calculation(path, format=None, name=None, **options):
             cannot be read; the message names the file.
     """
     sources = find_sources(path, format)
-    if name is not None:
-        sources = [source for source in sources if source.name == name]
-    if len(sources) == 1:
-        return read_source(sources[0], **options)
-    names = ", ".join(s.name for s in find_sources(path, format)[:5])
-    raise ValueError(
-        f"{path} holds {len(sources)} structures"
-        + ("" if name is None else f" called {name!r}")
-        + f"; `read_calculation` reads one. Choose it by `name` ({names}, "
-        "...), or take them all with `find_sources` or `convert`."
-    )
+    _, source = chosen(path, [(s.name, s) for s in sources], name)
+    return read_source(source, **options)
 
 
 def read_source(source, **options):
@@ -241,10 +233,8 @@ def _read_stored(path, store, name):
 
 
 def _read_container(path):
-    store = HamiltonianStore(path)
-    if len(store) != 1:
-        raise ValueError(f"{path} holds {len(store)} structures, not one.")
-    return store[0]
+    _, read = chosen(path, list(_container_structures(path).items()), None)
+    return read()
 
 
 def _write_container(path, calculation, **options):

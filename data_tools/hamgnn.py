@@ -32,6 +32,7 @@ import ase
 import numpy as np
 
 from data_tools.plausibility import plausible
+from data_tools.search import chosen
 from data_tools.shells import element_shells
 from data_tools.spin_blocks import adjoint
 from data_tools.spin_blocks import join_spins
@@ -114,16 +115,9 @@ def read_hamgnn(path, name=None, program=None):
             along the edges in no order.
     """
     path = pathlib.Path(path)
-    graphs = _graphs_of(path)
-    if name is None and len(graphs) == 1:
-        (name,) = graphs
-    if name not in graphs:
-        raise ValueError(
-            f"{path} holds the graphs {', '.join(list(graphs)[:5])}, ...; "
-            f"choose one by `name`. Received: {name!r}."
-        )
+    name, tensors = chosen(path, list(_graphs_of(path).items()), name)
     with reading(path, f"graph {name}"):
-        return _calculation(path, name, graphs[name], program)
+        return _calculation(path, name, tensors, program)
 
 
 def _graphs_of(path):

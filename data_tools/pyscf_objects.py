@@ -72,7 +72,8 @@ def from_pyscf(
         name: str.
 
     Returns:
-        `Calculation`, the energy zero being PySCF's. Of a crystal,
+        `Calculation`, the energy zero being PySCF's; without a Fermi level
+        where a fixed moment leaves none to both spins. Of a crystal,
         `source["mesh"]` holds the sizes of the mesh, and `source["folding"]`
         the largest difference between S(R), exact, and S(R) by the way of H.
 
@@ -94,16 +95,15 @@ def from_pyscf(
     atoms, basis = _structure(pyscf, mol)
     widths = np.array([basis.num_orbitals(z) for z in atoms.numbers])
     source = {"code": "PySCF", "version": pyscf.__version__}
+    on_mesh = _overlap_on_mesh(mean_field, widths.sum())
     if atoms.pbc.any():
         lattice = _Mesh(atoms, mol.get_scaled_kpts(_k_points(mean_field)))
         overlap = _lattice_overlap(pyscf, mol, widths)
         source["mesh"] = " ".join(str(n) for n in lattice.sizes)
-        source["folding"] = lattice.folding(
-            mean_field.get_ovlp(), overlap, widths, tolerance
-        )
+        source["folding"] = lattice.folding(on_mesh, overlap, widths, tolerance)
     else:
         lattice = _Home()
-        overlap = lattice.blocks(mean_field.get_ovlp(), widths)
+        overlap = lattice.blocks(on_mesh, widths)
 
     def blocks(fock):
         """Of one spin, or of both, in eV."""
@@ -234,6 +234,18 @@ def _real(matrix):
     return matrix.with_entries(matrix.entries.real)
 
 
+def _overlap_on_mesh(mean_field, num_orbitals):
+    """S(k) of a crystal, S of a molecule."""
+    matrix = np.asarray(mean_field.get_ovlp())
+    if matrix.shape[-1] != num_orbitals:
+        raise ValueError(
+            f"S of the PySCF object has {matrix.shape[-1]} rows, and its atoms "
+            f"have {num_orbitals} orbitals. Two-component calculations are "
+            "not supported; expected RKS, UKS, KRKS or KUKS."
+        )
+    return matrix
+
+
 def _lattice_overlap(pyscf, cell, widths):
     """S(R) of all cells within the reach of the orbitals."""
     mol = cell.to_mol()
@@ -349,7 +361,11 @@ def _initial_density(mean_field, guess, has_spin):
 
 
 def _fermi_level(pyscf, mean_field, has_spin):
-    """Middle between the highest occupied and the lowest empty level, in eV."""
+    """Middle between the highest occupied and the lowest empty level, in eV.
+
+    `None` where they are the other way round, as of two spins with a fixed
+    moment.
+    """
     energies, occupations = (
         np.concatenate([np.ravel(x) for part in parts for x in part])
         if np.ndim(parts[0])
@@ -362,4 +378,6 @@ def _fermi_level(pyscf, mean_field, has_spin):
         edges.append(energies[is_occupied].max())
     if not is_occupied.all():
         edges.append(energies[~is_occupied].min())
+    if edges != sorted(edges):
+        return None
     return float(np.mean(edges)) * pyscf.data.nist.HARTREE2EV

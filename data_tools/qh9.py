@@ -19,6 +19,7 @@ import ase
 import numpy as np
 
 from data_tools.plausibility import plausible
+from data_tools.search import chosen
 from keras_hamiltonian.data.calculation import Calculation
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
 from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
@@ -98,16 +99,8 @@ def read_qh9(path, name=None):
         ValueError: if there is no such molecule, or its numbers do not fit.
     """
     path = pathlib.Path(path)
-    molecules = qh9_structures(path)
-    if name is None and len(molecules) == 1:
-        (name,) = molecules
-    if name not in molecules:
-        raise ValueError(
-            f"{path} holds {len(molecules)} molecules: "
-            f"{', '.join(list(molecules)[:5])}, ...; choose one by `name`. "
-            f"Received: {name!r}."
-        )
-    return molecules[name]()
+    _, read = chosen(path, list(qh9_structures(path).items()), name)
+    return read()
 
 
 @reader

@@ -78,6 +78,32 @@ def sources_of(path, wanted, strict, resemblances):
     return sources
 
 
+def chosen(path, structures, name):
+    """The one structure of a name, or the only one.
+
+    Args:
+        path: str or path. What holds them, for the error.
+        structures: list of pairs of a name and anything.
+        name: str or `None`.
+
+    Returns:
+        A pair of the list.
+
+    Raises:
+        ValueError: if there is none of this name, or several.
+    """
+    found = [x for x in structures if name is None or x[0] == name]
+    if len(found) == 1:
+        return found[0]
+    called = "" if name is None else f" called {name!r}"
+    names = ", ".join(x[0] for x in structures[:MOST_NAMES])
+    raise ValueError(
+        f"{path} holds {len(found)} structures{called}; expected one. Choose "
+        f"by `name` ({names}{', ...' * (len(structures) > MOST_NAMES)}), or "
+        "take them all with `find_sources` or `convert`."
+    )
+
+
 def matching(path, wanted):
     """The format of a file or folder, `None` if it is of none of those.
 

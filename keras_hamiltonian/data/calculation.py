@@ -13,6 +13,9 @@ from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
 from keras_hamiltonian.structures.neighbors import edge_vectors
 from keras_hamiltonian.structures.soundness import check_atoms
 
+# Of the numbers of a matrix.
+TYPES = ("float64", "complex128", "float32", "complex64")
+
 
 @dataclasses.dataclass
 class Calculation:
@@ -39,7 +42,8 @@ class Calculation:
 
     Raises:
         ValueError: if blocks do not fit the atoms' orbitals, the atoms are no
-            structure (see `check_atoms`), or a number is none.
+            structure (see `check_atoms`), or a number is none or of half
+            precision.
     """
 
     atoms: ase.Atoms
@@ -71,6 +75,7 @@ class Calculation:
         ):
             matrix = getattr(self, field)
             if matrix is not None:
+                self._check_type(field, matrix)
                 self._check_shapes(field, matrix, factor)
 
     @property
@@ -116,6 +121,15 @@ class Calculation:
                 f"`{field}` of {self.name or 'the structure'} is a number "
                 + ("in eV" if lowest < 0 else "of 0 or more")
                 + f", or None. Received: {value!r}."
+            )
+
+    def _check_type(self, field, matrix):
+        if matrix.entries.dtype.name not in TYPES:
+            raise ValueError(
+                f"`{field}` of {self.name or 'the structure'} has numbers of "
+                f"the type {matrix.entries.dtype}; expected {', '.join(TYPES)}."
+                " The three digits of half precision do not give levels: "
+                "write the matrix anew from the run."
             )
 
     def _check_shapes(self, field, matrix, factor):

@@ -9,7 +9,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from data_tools.abacus import read_abacus
-from data_tools.abacus_writer import write_abacus
+from data_tools.abacus import write_abacus
 from keras_hamiltonian.data.store import HamiltonianStore
 from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
 from keras_hamiltonian.physics import BlochMatrices

@@ -162,6 +162,16 @@ def test_a_molecule():
     assert np.abs(error).max() < 1e-7
 
 
+@pytest.mark.parametrize("spin", [0, 2])
+def test_a_fixed_moment_may_leave_no_fermi_level(spin):
+    """In the triplet of H₂ a full level lies above an empty one."""
+    mol = pyscf.gto.M(
+        atom="H 0 0 0; H 0 0 0.74", basis="sto-3g", spin=spin, verbose=0
+    )
+    found = from_pyscf(solved(pyscf.dft.UKS(mol)))
+    assert (found.fermi_level is None) == (spin == 2)
+
+
 def test_orbitals_are_spherical_harmonics():
     shells = [[l, [0.7, 1.0]] for l in range(5)]
     mol = pyscf.gto.M(atom="H 0 0 0", basis={"H": shells}, spin=1)
@@ -208,3 +218,5 @@ def test_what_is_refused(crystal):
     labels = chain(atom="H1 0 2 2; H2 0.9 2 2", basis=two)
     assert "two bases or potentials of H" in refused(dft.KRKS(labels))
     assert "Received: '1e'" in refused(crystal, initial="1e")
+    atom = pyscf.gto.M(atom="He", basis="sto-3g", verbose=0)
+    assert "S of the PySCF object has 2 rows" in refused(pyscf.x2c.UHF(atom))

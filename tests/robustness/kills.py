@@ -12,7 +12,9 @@ table; exit code 1 where something was lost, is different, or was left.
 
 import argparse
 import collections
+import contextlib
 import hashlib
+import importlib
 import os
 import pathlib
 import random
@@ -170,10 +172,25 @@ def live(work, place, seconds=None):
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), spent
 
 
+def import_what_it_needs(work, place):
+    """Imports what a whole life imports, so that the next ones are short."""
+    names = place.with_name("modules.txt")
+
+    def first(place):
+        work(place)
+        names.write_text("\n".join(sys.modules))
+
+    live(first, place)
+    for name in names.read_text().split("\n"):
+        with contextlib.suppress(Exception):
+            importlib.import_module(name)
+
+
 def killed(job, number, seed, folder):
     """Counts of kills, of works that were done, and of what went wrong."""
     work, dice = prepare(job, folder), random.Random(f"{seed} {job}")
     whole, place = folder / f"{job}_whole", folder / job / "result"
+    import_what_it_needs(work, folder / f"{job}_first")
     code, seconds = live(work, whole)
     if code:
         raise SystemExit(f"{job} does not work at all")
@@ -193,6 +210,7 @@ def killed(job, number, seed, folder):
             check(found, place, expected)
             if job in ("train", "explain"):
                 shutil.rmtree(place)
+        print(f"{job}: {dict(found)}", file=sys.stderr, flush=True)
     found["errors"] += live(work, place)[0] != 0
     check(found, place, expected)
     return found, seconds

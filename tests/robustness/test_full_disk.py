@@ -14,6 +14,7 @@ from small_crystals import crystal
 from small_stages import small_stage
 from small_training import TINY
 from small_training import small_set
+from species_writers import write_ion_xml
 from typer.testing import CliRunner
 
 import keras_hamiltonian as kh
@@ -48,6 +49,11 @@ COMMANDS = {
         "new_hr.dat",
         "export {npz} {target} --grid 5 1 1 --overwrite",
     ),
+    "zeroth": (
+        "new.h5",
+        "zeroth {h2} --species {species} --functional PZ81 -o {target} "
+        "--overwrite",
+    ),
 }
 
 
@@ -62,6 +68,10 @@ def inputs(tmp_path_factory, untrained_file, data_folder):
     )
     (folder / "settings.yaml").write_text(settings)
     store["000"].atoms.write(folder / "x.xsf")
+    positions = (0.1, 1, 1), (1.0, 1, 1)
+    crystal("H2", positions, (9, 9, 9)).atoms.write(folder / "h2.xsf")
+    (folder / "species").mkdir()
+    write_ion_xml(folder / "species", "H")
     kh.ElectronicStructure(crystal()).write(folder / "x.npz")
     return {
         "data": store.path,
@@ -69,6 +79,8 @@ def inputs(tmp_path_factory, untrained_file, data_folder):
         "settings": folder / "settings.yaml",
         "atoms": folder / "x.xsf",
         "npz": folder / "x.npz",
+        "h2": folder / "h2.xsf",
+        "species": folder / "species",
         "graphene_model": untrained_file,
         "graphene": data_folder / "reference_graphene.h5",
     }

@@ -40,6 +40,7 @@ NPZ = {
     "fraction": ("H_indices", shifted, "whole numbers"),
     "two cells alike": ("H_cells", repeated, "listed twice"),
     "text": ("H_data", lambda x: x.astype("S8"), "do not belong"),
+    "half precision": ("H_data", lambda x: x.astype("f2"), "do not belong"),
     "short": ("H_data", lambda x: x[:-1], "do not belong|go from"),
 }
 

@@ -125,16 +125,36 @@ def test_flipped_and_cut_models(place, untrained_file, tmp_path):
         kh.load_model(path)
 
 
-def test_blocks_of_other_types(tmp_path):
+@pytest.mark.parametrize("kind", [int, bool, np.float16])
+def test_one_block_of_another_type(kind, tmp_path):
     from data_tools.formats import read_calculation
     from data_tools.formats import write_calculation
 
     write_calculation(tmp_path / "x", crystal(), "deeph-legacy")
     with h5py.File(tmp_path / "x" / "hamiltonians.h5", "a") as root:
         del root["[0, 0, 0, 1, 1]"]
-        root["[0, 0, 0, 1, 1]"] = np.ones((1, 1), int)
-    with pytest.raises(ValueError, match="real or complex numbers"):
+        root["[0, 0, 0, 1, 1]"] = np.ones((1, 1), kind)
+    with pytest.raises(ValueError, match="numbers of the type float64"):
         read_calculation(tmp_path / "x")
+
+
+@pytest.mark.parametrize("format", ["deeph-dock", "container"])
+@pytest.mark.parametrize("kind", [np.float16, np.float32])
+def test_half_precision(format, kind, tmp_path):
+    """Refused; single precision stays as it is."""
+    from data_tools.formats import read_calculation
+    from data_tools.formats import write_calculation
+
+    known = crystal()
+    entries = known.hamiltonian.entries.astype(kind)
+    known.hamiltonian = known.hamiltonian.with_entries(entries)
+    path = tmp_path / ("x.h5" if format == "container" else "x")
+    write_calculation(path, known, format)
+    if kind is np.float32:
+        assert read_calculation(path).hamiltonian.entries.dtype == kind
+        return
+    with pytest.raises(ValueError, match="float16; expected float64"):
+        read_calculation(path)
 
 
 @pytest.mark.skipif(

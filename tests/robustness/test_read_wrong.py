@@ -13,8 +13,8 @@ from small_crystals import overlap_at
 
 import keras_hamiltonian as kh
 from data_tools.abacus import read_abacus
+from data_tools.abacus import write_abacus
 from data_tools.abacus_input import read_log
-from data_tools.abacus_writer import write_abacus
 from data_tools.check.__main__ import run
 from data_tools.convert import convert
 from data_tools.formats import find_sources
