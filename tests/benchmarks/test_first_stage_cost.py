@@ -20,6 +20,9 @@ OPTIONS = {
     "attention": {"interaction": "keras_hamiltonian.layers:AttentionGroup"},
     "dropout": {"dropout": 0.1},
     "edge_dropout": {"edge_dropout": 0.1},
+    "H⁰ corrected": {"initial": "correct"},
+    "H⁰ as input": {"initial": "input"},
+    "H⁰ corrected, as input": {"initial": "both"},
     "default": {},
 }
 
@@ -27,9 +30,11 @@ OPTIONS = {
 def test_step_of_the_first_stage(benchmark, data_folder):
     graphene = kh.HamiltonianStore(data_folder / "graphene.h5")
     reaches = kh.physics.estimate_reaches(graphene)
-    batch = kh.HamiltonianDataset(graphene, graphene.names[:1])[0]
 
     def step(options):
+        batch = kh.HamiltonianDataset(
+            graphene, graphene.names[:1], initial="initial" in options
+        )[0]
         stage = kh.models.EquivariantStage(
             graphene.basis.to_dict(), reaches, **options
         )
