@@ -62,7 +62,7 @@ def sizes():
             yield material, name, count
 
 
-@pytest.mark.parametrize("material, name, repeats", sizes())
+@pytest.mark.parametrize("material, name, repeats", list(sizes()))
 def test_cost(benchmark, material, name, repeats, data_folder, species_folder):
     elements = {"graphene": "C", "mos2": "Mo S", "bi2se3": "Bi Se"}[material]
     arguments = [
