@@ -23,7 +23,6 @@ app = typer.Typer(
     name="keras-hamiltonian",
     cls=ClearErrors,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     # Plain text: the same on every terminal, and without rich.
     rich_markup_mode=None,
