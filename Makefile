@@ -15,7 +15,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .PHONY: help train test test-quick test-torch test-jax test-tensorflow \
-	test-kernels fuzz clean
+	test-kernels fuzz docs clean
 
 help:
 	@echo "make train   trains on recipes/data/graphene.h5; results in runs/"
@@ -24,6 +24,7 @@ help:
 	@echo "make test-quick   on torch, without trainings and whole recipes"
 	@echo "make test-kernels   the GPU kernels, in Triton's interpreter on the CPU"
 	@echo "make fuzz    damaged files of every format: NUMBER=10000 SEED=0"
+	@echo "make docs    the site, in site/"
 	@echo "make clean   removes $(VENV); runs/ stays"
 
 train: $(VENV)/.installed
@@ -73,6 +74,10 @@ SEED ?= 0
 fuzz: $(VENV)/.installed-test
 	$(BIN)/python tests/robustness/fuzz.py --number $(NUMBER) --seed $(SEED)
 
+# The site; a broken link is an error.
+docs: $(VENV)/.installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
 $(VENV)/.triton: | $(BIN)/python
 	$(BIN)/python -m pip install --no-deps --target $(VENV)/triton $(TRITON)
 	@touch $@
@@ -93,6 +98,10 @@ $(VENV)/.installed: pyproject.toml $(VENV)/.torch
 
 $(VENV)/.installed-test: pyproject.toml $(VENV)/.installed
 	$(BIN)/python -m pip install -e ".[test,jax,tensorflow,explain,siesta]"
+	@touch $@
+
+$(VENV)/.installed-docs: pyproject.toml $(VENV)/.installed
+	$(BIN)/python -m pip install -e ".[docs]"
 	@touch $@
 
 clean:

@@ -1,0 +1,134 @@
+"""Pages of the site that are no files of `docs/`, and links between all.
+
+A hook of mkdocs. Pages that lie elsewhere in the repository are shown where
+they are, the command line is written from its help, the API reference from the
+public names of each room. Links are those of the repository, so that they work
+there too; links to files that are no pages become the names of the files.
+"""
+
+import ast
+import pathlib
+import posixpath
+import re
+
+import typer
+from mkdocs.plugins import get_plugin_logger
+from mkdocs.structure.files import File
+
+from keras_hamiltonian.cli import app
+from keras_hamiltonian.cli.settings import template
+from keras_hamiltonian.training.settings import TrainingSettings
+
+log = get_plugin_logger("pages")
+ROOT = pathlib.Path(__file__).parents[2]
+PACKAGE = ROOT / "keras_hamiltonian"
+# Where a page of the site lies in the repository.
+SOURCES = {
+    "index.md": "README.md",
+    "changes.md": "CHANGELOG.md",
+    "contributing.md": "CONTRIBUTING.md",
+    "data_sets.md": "recipes/data/README.md",
+    "formats.md": "data_tools/README.md",
+    "operations.md": "keras_hamiltonian/ops/README.md",
+}
+LINK = re.compile(r"(?P<text>\[[^\]]*\])\((?P<target>(?!\w+:|#)[^()\s]+)\)")
+
+
+def on_files(files, config):
+    """Adds the pages that are made here."""
+    made = {page: (ROOT / path).read_text() for page, path in SOURCES.items()}
+    made["commands.md"] = commands_page()
+    rooms = {p.parent.name for p in PACKAGE.glob("*/__init__.py")} - {"cli"}
+    known = set()
+    for room in sorted(rooms):
+        names = public_names(room)
+        known.update(names)
+        made[f"api/{room}.md"] = room_page(room, f"kh.{room}", names)
+    name = PACKAGE.name
+    made[f"api/{name}.md"] = room_page("", name, public_names(""), known)
+    for page, text in made.items():
+        files.append(File.generated(config, page, content=text))
+    return files
+
+
+def on_page_markdown(markdown, page, **_):
+    """Links of the repository become links of the site."""
+    place = page.file.src_uri
+    source = SOURCES.get(place, f"docs/{place}")
+    pages = {path: name for name, path in SOURCES.items()}
+
+    def moved(match):
+        path, sign, anchor = match["target"].partition("#")
+        path = posixpath.normpath(
+            posixpath.join(posixpath.dirname(source), path)
+        )
+        if not (ROOT / path).exists() and not place.startswith("api/"):
+            log.warning(f"{source}: there is no {path}.")
+        target = pages.get(path)
+        if target is None and path.startswith("docs/"):
+            target = path.removeprefix("docs/")
+        if target is None:
+            return f"`{match['text'].strip('[]`')}`"
+        target = posixpath.relpath(target, posixpath.dirname(place) or ".")
+        return f"{match['text']}({target}{sign}{anchor})"
+
+    return LINK.sub(moved, markdown)
+
+
+# === The command line ===
+
+
+def commands_page():
+    """All commands with their help, and all settings."""
+    group = typer.main.get_command(app)
+    context = typer.Context(group, info_name="keras-hamiltonian")
+    parts = [
+        "# Command line",
+        f"    {_indented(group.get_help(context))}",
+    ]
+    for name, command in group.commands.items():
+        inner = typer.Context(command, info_name=name, parent=context)
+        parts += [f"## {name}", f"    {_indented(command.get_help(inner))}"]
+    parts += [
+        "## Settings",
+        "`keras-hamiltonian train --print-settings`, for a file that "
+        "`--settings` takes:",
+        f"```yaml\n{template(TrainingSettings())}```",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _indented(text):
+    return text.replace("\n", "\n    ")
+
+
+# === The API reference ===
+
+
+def room_page(room, title, names, elsewhere=()):
+    """The public names of a room; those with another page are links."""
+    parts = [f"# {title}", ast.get_docstring(_syntax(room))]
+    for name in sorted(names, key=_last):
+        is_link = name in elsewhere
+        parts.append(f"- [{_last(name)}][{name}]" if is_link else f"::: {name}")
+    return "\n\n".join(parts) + "\n"
+
+
+def public_names(room):
+    """Full names of what a room offers, by `import` or by `lazy_loader`."""
+    module, names = ".".join(filter(None, (PACKAGE.name, room))), []
+    for node in ast.walk(_syntax(room)):
+        if isinstance(node, ast.keyword) and node.arg == "submod_attrs":
+            for file, found in ast.literal_eval(node.value).items():
+                names += [f"{module}.{file}.{name}" for name in found]
+        if isinstance(node, ast.ImportFrom) and room:
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    return names
+
+
+def _syntax(room):
+    return ast.parse((PACKAGE / room / "__init__.py").read_text())
+
+
+def _last(name):
+    return name.rpartition(".")[2]
