@@ -13,6 +13,7 @@ from keras_hamiltonian.cli.convert import convert
 from keras_hamiltonian.cli.dos import dos
 from keras_hamiltonian.cli.errors import ClearErrors
 from keras_hamiltonian.cli.evaluate import evaluate
+from keras_hamiltonian.cli.explain import explain
 from keras_hamiltonian.cli.export import export
 from keras_hamiltonian.cli.optics import optics
 from keras_hamiltonian.cli.predict import predict
@@ -38,6 +39,7 @@ for command in (
     dos,
     optics,
     export,
+    explain,
     zeroth,
 ):
     app.command()(command)

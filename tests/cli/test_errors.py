@@ -98,6 +98,14 @@ CASES = {
         "overlap",
     ),
     "export: no such path": ("export nothing a.npz", 1, "does not exist"),
+    "explain: no such path": ("explain MODEL nothing", 1, "does not exist"),
+    "explain: name": (f"explain MODEL {CELL} --name b", 1, "no structure b"),
+    "explain: split": (
+        f"explain MODEL {CELL} --split a.json",
+        1,
+        "a.json",
+    ),
+    "explain: pair": (f"explain MODEL {CELL} --pair 0 x", 2, "--pair"),
 }
 
 

@@ -1,16 +1,8 @@
-"""The recipe and what it writes, from a file of another backend."""
+"""What the explanation of a block writes."""
 
-import argparse
 import json
-import os
-import pathlib
-import runpy
-import subprocess
-import sys
-import types
 
 import ase
-import ase.build
 import pytest
 from explained_models import cluster
 from explained_models import on_tensorflow
@@ -21,18 +13,6 @@ import keras_hamiltonian as kh
 from keras_hamiltonian.explain import displacement
 from keras_hamiltonian.explain.targets import BlockTarget
 from keras_hamiltonian.explain.targets import KindTarget
-
-RECIPE = pathlib.Path(__file__).parents[2] / "recipes" / "explain.py"
-
-
-def run(folder, *words):
-    return subprocess.run(
-        [sys.executable, RECIPE, *map(str, words)],
-        cwd=folder,
-        env={**os.environ, "KERAS_BACKEND": "torch"},
-        capture_output=True,
-        text=True,
-    )
 
 
 @on_tensorflow
@@ -92,55 +72,3 @@ def test_small_and_empty_crystals(tmp_path):
     with pytest.raises(ValueError, match=r"Nothing.*on H\(5, 5\)"):
         kh.explain.explain_block(model, apart, BlockTarget(5, 5), folder)
     assert not folder.exists()
-
-
-@on_tensorflow
-def test_recipe(untrained_file, tmp_path):
-    ase.build.graphene(vacuum=7.5).write(tmp_path / "sheet.xyz")
-    done = run(
-        tmp_path,
-        "graphene",
-        "--model",
-        untrained_file,
-        "--structure",
-        "sheet.xyz",
-        "--rows",
-        "s1",
-        "--columns",
-        "s1",
-        "--width",
-        "3",
-    )
-    assert done.returncode == 0, done.stderr
-    assert "H(0, 1) s1-s1" in done.stdout
-    folder = tmp_path / "runs" / "explain" / "graphene"
-    assert (folder / "map.png").is_file()
-
-
-def test_missing_model(tmp_path):
-    done = run(tmp_path, "mos2")
-    assert done.returncode == 1
-    assert "make train MATERIAL=mos2" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
-def test_data_of_a_name_and_of_a_file(tmp_path):
-    recipe = types.SimpleNamespace(**runpy.run_path(str(RECIPE)))
-    options = argparse.Namespace(material="bismuthene", structure=None)
-    store, split = recipe.open_data(options)
-    training, held_out = recipe.read_data(options)
-    assert [c.name for c in training] == list(split.train)
-    assert [c.name for c in held_out] == list(split.test)
-    assert all(c.hamiltonian is not None for c in held_out)
-    assert recipe.read_structure(options) == store[split.test[0]].atoms
-    options.structure = split.train[1]
-    assert recipe.read_structure(options) == store[split.train[1]].atoms
-    assert len(recipe.read_data(options)[0]) == len(split.train)
-    # What a user has drawn is not to be compared with these.
-    options.structure = tmp_path / "sheet.xyz"
-    cluster().write(options.structure)
-    assert len(recipe.read_structure(options)) == len(cluster())
-    assert recipe.read_data(options) == ([], [])
-    options.structure = "none"
-    with pytest.raises(SystemExit, match="none is no file.*structures 0"):
-        recipe.read_structure(options)

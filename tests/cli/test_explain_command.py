@@ -1,0 +1,66 @@
+"""`explain`: which structure, which data, and what it leaves."""
+
+import os
+import subprocess
+import sys
+
+import ase.build
+import keras
+import pytest
+
+from keras_hamiltonian.cli.explain import _structures
+from keras_hamiltonian.data import Split
+
+
+def test_structure_and_data_of_a_set(data_folder):
+    path = data_folder / "bismuthene.h5"
+    split = Split.read(path.with_suffix(".split.json"))
+    structure, training, held_out = _structures(path, None, None)
+    assert structure.name == split.test[0]
+    assert tuple(s.name for s in training) == split.train
+    assert tuple(s.name for s in held_out) == split.test
+    structure, *_ = _structures(path, split.train[1], None)
+    assert structure.name == split.train[1]
+    with pytest.raises(ValueError, match="no structure none"):
+        _structures(path, "none", None)
+
+
+def test_what_a_user_has_drawn_is_compared_with_nothing(folder):
+    ase.build.graphene(vacuum=7.5).write("sheet.xyz")
+    structure, training, held_out = _structures(
+        folder / "sheet.xyz", None, None
+    )
+    assert structure.name == "sheet" and not training and not held_out
+
+
+@pytest.mark.skipif(
+    keras.config.backend() == "tensorflow", reason="the backend it needs"
+)
+def test_another_backend_is_told(command, data_folder, untrained_file):
+    pytest.importorskip("tf_keras_vis")
+    cell = data_folder / "reference_graphene.h5"
+    result = command("explain", untrained_file, cell, code=1)
+    assert result.stderr.startswith("Error: Maps of gradients need TensorFlow")
+
+
+@pytest.mark.slow
+def test_a_block_of_a_model_of_another_backend(untrained_file, folder):
+    pytest.importorskip("tf_keras_vis")
+    ase.build.graphene(vacuum=7.5).write("sheet.xyz")
+    words = f"explain {untrained_file} sheet.xyz --rows s1 --columns s1"
+    done = subprocess.run(
+        [sys.executable, "-m", "keras_hamiltonian"]
+        + f"{words} --width 3 -o why".split(),
+        env={**os.environ, "KERAS_BACKEND": "torch"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "sheet, H(0, 1) s1-s1" in done.stdout
+    assert (folder / "why" / "map.png").is_file()
+    again = subprocess.run(
+        [sys.executable, "-m", "keras_hamiltonian"] + f"{words} -o why".split(),
+        capture_output=True,
+        text=True,
+    )
+    assert again.returncode == 1 and "has files in it" in again.stderr
