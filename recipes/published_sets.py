@@ -7,6 +7,7 @@ of their own). Calculations of all other formats are found too.
 
 import collections
 import dataclasses
+import os
 
 import keras_hamiltonian as kh
 
@@ -60,6 +61,30 @@ def find_sets(root, presets):
     sizes = {preset.code: preset.num_atoms for preset in presets}
     sets = {c: _by_size(f, sizes[c]) for c, f in found.items()}
     return sets, others
+
+
+def describe(sets, others, presets):
+    """What `find_sets` has recognised, in lines of text."""
+    lines = []
+    for preset in presets:
+        found, title = sets.get(preset.code), f"{preset.code} {preset.material}"
+        if found is None:
+            records = ", ".join(map(str, preset.zenodo))
+            lines.append(f"{title}: none found; Zenodo records {records}")
+            continue
+        files = [source.file for source in found.sources]
+        folder = os.path.commonpath([file.parent for file in files])
+        twisted = f", {len(found.twisted)} larger" if found.twisted else ""
+        lines.append(
+            f"{title}: {len(files)} structures of {found.num_atoms} atoms"
+            f"{twisted} (published: {sum(preset.counts)} of "
+            f"{preset.num_atoms}), in {folder}"
+        )
+    if others:
+        names = ", ".join(str(source.file) for source in others[:5])
+        more = ", ..." if len(others) > 5 else ""
+        lines.append(f"of none of the materials: {len(others)}, {names}{more}")
+    return "\n".join(lines)
 
 
 def is_of(preset, atoms):

@@ -2,6 +2,7 @@
 
     python recipes/train_all_six.py                 # small sets of this folder
     python recipes/train_all_six.py --data FOLDER   # published sets, unpacked
+    python recipes/train_all_six.py --data FOLDER --dry-run   # what is found
 
 Monolayer graphene (MG), monolayer MoS2 (MM), bilayer graphene (BG), bismuthene
 (BB), Bi2Te3 (BT) and Bi2Se3 (BS). Everything lands in runs/all_six/<code>/,
@@ -26,6 +27,7 @@ from benchmark_table import code_of
 from benchmark_table import format_table
 from benchmark_table import table_rows
 from presets import PRESETS
+from published_sets import describe
 from published_sets import find_sets
 from published_sets import prepare
 
@@ -39,19 +41,16 @@ def main(options):
     sets = {}
     if options.data:
         sets, others = find_sets(options.data, presets)
-        if others:
-            print(f"Of none of the materials: {len(others)}, {others[0].file}")
+        print(describe(sets, others, presets))
+    if options.dry_run:
+        return 0
     file = options.output / "table.json"
     rows = json.loads(file.read_text()) if file.is_file() else []
     failed = False
     for preset in presets:
         print(f"\n=== {preset.code}, {preset.material} ===", flush=True)
         if options.data and preset.code not in sets:
-            print(
-                f"No structures of {', '.join(preset.elements)} with "
-                f"{preset.num_layers} layer(s) in {options.data}; they are in "
-                f"the Zenodo records {', '.join(map(str, preset.zenodo))}."
-            )
+            print("no structures")
             continue
         try:
             report = train(preset, sets.get(preset.code), options)
@@ -108,6 +107,11 @@ if __name__ == "__main__":
         "--data", type=pathlib.Path, help="folder of published sets"
     )
     parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="say what --data holds, and train nothing",
+    )
+    parser.add_argument(
         "--materials", nargs="+", choices=CODES, default=CODES, metavar="CODE"
     )
     parser.add_argument(
@@ -124,4 +128,10 @@ if __name__ == "__main__":
     parser.add_argument(
         "--again", action="store_true", help="repeat, from the beginning"
     )
-    sys.exit(main(parser.parse_args()))
+    options = parser.parse_args()
+    if options.dry_run and not options.data:
+        parser.error("--dry-run says what --data FOLDER holds.")
+    try:
+        sys.exit(main(options))
+    except ValueError as error:
+        sys.exit(str(error))

@@ -4,6 +4,7 @@ import ase.build
 import pytest
 from presets import PRESETS
 from published_sets import count_layers
+from published_sets import describe
 from published_sets import find_sets
 from published_sets import is_of
 
@@ -48,5 +49,12 @@ def test_folders_at_any_depth(data_folder, tmp_path):
     assert [f.name for f in found.twisted] == ["a"]
     assert found.num_atoms == 4
     assert [f.name for f in others] == ["b"]
+    bismuthene, bi2te3, none = describe(
+        sets, others, [PRESETS["BB"], PRESETS["BT"]]
+    ).splitlines()
+    assert "2 structures of 4 atoms, 1 larger (published" in bismuthene
+    assert bismuthene.endswith(f"in {tmp_path}")
+    assert "none found; Zenodo records" in bi2te3
+    assert none == f"of none of the materials: 1, {tmp_path / 'b'}"
     with pytest.raises(ValueError, match="does not exist"):
         find_sets(tmp_path / "c", PRESETS.values())

@@ -140,7 +140,7 @@ def test_all_six_with_published_folders(trained, data_folder):
     write_legacy(folder / "set" / "twisted", twisted)
     arguments = ("--data", "set", "--materials", "MG", "BB")
     output = run("train_all_six.py", *arguments, "--scale", 1e-6, folder=folder)
-    assert "No structures of C with 1 layer(s)" in output
+    assert "MG monolayer graphene: none found" in output
     assert "found 3, divided in the same proportions" in output
     rows = json.loads((folder / "runs/all_six/table.json").read_text())
     assert [row["set"] for row in rows] == ["BB", "BB twisted"]
