@@ -34,13 +34,18 @@ SOURCES = {
 LINK = re.compile(r"(?P<text>\[[^\]]*\])\((?P<target>(?!\w+:|#)[^()\s]+)\)")
 
 
+def on_config(config):
+    """Every room has a page below "API reference"."""
+    (api,) = (entry for entry in config.nav if "API reference" in entry)
+    api["API reference"] += [f"api/{room}.md" for room in rooms()]
+
+
 def on_files(files, config):
     """Adds the pages that are made here."""
     made = {page: (ROOT / path).read_text() for page, path in SOURCES.items()}
     made["commands.md"] = commands_page()
-    rooms = {p.parent.name for p in PACKAGE.glob("*/__init__.py")} - {"cli"}
     known = set()
-    for room in sorted(rooms):
+    for room in rooms():
         names = public_names(room)
         known.update(names)
         made[f"api/{room}.md"] = room_page(room, f"kh.{room}", names)
@@ -103,6 +108,12 @@ def _indented(text):
 
 
 # === The API reference ===
+
+
+def rooms():
+    """Folders of the package that users import from."""
+    found = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    return sorted(found - {"cli"})
 
 
 def room_page(room, title, names, elsewhere=()):
