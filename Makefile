@@ -28,8 +28,8 @@ help:
 	@echo "make clean   removes $(VENV); runs/ stays"
 
 train: $(VENV)/.installed
-	KERAS_BACKEND=torch $(BIN)/python recipes/train_one.py $(MATERIAL) \
-		--seconds $(SECONDS) $(OPTIONS)
+	KERAS_BACKEND=torch $(BIN)/keras-hamiltonian train \
+		recipes/data/$(MATERIAL).h5 --seconds $(SECONDS) $(OPTIONS)
 
 BACKEND_TESTS := $(wildcard tests/ops tests/layers tests/models tests/losses \
 	tests/optimizers \
