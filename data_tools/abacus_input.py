@@ -40,7 +40,7 @@ def read_stru(path):
     Raises:
         ValueError: if a section is missing or cannot be read.
     """
-    sections = _sections(path)
+    sections = stru_sections(path)
     missing = [
         name
         for name in ("LATTICE_CONSTANT", "ATOMIC_POSITIONS")
@@ -198,7 +198,8 @@ def read_log(log):
     )
 
 
-def _sections(path):
+def stru_sections(path):
+    """Words of each line of each section of a STRU file: dict of lists."""
     try:
         text = path.read_text(errors="replace")
     except OSError as error:

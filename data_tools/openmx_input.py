@@ -53,13 +53,13 @@ def read_openmx_input(path):
             f"{path} has no complete section <Definition.of.Atomic.Species: "
             "it is no input of OpenMX."
         )
-    functional = _value(text, "scf.XcType", "LDA")
+    functional = input_value(text, "scf.XcType", "LDA")
     if functional.lower() not in FUNCTIONALS:
         raise ValueError(
             f"{path} uses the functional {functional}; known: "
             f"{', '.join(FUNCTIONALS)}."
         )
-    spin = _value(text, "scf.SpinPolarization", "off").lower()
+    spin = input_value(text, "scf.SpinPolarization", "off").lower()
     if spin == "on" or _is_magnetic(text):
         raise ValueError(
             f"{path} starts from magnetic atoms, whose H⁰ is not implemented. "
@@ -70,12 +70,13 @@ def read_openmx_input(path):
         [line[2] for line in species],
         FUNCTIONALS[functional.lower()],
         "none" if spin == "off" else "noncollinear",
-        _value(text, "scf.SpinOrbit.Coupling", "off").lower() == "on",
-        float(_value(text, "scf.energycutoff", "150")),
+        input_value(text, "scf.SpinOrbit.Coupling", "off").lower() == "on",
+        float(input_value(text, "scf.energycutoff", "150")),
     )
 
 
-def _value(text, keyword, default):
+def input_value(text, keyword, default):
+    """The word after a keyword in an input, or the default."""
     found = re.search(
         rf"^[ \t]*{re.escape(keyword)}[ \t]+([^\s#]+)", text, re.M | re.I
     )
