@@ -17,6 +17,8 @@ from data_tools.formats import detect_format
 from data_tools.formats import find_sources
 from data_tools.formats import read_source
 from data_tools.poscar import read_poscar
+from data_tools.search import Source
+from keras_hamiltonian.data.store import HamiltonianStore
 
 DEEPH_FILES = {"deeph-legacy": LEGACY_FILES, "deeph-dock": CHUNKED_FILES}
 
@@ -29,10 +31,18 @@ class Structure:
         name: str.
         load: function without arguments that returns the `ase.Atoms` and the
             `Calculation`, or `None` where there are no matrices.
+        source: `Source` of a calculation, or `None`.
     """
 
     name: str
     load: Callable
+    source: Source | None = None
+
+    def atoms(self):
+        """The `ase.Atoms`; matrices are not read where it can be helped."""
+        if self.source is not None:
+            return read_atoms(self.source)
+        return self.load()[0]
 
     def calculation(self):
         """The `Calculation`, with a Hamiltonian.
@@ -86,8 +96,14 @@ def find_structures(paths, names=None):
 
 
 def read_atoms(source):
-    """The `ase.Atoms` of a `Source`; of DeepH folders no matrix is read."""
+    """The `ase.Atoms` of a `Source`.
+
+    Of containers and DeepH folders no matrix is read.
+    """
     folder = source.file
+    if source.format == "container":
+        with HamiltonianStore(source.file) as store:
+            return store.atoms(source.name)
     if source.format == "deeph-legacy":
         return read_legacy_atoms(folder)
     if source.format == "deeph-dock":
@@ -104,7 +120,7 @@ def _find(path):
             atoms = read_poscar(path / "POSCAR")
             return [Structure(path.resolve().name, lambda: (atoms, None))]
         return [
-            Structure(source.name, functools.partial(_load, source))
+            Structure(source.name, functools.partial(_load, source), source)
             for source in find_sources(path)
         ]
     return _frames(path, path.stem)

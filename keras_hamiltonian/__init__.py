@@ -27,6 +27,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "orbitals",
         "physics",
         "plots",
+        "selection",
         "structures",
         "superposition",
         "testing",

@@ -89,6 +89,7 @@ ROOMS = {
         "physics",
         "prediction",
     },
+    "selection": {"irreps", "models", "prediction"},
     "explain": {
         "conventions",
         "data",

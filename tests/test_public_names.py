@@ -25,6 +25,7 @@ ROOMS = [
     "orbitals",
     "physics",
     "plots",
+    "selection",
     "structures",
     "superposition",
     "testing",

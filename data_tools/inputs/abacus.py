@@ -107,7 +107,8 @@ class AbacusTemplate:
             return None
         lines = [re.split(r"#|//", x)[0] for x in path.read_text().splitlines()]
         lines = [line.split() for line in lines if line.strip()]
-        if len(lines) < 4 or lines[1] != ["0"] or len(lines[3]) < 3:
+        is_grid = len(lines) > 3 and lines[1] == ["0"] and len(lines[3]) > 2
+        if not is_grid or lines[2][0].lower() not in ("gamma", "mp"):
             raise ValueError(
                 f"{path} is no grid of wave vectors, which is scaled to other "
                 "cells: expected K_POINTS, 0, Gamma or MP, and six numbers."

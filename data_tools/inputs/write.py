@@ -7,6 +7,7 @@ from data_tools.inputs.openmx import OpenMXTemplate
 from data_tools.inputs.siesta import SiestaTemplate
 from keras_hamiltonian.files import place_in
 from keras_hamiltonian.files import replacing
+from keras_hamiltonian.structures.soundness import check_cell
 
 TEMPLATES = (OpenMXTemplate, SiestaTemplate, AbacusTemplate)
 
@@ -64,6 +65,7 @@ def write_inputs(template, structures, folder):
         raise ValueError(f"{folder} is not empty. Choose another folder.")
     with replacing(folder) as place:
         for name, atoms in structures.items():
+            check_cell(atoms)
             target = place_in(place, name)
             target.mkdir(parents=True)
             template.write(target, name, atoms)

@@ -17,6 +17,8 @@ from keras_hamiltonian.cli.explain import explain
 from keras_hamiltonian.cli.export import export
 from keras_hamiltonian.cli.optics import optics
 from keras_hamiltonian.cli.predict import predict
+from keras_hamiltonian.cli.propose import propose
+from keras_hamiltonian.cli.split import split
 from keras_hamiltonian.cli.train import train
 from keras_hamiltonian.cli.zeroth import zeroth
 
@@ -32,6 +34,7 @@ app = typer.Typer(
 for command in (
     convert,
     check,
+    split,
     train,
     evaluate,
     predict,
@@ -41,6 +44,7 @@ for command in (
     export,
     explain,
     zeroth,
+    propose,
 ):
     app.command()(command)
 

@@ -86,8 +86,8 @@ def propose(
     structures = {}
     for choice in chosen:
         structure = found[choice.index]
-        structures[structure.name], _ = structure.load()
-        formula = structures[structure.name].get_chemical_formula()
+        atoms = structures[structure.name] = structure.atoms()
+        formula = atoms.get_chemical_formula()
         typer.echo(
             f"{structure.name:{width}}  {formula:10}  variance "
             f"{choice.variance:.2e}, all then {choice.left:.2e}"
@@ -103,9 +103,9 @@ def _input(model, load, structure):
     import keras_hamiltonian as kh
     from keras_hamiltonian.initial import given_initial
 
-    atoms, known, run = load(structure)
     if not model.takes_initial:
-        return atoms
+        return structure.atoms()
+    atoms, known, run = load(structure)
     if known is None:
         known = kh.Calculation(
             atoms, model.basis, spin=model.spin, name=structure.name

@@ -13,9 +13,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         ],
         "calculation": ["Calculation"],
         "dataset": ["HamiltonianDataset"],
+        "groups": ["groups_by"],
         "joined_store": ["JoinedStore"],
         "splits": [
-            "composition_groups",
             "join_splits",
             "ordered_split",
             "random_split",

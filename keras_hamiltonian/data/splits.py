@@ -148,10 +148,10 @@ def random_split(names, fractions=(0.6, 0.2, 0.2), seed=0, groups=None):
         names: sequence of str.
         fractions: three floats that sum to 1: train, validate, test.
         seed: int. The same seed and names give the same split.
-        groups: sequence as long as `names`, of anything hashable: the
-            trajectory of each structure, or its composition
-            (`composition_groups`). Successive steps of a trajectory are almost
-            equal, and must not be divided between training and test.
+        groups: sequence as long as `names`, of anything hashable, see
+            `groups_by`: cells, compositions or trajectories. Successive steps
+            of a trajectory are almost equal, and must not be divided between
+            training and test.
 
     Returns:
         `Split`, each part in the order of `names`.
@@ -240,11 +240,6 @@ def join_splits(splits):
             for part in PARTS
         )
     )
-
-
-def composition_groups(store):
-    """Chemical formulas of the structures of a container, as groups."""
-    return [store.atoms(name).get_chemical_formula() for name in store.names]
 
 
 def _part_sizes(total, fractions):

@@ -6,7 +6,7 @@ import numpy as np
 
 # Variance of a label's noise over that of the weights, where the features of
 # a row have the norm one.
-NOISE = 1e-3
+NOISE = 0.1
 # Candidates that are looked at together.
 CHUNK = 256
 

@@ -51,4 +51,6 @@ def _network(model):
     """A model of the last atom features, and their `Irreps`."""
     first = model.stages()[0]
     atoms = first.backbone(first.input)["atoms"][-1]
-    return keras.Model(first.input, atoms), Irreps(first.backbone.irreps_out[-1])
+    return keras.Model(first.input, atoms), Irreps(
+        first.backbone.irreps_out[-1]
+    )

@@ -1,16 +1,11 @@
 import json
 
-import ase
 import numpy as np
 import pytest
 
-from keras_hamiltonian.data.calculation import Calculation
 from keras_hamiltonian.data.splits import Split
-from keras_hamiltonian.data.splits import composition_groups
 from keras_hamiltonian.data.splits import ordered_split
 from keras_hamiltonian.data.splits import random_split
-from keras_hamiltonian.data.store import HamiltonianStore
-from keras_hamiltonian.orbitals.basis import OrbitalBasis
 
 NAMES = [f"{k:03d}" for k in range(20)]
 
@@ -103,12 +98,3 @@ def test_unusable_requests_are_refused():
         random_split(NAMES, groups=["same"] * 20)
     with pytest.raises(ValueError, match="2 groups for 20 names"):
         random_split(NAMES, groups=["a", "b"])
-
-
-def test_compositions_are_groups(tmp_path):
-    basis = OrbitalBasis({"C": "1s"})
-    store = HamiltonianStore.write(
-        tmp_path / "set.h5",
-        [Calculation(ase.Atoms(f), basis) for f in ("C2", "C3", "C2")],
-    )
-    assert composition_groups(store) == ["C2", "C3", "C2"]
