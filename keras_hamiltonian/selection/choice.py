@@ -7,6 +7,8 @@ import numpy as np
 # Variance of a label's noise over that of the weights, where the features of
 # a row have the norm one.
 NOISE = 0.1
+# Relative difference of the features' sizes below which structures are copies.
+COPY = 1e-5
 # Candidates that are looked at together.
 CHUNK = 256
 
@@ -37,7 +39,8 @@ def choose(candidates, known, number, noise=NOISE):
     known, and does not depend on the labels. Each step takes the candidate
     whose calculation lowers the sum of this variance over all candidates most:
     one that is uncertain, that many others resemble, and that those chosen
-    before do not tell already.
+    before do not tell already. Copies, also of what is known, have nothing to
+    tell, because calculations have no noise, and are left out.
 
     Args:
         candidates, known: lists of dicts, see `atom_features`: structures to
@@ -49,7 +52,8 @@ def choose(candidates, known, number, noise=NOISE):
         List of `Choice`, the first choice first.
 
     Raises:
-        ValueError: if there is no candidate, or `number` is below one.
+        ValueError: if there is no candidate, all are known, or `number` is
+            below one.
 
     Reference: the criterion is Bayesian A-optimality with the candidates as
     targets (transductive experimental design, Yu, Bi and Tresp, ICML 2006).
@@ -69,9 +73,14 @@ def choose(candidates, known, number, noise=NOISE):
     parts = [_Part(kind, candidates, known, noise) for kind in kinds]
     num_irreps = len({irrep for _, irrep in kinds})
     variances = sum(part.variances() for part in parts) / num_irreps
-    left = list(range(len(candidates)))
+    sizes = np.column_stack([part.sizes for part in parts])
+    left = _without_copies(sizes, len(candidates))
+    if not left:
+        raise ValueError(
+            f"All {len(candidates)} candidates are known already. Give others."
+        )
     chosen = []
-    for _ in range(min(number, len(candidates))):
+    for _ in range(min(number, len(left))):
         gains = sum(part.gains(left) for part in parts)
         best = left.pop(int(np.argmax(gains)))
         for part in parts:
@@ -81,12 +90,23 @@ def choose(candidates, known, number, noise=NOISE):
     return chosen
 
 
+def _without_copies(sizes, number):
+    """Those of the first structures that are no copies, of later ones too."""
+    found = []
+    for k in range(number):
+        others = np.concatenate([sizes[number:], sizes[found]])
+        if (np.abs(others - sizes[k]) > COPY * sizes[k]).any(axis=1).all():
+            found.append(k)
+    return found
+
+
 class _Part:
     """Weights of one element and irrep, and what is known of them.
 
     Attributes:
         grams: `(candidates, D, D)`. Σ f fᵀ of each candidate.
-        shares: `(candidates,)`. One over its number of features in a row.
+        shares: `(candidates,)`. One over the number of rows of its irrep.
+        sizes: `(candidates + known,)`. Σ |f|² of each structure.
     """
 
     def __init__(self, kind, candidates, known, noise):
@@ -105,6 +125,7 @@ class _Part:
             sum(len(x) for other, x in found.items() if other[1] == kind[1])
             for found in candidates
         ]
+        self.sizes = np.trace(grams, axis1=1, axis2=2)
         self.grams = grams[: len(candidates)]
         self.shares = 1 / np.array(sizes)
         self.target = np.einsum("c,cij->ij", self.shares, self.grams)

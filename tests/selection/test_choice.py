@@ -59,30 +59,49 @@ def test_each_step_is_the_best_one():
     assert again.index == second.index
 
 
-def test_copies_are_not_chosen_twice():
-    """The most uncertain ones are copies: a ranking would take them all."""
-    random = np.random.default_rng(0)
-    new = {KIND: np.eye(SIZE)[[0, 0, 0]]}
-    other = {KIND: 0.7 * np.eye(SIZE)[[1, 1, 1]]}
-    known = [{KIND: np.eye(SIZE)[2:] * random.normal(size=(SIZE - 2, 1))}]
-    candidates = [new, new, new, other, known[0]]
+def test_copies_are_left_out():
+    new, other = (
+        {KIND: size * np.eye(SIZE)[[k, k, k]]} for k, size in ((0, 1), (1, 0.7))
+    )
+    turned = {KIND: new[KIND][::-1] * (1 + 1e-7)}
+    known = crystals(1, 0)
+    candidates = [new, turned, other, known[0]]
     chosen = choose(candidates, known, 4)
-    assert {c.index for c in chosen[:2]} == {0, 3}
-    ranked = sorted(chosen, key=lambda c: -c.variance)
-    assert {c.index for c in ranked[:2]} <= {0, 1, 2}
+    assert sorted(choice.index for choice in chosen) == [0, 2]
+    with pytest.raises(ValueError, match="All 2 candidates are known"):
+        choose([known[0]] * 2, known, 1)
+
+
+def test_a_batch_is_diverse():
+    """The most uncertain ones are alike: a ranking would take them all."""
+    random = np.random.default_rng(0)
+    alike = [
+        {KIND: np.eye(SIZE)[[0, 0, 0]] + 0.01 * random.normal(size=(3, SIZE))}
+        for _ in range(3)
+    ]
+    other = {KIND: 0.7 * np.eye(SIZE)[[1, 1, 1]]}
+    known = [{KIND: np.eye(SIZE)[2:]}]
+    chosen = choose([*alike, other], known, 4)
+    assert 3 in {choice.index for choice in chosen[:2]}
+    ranked = sorted(chosen, key=lambda choice: -choice.variance)
+    assert ranked[-1].index == 3
 
 
 def test_what_many_resemble_comes_first():
-    common, rare = ({KIND: np.eye(SIZE)[[k]]} for k in (0, 1))
+    random = np.random.default_rng(0)
+    rare, *common = (
+        {KIND: np.eye(SIZE)[[k]] + 0.01 * random.normal(size=(1, SIZE))}
+        for k in (0, 1, 1, 1)
+    )
     known = [{KIND: np.eye(SIZE)[[2]]}]
-    chosen = choose([rare, common, common, common], known, 2)
-    assert chosen[0].index == 1 and chosen[1].index == 0
-    assert chosen[0].variance == pytest.approx(chosen[1].variance)
+    chosen = choose([rare, *common], known, 2)
+    assert chosen[0].index > 0 and chosen[1].index == 0
+    assert chosen[0].variance == pytest.approx(chosen[1].variance, rel=0.1)
 
 
 def test_elements_are_learnt_apart():
     known = [{KIND: np.eye(SIZE)}]
-    same, other = ({(e, "1o"): np.eye(SIZE)} for e in ("C", "N"))
+    same, other = ({(e, "1o"): 0.9 * np.eye(SIZE)} for e in ("C", "N"))
     first, second = choose([same, other], known, 2)
     assert first.index == 1
     assert first.variance > 5 * second.variance
