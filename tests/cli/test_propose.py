@@ -18,7 +18,7 @@ TRAINED = ("000", "001")
 
 @pytest.fixture
 def files(folder, data_folder):
-    """A model of two structures, and candidates: one of them is far off."""
+    """A model of two structures, and candidates: one known, one far off."""
     store = kh.HamiltonianStore(data_folder / "graphene.h5")
     known = [store[name] for name in TRAINED]
     kh.HamiltonianStore.write(folder / "set.h5", [*known, store["002"]]).close()
@@ -26,7 +26,8 @@ def files(folder, data_folder):
     text = gzip.decompress((DATA / "graphene_prim.dat.gz").read_bytes())
     (folder / "openmx.dat").write_bytes(text)
     candidates = [store.atoms("001").copy() for _ in range(4)]
-    candidates[2].rattle(0.2, seed=0)
+    for seed, (size, atoms) in enumerate(zip((0, 0.01, 0.2, 0.01), candidates)):
+        atoms.rattle(size, seed=seed)
     ase.io.write(folder / "pool.extxyz", candidates)
     return folder
 
