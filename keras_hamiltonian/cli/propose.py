@@ -82,6 +82,13 @@ def propose(
         number,
     )
     typer.echo(f"{len(found)} candidates, {len(trained)} structures known")
+    structures = _print_choices(chosen, found)
+    _write(structures, template, output)
+    kh.data.Split(list(structures), [], []).write(split)
+
+
+def _print_choices(chosen, found):
+    """Prints a line for each, and returns their atoms by name."""
     width = max(len(s.name) for s in found)
     structures = {}
     for choice in chosen:
@@ -92,8 +99,7 @@ def propose(
             f"{structure.name:{width}}  {formula:10}  variance "
             f"{choice.variance:.2e}, all then {choice.left:.2e}"
         )
-    _write(structures, template, output)
-    kh.data.Split(list(structures), [], []).write(split)
+    return structures
 
 
 def _input(model, load, structure):

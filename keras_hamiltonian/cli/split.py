@@ -59,7 +59,6 @@ def split(
     that counts.
     """
     from data_tools.structures import find_structures
-    from keras_hamiltonian.data.splits import PARTS
     from keras_hamiltonian.data.splits import random_split
 
     if output is None and len(data) > 1:
@@ -82,14 +81,7 @@ def split(
         groups = _groups(by, names, structures, fractions)
     drawn = random_split(names, fractions, seed, groups)
     drawn.write(output)
-    of = dict(zip(names, groups or names))
-    for part in PARTS:
-        found = getattr(drawn, part)
-        typer.echo(f"{part:8}  {len(found)} structures")
-        if groups:
-            for group in dict.fromkeys(of[name] for name in found):
-                number = sum(of[name] == group for name in found)
-                typer.echo(f"          {number} of {group}")
+    _print_parts(drawn, groups and dict(zip(names, groups)))
     typer.echo(f"written: {output}")
 
 
@@ -108,3 +100,15 @@ def _groups(by, names, structures, fractions):
             "--fractions 0.8 0 0.2."
         )
     return found
+
+
+def _print_parts(drawn, group_of):
+    """Sizes of the parts and of the groups in them."""
+    from keras_hamiltonian.data.splits import PARTS
+
+    for part in PARTS:
+        names = getattr(drawn, part)
+        typer.echo(f"{part:8}  {len(names)} structures")
+        found = [group_of[name] for name in names] if group_of else []
+        for group in dict.fromkeys(found):
+            typer.echo(f"          {found.count(group)} of {group}")
