@@ -76,7 +76,7 @@ class Separation:
             most four, of at most forty atoms, or twice those of the largest
             cell.
         """
-        # A cell of the vacuum's height is repeated in no other direction.
+        # Longer directions, such as that of a vacuum, need no repetition.
         lengths = np.linalg.norm(self.primitive, axis=1)
         counts = [
             range(1, LONGEST + 1 if d < self.reach else 2) for d in lengths
@@ -130,7 +130,8 @@ class Separation:
             f"{self.num_separated} are told apart, and errors on larger cells "
             "can be several times those on cells like these. A few "
             "calculations of small supercells of the primitive cell tell "
-            f"more: {', '.join(proposed)}. See docs/larger_cells.md."
+            f"more: {', '.join(proposed) or 'larger ones'}. See "
+            "docs/larger_cells.md."
         )
 
 
