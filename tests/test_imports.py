@@ -88,6 +88,7 @@ ROOMS = {
         "orbitals",
         "physics",
         "prediction",
+        "structures",
     },
     "selection": {"irreps", "models", "prediction"},
     "explain": {

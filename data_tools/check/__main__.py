@@ -8,6 +8,8 @@ import json
 import math
 import sys
 
+import numpy as np
+
 from data_tools.check import CHECKS
 from data_tools.check import Finding
 from data_tools.check import examine
@@ -25,6 +27,7 @@ from keras_hamiltonian.data.correction import describe_corrections
 from keras_hamiltonian.data.correction import measure_correction
 from keras_hamiltonian.data.splits import Split
 from keras_hamiltonian.files import write_text
+from keras_hamiltonian.structures.separation import separations
 
 
 def main(arguments=None, species=None, progress=None):
@@ -64,7 +67,8 @@ def run(paths, split=None, strict=False, species=None, progress=None):
     Returns:
         JSON-ready dict: `structures` (each with `file`, `name`, `set`,
         `is_readable`, `has_overlap`, `has_initial`, `correction`, `species`,
-        `findings`), `num_readable`, `num_errors`, `num_warnings`. A set is a
+        `findings`), `num_readable`, `num_errors`, `num_warnings`, and `cells`,
+        of each crystal `Separation.to_dict` and its `words`. A set is a
         container or a folder; `correction` holds `mean` and `shift` in eV (see
         `keras_hamiltonian.data.correction`), `species` what `SpeciesCheck`
         measured; or they are `None`.
@@ -77,7 +81,7 @@ def run(paths, split=None, strict=False, species=None, progress=None):
     for path in paths:
         sources = find_sources(path, strict=strict)
         places.append((sources, parts_of_splits(sources, path, common)))
-    structures, atoms, bases, part_of = [], [], [], {}
+    structures, atoms, bases, part_of, reach = [], [], [], {}, 0.0
     total = sum(len(sources) for sources, _ in places)
     for sources, parts in places:
         part_of.update(parts)
@@ -89,6 +93,7 @@ def run(paths, split=None, strict=False, species=None, progress=None):
             if calculation is not None:
                 place = source.file, source.name
                 atoms.append((*place, calculation.atoms))
+                reach = max(reach, _reach(calculation))
                 bases.append((*place, radial_overlaps(calculation)))
     by_place = {(s["file"], s["name"]): s for s in structures}
     for finding in [
@@ -98,9 +103,12 @@ def run(paths, split=None, strict=False, species=None, progress=None):
     ]:
         report = by_place[finding.file, finding.structure]
         report["findings"].append(finding.to_dict())
+    cells = ((name, x) for _, name, x in atoms)
+    crystals = separations(cells, reach) if reach else []
     severities = [f["severity"] for s in structures for f in s["findings"]]
     return {
         "structures": structures,
+        "cells": [{**c.to_dict(), "words": c.describe()} for c in crystals],
         "num_readable": sum(s["is_readable"] for s in structures),
         "num_errors": severities.count("error"),
         "num_warnings": severities.count("warning"),
@@ -141,6 +149,17 @@ def _examine(source, species):
     return report, calculation
 
 
+def _reach(calculation):
+    """Length of the longest pair, Å; zero without matrices."""
+    matrix = calculation.overlap
+    if matrix is None:
+        matrix = calculation.hamiltonian
+    if matrix is None:
+        return 0.0
+    vectors = calculation.edge_vectors(matrix.atom_pairs)
+    return float(np.linalg.norm(vectors, axis=1).max())
+
+
 def _set_of(source):
     """The container, or the folder that holds the structures."""
     is_container = source.format == "container"
@@ -177,6 +196,9 @@ def _print_words(report):
     )
     for line in [*_initial_lines(structures), *_species_lines(structures)]:
         print(line)
+    for crystal in report["cells"]:
+        if crystal["num_separated"] < crystal["num_influences"]:
+            print(crystal["words"])
     blind = sum(s["is_readable"] and not s["has_overlap"] for s in structures)
     if blind:
         print(

@@ -5,6 +5,7 @@ The report of a folder holds, beside what `write_report` says,
 - `sets`, of a `JoinedStore`: for each of its files `errors` and
   `first_stage_errors` with `mae_all`, `mae_cha`, `worst_structure`,
   `gauge_free_mae`;
+- `cells`, where cells have several shapes, at most twelve: the same for each;
 - `overlap_threshold` of the model: its bands and levels leave combinations of
   orbitals below it out; or `None`;
 - `levels`, `first_stage_levels`: `SpectrumErrors.result`, or `None`;
@@ -43,6 +44,8 @@ from keras_hamiltonian.models.loading import load_model
 # A larger relative equivariance error is more than rounding in float32.
 ROUNDING = 1e-4
 NUMBERS_OF_ROTATIONS = (1, 2, 4, 8)
+# More shapes of cells are not told apart: each has few structures.
+LARGEST_NUMBER_OF_CELLS = 12
 # Keys of a report, and what `_Comparison` calls the stages.
 STAGE_ERRORS = {"errors": "model", "first_stage_errors": "first"}
 
@@ -94,7 +97,8 @@ def evaluate(
     Returns:
         Dict: `errors` and `first_stage_errors` (`None` without a second
         stage), of `MatrixErrors.result`; of a `JoinedStore` also `sets`, the
-        errors of each file; with `folder` the whole report.
+        errors of each file; `cells`, those of each shape of the cell, where
+        there are several; with `folder` the whole report.
 
     Raises:
         ValueError: if there is no calculation, or one does not fit the model.
@@ -116,12 +120,12 @@ def evaluate(
             "There is no calculation to compare with. Give those the model "
             "was not trained on, for example `names=split.test` of a store."
         )
-    sets = found.errors_of_sets(calculations)
+    groups = found.errors_of_groups(getattr(calculations, "set_of", None))
     if folder is None:
-        return {**found.errors(), **sets}
+        return {**found.errors(), **groups}
     return write_report(
         folder,
-        **sets,
+        **groups,
         **found.results(path, num_k_points),
         equivariance=_equivariance(model, found.first, num_rotations),
         prediction_costs=_costs(model, found.first, found.sizes, largest_cell),
@@ -179,22 +183,32 @@ class _Comparison:
         results = {name: m.result() for name, m in self.matrices.items()}
         return {key: results.get(name) for key, name in STAGE_ERRORS.items()}
 
-    def errors_of_sets(self, store):
-        """Of the files of a `JoinedStore` (nothing of others): `sets`."""
-        set_of = getattr(store, "set_of", None)
-        if set_of is None:
-            return {}
+    def errors_of_groups(self, set_of):
+        """Of the shapes of the cells, `cells`, and of sets, `sets`.
+
+        Args:
+            set_of: function from a name to its set, or `None`.
+        """
+        found = {}
+        if set_of is not None:
+            found["sets"] = self._errors_by(lambda entry: set_of(entry["name"]))
+        cells = self._errors_by(lambda entry: entry["cell"])
+        if 1 < len(cells) <= LARGEST_NUMBER_OF_CELLS:
+            found["cells"] = cells
+        return found
+
+    def _errors_by(self, group_of):
+        """Errors of each group of structures, by its name."""
         found = {}
         for key, name in STAGE_ERRORS.items():
             if name not in self.matrices:
                 continue
             groups = {}
             for entry in self.matrices[name].structures:
-                part = set_of(entry["name"])
-                groups.setdefault(part, []).append(entry)
-            for part, entries in groups.items():
-                found.setdefault(part, {})[key] = means_over(entries)
-        return {"sets": found}
+                groups.setdefault(group_of(entry), []).append(entry)
+            for group, entries in groups.items():
+                found.setdefault(group, {})[key] = means_over(entries)
+        return found
 
     def results(self, path, num_k_points):
         """Arguments of `write_report`."""

@@ -243,8 +243,8 @@ def summary(report, folder=None):
             "predicted bands leave out combinations of orbitals of norms "
             f"below {threshold:g}"
         )
-    others = {**(report.get("sets") or {}), **(report.get("test_sets") or {})}
-    for name, other in others.items():
+    groups = [report.get(k) or {} for k in ("sets", "cells", "test_sets")]
+    for name, other in (item for group in groups for item in group.items()):
         pair = other["errors"], other.get("first_stage_errors")
         lines.append(line(f"{name}: MAE_all", "mae_all", pair=pair))
     if folder is not None:

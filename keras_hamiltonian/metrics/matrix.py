@@ -132,9 +132,9 @@ class MatrixErrors:
 
     Attributes:
         structures: list of dicts, one per structure: `name`, `num_atoms`,
-            `mae`, `gauge_free_mae` and `energy_shift` (`None` without an
-            overlap), `onsite_mae`, `hopping_mae`, and the number of
-            `elements`.
+            `cell` (formula and lengths of the lattice vectors), `mae`,
+            `gauge_free_mae` and `energy_shift` (`None` without an overlap),
+            `onsite_mae`, `hopping_mae`, and the number of `elements`.
 
     Example:
 
@@ -173,6 +173,7 @@ class MatrixErrors:
         entry = {
             "name": calculation.name,
             "num_atoms": len(calculation.atoms),
+            "cell": _cell(calculation.atoms),
             "mae": float(error.mean()),
             "onsite_mae": _mean(error[is_onsite]),
             "hopping_mae": _mean(error[~is_onsite]),
@@ -274,6 +275,13 @@ class MatrixErrors:
             self._worst.append({**place, "mae": float(means[block])})
         self._worst.sort(key=lambda place: -place["mae"])
         del self._worst[NUM_WORST:]
+
+
+def _cell(atoms):
+    """Formula and lengths of the lattice vectors, in words."""
+    lengths = " x ".join(f"{x:.1f}" for x in atoms.cell.lengths() if x)
+    formula = atoms.get_chemical_formula()
+    return f"{formula}, {lengths} Å" if lengths else formula
 
 
 def _best_shift(difference, overlap):

@@ -18,6 +18,7 @@ from keras_hamiltonian.files import locked
 from keras_hamiltonian.files import replacing
 from keras_hamiltonian.models.feature_file import stage_checksum
 from keras_hamiltonian.models.loading import load_model
+from keras_hamiltonian.structures.separation import separations
 from keras_hamiltonian.training.cascade import CHECKPOINTS
 from keras_hamiltonian.training.cascade import CascadeFit
 from keras_hamiltonian.training.computed_initial import with_computed_initial
@@ -186,6 +187,13 @@ def train_cascade(
         stage = make_first_stage(store, split, settings, saved)
     elif store.zeroth_step is not None:
         stage.zeroth_step = store.zeroth_step
+    cells = separations(
+        ((name, store.atoms(name)) for name in split.train),
+        2 * max(stage.reaches.values()),
+    )
+    for crystal in cells:
+        if not crystal.is_complete:
+            print(crystal.describe())
     fit.prepare(stage)
     if not is_given:
         fit.first(stage)
@@ -206,6 +214,7 @@ def train_cascade(
         split,
         saved and saved.model.provenance,
         settings=settings.model_dump(mode="json"),
+        cells=[crystal.to_dict() for crystal in cells],
         steps=fit.steps,
         cpu_seconds=round(cpu_seconds, 1),
     )

@@ -512,6 +512,18 @@ def test_command_on_container(tmp_path, capsys):
     assert "1 clean, 0 errors, 0 warnings" in capsys.readouterr().out
 
 
+def test_cells_in_which_images_move_together(tmp_path, capsys):
+    """A cell longer than the reach of two orbitals hides nothing."""
+    report = tmp_path / "report.json"
+    HamiltonianStore.write(tmp_path / "small.h5", [load("graphene")])
+    assert main([str(tmp_path / "small.h5"), "--json", str(report)]) == 0
+    assert "images of an atom, 7.4 Å apart" in capsys.readouterr().out
+    (cells,) = json.loads(report.read_text())["cells"]
+    assert (cells["num_separated"], cells["num_influences"]) == (9, 19)
+    assert main([str(DATA / "bilayer_graphene_twisted.h5")]) == 0
+    assert "images" not in capsys.readouterr().out
+
+
 def test_command_on_folders(tmp_path, capsys):
     good = load("ideal graphene")
     bad = order_of_openmx(dataclasses.replace(good, name="bad"))

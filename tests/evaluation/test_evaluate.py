@@ -165,6 +165,21 @@ def test_page_of_a_cascade(cascade_report):
     assert "&lt;MoS2&gt;" in (folder / "report.html").read_text()
 
 
+def test_errors_of_each_cell(data_folder):
+    small = kh.HamiltonianStore(data_folder / "reference_graphene.h5")
+    large = kh.HamiltonianStore(data_folder / "graphene.h5")
+    stage = small_stage(small)
+    report = kh.evaluate(stage, [small[0], large["050"], large["051"]])
+    numbers = [s["mae"] for s in report["errors"]["structures"]]
+    cells = {k: v["errors"]["mae_all"] for k, v in report["cells"].items()}
+    assert cells == {
+        "C2, 2.5 x 2.5 x 15.0 Å": pytest.approx(numbers[0]),
+        "C18, 7.4 x 7.4 x 15.0 Å": pytest.approx(sum(numbers[1:]) / 2),
+    }
+    assert "C18, 7.4 x 7.4 x 15.0 Å: MAE_all" in kh.evaluation.summary(report)
+    assert "cells" not in kh.evaluate(stage, [large["050"], large["051"]])
+
+
 @pytest.mark.slow
 def test_a_model_that_is_not_symmetric_is_averaged(store, tmp_path):
     cascade = cascade_of(

@@ -70,6 +70,7 @@ def test_bands_that_fail_lose_no_model(tmp_path, monkeypatch):
     steps["joint_share"] = 0.0
     trained = train(tmp_path / "good", **steps)
     errors = trained.model.provenance["band_errors"]
+    assert trained.model.provenance["cells"][0]["num_structures"] > 0
     assert errors["none"] > 0
     chosen = trained.model.overlap_threshold
     assert min(errors.values()) <= errors[str(chosen or "none")]
