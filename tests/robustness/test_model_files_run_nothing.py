@@ -24,7 +24,7 @@ class Attack:
         return os.mkdir, (str(self.mark),)
 
 
-def foreign(class_name, module, **config):
+def foreign(class_name, module, /, **config):
     return {
         "module": module,
         "class_name": class_name,
