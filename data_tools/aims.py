@@ -236,12 +236,12 @@ def _sections(path, data):
             f"{path} announces {counts} numbers, cells and orbitals in "
             f"{len(data)} bytes. It was cut short or is damaged."
         )
-    heads = [
-        number
-        for number, line in enumerate(lines)
-        if line.split(b"(not")[0].strip().decode(errors="replace") in _SECTIONS
+    names = [
+        line.split(b"(not")[0].strip().decode(errors="replace")
+        for line in lines
     ]
-    found = [lines[n].split(b"(not")[0].strip().decode() for n in heads]
+    heads = [number for number, name in enumerate(names) if name in _SECTIONS]
+    found = [names[number] for number in heads]
     if tuple(found) != _SECTIONS:
         raise ValueError(
             f"{path} has the sections {', '.join(found) or 'none'}; expected "

@@ -1,5 +1,7 @@
 """Blocks between atoms against sparse matrices H(R) of whole cells."""
 
+import itertools
+
 import numpy as np
 import scipy.sparse
 
@@ -40,6 +42,25 @@ def csr_of_file(data, columns, pointers, num_rows, num_columns):
         )
     return scipy.sparse.csr_matrix(
         (data, columns, pointers), shape=(num_rows, num_columns)
+    )
+
+
+def blocks_of_matrix(matrix, widths):
+    """The blocks of all pairs of atoms of one cell, a molecule above all.
+
+    Args:
+        matrix: `(n, n)` array.
+        widths: `(num_atoms,)` ints. Rows of the blocks of each atom.
+
+    Returns:
+        `BlockMatrix`.
+    """
+    starts = np.cumsum([0, *widths])
+    parts = [slice(a, b) for a, b in zip(starts, starts[1:])]
+    pairs = list(itertools.product(range(len(parts)), repeat=2))
+    return BlockMatrix.from_blocks(
+        [(0, 0, 0, *pair) for pair in pairs],
+        [matrix[parts[i], parts[j]] for i, j in pairs],
     )
 
 

@@ -18,6 +18,7 @@ import itertools
 import ase
 import numpy as np
 
+from data_tools.cell_matrices import blocks_of_matrix
 from data_tools.deeph_files import on_pairs
 from data_tools.labels import element_of_label
 from data_tools.plausibility import plausible
@@ -96,21 +97,22 @@ def from_pyscf(
     widths = np.array([basis.num_orbitals(z) for z in atoms.numbers])
     source = {"code": "PySCF", "version": pyscf.__version__}
     on_mesh = _overlap_on_mesh(mean_field, widths.sum())
+    to_blocks = blocks_of_matrix
     if atoms.pbc.any():
-        lattice = _Mesh(atoms, mol.get_scaled_kpts(_k_points(mean_field)))
+        mesh = _Mesh(atoms, mol.get_scaled_kpts(_k_points(mean_field)))
         overlap = _lattice_overlap(pyscf, mol, widths)
-        source["mesh"] = " ".join(str(n) for n in lattice.sizes)
-        source["folding"] = lattice.folding(on_mesh, overlap, widths, tolerance)
+        to_blocks = mesh.blocks
+        source["mesh"] = " ".join(str(n) for n in mesh.sizes)
+        source["folding"] = mesh.folding(on_mesh, overlap, widths, tolerance)
     else:
-        lattice = _Home()
-        overlap = lattice.blocks(on_mesh, widths)
+        overlap = blocks_of_matrix(on_mesh, widths)
 
     def blocks(fock):
         """Of one spin, or of both, in eV."""
         fock = np.asarray(fock) * pyscf.data.nist.HARTREE2EV
         if not has_spin:
-            return lattice.blocks(fock, widths)
-        return join_spins(*(lattice.blocks(part, widths) for part in fock))
+            return to_blocks(fock, widths)
+        return join_spins(*(to_blocks(part, widths) for part in fock))
 
     matrices = {"hamiltonian": blocks(mean_field.get_fock())}
     if initial is not None:
@@ -131,18 +133,6 @@ def from_pyscf(
             for field, matrix in _joined(matrices, widths, cutoff).items()
         },
     )
-
-
-class _Home:
-    """The one cell of a molecule."""
-
-    def blocks(self, matrix, widths):
-        """`BlockMatrix` of an `(n, n)` array."""
-        pairs = list(itertools.product(range(len(widths)), repeat=2))
-        return BlockMatrix.from_blocks(
-            [(0, 0, 0, *pair) for pair in pairs],
-            [matrix[_places(widths, *pair)] for pair in pairs],
-        )
 
 
 class _Mesh:
@@ -258,7 +248,7 @@ def _lattice_overlap(pyscf, cell, widths):
             mol.atom_coords() + shift @ vectors, unit="Bohr", inplace=False
         )
         matrix = pyscf.gto.intor_cross("int1e_ovlp", mol, moved)
-        home = _Home().blocks(matrix, widths)
+        home = blocks_of_matrix(matrix, widths)
         pairs.extend((*shift, i, j) for *_, i, j in home.atom_pairs.tolist())
         blocks.extend(home.blocks())
     return BlockMatrix.from_blocks(pairs, blocks)

@@ -18,11 +18,11 @@ import sqlite3
 import ase
 import numpy as np
 
+from data_tools.cell_matrices import blocks_of_matrix
 from data_tools.plausibility import plausible
 from data_tools.search import chosen
 from keras_hamiltonian.data.calculation import Calculation
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
-from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
 from keras_hamiltonian.orbitals.orders import to_package_order
 from keras_hamiltonian.orbitals.whole_numbers import whole_numbers
 from keras_hamiltonian.reading import reader
@@ -139,7 +139,7 @@ def _read(path, name, row, is_dynamic):
             source={"code": "PySCF (QH9)", "file": path.name},
             **{
                 field: to_package_order(
-                    _blocks(matrix.reshape(sum(widths), -1), widths),
+                    blocks_of_matrix(matrix.reshape(sum(widths), -1), widths),
                     "pyscf",
                     basis,
                     atoms.numbers,
@@ -243,15 +243,3 @@ def _functions(symbol):
     from pyscf import gto
 
     return gto.basis.load("def2-svp", symbol)
-
-
-def _blocks(matrix, widths):
-    """The blocks of all pairs of atoms."""
-    starts = np.cumsum([0, *widths])
-    parts = [slice(a, b) for a, b in zip(starts, starts[1:])]
-    pairs = [
-        (0, 0, 0, i, j) for i in range(len(parts)) for j in range(len(parts))
-    ]
-    return BlockMatrix.from_blocks(
-        pairs, [matrix[parts[i], parts[j]] for *_, i, j in pairs]
-    )

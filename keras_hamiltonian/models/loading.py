@@ -18,10 +18,13 @@ from keras_hamiltonian.models import old_files
 from keras_hamiltonian.models import transformer_stage  # noqa: F401
 from keras_hamiltonian.models.stage import Stage
 from keras_hamiltonian.optimizers import muon  # noqa: F401
+from keras_hamiltonian.reading import check_size
 from keras_hamiltonian.reading import reading
 
 # Modules whose classes are known.
 OWN = ("keras", "keras_hamiltonian", "builtins")
+# Bytes of config.json, which holds the overlap and H⁰ of species as well.
+LONGEST_CONFIG = 2**26
 
 
 def load_model(path):
@@ -55,6 +58,7 @@ def load_model(path):
             "`model.save` write them."
         )
     with reading(path), tempfile.TemporaryDirectory() as folder:
+        _check_sizes(path)
         file = path
         if old_files.is_old(path):
             file = pathlib.Path(folder) / "model.keras"
@@ -65,6 +69,18 @@ def load_model(path):
             f"{path} holds a {type(model).__name__}, no model of matrix blocks."
         )
     return model
+
+
+def _check_sizes(path):
+    """Refuses members that are larger than those of a model."""
+    with zipfile.ZipFile(path) as file:
+        sizes = {member.filename: member.file_size for member in file.filelist}
+    check_size(path, sum(sizes.values()))
+    if sizes.get("config.json", 0) > LONGEST_CONFIG:
+        raise ValueError(
+            f"{path} has a config.json of {sizes['config.json']} bytes; "
+            f"expected at most {LONGEST_CONFIG}. It is no model, or damaged."
+        )
 
 
 def _read(path, named):

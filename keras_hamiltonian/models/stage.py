@@ -336,6 +336,7 @@ class Stage(keras.Model):
         threshold = config.pop("overlap_threshold", None)
         shift = config.pop("energy_shift", None)
         zeroth_step = config.pop("zeroth_step", None)
+        _check_types(overlap_threshold=threshold, provenance=provenance)
         stage = cls(**config)
         if overlap is not None:
             stage.overlap = TwoCentreOverlap.from_dict(overlap)
@@ -381,4 +382,14 @@ def check_version(version):
         raise ValueError(
             f"The model has the format {version} of an older version of the "
             "package. Read it with `kh.load_model`, and save it again."
+        )
+
+
+def _check_types(overlap_threshold, provenance):
+    """Of what a file says beside the arguments of a stage."""
+    is_number = isinstance(overlap_threshold, int | float | None)
+    if not is_number or not isinstance(provenance, dict | None):
+        raise ValueError(
+            "`overlap_threshold` is a number and `provenance` a dict, or None. "
+            f"Received: {overlap_threshold!r} and {provenance!r}."
         )

@@ -43,24 +43,47 @@ def test_another_backend_is_told(command, data_folder, untrained_file):
     assert result.stderr.startswith("Error: Maps of gradients need TensorFlow")
 
 
-@pytest.mark.slow
-def test_a_block_of_a_model_of_another_backend(untrained_file, folder):
+def run(*words, largest_file=None):
+    """The command in a process of its own, on the backend that it needs."""
     pytest.importorskip("tf_keras_vis")
-    ase.build.graphene(vacuum=7.5).write("sheet.xyz")
-    words = f"explain {untrained_file} sheet.xyz --rows s1 --columns s1"
-    done = subprocess.run(
-        [sys.executable, "-m", "keras_hamiltonian"]
-        + f"{words} --width 3 -o why".split(),
+
+    def limit():
+        if largest_file is not None:
+            import resource
+
+            _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, hard))
+
+    return subprocess.run(
+        [sys.executable, "-m", "keras_hamiltonian", "explain", *words],
         env={**os.environ, "KERAS_BACKEND": "torch"},
         capture_output=True,
         text=True,
+        preexec_fn=limit if sys.platform == "linux" else None,
     )
+
+
+@pytest.mark.slow
+def test_a_block_of_a_model_of_another_backend(untrained_file, folder):
+    ase.build.graphene(vacuum=7.5).write("sheet.xyz")
+    words = untrained_file, "sheet.xyz", "-o", "why"
+    done = run(*words, *"--rows s1 --columns s1 --width 3".split())
     assert done.returncode == 0, done.stderr
     assert "sheet, H(0, 1) s1-s1" in done.stdout
     assert (folder / "why" / "map.png").is_file()
-    again = subprocess.run(
-        [sys.executable, "-m", "keras_hamiltonian"] + f"{words} -o why".split(),
-        capture_output=True,
-        text=True,
-    )
+    again = run(*words)
     assert again.returncode == 1 and "has files in it" in again.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux")
+def test_a_full_disk(untrained_file, folder):
+    ase.build.graphene(vacuum=7.5).write("sheet.xyz")
+    words = untrained_file, "sheet.xyz", "-o", "why"
+    small = "--rows s1 --columns s1 --width 3".split()
+    done = run(*words, *small, largest_file=1500)
+    assert done.returncode == 1, done.stderr
+    (error,) = [x for x in done.stderr.splitlines() if x.startswith("Error: ")]
+    assert "disk" in error and "why" in error
+    assert "Traceback" not in done.stderr
+    assert not [p for p in folder.rglob("*") if p.parent.name == "why"]

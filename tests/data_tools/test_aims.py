@@ -1,6 +1,7 @@
 """Runs written by `aims_writer`, which knows nothing of the package."""
 
 import abacus_writer
+import h5py
 import numpy as np
 import pytest
 from aims_writer import CELL
@@ -97,6 +98,12 @@ def test_hdf5(run, tmp_path):
     plain, found = read_aims(run), read_aims(tmp_path / "h5")
     assert found.hamiltonian == plain.hamiltonian
     assert found.overlap == plain.overlap
+    with h5py.File(tmp_path / "h5" / "rs_overlap.h5", "a") as file:
+        numbers = file["sparse_matrix"][()] * (1 + 1j)
+        del file["sparse_matrix"]
+        file["sparse_matrix"] = numbers
+    with pytest.raises(ValueError, match="complex128; expected real ones"):
+        read_aims(tmp_path / "h5")
     (run / "rs_overlap.h5").write_bytes(b"")
     with pytest.raises(ValueError, match="holds 2 files of rs_overlap"):
         read_aims(run)

@@ -107,6 +107,11 @@ def test_a_model_with_nan(untrained_file, tmp_path):
         {"config.json": lambda x: b'{"a":' * 10**5},
         {"model.weights.h5": lambda x: x[: len(x) // 2]},
         {"config.json": lambda x: x.replace(b'"2s 2p', b'"99999999s 2p')},
+        {
+            "config.json": lambda x: x.replace(
+                b'"overlap_threshold": null', b'"overlap_threshold": "x"'
+            )
+        },
     ],
 )
 def test_damaged_models(change, untrained_file, tmp_path):

@@ -228,6 +228,10 @@ def test_two_bases_in_one_set(data_folder, tmp_path):
         findings = run([str(path)])["structures"][1]["findings"]
         checks = [f["check"] for f in findings]
         assert ("bases" in checks) == (change is turned)
+        # A training begins with this fit.
+        if change is turned:
+            with pytest.raises(ValueError, match="One element needs one basis"):
+                kh.physics.TwoCentreOverlap.fit([first, other])
 
 
 # === Dialects ===

@@ -4,6 +4,7 @@ import gzip
 import pathlib
 import resource
 import time
+import zipfile
 
 import ase
 import ase.build
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from small_crystals import crystal
 
+import keras_hamiltonian as kh
 from data_tools import read_apart
 from data_tools.formats import find_sources
 from data_tools.formats import read_calculation
@@ -113,6 +115,20 @@ def test_zip_bomb(tmp_path):
     arrays["S_data"] = np.zeros(10**7)
     np.savez_compressed(path, **arrays)
     refused(path, "claims to hold")
+
+
+def test_zip_bomb_in_a_model(untrained_file, tmp_path):
+    """Its weights are many, so that the file as a whole is no bomb."""
+    path = tmp_path / "x.keras"
+    with (
+        zipfile.ZipFile(untrained_file) as old,
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new,
+    ):
+        new.writestr("config.json", b" " * (2**26 + 1))
+        weights = old.read("model.weights.h5")
+        new.writestr("model.weights.h5", weights, zipfile.ZIP_STORED)
+    with pytest.raises(ValueError, match="x.keras has a config.json of"):
+        kh.load_model(path)
 
 
 def test_strings_in_which_hdf5_hangs(tmp_path):
