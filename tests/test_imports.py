@@ -117,6 +117,7 @@ ROOMS = {
         "plots",
         "prediction",
         "structures",
+        "uncertainty",
     },
 }
 # What users call: may also import the readers and writers.

@@ -78,7 +78,7 @@ def fit_error_estimate(model, training, validation):
             "split that has both."
         )
     others = [(x.symbols, x.features) for x in looked_at]
-    distance = FeatureDistance.fit(model.feature_irreps, known, others)
+    distance = FeatureDistance.fit(model.feature_irreps, known)
     estimate = ErrorEstimate(
         distance,
         _scales(distance, looked_at),

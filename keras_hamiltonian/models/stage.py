@@ -179,7 +179,16 @@ class Stage(keras.Model):
     @functools.cached_property
     def feature_outputs(self):
         """A `keras.Model` of the blocks and, in the same pass, of the features
-        of the atoms: `atoms_k` `(N, dim)`, for the groups k = 1, 2, ..."""
+        of the atoms: `atoms_k` `(N, dim)`, for the groups k = 1, 2, ...
+
+        Raises:
+            ValueError: if the stage keeps no features, see `FirstStage`.
+        """
+        if self._atom_features is None:
+            raise ValueError(
+                f"The stage {self.name!r} keeps no features of its atoms. "
+                "Derive it from `FirstStage`."
+            )
         outputs = {name: self.output[name] for name in BLOCKS}
         for k, x in enumerate(self._atom_features.tensors, start=1):
             outputs[f"atoms_{k}"] = x

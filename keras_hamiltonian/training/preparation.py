@@ -204,11 +204,17 @@ def complete_model(model, store, split, known=None, **details):
             stacklevel=2,
         )
     model.error_estimate = None
-    if split.validate:
-        model.error_estimate = fit_error_estimate(
-            model,
-            (store[n] for n in _in_turn(store, split.train)[:NUM_KNOWN]),
-            (store[n] for n in _in_turn(store, split.validate)[:NUM_OTHERS]),
+    others = _in_turn(store, split.validate)[:NUM_OTHERS]
+    try:
+        if others:
+            model.error_estimate = fit_error_estimate(
+                model,
+                (store[n] for n in _in_turn(store, split.train)[:NUM_KNOWN]),
+                (store[n] for n in others),
+            )
+    except ValueError as error:
+        warnings.warn(
+            f"The model does not know its errors. {error}", stacklevel=2
         )
     model.provenance = training_provenance(
         (store[name] for name in split.train),

@@ -9,6 +9,8 @@ from keras_hamiltonian.irreps.irreps import Irreps
 # Variances that are added, as shares of the largest one. Below the first is
 # rounding in single precision.
 SHARES = 10.0 ** np.arange(-12, 0)
+# Where no two structures have the element.
+UNKNOWN_SHARE = 1e-4
 
 
 class FeatureDistance:
@@ -20,8 +22,8 @@ class FeatureDistance:
     prediction (Bayesian linear regression). What no training structure told
     apart has tiny moments, so a new combination of known environments is far
     away, where the distance to the nearest one is small. Rotated crystals have
-    equal distances. λ is the one that makes features of validation atoms most
-    likely under a normal distribution with these moments.
+    equal distances. λ is the one that makes features of every fifth structure
+    most likely under a normal distribution with the moments of the others.
 
     Args:
         irreps: list of str. Irreps of the features of each group.
@@ -32,11 +34,9 @@ class FeatureDistance:
     Example, scalars of three atoms alone:
 
     >>> known = [np.array([[1.0], [2.0], [3.0]])]
-    >>> distance = FeatureDistance.fit(
-    ...     ["1x0e"], [(["H"] * 3, known)], [(["H"] * 3, known)]
-    ... )
+    >>> distance = FeatureDistance.fit(["1x0e"], [(["H"] * 3, known)] * 2)
     >>> distance(["H", "H"], [np.array([[2.0], [9.0]])]).round(1)
-    array([0.4, 5.6])
+    array([0.7, 6.1])
 
     Reference: Lee et al., arXiv 1807.03888, for features of several layers.
     """
@@ -46,13 +46,13 @@ class FeatureDistance:
         self.whitening = whitening
 
     @classmethod
-    def fit(cls, irreps, training, validation):
+    def fit(cls, irreps, structures):
         """From features of structures.
 
         Args:
             irreps: list of str. Irreps of the features of each group.
-            training, validation: iterables of `(symbols, features)`: element
-                of each atom, and a list of `(N, dim)` arrays, `ir_mul` layout.
+            structures: list of `(symbols, features)`: element of each atom,
+                and a list of `(N, dim)` arrays, `ir_mul` layout.
 
         Returns:
             `FeatureDistance`.
@@ -60,16 +60,23 @@ class FeatureDistance:
         Raises:
             ValueError: if there is no training structure.
         """
-        known, held_out = (
-            _gathered(irreps, part) for part in (training, validation)
-        )
-        if not known:
+        if not structures:
             raise ValueError("A distance needs at least one structure.")
+        known, held_out = (
+            _gathered(
+                irreps,
+                [x for k, x in enumerate(structures) if (k % 5 == 1) is i],
+            )
+            for i in (False, True)
+        )
         whitening = {}
-        for symbol, parts in known.items():
-            others = held_out.get(symbol, {})
+        for symbol, parts in _gathered(irreps, structures).items():
             whitening[symbol] = {
-                irrep: _whitening(rows, others.get(irrep, rows[:0]))
+                irrep: _whitening(
+                    rows,
+                    known.get(symbol, {}).get(irrep),
+                    held_out.get(symbol, {}).get(irrep),
+                )
                 for irrep, rows in parts.items()
             }
         return cls(irreps, whitening)
@@ -146,14 +153,20 @@ def _gathered(irreps, structures):
     }
 
 
-def _whitening(rows, held_out):
+def _whitening(rows, known, held_out):
     moments, axes = np.linalg.eigh(rows.T @ rows / len(rows))
-    added = SHARES[:, None] * max(moments[-1], np.finfo(float).tiny)
+    added = _added(known, held_out) * max(moments[-1], np.finfo(float).tiny)
     variances = np.maximum(moments, 0) + added
-    if len(held_out):
-        squares = ((held_out @ axes) ** 2).mean(axis=0)
-        cost = (squares / variances + np.log(variances)).sum(axis=1)
-        variances = variances[np.argmin(cost)]
-    else:
-        variances = variances[0]
     return axes / np.sqrt(len(axes) * variances)
+
+
+def _added(known, held_out):
+    """The share of the largest moment that is added to all of them."""
+    if known is None or held_out is None:
+        return UNKNOWN_SHARE
+    moments, axes = np.linalg.eigh(known.T @ known / len(known))
+    largest = max(moments[-1], np.finfo(float).tiny)
+    variances = np.maximum(moments, 0) + SHARES[:, None] * largest
+    squares = ((held_out @ axes) ** 2).mean(axis=0)
+    costs = (squares / variances + np.log(variances)).sum(axis=1)
+    return SHARES[np.argmin(costs)]

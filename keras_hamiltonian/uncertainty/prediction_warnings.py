@@ -11,7 +11,7 @@ from keras_hamiltonian.uncertainty.lattice_images import missing_translations
 
 # Environments are far away beyond this multiple of the largest novelty of
 # known atoms.
-FAR = 2.0
+FAR = 3.0
 # Norm of a level: 1 / c†c with c†Sc = 1. Levels of graphene, MoS2 and bismuth
 # compounds up to 3 eV above the Fermi level have 0.6 and more.
 SMALL_NORM = 0.2
