@@ -19,10 +19,12 @@ class ErrorEstimate:
     An element of the block of atoms i and j is expected to be off by
     `typical × t^b`, at most by its typical size. The typical error is that of
     validation structures, by elements, shells and distance; t² is the mean of
-    the squared novelties of i and j, which are distances in the features
-    (`FeatureDistance`) over those of validation atoms; b, of onsite and of
-    hopping blocks, is one unless validation structures of other cells tell
-    more. `kh.evaluation.fit_error_estimate` fits all of it.
+    the squared novelties of i and j and, with the same weight, of all atoms,
+    because those of single atoms scatter more than their errors do. Novelties
+    are distances in the features (`FeatureDistance`) over those of validation
+    atoms; b, of onsite and of hopping blocks, is one unless validation
+    structures of other cells tell more. `kh.evaluation.fit_error_estimate`
+    fits all of it.
 
     Attributes:
         distance: `FeatureDistance`.
@@ -113,7 +115,9 @@ def growth(matrix, novelty, exponents):
     Returns:
         `(num_elements,)` array.
     """
-    squares = novelty[matrix.atom_pairs[:, 3:]] ** 2
+    squares = novelty**2
+    mean = squares[np.isfinite(squares)].mean() if len(squares) else 1.0
+    squares = ((squares + mean) / 2)[matrix.atom_pairs[:, 3:]]
     onsite, hopping = (exponents[kind] / 2 for kind in KINDS)
     powers = np.where(matrix.is_onsite, onsite, hopping)
     return (squares.mean(axis=1) ** powers)[element_pairs(matrix)]

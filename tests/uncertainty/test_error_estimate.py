@@ -8,12 +8,14 @@ from small_stages import SMALL
 from small_stages import small_stage
 
 import keras_hamiltonian as kh
+from keras_hamiltonian.evaluation.report import predicted_blocks
 from keras_hamiltonian.models.hamiltonian_cascade import HamiltonianCascade
 from keras_hamiltonian.physics.states import lowest_states
 from keras_hamiltonian.prediction import predict_with_features
 from keras_hamiltonian.uncertainty import ErrorEstimate
 from keras_hamiltonian.uncertainty import ExpectedErrors
 from keras_hamiltonian.uncertainty import level_warnings
+from keras_hamiltonian.uncertainty.error_estimate import growth
 
 on_torch = pytest.mark.skipif(
     keras.config.backend() != "torch", reason="every new shape is compiled"
@@ -31,9 +33,9 @@ def stage(graphene):
     return with_estimate(small_stage(graphene, NUM_KNOWN), graphene)
 
 
-def with_estimate(model, store):
-    known = [store[k] for k in range(NUM_KNOWN)]
-    others = [store[NUM_KNOWN + k] for k in range(NUM_OTHERS)]
+def with_estimate(model, store, num_known=NUM_KNOWN, num_others=NUM_OTHERS):
+    known = [store[k] for k in range(num_known)]
+    others = [store[NUM_KNOWN + k] for k in range(num_others)]
     model.error_estimate = kh.evaluation.fit_error_estimate(
         model, known, others
     )
@@ -97,7 +99,7 @@ def test_strange_structures_are_called_so(stage, graphene):
 
 def test_levels_move_by_what_first_order_says(graphene):
     """Independent random errors of known size, and levels far apart."""
-    crystal = kh.ElectronicStructure(held_out(graphene))
+    crystal = kh.ElectronicStructure(graphene["050"])
     matrix, rng = crystal.hamiltonian, np.random.default_rng(0)
     size = 1e-5
     expected = ExpectedErrors(
@@ -153,7 +155,7 @@ def test_kinds_of_models_and_files(kind, graphene, tmp_path):
         model = HamiltonianCascade(
             first, second.for_stage(first, num_blocks=1, **small)
         )
-    with_estimate(model, graphene)
+    with_estimate(model, graphene, 2, 1)
     model.save(tmp_path / "model.keras")
     again = kh.load_model(tmp_path / "model.keras")
     atoms = held_out(graphene).atoms
@@ -172,7 +174,7 @@ def test_features_come_with_the_same_blocks(graphene):
     calculation = held_out(graphene)
     pairs = calculation.hamiltonian.atom_pairs
     found, features = predict_with_features(stage, calculation, pairs)
-    plain = kh.evaluation.report.predicted_blocks(stage, calculation)
+    plain = predicted_blocks(stage, calculation)
     np.testing.assert_allclose(found.entries, plain.entries, atol=1e-5)
     assert len(features) == SMALL["num_groups"] == len(stage.feature_irreps)
     assert {len(x) for x in features} == {len(calculation.atoms)}
@@ -195,10 +197,9 @@ def test_growth_of_blocks():
         [(0, 0, 0, 0, 0), (0, 0, 0, 0, 1), (0, 0, 0, 1, 0)],
         [np.ones((1, 1))] * 3,
     )
-    factors = kh.uncertainty.error_estimate.growth(
-        matrix, novelty, {"onsite": 2.0, "hopping": 1.0}
-    )
-    np.testing.assert_allclose(factors, [1, 8.5**0.5, 8.5**0.5])
+    factors = growth(matrix, novelty, {"onsite": 2.0, "hopping": 1.0})
+    # The mean of the squares is 8.5.
+    np.testing.assert_allclose(factors, [4.75, 8.5**0.5, 8.5**0.5])
 
 
 def test_what_stands_in_a_file(stage):
