@@ -116,7 +116,8 @@ def growth(matrix, novelty, exponents):
         `(num_elements,)` array.
     """
     squares = novelty**2
-    mean = squares[np.isfinite(squares)].mean() if len(squares) else 1.0
+    known = squares[np.isfinite(squares)]
+    mean = known.mean() if known.size else 1.0
     squares = ((squares + mean) / 2)[matrix.atom_pairs[:, 3:]]
     onsite, hopping = (exponents[kind] / 2 for kind in KINDS)
     powers = np.where(matrix.is_onsite, onsite, hopping)
