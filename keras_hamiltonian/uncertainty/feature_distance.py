@@ -82,7 +82,8 @@ class FeatureDistance:
         return cls(irreps, whitening)
 
     def __call__(self, symbols, features):
-        """Distance of each atom, about one for training atoms.
+        """Distance of each atom: about one for training atoms, less if they
+        are few.
 
         Args:
             symbols: `(N,)` element symbols.
