@@ -147,12 +147,16 @@ class TwoCentreOverlap:
         pairs = pairs_within(atoms, self.reaches)
         symbols = np.array(atoms.get_chemical_symbols())
         distances = np.linalg.norm(edge_vectors(atoms, pairs), axis=1)
+        # Of a pair and its reverse, the one whose first difference is positive.
+        steps = np.column_stack([pairs[:, 4] - pairs[:, 3], pairs[:, :3]])
+        first = np.argmax(steps != 0, axis=1)
+        is_first = steps[np.arange(len(pairs)), first] > 0
         found = []
         for (a, b), integrals in self.integrals.items():
             ends = symbols[pairs[:, 3:]]
             chosen = (ends[:, 0] == a) & (ends[:, 1] == b) & (distances > 0)
             if a == b:
-                chosen &= np.arange(len(pairs)) < reverse_positions(pairs)
+                chosen &= is_first
             chosen = np.flatnonzero(chosen)
             away = integrals.distance_to_data(distances[chosen])
             for k, x in zip(chosen, away):

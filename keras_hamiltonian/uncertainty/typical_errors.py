@@ -5,7 +5,7 @@ import numpy as np
 from keras_hamiltonian.encoded_arrays import decode_array
 from keras_hamiltonian.encoded_arrays import encode_array
 from keras_hamiltonian.metrics.labels import BIN_IN_ANGSTROM
-from keras_hamiltonian.metrics.labels import ElementLabels
+from keras_hamiltonian.metrics.labels import shell_pairs
 
 TABLES = ("errors", "sizes")
 
@@ -44,14 +44,15 @@ class TypicalErrors:
         sums = {}
         for calculation, *values in structures:
             matrix = calculation.hamiltonian
-            for key, chosen, bins, shells in _groups(
+            for key, elements, bins, shells in _groups(
                 matrix, calculation, basis
             ):
                 count = len(basis.table_shells) ** 2
-                flat = bins * count + shells
+                flat = (bins[:, None] * count + shells).ravel()
                 rows = int(bins.max(initial=0)) + 1
                 new = [
-                    np.bincount(flat, x[chosen], rows * count) for x in values
+                    np.bincount(flat, x[elements].ravel(), rows * count)
+                    for x in values
                 ]
                 new.append(np.bincount(flat, minlength=rows * count))
                 new = np.array(new).reshape(4, rows, count)
@@ -77,11 +78,11 @@ class TypicalErrors:
             NaN for elements, pairs of elements or shells without data.
         """
         found = np.full((2, len(matrix.entries)), np.nan)
-        for key, chosen, bins, shells in _groups(matrix, calculation, basis):
+        for key, elements, bins, shells in _groups(matrix, calculation, basis):
             for row, table in zip(found, (self.errors, self.sizes)):
                 if key in table:
-                    last = len(table[key]) - 1
-                    row[chosen] = table[key][np.minimum(bins, last), shells]
+                    near = np.minimum(bins, len(table[key]) - 1)
+                    row[elements] = table[key][near][:, shells]
         return found
 
     def to_dict(self):
@@ -103,22 +104,28 @@ class TypicalErrors:
 
 
 def _groups(matrix, calculation, basis):
-    """Names of groups, with the elements in each, their bins and shells."""
-    labels = ElementLabels(matrix, basis, calculation)
+    """Names of groups of pairs, with the elements of each pair, the bin of its
+    distance, and the shells of the elements of a block."""
+    pairs = matrix.atom_pairs
     symbols = np.array(calculation.atoms.get_chemical_symbols())
-    ends = symbols[matrix.atom_pairs[:, 3:]]
-    names = np.array(
-        [
-            first if is_onsite else f"{first}-{second}"
-            for (first, second), is_onsite in zip(ends, labels.is_onsite)
-        ]
-    )[labels.pair]
+    names = [
+        first if is_onsite else f"{first}-{second}"
+        for (first, second), is_onsite in zip(
+            symbols[pairs[:, 3:]].tolist(), matrix.is_onsite
+        )
+    ]
+    vectors = calculation.edge_vectors(pairs)
     # The last digits of a position must not decide about a bin.
-    bins = np.floor((labels.distances + 1e-6) / BIN_IN_ANGSTROM).astype(int)
-    bins = np.where(labels.is_onsite, 0, bins)[labels.pair]
-    for name in np.unique(names):
-        chosen = np.flatnonzero(names == name)
-        yield str(name), chosen, bins[chosen], labels.shells[chosen]
+    bins = (np.linalg.norm(vectors, axis=1) + 1e-6) // BIN_IN_ANGSTROM
+    bins = np.where(matrix.is_onsite, 0, bins).astype(int)
+    names, group = np.unique(names, return_inverse=True)
+    for k, name in enumerate(names):
+        chosen = np.flatnonzero(group == k)
+        # All blocks of two elements have the same shells.
+        block = matrix.select(chosen[:1])
+        shells = shell_pairs(block, basis, calculation.atoms.numbers)
+        elements = matrix.boundaries[chosen][:, None] + np.arange(len(shells))
+        yield str(name), elements, bins[chosen], shells
 
 
 def _padded_sum(old, new):
