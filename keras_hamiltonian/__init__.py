@@ -32,6 +32,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "superposition",
         "testing",
         "training",
+        "uncertainty",
     ],
     submod_attrs={
         "data.calculation": ["Calculation"],

@@ -5,6 +5,7 @@ import json
 import pathlib
 
 import keras
+import numpy as np
 
 from keras_hamiltonian.data.batch import batch_inputs
 from keras_hamiltonian.data.batch import batch_matrices
@@ -16,11 +17,16 @@ from keras_hamiltonian.initial import initial_matrix
 from keras_hamiltonian.initial import with_own_initial
 from keras_hamiltonian.models.loading import load_model
 from keras_hamiltonian.models.rotation_average import average_over_rotations
+from keras_hamiltonian.models.stage import BLOCKS
 from keras_hamiltonian.orbitals.gauge import shifted
 from keras_hamiltonian.structures.neighbors import neighbor_table
 from keras_hamiltonian.structures.neighbors import pairs_within
+from keras_hamiltonian.uncertainty.prediction_warnings import level_warnings
+from keras_hamiltonian.uncertainty.prediction_warnings import structure_warnings
 
 CODE = "keras_hamiltonian"
+# Orbitals; all levels of larger cells take minutes.
+LARGEST_DENSE = 2000
 PREDICTION_FILE = "hamiltonians_pred.h5"
 # What `Prediction.write` puts into a folder.
 FILES = {
@@ -45,8 +51,12 @@ def predict(
     num_rotations=None,
     seed=0,
     initial=None,
+    uncertainty=False,
 ):
     """Predicts the Hamiltonian of a structure.
+
+    A model with an `error_estimate`, as training leaves it, also looks for
+    what the training set does not tell: `prediction.warnings`.
 
     Args:
         model: `Stage`, or the path of its `.keras` file.
@@ -70,13 +80,17 @@ def predict(
             `BlockMatrix`, or a function from `ase.Atoms` to a `Calculation` or
             to H⁰ and S. Defaults to that of a `Calculation`, else to
             `model.zeroth_step`, which models trained with `species` have.
+        uncertainty: bool. Whether to give the errors that are expected,
+            `prediction.expected_errors`; next to no cost.
 
     Returns:
         `Prediction`.
 
     Raises:
         ValueError: for elements or shells the model was not made for, atoms
-            that coincide, or a model that takes H⁰ and does not get it.
+            that coincide, a model that takes H⁰ and does not get it, rotations
+            of a model that is exactly symmetric, or expected errors of one
+            without an `error_estimate`.
 
     Example:
 
@@ -90,11 +104,15 @@ def predict(
         model = load_model(model)
     if not isinstance(atoms, Calculation):
         atoms = Calculation(atoms, model.basis, spin=model.spin, name=name)
+    _check_options(model, num_rotations, uncertainty)
     known, atoms = given_initial(atoms, initial), atoms.atoms
     known = with_own_initial(model, known)
     overlap = known.overlap if overlap is None else overlap
     known = dataclasses.replace(known, overlap=overlap)
-    hamiltonian, spread = _predict(model, known, None, num_rotations, seed)
+    estimate = model.error_estimate
+    hamiltonian, spread, features = _predict(
+        model, known, None, num_rotations, seed, estimate is not None
+    )
     source = {"code": CODE, "model": model.name}
     if model.overlap_threshold is not None:
         source["overlap_threshold"] = model.overlap_threshold
@@ -109,6 +127,12 @@ def predict(
     )
     provenance = {"model": model.name, "training": model.provenance}
     provenance |= {"num_rotations": num_rotations, "seed": seed}
+    expected, found = None, []
+    if estimate is not None:
+        expected = estimate.expected(
+            hamiltonian, calculation, features, model.basis
+        )
+        found = structure_warnings(model, atoms, expected.novelty)
     return Prediction(
         calculation,
         spread,
@@ -117,6 +141,8 @@ def predict(
         num_electrons=(
             known.num_electrons if num_electrons is None else num_electrons
         ),
+        expected_errors=expected if uncertainty else None,
+        warnings=found,
     )
 
 
@@ -197,8 +223,29 @@ def model_inputs(model, structure, atom_pairs=None, bucket=1):
     return inputs, table
 
 
-def _predict(model, structure, atom_pairs, num_rotations, seed):
-    """`BlockMatrix` of the blocks, and of their spread or `None`."""
+def predict_with_features(model, structure, atom_pairs=None):
+    """Predicts blocks, and the features of the atoms in the same pass.
+
+    Args:
+        model, structure, atom_pairs: see `predict_hamiltonian`.
+
+    Returns:
+        `BlockMatrix` in eV; and a list of `(num_atoms, dim)` arrays, the
+        features of each group, whose irreps are `model.feature_irreps`.
+
+    Raises:
+        ValueError: see `predict_hamiltonian`.
+    """
+    structure = with_own_initial(model, structure)
+    found = _predict(model, structure, atom_pairs, None, 0, True)
+    return found[0], found[2]
+
+
+def _predict(
+    model, structure, atom_pairs, num_rotations, seed, with_features=False
+):
+    """`BlockMatrix` of the blocks, of their spread or `None`, and features of
+    the atoms or `None`."""
     # Compiled backends compile once for every shape.
     bucket = 1 if keras.config.backend() == "torch" else 8
     inputs, table = model_inputs(model, structure, atom_pairs, bucket)
@@ -208,10 +255,19 @@ def _predict(model, structure, atom_pairs, num_rotations, seed):
     def matrix(blocks):
         return batch_matrices(blocks, [atoms], [table], model.basis)[0]
 
-    if num_rotations is None:
+    spread = features = None
+    if with_features or num_rotations is None:
+        network = model.feature_outputs if with_features else model
         # No gradients, in contrast to a call of the model.
-        hamiltonian, spread = matrix(model.predict_on_batch(inputs)), None
-    else:
+        found = network.predict_on_batch(inputs)
+        hamiltonian = matrix({name: found[name] for name in BLOCKS})
+        if with_features:
+            count = len(model.feature_irreps)
+            features = [
+                np.asarray(found[f"atoms_{k + 1}"])[: len(atoms)]
+                for k in range(count)
+            ]
+    if num_rotations is not None:
         mean, spread = average_over_rotations(
             model, inputs, num_rotations, seed
         )
@@ -225,7 +281,24 @@ def _predict(model, structure, atom_pairs, num_rotations, seed):
         if overlap is not None:
             shift = model.energy_shift(atoms, structure.initial_hamiltonian)
             hamiltonian = shifted(hamiltonian, shift, overlap)
-    return hamiltonian, spread
+    return hamiltonian, spread, features
+
+
+def _check_options(model, num_rotations, uncertainty):
+    if num_rotations is not None and model.is_symmetric:
+        raise ValueError(
+            f"The model {model.name!r} is symmetric by construction: its "
+            "predictions do not depend on a rotation, and their spread is "
+            "rounding, no measure of the error. Leave the rotations out; "
+            "uncertainty=True (--uncertainty) gives the expected errors."
+        )
+    if uncertainty and model.error_estimate is None:
+        raise ValueError(
+            f"The model {model.name!r} does not know its errors: it was "
+            "trained without validation structures, or by an older version. "
+            "Set `model.error_estimate = kh.evaluation.fit_error_estimate("
+            "model, training, validation)` and save it."
+        )
 
 
 class Prediction(ElectronicStructure):
@@ -238,15 +311,47 @@ class Prediction(ElectronicStructure):
         provenance: dict. Where the Hamiltonian comes from: `model` (its name),
             `num_rotations`, `seed`, and `training`, the origin and settings
             of the model (see `kh.models.training_provenance`).
+        expected_errors: `kh.uncertainty.ExpectedErrors`, or `None`.
+        warnings: list of dicts, see `kh.uncertainty.structure_warnings`.
         **options: of `ElectronicStructure`.
 
-    Attributes: `spread`, `provenance`, and those of `ElectronicStructure`.
+    Attributes: `spread`, `provenance`, `expected_errors`, `warnings`, and
+        those of `ElectronicStructure`.
     """
 
-    def __init__(self, calculation, spread=None, provenance=None, **options):
+    def __init__(
+        self,
+        calculation,
+        spread=None,
+        provenance=None,
+        expected_errors=None,
+        warnings=(),
+        **options,
+    ):
         super().__init__(calculation, **options)
         self.spread = spread
         self.provenance = provenance
+        self.expected_errors = expected_errors
+        self.warnings = list(warnings)
+
+    def level_warnings(self):
+        """Warnings of levels at Γ that rest on small norms.
+
+        Returns:
+            List, see `kh.uncertainty.level_warnings`; empty where the Fermi
+            level is unknown, or the cell is too large for all levels.
+        """
+        if not self.has_fermi_level or self.size > LARGEST_DENSE:
+            return []
+        return level_warnings(self.states((0.0, 0.0, 0.0)), self.fermi_level)
+
+    def bands(self, path=None, num_points=120, **options):
+        """See `ElectronicStructure.bands`; with the expected errors of all
+        levels, if the prediction has any."""
+        expected = self.expected_errors
+        if expected is not None and expected.level_factor is not None:
+            options["level_errors"] = expected.of_levels
+        return super().bands(path, num_points, **options)
 
     def write(self, path, format=None, **options):
         """Writes the prediction, see `ElectronicStructure.write`.

@@ -149,7 +149,7 @@ def test_a_model_gives_what_is_missing(mos2):
 def test_a_prediction_takes_what_a_calculation_knows(mos2):
     stage = small_stage(mos2)
     known = without(mos2[0], num_electrons=25.5, hamiltonian=None)
-    prediction = kh.predict(stage, known, num_rotations=1, seed=3)
+    prediction = kh.predict(stage, known, seed=3)
     assert prediction.overlap is known.overlap
     assert prediction.num_electrons == 25.5
     assert isinstance(prediction, kh.ElectronicStructure)

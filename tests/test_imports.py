@@ -60,6 +60,15 @@ ROOMS = {
         "orbitals",
         "physics",
         "superposition",
+        "uncertainty",
+    },
+    "uncertainty": {
+        "conventions",
+        "encoded_arrays",
+        "irreps",
+        "metrics",
+        "orbitals",
+        "physics",
     },
     "evaluation": {
         "conventions",
@@ -69,10 +78,12 @@ ROOMS = {
         "irreps",
         "metrics",
         "models",
+        "orbitals",
         "physics",
         "plots",
         "prediction",
         "structures",
+        "uncertainty",
     },
     "training": {
         "callbacks",
@@ -106,6 +117,7 @@ ROOMS = {
         "plots",
         "prediction",
         "structures",
+        "uncertainty",
     },
 }
 # What users call: may also import the readers and writers.

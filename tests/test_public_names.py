@@ -30,6 +30,7 @@ ROOMS = [
     "superposition",
     "testing",
     "training",
+    "uncertainty",
 ]
 
 

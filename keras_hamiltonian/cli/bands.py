@@ -47,6 +47,14 @@ def bands(
     ] = None,
     electrons: spectrum.Electrons = None,
     fermi_level: spectrum.FermiLevel = None,
+    uncertainty: Annotated[
+        bool,
+        typer.Option(
+            "--uncertainty",
+            help="With --model: errors that are expected of the levels, shaded "
+            "in the picture.",
+        ),
+    ] = False,
     workers: spectrum.Workers = 1,
     output: spectrum.output("bands") = None,
     overwrite: spectrum.Overwrite = False,
@@ -76,6 +84,7 @@ def bands(
         workers,
         initial,
         species,
+        uncertainty,
     )
     level = spectrum.known_level(crystal)
     if num_bands is None and crystal.size > MOST_ORBITALS:

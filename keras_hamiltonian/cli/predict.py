@@ -17,8 +17,6 @@ from keras_hamiltonian.files import place_in
 from keras_hamiltonian.files import write_text
 
 PREDICTION = "deeph"
-# A smaller spread over rotations is that of single precision.
-SYMMETRIC_IN_MEV = 1e-2
 
 
 @with_species
@@ -64,6 +62,14 @@ def predict(
             "models that are not exactly symmetric. Default: none.",
         ),
     ] = None,
+    uncertainty: Annotated[
+        bool,
+        typer.Option(
+            "--uncertainty",
+            help="Errors that are expected of the structure and its atoms, "
+            "also in <name>.uncertainty.json.",
+        ),
+    ] = False,
     initial: Initial = None,
     species=None,
     overwrite: Annotated[
@@ -83,6 +89,8 @@ def predict(
 
     Where a structure comes with a Hamiltonian the prediction is compared with
     it; errors are printed (meV) and written beside it as <name>.errors.json.
+    Warnings say what is unlike the training set, with atoms and numbers; they
+    too stand in <name>.uncertainty.json.
     """
     import keras_hamiltonian as kh
     from data_tools.structures import find_structures
@@ -112,16 +120,13 @@ def predict(
             name=structure.name,
             num_rotations=rotations,
             initial=run,
+            uncertainty=uncertainty,
         )
         typer.echo(f"{structure.name}, {atoms.get_chemical_formula()}")
         if prediction.spread is not None:
             spread = MEV_PER_EV * abs(prediction.spread.entries).mean()
             typer.echo(f"  spread over {rotations} rotations: {spread:.3f} meV")
-            if spread < SYMMETRIC_IN_MEV:
-                typer.echo(
-                    "  (the model is symmetric by construction: the spread is "
-                    "rounding, and no measure of its error)"
-                )
+        doubts = _uncertainty(prediction)
         errors = None
         if known is not None and known.hamiltonian is not None:
             measured = kh.metrics.MatrixErrors(model.basis)
@@ -133,9 +138,34 @@ def predict(
             write_text(file, json.dumps(errors, indent=1) + "\n")
             words = kh.evaluation.summary(errors).replace("\n", "\n  ")
             typer.echo(f"  {words}")
+        if doubts is not None:
+            file = output / f"{structure.name}.uncertainty.json"
+            write_text(file, json.dumps(doubts, indent=1) + "\n")
         if prediction.has_fermi_level:
             typer.echo(f"  Fermi level: {prediction.fermi_level:.3f} eV")
         typer.echo(f"  written: {target}")
+
+
+def _uncertainty(prediction):
+    """What is not certain, printed and as JSON; `None` if nothing is known."""
+    expected = prediction.expected_errors
+    if expected is not None:
+        of_atoms = MEV_PER_EV * expected.of_atoms
+        worst = int(of_atoms.argmax())
+        symbol = prediction.atoms.get_chemical_symbols()[worst]
+        typer.echo(
+            f"  expected error: {MEV_PER_EV * expected.mae:.3g} meV, most of "
+            f"the blocks of {symbol}{worst}: {of_atoms[worst]:.3g} meV"
+        )
+    warnings = [*prediction.warnings, *prediction.level_warnings()]
+    for warning in warnings:
+        typer.echo(f"  Warning ({warning['kind']}): {warning['message']}")
+    if expected is None and not warnings:
+        return None
+    return {
+        "warnings": warnings,
+        "expected_errors": expected and expected.to_dict(),
+    }
 
 
 def _check_format(format):

@@ -151,6 +151,7 @@ def open_crystal(
     workers=1,
     initial=None,
     species=None,
+    uncertainty=False,
 ):
     """Reads a structure, and predicts its matrices where a model is given.
 
@@ -164,6 +165,7 @@ def open_crystal(
         initial: list of paths of runs that have H⁰, for a model that takes
             it, or `None`.
         species: the same from `SpeciesOptions` or a `ZerothStep`, or `None`.
+        uncertainty: bool. Whether the prediction gives expected errors.
 
     Returns:
         `kh.ElectronicStructure`; and that of the structure's own Hamiltonian,
@@ -178,6 +180,11 @@ def open_crystal(
         raise typer.BadParameter(
             "is for a model that takes H⁰; give --model as well.",
             param_hint="--initial" if initial else "--species",
+        )
+    if uncertainty and model is None:
+        raise typer.BadParameter(
+            "is for predictions; give --model as well.",
+            param_hint="--uncertainty",
         )
     if isinstance(model, str | pathlib.Path):
         model = kh.load_model(model)
@@ -200,6 +207,7 @@ def open_crystal(
         num_electrons=electrons,
         name=structure.name,
         initial=run,
+        uncertainty=uncertainty,
     )
     crystal.workers = workers
     if fermi_level is not None:

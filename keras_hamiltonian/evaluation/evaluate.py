@@ -11,6 +11,8 @@ The report of a folder holds, beside what `write_report` says,
 - `levels`, `first_stage_levels`: `SpectrumErrors.result`, or `None`;
   `levels_skipped`: dict from structure to reason;
 - `second_stage`: `StageComparison.result`, or `None`;
+- `expectation`: `ExpectationErrors.result`, or `None` for a model without an
+  error estimate; also without a folder;
 - `equivariance`: `structure`, `num_rotations`, the fields of
   `equivariance_error` in meV, and `averaged`, those of
   `averaged_equivariance_error` by number of rotations, `None` for an exactly
@@ -29,6 +31,7 @@ from keras_hamiltonian.evaluation.equivariance import (
     averaged_equivariance_error,
 )
 from keras_hamiltonian.evaluation.equivariance import equivariance_error
+from keras_hamiltonian.evaluation.expectation import ExpectationErrors
 from keras_hamiltonian.evaluation.report import WINDOW
 from keras_hamiltonian.evaluation.report import evaluate_bands
 from keras_hamiltonian.evaluation.report import predicted_blocks
@@ -40,6 +43,7 @@ from keras_hamiltonian.metrics.matrix import mean_absolute_error
 from keras_hamiltonian.metrics.matrix import means_over
 from keras_hamiltonian.metrics.stage_comparison import StageComparison
 from keras_hamiltonian.models.loading import load_model
+from keras_hamiltonian.prediction import predict_with_features
 
 # A larger relative equivariance error is more than rounding in float32.
 ROUNDING = 1e-4
@@ -96,9 +100,9 @@ def evaluate(
 
     Returns:
         Dict: `errors` and `first_stage_errors` (`None` without a second
-        stage), of `MatrixErrors.result`; of a `JoinedStore` also `sets`, the
-        errors of each file; `cells`, those of each shape of the cell, where
-        there are several; with `folder` the whole report.
+        stage), of `MatrixErrors.result`; `expectation`; of a `JoinedStore`
+        also `sets`, the errors of each file; `cells`, those of each shape of
+        the cell, where there are several; with `folder` the whole report.
 
     Raises:
         ValueError: if there is no calculation, or one does not fit the model.
@@ -122,11 +126,13 @@ def evaluate(
         )
     groups = found.errors_of_groups(getattr(calculations, "set_of", None))
     if folder is None:
-        return {**found.errors(), **groups}
+        expected = {"expectation": found.expectation}
+        return {**found.errors(), **groups, **expected}
     return write_report(
         folder,
         **groups,
         **found.results(path, num_k_points),
+        expectation=found.expectation,
         equivariance=_equivariance(model, found.first, num_rotations),
         prediction_costs=_costs(model, found.first, found.sizes, largest_cell),
         **report,
@@ -150,6 +156,9 @@ class _Comparison:
             overlap_threshold=model.overlap_threshold,
         )
         self.changes = StageComparison(model.basis)
+        self.expected = None
+        if model.error_estimate is not None:
+            self.expected = ExpectationErrors(model)
         self.num_spectra = num_spectra
         self.num_structures = 0
         self.first = self.worst = None
@@ -164,7 +173,15 @@ class _Comparison:
         found = {
             name: predicted_blocks(stage, calculation)
             for name, stage in self.stages.items()
+            if stage is not model or self.expected is None
         }
+        if self.expected is not None:
+            pairs = calculation.hamiltonian.atom_pairs
+            found["model"], features = predict_with_features(
+                model, calculation, pairs
+            )
+        if self.expected is not None:
+            self.expected.update(found["model"], calculation, features)
         for name, blocks in found.items():
             self.matrices[name].update(blocks, calculation)
         if "first" in found:
@@ -177,6 +194,11 @@ class _Comparison:
         self.first = self.first or calculation
         self.num_structures += 1
         self.sizes.setdefault(len(calculation.atoms), calculation)
+
+    @property
+    def expectation(self):
+        """Of expected errors, a dict or `None`."""
+        return self.expected and self.expected.result()
 
     def errors(self):
         """Of the matrices, a dict."""

@@ -243,6 +243,11 @@ def summary(report, folder=None):
             "predicted bands leave out combinations of orbitals of norms "
             f"below {threshold:g}"
         )
+    expectation = report.get("expectation")
+    if expectation and expectation["ratio"] is not None:
+        lines.append(
+            f"observed over expected errors {expectation['ratio']:.2f}"
+        )
     groups = [report.get(k) or {} for k in ("sets", "cells", "test_sets")]
     for name, other in (item for group in groups for item in group.items()):
         pair = other["errors"], other.get("first_stage_errors")

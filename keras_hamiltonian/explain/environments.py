@@ -3,7 +3,6 @@
 import dataclasses
 
 import numpy as np
-from scipy.spatial.distance import cdist
 from scipy.stats import spearmanr
 
 from keras_hamiltonian.evaluation.report import predicted_blocks
@@ -13,6 +12,7 @@ from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.models.first_stage import FirstStage
 from keras_hamiltonian.orbitals.matrix_elements import element_pairs
 from keras_hamiltonian.orbitals.matrix_elements import matrix_difference
+from keras_hamiltonian.uncertainty.feature_distance import FeatureDistance
 
 # Variation below this fraction of the features is rounding.
 ROUNDING = 1e-4
@@ -27,9 +27,10 @@ class Environments:
         atoms: `(N,)` ints. Number of the atom in its structure.
         symbols: `(N,)` array of str. Its element.
         points: `(N, 2)`. Its place on the map of its element.
-        novelty: `(N,)`. Distance to the nearest atom of the map, in units of
-            the median distance between nearest atoms of the map. Far above
-            one, the model was trained on no similar environment.
+        novelty: `(N,)`. Distance from the atoms of the map in the features of
+            all groups, about one for those atoms, see
+            `kh.uncertainty.FeatureDistance`. Far above one, the model was
+            trained on no similar environment.
         errors: `(N,)`. Mean absolute error of the blocks that start at the
             atom, in eV; NaN without a Hamiltonian.
     """
@@ -116,10 +117,11 @@ class EnvironmentMap:
         self.model = model
         self._features = _feature_model(model)
         self._axes = {}
-        gathered = {}
+        gathered, known = {}, []
         for calculation in self._calculations(structures):
             symbols = np.array(calculation.atoms.get_chemical_symbols())
-            features = self._environments(calculation)
+            features, groups = self._environments(calculation)
+            known.append((symbols, groups))
             for symbol in np.unique(symbols):
                 chosen = features[symbols == symbol]
                 gathered.setdefault(str(symbol), []).append(chosen)
@@ -127,6 +129,8 @@ class EnvironmentMap:
             raise ValueError("A map needs at least one structure.")
         for symbol, pieces in sorted(gathered.items()):
             self._axes[symbol] = _Axes(np.concatenate(pieces), symbol)
+        irreps = self._features[0].feature_irreps
+        self._distance = FeatureDistance.fit(irreps, known)
 
     @property
     def symbols(self):
@@ -166,13 +170,12 @@ class EnvironmentMap:
                     f"{', '.join(missing)} in {calculation.name!r}. Make the "
                     "map of structures with these elements."
                 )
-            features = self._environments(calculation)
+            features, groups = self._environments(calculation)
             points = np.empty((len(symbols), 2))
-            novelty = np.empty(len(symbols))
+            novelty = self._distance(symbols, groups)
             for symbol, axes in self._axes.items():
                 chosen = symbols == symbol
                 points[chosen] = axes.project(features[chosen])
-                novelty[chosen] = axes.novelty(features[chosen])
             errors = np.full(len(symbols), np.nan)
             if calculation.hamiltonian is not None:
                 errors = atom_errors(self.model, calculation)
@@ -192,12 +195,16 @@ class EnvironmentMap:
             yield as_calculation(structure, self.model, str(number))
 
     def _environments(self, calculation):
+        """Invariants of the last features; and the features of all groups."""
         inputs = inputs_of(calculation, self.model)
         stage, features = self._features
-        name = f"atoms_{len(stage.feature_irreps)}"
-        found = np.asarray(features.predict_on_batch(inputs)[name])
-        found = found[inputs["species"] >= 0].astype(np.float64)
-        return invariants(found, stage.feature_irreps[-1])
+        found = features.predict_on_batch(inputs)
+        groups = [
+            np.asarray(found[f"atoms_{k}"])[inputs["species"] >= 0]
+            for k in range(1, len(stage.feature_irreps) + 1)
+        ]
+        last = groups[-1].astype(np.float64)
+        return invariants(last, stage.feature_irreps[-1]), groups
 
 
 def invariants(features, irreps):
@@ -266,29 +273,9 @@ class _Axes:
         largest = np.abs(axes).argmax(axis=1)
         signs = np.sign(axes[np.arange(len(axes)), largest])
         self.axes = (axes * signs[:, None])[:2]
-        self.unit = np.median(_nearest(features, features, is_same=True))
-        if self.unit <= ROUNDING * spread:
-            # Distances between equivalent atoms are zero.
-            self.unit = spread
 
     def project(self, features):
         return (features - self.mean) @ self.axes.T
-
-    def novelty(self, features):
-        return _nearest(features, self.features) / self.unit
-
-
-def _nearest(features, others, is_same=False):
-    """Distance of each row to the nearest of the others."""
-    found = np.empty(len(features))
-    for start in range(0, len(features), 256):
-        rows = slice(start, start + 256)
-        distances = cdist(features[rows], others)
-        if is_same:
-            k = np.arange(len(distances))
-            distances[k, start + k] = np.inf
-        found[rows] = distances.min(axis=1)
-    return found
 
 
 def _feature_model(model):

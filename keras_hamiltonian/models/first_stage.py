@@ -1,7 +1,5 @@
 """What a second stage needs of a first one."""
 
-import dataclasses
-
 import keras
 
 from keras_hamiltonian.conventions import CORRECTIONS
@@ -10,6 +8,7 @@ from keras_hamiltonian.layers.geometry.pack_wigner import PackWigner
 from keras_hamiltonian.layers.readout.block_sum import BlockSum
 from keras_hamiltonian.models.block_readout import BlockReadout
 from keras_hamiltonian.models.stage import BLOCKS
+from keras_hamiltonian.models.stage import HiddenTensors
 from keras_hamiltonian.models.stage import Stage
 from keras_hamiltonian.models.stage import check_initial
 from keras_hamiltonian.models.stage import graph_inputs
@@ -81,16 +80,12 @@ class FirstStage(Stage):
         super().__init__(inputs, outputs, name=name)
         self.backbone = backbone
         self.readout = readout
-        self._features = _Features(features)
+        self._features = HiddenTensors(features)
+        self._atom_features = HiddenTensors(features["atoms"])
 
     @property
     def _corrects(self):
         return self.arguments.get("initial") in CORRECTIONS
-
-    @property
-    def feature_irreps(self):
-        """Irreps of the features of each group: list of str."""
-        return [str(irreps) for irreps in self.backbone.irreps_out]
 
     @property
     def feature_lmax(self):
@@ -148,10 +143,3 @@ def default_readout(stage, backbone, **options):
         name="readout",
         **options,
     )
-
-
-@dataclasses.dataclass
-class _Features:
-    """Symbolic tensors, out of Keras' sight: it would track dicts and lists."""
-
-    tensors: dict

@@ -5,6 +5,7 @@ import keras
 from keras_hamiltonian.conventions import INITIAL_BLOCKS
 from keras_hamiltonian.layers.parts import to_config
 from keras_hamiltonian.models.stage import FORMAT_VERSION
+from keras_hamiltonian.models.stage import HiddenTensors
 from keras_hamiltonian.models.stage import Stage
 from keras_hamiltonian.models.stage import check_version
 from keras_hamiltonian.models.stage import graph_inputs
@@ -73,6 +74,10 @@ class HamiltonianCascade(Stage):
         super().__init__(inputs, outputs, name=name)
         self.stage = stage
         self.refinement = refinement
+        number = len(stage.feature_irreps)
+        self._atom_features = HiddenTensors(
+            [features[f"atoms_{k}"] for k in range(1, number + 1)]
+        )
         stage.trainable = False
 
     def stages(self):
@@ -103,6 +108,11 @@ class HamiltonianCascade(Stage):
     def is_hermitian(self):
         """Whether the blocks of both stages are."""
         return self.stage.is_hermitian and self.refinement.is_hermitian
+
+    @property
+    def feature_irreps(self):
+        """Irreps of the features of the first stage: list of str."""
+        return self.stage.feature_irreps
 
     @property
     def feature_model(self):
@@ -180,6 +190,9 @@ class HamiltonianCascade(Stage):
             "overlap": None,
             "overlap_threshold": None,
             "energy_shift": None,
+            "error_estimate": (
+                self.error_estimate and self.error_estimate.to_dict()
+            ),
             "zeroth_step": None,
         }
 

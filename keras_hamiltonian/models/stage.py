@@ -1,5 +1,6 @@
 """What all stages share: their inputs and how they are saved."""
 
+import dataclasses
 import functools
 
 import keras
@@ -13,6 +14,7 @@ from keras_hamiltonian.models.summary import print_summary
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
 from keras_hamiltonian.physics.energy_shift import EnergyShift
 from keras_hamiltonian.physics.overlap import TwoCentreOverlap
+from keras_hamiltonian.uncertainty.error_estimate import ErrorEstimate
 
 # Of the configuration and the weights' names in `.keras` files. 1: package
 # version 0.1.0, read by way of `kh.load_model`.
@@ -79,17 +81,25 @@ class Stage(keras.Model):
             `kh.evaluation.choose_overlap_threshold`.
         energy_shift: `EnergyShift`, or `None`, of a model that takes H⁰: its
             blocks have the energy zero of H⁰, and `kh.predict` adds μS.
+        error_estimate: `kh.uncertainty.ErrorEstimate`, or `None`: what the
+            model knows of its own errors.
+        breaks_symmetry: bool of the class. Whether predictions depend on how
+            the crystal is turned; then their spread over rotations says
+            something.
 
-    The last five are set after construction and stand in the `.keras` file.
+    All but the last are set after construction and stand in the `.keras` file.
     """
 
     zeroth_step = None
     provenance = None
     overlap_threshold = None
     energy_shift = None
+    error_estimate = None
     joint_losses = ()
     joint_metrics = ()
+    breaks_symmetry = False
     _overlap = None
+    _atom_features = None
 
     def __new__(cls, *args, **kwargs):
         stage = super().__new__(cls, *args, **kwargs)
@@ -136,6 +146,11 @@ class Stage(keras.Model):
         return getattr(readout, "hermitian", True)
 
     @property
+    def is_symmetric(self):
+        """Whether predictions rotate exactly with the crystal."""
+        return not any(stage.breaks_symmetry for stage in self.stages())
+
+    @property
     def spin(self):
         """Spin layout of the blocks: `"none"` or `"noncollinear"`."""
         return self.arguments.get("spin", "none")
@@ -155,6 +170,29 @@ class Stage(keras.Model):
         arguments = self.arguments
         corrects = arguments.get("initial") in CORRECTIONS
         return self.spin != "none" and arguments.get("spin_free", corrects)
+
+    @property
+    def feature_irreps(self):
+        """Irreps of the features of the atoms of each group: list of str."""
+        return [str(irreps) for irreps in self.backbone.irreps_out]
+
+    @functools.cached_property
+    def feature_outputs(self):
+        """A `keras.Model` of the blocks and, in the same pass, of the features
+        of the atoms: `atoms_k` `(N, dim)`, for the groups k = 1, 2, ...
+
+        Raises:
+            ValueError: if the stage keeps no features, see `FirstStage`.
+        """
+        if self._atom_features is None:
+            raise ValueError(
+                f"The stage {self.name!r} keeps no features of its atoms. "
+                "Derive it from `FirstStage`."
+            )
+        outputs = {name: self.output[name] for name in BLOCKS}
+        for k, x in enumerate(self._atom_features.tensors, start=1):
+            outputs[f"atoms_{k}"] = x
+        return keras.Model(self.input, outputs, name=f"{self.name}_outputs")
 
     def num_electrons(self, atoms):
         """Valence electrons of a structure, as its training set tells.
@@ -324,6 +362,9 @@ class Stage(keras.Model):
             "provenance": to_config(self.provenance),
             "overlap_threshold": self.overlap_threshold,
             "energy_shift": self.energy_shift and self.energy_shift.to_dict(),
+            "error_estimate": (
+                self.error_estimate and self.error_estimate.to_dict()
+            ),
             "zeroth_step": self.zeroth_step and self.zeroth_step.to_dict(),
         }
 
@@ -335,6 +376,7 @@ class Stage(keras.Model):
         provenance = config.pop("provenance", None)
         threshold = config.pop("overlap_threshold", None)
         shift = config.pop("energy_shift", None)
+        estimate = config.pop("error_estimate", None)
         zeroth_step = config.pop("zeroth_step", None)
         _check_types(overlap_threshold=threshold, provenance=provenance)
         stage = cls(**config)
@@ -345,12 +387,21 @@ class Stage(keras.Model):
             stage.overlap_threshold = threshold
         if shift is not None:
             stage.energy_shift = EnergyShift.from_dict(shift)
+        if estimate is not None:
+            stage.error_estimate = ErrorEstimate.from_dict(estimate)
         if zeroth_step is not None:
             # Here, because it imports numba.
             from keras_hamiltonian.superposition.zeroth_step import ZerothStep
 
             stage.zeroth_step = ZerothStep.from_dict(zeroth_step)
         return stage
+
+
+@dataclasses.dataclass
+class HiddenTensors:
+    """Symbolic tensors, out of Keras' sight: it would track dicts and lists."""
+
+    tensors: dict | list
 
 
 def check_initial(initial):

@@ -4,6 +4,7 @@ import keras
 
 from keras_hamiltonian.models.refinement_stage import RefinementStage
 from keras_hamiltonian.models.refinement_stage import correction_readout
+from keras_hamiltonian.models.stage import HiddenTensors
 from keras_hamiltonian.models.stage import Stage
 from keras_hamiltonian.models.stage import graph_inputs
 from keras_hamiltonian.models.transformer.transformer_backbone import (
@@ -60,6 +61,8 @@ class TransformerStage(RefinementStage):
     Reference: Yin et al., arXiv 2401.00744, stage two.
     """
 
+    breaks_symmetry = True
+
     def __init__(
         self,
         basis,
@@ -110,6 +113,8 @@ class StandaloneTransformerStage(Stage):
     Reference: Yin et al., arXiv 2401.00744, ablation A.
     """
 
+    breaks_symmetry = True
+
     def __init__(
         self,
         basis,
@@ -134,10 +139,12 @@ class StandaloneTransformerStage(Stage):
             **_arguments(locals()), **no_features, alpha=0.0, beta=0.0
         )
         inputs = graph_inputs(backbone.variable_dtype)
-        outputs = readout(inputs, backbone(inputs))
+        features = backbone(inputs)
+        outputs = readout(inputs, features)
         super().__init__(inputs, outputs, name=name)
         self.backbone = backbone
         self.readout = readout
+        self._atom_features = HiddenTensors(features["atoms"])
 
 
 def transformer_parts(dtype, readout, baseline, spin_free=False, **arguments):

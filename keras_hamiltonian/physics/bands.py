@@ -22,11 +22,14 @@ class BandStructure:
         energies: `(num_k, num_bands)` array in eV, ascending; NaN where a
             wave vector has fewer bands than others.
         fermi_level: float in eV, or `None`.
+        errors: array shaped as `energies`, or `None`: expected errors of the
+            levels of a prediction, eV.
     """
 
     path: KPath
     energies: np.ndarray
     fermi_level: float | None = None
+    errors: np.ndarray | None = None
 
     @property
     def k_points(self):
@@ -69,6 +72,8 @@ class BandStructure:
             "fermi_level": json.dumps(self.fermi_level),
             "units": "energies eV, distances 1/Å, k_points fractional",
         }
+        if self.errors is not None:
+            fields["errors"] = self.errors
         write_fields(path, fields)
 
     @classmethod
@@ -84,16 +89,22 @@ class BandStructure:
             ),
             np.array(fields["energies"], dtype=np.float64),
             json.loads(str(fields["fermi_level"])),
+            np.array(fields["errors"], float) if "errors" in fields else None,
         )
 
 
-def band_structure(matrices, path, fermi_level=None, **options):
+def band_structure(
+    matrices, path, fermi_level=None, level_errors=None, **options
+):
     """Band energies along a path.
 
     Args:
         matrices: `BlochMatrices`.
         path: `KPath`, from `k_path`.
         fermi_level: float in eV, or `None`.
+        level_errors: function from `States` with coefficients to the expected
+            error of each, eV, such as `ExpectedErrors.of_levels`. Wave vectors
+            are then solved one after the other.
         **options: of `solve_bands`.
 
     Returns:
@@ -111,8 +122,24 @@ def band_structure(matrices, path, fermi_level=None, **options):
     >>> band_structure(matrices, path, fermi_level=0.0).gap()
     2.0
     """
-    energies = solve_bands(matrices, path.k_points, **options)
-    return BandStructure(path, energies, fermi_level)
+    if level_errors is None:
+        energies = solve_bands(matrices, path.k_points, **options)
+        return BandStructure(path, energies, fermi_level)
+    options.pop("workers", None)
+    solve = options.pop("solve", lowest_states)
+    solved = []
+    for k_point in path.k_points:
+        states = solve(matrices, k_point, **options)
+        errors = level_errors(states)
+        # Coefficients of all wave vectors would fill the memory.
+        solved.append((dataclasses.replace(states, coefficients=None), errors))
+    columns = _columns([states for states, _ in solved])
+    return BandStructure(
+        path,
+        _table(columns, [states.energies for states, _ in solved]),
+        fermi_level,
+        _table(columns, [errors for _, errors in solved]),
+    )
 
 
 def solve_bands(matrices, k_points, solve=lowest_states, workers=1, **options):
@@ -139,12 +166,22 @@ def solve_bands(matrices, k_points, solve=lowest_states, workers=1, **options):
     solved = solve_k_points(
         solve, matrices, k_points, workers, coefficients=False, **options
     )
+    return _table(_columns(solved), [states.energies for states in solved])
+
+
+def _columns(solved):
+    """Column of the first level of each wave vector."""
     starts = np.zeros(len(solved), dtype=int)
     if all(states.first is not None for states in solved):
         starts += [states.first for states in solved]
         starts -= starts.min()
-    counts = [len(states.energies) for states in solved]
-    energies = np.full((len(solved), (starts + counts).max(initial=0)), np.nan)
-    for row, start, states in zip(energies, starts, solved):
-        row[start : start + len(states.energies)] = states.energies
-    return energies
+    return starts
+
+
+def _table(starts, rows):
+    """Rows from their columns on, NaN elsewhere."""
+    counts = [len(row) for row in rows]
+    table = np.full((len(rows), (starts + counts).max(initial=0)), np.nan)
+    for place, start, row in zip(table, starts, rows):
+        place[start : start + len(row)] = row
+    return table

@@ -133,6 +133,39 @@ class TwoCentreOverlap:
                 blocks[k], blocks[partners[k]] = block, block.T
         return BlockMatrix.from_blocks(pairs, blocks)
 
+    def uncovered(self, atoms):
+        """Pairs of atoms at distances that the fit had no data of.
+
+        Args:
+            atoms: `ase.Atoms`.
+
+        Returns:
+            List of dicts, one for each pair (not for its reverse): `atoms`
+            (their numbers), `distance` and `away`, how far that is from any
+            distance with data, both in Å.
+        """
+        pairs = pairs_within(atoms, self.reaches)
+        symbols = np.array(atoms.get_chemical_symbols())
+        distances = np.linalg.norm(edge_vectors(atoms, pairs), axis=1)
+        # Of a pair and its reverse, the one whose first difference is positive.
+        steps = np.column_stack([pairs[:, 4] - pairs[:, 3], pairs[:, :3]])
+        first = np.argmax(steps != 0, axis=1)
+        is_first = steps[np.arange(len(pairs)), first] > 0
+        found = []
+        for (a, b), integrals in self.integrals.items():
+            ends = symbols[pairs[:, 3:]]
+            chosen = (ends[:, 0] == a) & (ends[:, 1] == b) & (distances > 0)
+            if a == b:
+                chosen &= is_first
+            chosen = np.flatnonzero(chosen)
+            away = integrals.distance_to_data(distances[chosen])
+            for k, x in zip(chosen, away):
+                if x > SHORTEST_MARGIN:
+                    entry = {"atoms": pairs[k, 3:].tolist()}
+                    entry |= {"distance": float(distances[k])}
+                    found.append({**entry, "away": float(x)})
+        return found
+
     def joined(self, other):
         """The overlap of the elements of both.
 

@@ -21,7 +21,8 @@ def plot_bands(
     """Draws two band structures over each other.
 
     Both have one energy zero, the Fermi level of the reference, so that a
-    shift of all bands is visible.
+    shift of all bands is visible. Expected errors of the levels, if they are
+    known, are shaded.
 
     Args:
         predicted: `BandStructure`, or `None` to draw the reference alone.
@@ -72,9 +73,19 @@ def _draw_bands(axes, bands, zero, label, style, window):
     # A line must not cross a jump of the path.
     jumps = 1 + np.flatnonzero(np.diff(bands.distances) == 0)
     distances = np.insert(bands.distances, jumps, np.nan)
-    lines = axes.plot(
-        distances, np.insert(energies[:, near], jumps, np.nan, axis=0), **style
-    )
+    energies = np.insert(energies[:, near], jumps, np.nan, axis=0)
+    if bands.errors is not None:
+        errors = np.insert(bands.errors[:, near], jumps, np.nan, axis=0)
+        for level, error in zip(energies.T, errors.T):
+            axes.fill_between(
+                distances,
+                level - error,
+                level + error,
+                color=style["color"],
+                alpha=0.25,
+                linewidth=0,
+            )
+    lines = axes.plot(distances, energies, **style)
     if lines:
         lines[0].set_label(label)
 

@@ -129,7 +129,7 @@ def plot_novelty(placed, path, title=None):
     axes.axvline(1.0, color=INK, lw=0.7, ls=DOTTED)
     use_log_scale(axes)
     axes.set_xlim(left=0)
-    axes.set_xlabel("novelty (1: as far as training atoms from each other)")
+    axes.set_xlabel("novelty (1: as far as training atoms)")
     axes.set_ylabel("error of an atom's blocks (meV)")
     figure.legend(loc="outside upper left", frameon=False, fontsize=8.5)
     finish_axes(figure, axes, title, path)

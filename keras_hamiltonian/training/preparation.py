@@ -8,6 +8,7 @@ import warnings
 
 from keras_hamiltonian.data.dataset import HamiltonianDataset
 from keras_hamiltonian.electronic_structure import ElectronicStructure
+from keras_hamiltonian.evaluation.calibration import fit_error_estimate
 from keras_hamiltonian.evaluation.overlap_threshold import (
     choose_overlap_threshold,
 )
@@ -21,6 +22,8 @@ from keras_hamiltonian.training.stage_classes import stage_class
 
 # Overlaps of this many structures tell all about the overlap.
 NUM_OVERLAPS = 30
+# Of training and validation structures that the error estimate looks at.
+NUM_KNOWN, NUM_OTHERS = 100, 30
 
 
 def make_datasets(store, split, settings, basis=None):
@@ -175,11 +178,12 @@ def make_cascade(stage, settings, start=None):
 
 
 def complete_model(model, store, split, known=None, **details):
-    """Gives a trained model its overlap threshold and its provenance.
+    """Gives a trained model all but its weights.
 
     Bands of a few validation structures say which nearly dependent
     combinations of orbitals predictions leave out; a model whose bands cannot
-    be compared is kept.
+    be compared is kept. Errors of validation structures say what the model
+    knows of its errors.
 
     Args:
         model: `Stage`.
@@ -198,6 +202,19 @@ def complete_model(model, store, split, known=None, **details):
             "Bands of the validation structures could not be compared, so "
             f"predictions leave out no combination of orbitals. {error}",
             stacklevel=2,
+        )
+    model.error_estimate = None
+    others = _in_turn(store, split.validate)[:NUM_OTHERS]
+    try:
+        if others:
+            model.error_estimate = fit_error_estimate(
+                model,
+                (store[n] for n in _in_turn(store, split.train)[:NUM_KNOWN]),
+                (store[n] for n in others),
+            )
+    except ValueError as error:
+        warnings.warn(
+            f"The model does not know its errors. {error}", stacklevel=2
         )
     model.provenance = training_provenance(
         (store[name] for name in split.train),

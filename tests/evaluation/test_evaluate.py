@@ -20,6 +20,7 @@ SECTIONS = {
     "matrix",
     "states",
     "stages",
+    "expectation",
     "symmetry",
     "cost",
     "training",

@@ -118,7 +118,8 @@ def test_axes_are_those_of_the_covariance(environments, stage, training):
 
 def test_what_was_seen_is_not_new_and_strain_is(environments, store, training):
     seen = environments.place(training)
-    np.testing.assert_allclose(seen.novelty, 0, atol=1e-4)
+    # One, but for directions that few atoms do not show.
+    assert 0.3 < np.sqrt((seen.novelty**2).mean()) < 1.001
     np.testing.assert_allclose(seen.points, environments.known("C"), rtol=1e-5)
     means = []
     for strain in (1.0, 1.05, 1.1, 1.15):

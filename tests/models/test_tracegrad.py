@@ -240,7 +240,7 @@ def test_blocks_alone_go_on(graphene):
     for model in (stage, cascade):
         (found,) = rotated_predictions(model, inputs, [np.eye(3)])
         assert set(found) == {"onsite", "hopping"}
-        kh.predict(model, graphene[0].atoms, num_rotations=2)
+        kh.predict(model, graphene[0].atoms)
 
 
 def test_unknown_halves_and_groups_are_named(graphene):

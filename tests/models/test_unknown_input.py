@@ -56,8 +56,6 @@ def test_unknown_elements(path):
     message = r"knows C \(2s 2p 1d\); CHSi also has H, Si. Train on structures"
     with pytest.raises(ValueError, match=message):
         kh.predict(path, atoms)
-    with pytest.raises(ValueError, match=message):
-        kh.predict(path, atoms, num_rotations=2)
 
 
 def test_other_shells(model, store):
