@@ -208,16 +208,7 @@ class HamiltonianDataset(keras.utils.PyDataset):
         return shifted(label, -shift, overlap)
 
     def _check(self, calculation):
-        for field in ("hamiltonian", "initial_hamiltonian", "overlap"):
-            matrix = getattr(calculation, field)
-            number, pair = (0, None) if matrix is None else matrix.not_finite()
-            if number:
-                raise ValueError(
-                    f"`{field}` of the structure {calculation.name!r} has "
-                    f"{number} numbers that are NaN or infinite, the first in "
-                    f"the block (R1, R2, R3, i, j) = {pair}. Leave the "
-                    "structure out, or convert it again."
-                )
+        check_finite(calculation)
         if self.initial and calculation.initial_hamiltonian is None:
             raise ValueError(
                 f"Structure {calculation.name!r} has no H⁰, the zeroth-step "
@@ -268,3 +259,24 @@ def _keys(calculations, names):
     if not keys:
         raise ValueError("A data set needs at least one structure.")
     return keys
+
+
+def check_finite(calculation):
+    """Refuses matrices with numbers that are none.
+
+    Args:
+        calculation: `Calculation`.
+
+    Raises:
+        ValueError: naming the matrix, the structure and the first such block.
+    """
+    for field in ("hamiltonian", "initial_hamiltonian", "overlap"):
+        matrix = getattr(calculation, field)
+        number, pair = (0, None) if matrix is None else matrix.not_finite()
+        if number:
+            raise ValueError(
+                f"`{field}` of the structure {calculation.name!r} has "
+                f"{number} numbers that are NaN or infinite, the first in "
+                f"the block (R1, R2, R3, i, j) = {pair}. Leave the "
+                "structure out, or convert it again."
+            )

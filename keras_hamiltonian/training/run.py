@@ -8,6 +8,7 @@ import time
 
 import keras
 
+from keras_hamiltonian.data.dataset import check_finite
 from keras_hamiltonian.data.joined_store import JoinedStore
 from keras_hamiltonian.data.splits import Split
 from keras_hamiltonian.data.splits import join_splits
@@ -169,6 +170,9 @@ def train_cascade(
     Reference: Yin et al., arXiv 2401.00744, residual training.
     """
     folder = pathlib.Path(folder)
+    # Those of the test too: not after the whole budget.
+    for name in (*split.train, *split.validate, *split.test):
+        check_finite(store[name])
     saved, basis = None, None
     if settings.start_from is not None:
         saved = Start(settings)

@@ -36,6 +36,20 @@ def test_data(field, value):
         assert word in str(error.value)
 
 
+@pytest.mark.parametrize("part", ["train", "validate", "test"])
+def test_before_a_training(part, tmp_path):
+    parts = {"train": ["a"], "validate": ["b"], "test": ["c"]}
+    data = {name: crystal(name=name) for name in "abc"}
+    (name,) = parts[part]
+    data[name] = spoiled(data[name], "hamiltonian")
+    path = tmp_path / "set.h5"
+    kh.HamiltonianStore.write(path, data.values())
+    settings = kh.training.TrainingSettings(steps=1)
+    with pytest.raises(ValueError, match=f"'{name}' has 1 numbers that are"):
+        kh.train(path, kh.data.Split(**parts), settings, tmp_path / "run")
+    assert not list(tmp_path.rglob("*.keras"))
+
+
 STRUCTURES = {
     "position": lambda a: a.positions.__setitem__((0, 0), np.nan),
     "lattice": lambda a: a.cell.__setitem__((1, 1), np.inf),
