@@ -125,7 +125,9 @@ def read_structure_lines(path, lines):
     try:
         unit = float(lines[1])
         cell = unit * np.array([line.split() for line in lines[2:5]], float)
-        labels, counts = lines[5].split(), map(int, lines[6].split())
+        labels, counts = lines[5].split(), list(map(int, lines[6].split()))
+        if sum(counts) > len(lines) - 8:
+            raise ValueError(f"{sum(counts)} atoms, {len(lines) - 8} lines")
         symbols = [
             element_of_label(path, label)
             for label, count in zip(labels, counts, strict=True)

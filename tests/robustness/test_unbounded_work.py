@@ -14,6 +14,7 @@ import pytest
 from small_crystals import crystal
 
 import keras_hamiltonian as kh
+from data_tools import abacus_input
 from data_tools import read_apart
 from data_tools.formats import find_sources
 from data_tools.formats import read_calculation
@@ -244,3 +245,12 @@ def test_pairs_of_neighbours_are_taken_in_portions(monkeypatch):
     expected = triangles.common_neighbors(*arrays)
     monkeypatch.setattr(triangles, "NUM_PAIRS_AT_ONCE", 100)
     np.testing.assert_array_equal(triangles.common_neighbors(*arrays), expected)
+
+
+def test_more_atoms_than_lines_of_a_header():
+    lines = ["user", "1", "3 0 0", "0 3 0", "0 0 3", "H", "1", "Direct"]
+    lines.append("0.1 0.2 0.3")
+    assert len(abacus_input.read_structure_lines("x.csr", lines)) == 1
+    lines[6] = "145454545456"
+    with pytest.raises(ValueError, match="x.csr.*145454545456 atoms, 1 line"):
+        abacus_input.read_structure_lines("x.csr", lines)
