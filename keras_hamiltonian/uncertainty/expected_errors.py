@@ -1,5 +1,7 @@
 """Expected errors of one prediction: of blocks, of atoms, of levels."""
 
+import functools
+
 import numpy as np
 
 from keras_hamiltonian.orbitals.matrix_elements import element_pairs
@@ -73,7 +75,7 @@ class ExpectedErrors:
         variances = self._squares @ weights
         return self.level_factor * np.sqrt((weights * variances).sum(axis=0))
 
-    @property
+    @functools.cached_property
     def _squares(self):
         """Sum over lattice vectors of squared errors, sparse, eV²."""
         squares = np.nan_to_num(self.blocks.entries) ** 2
