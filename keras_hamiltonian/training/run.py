@@ -171,8 +171,8 @@ def train_cascade(
     """
     folder = pathlib.Path(folder)
     # Those of the test too: not after the whole budget.
-    for name in (*split.train, *split.validate, *split.test):
-        check_finite(store[name])
+    for structure in (*split.train, *split.validate, *split.test):
+        check_finite(store[structure])
     saved, basis = None, None
     if settings.start_from is not None:
         saved = Start(settings)
