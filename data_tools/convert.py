@@ -11,6 +11,7 @@ from data_tools.initial import with_initial
 from keras_hamiltonian.data.store import HamiltonianStore
 from keras_hamiltonian.files import place_in
 from keras_hamiltonian.files import replacing
+from keras_hamiltonian.parallel import ordered_map
 
 
 def convert(
@@ -110,17 +111,23 @@ def initial_sources(paths, names):
 
 
 def _read_all(sources, names, options, progress, initial_runs):
-    for number, (source, name) in enumerate(zip(sources, names)):
+    runs = [(s, n, initial_runs.get(n)) for s, n in zip(sources, names)]
+    calculations = ordered_map(_read, runs, options)
+    for number, name in enumerate(names):
         if progress is not None:
             progress(number, len(sources), name)
-        calculation = read_source(source, **options)
-        if name in initial_runs:
-            initial = read_source(initial_runs[name])
-            try:
-                calculation = with_initial(calculation, initial)
-            except ValueError as error:
-                raise ValueError(f"Structure {name!r}: {error}") from error
-        yield dataclasses.replace(calculation, name=name)
+        yield next(calculations)
+
+
+def _read(run, options):
+    source, name, initial = run
+    calculation = read_source(source, **options)
+    if initial is not None:
+        try:
+            calculation = with_initial(calculation, read_source(initial))
+        except ValueError as error:
+            raise ValueError(f"Structure {name!r}: {error}") from error
+    return dataclasses.replace(calculation, name=name)
 
 
 def _unique_names(sources):

@@ -6,12 +6,15 @@ import pathlib
 import pytest
 
 PACKAGE = pathlib.Path(__file__).parents[1] / "keras_hamiltonian"
+# What every room may import.
+EVERYWHERE = {"files", "hdf5_files", "parallel", "reading"}
 # What a room may import, besides itself.
 ROOMS = {
     "conventions": set(),
     "encoded_arrays": set(),
     "files": set(),
     "hdf5_files": set(),
+    "parallel": set(),
     "reading": set(),
     "irreps": {"conventions"},
     "orbitals": {"conventions", "irreps"},
@@ -164,7 +167,7 @@ def test_module(path):
         if top in BACKENDS or name.startswith("keras.src"):
             assert behind_the_door, f"{name} outside ops/backend"
         if top == "keras_hamiltonian" and room in ROOMS:
-            allowed = ROOMS[room] | {room, "files", "hdf5_files", "reading"}
+            allowed = ROOMS[room] | EVERYWHERE | {room}
             assert rest and rest[0] in allowed, f"{room} imports {name}"
 
 

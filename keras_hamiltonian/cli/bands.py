@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from keras_hamiltonian.cli import spectrum
+from keras_hamiltonian.cli.cluster import on_cluster
 from keras_hamiltonian.cli.files import one_structure
 from keras_hamiltonian.files import replacing
 
@@ -14,6 +15,7 @@ MOST_ORBITALS = 1000
 NEAR_BANDS = 40
 
 
+@on_cluster
 @spectrum.with_species
 def bands(
     path: spectrum.Input,

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from keras_hamiltonian.cli.cluster import on_cluster
 from keras_hamiltonian.cli.files import check_new
 
 CONTAINER_ENDINGS = (".h5", ".hdf5")
@@ -12,6 +13,7 @@ CONTAINER_ENDINGS = (".h5", ".hdf5")
 EXPORTS = ("npz", "wannier90")
 
 
+@on_cluster
 def convert(
     inputs: Annotated[
         list[pathlib.Path],

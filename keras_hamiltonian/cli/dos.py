@@ -6,12 +6,14 @@ from typing import Literal
 import typer
 
 from keras_hamiltonian.cli import spectrum
+from keras_hamiltonian.cli.cluster import on_cluster
 from keras_hamiltonian.cli.files import one_structure
 from keras_hamiltonian.files import replacing
 
 POINTS_PER_WIDTH = 4
 
 
+@on_cluster
 @spectrum.with_species
 def dos(
     path: spectrum.Input,

@@ -7,6 +7,7 @@ from typing import Literal
 
 import typer
 
+from keras_hamiltonian.cli.cluster import on_cluster
 from keras_hamiltonian.cli.files import check_new
 from keras_hamiltonian.conventions import MEV_PER_EV
 from keras_hamiltonian.reading import reading
@@ -14,6 +15,7 @@ from keras_hamiltonian.reading import reading
 MATRICES_AND_BANDS = {"num_spectra": 0, "num_rotations": 0, "largest_cell": 0}
 
 
+@on_cluster
 def evaluate(
     model: Annotated[
         pathlib.Path, typer.Argument(help="A .keras file of `train`.")

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from keras_hamiltonian.cli import spectrum
+from keras_hamiltonian.cli.cluster import on_cluster
 from keras_hamiltonian.cli.files import one_structure
 from keras_hamiltonian.cli.species import FILES
 from keras_hamiltonian.cli.species import species_options
@@ -18,6 +19,7 @@ POINTS_PER_WIDTH = 4
     f"{FILES}. Default: the species of the model; without any, orbitals of one "
     "atom have no dipoles."
 )
+@on_cluster
 def optics(
     path: spectrum.Input,
     model: spectrum.Model = None,

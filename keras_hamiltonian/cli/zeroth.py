@@ -5,12 +5,15 @@ from typing import Annotated
 
 import typer
 
+from keras_hamiltonian.cli.cluster import on_cluster
 from keras_hamiltonian.cli.files import check_new
 from keras_hamiltonian.cli.progress import Bar
 from keras_hamiltonian.cli.species import FILES
 from keras_hamiltonian.cli.species import species_options
+from keras_hamiltonian.parallel import ordered_map
 
 
+@on_cluster
 @species_options(f"{FILES}.", is_required=True)
 def zeroth(
     structures: Annotated[
@@ -63,17 +66,17 @@ def zeroth(
     check_new(output, overwrite)
     found = find_structures(structures, name)
     step = species.zeroth_step(neutral_atoms=neutral_atoms, workers=workers)
-    with HamiltonianStore.write(output, _computed(step, found)) as store:
+    computed = ordered_map(_computed, found, step)
+    with HamiltonianStore.write(output, computed) as store:
         typer.echo(f"{len(store)} structures: {output}")
 
 
-def _computed(step, structures):
-    """A `Calculation` of each structure, one at a time."""
+def _computed(structure, step):
+    """The `Calculation` of a structure."""
     from keras_hamiltonian.initial import zeroth_calculation
 
-    for structure in structures:
-        atoms, _ = structure.load()
-        step.progress = Bar(structure.name)
-        found = zeroth_calculation(step, atoms, structure.name)
-        step.progress.close()
-        yield found
+    atoms, _ = structure.load()
+    step.progress = Bar(structure.name)
+    found = zeroth_calculation(step, atoms, structure.name)
+    step.progress.close()
+    return found

@@ -34,6 +34,7 @@ from keras_hamiltonian.evaluation.equivariance import equivariance_error
 from keras_hamiltonian.evaluation.expectation import ExpectationErrors
 from keras_hamiltonian.evaluation.report import WINDOW
 from keras_hamiltonian.evaluation.report import evaluate_bands
+from keras_hamiltonian.evaluation.report import known_pairs
 from keras_hamiltonian.evaluation.report import predicted_blocks
 from keras_hamiltonian.evaluation.report import write_report
 from keras_hamiltonian.evaluation.spectrum import SpectrumErrors
@@ -43,6 +44,7 @@ from keras_hamiltonian.metrics.matrix import mean_absolute_error
 from keras_hamiltonian.metrics.matrix import means_over
 from keras_hamiltonian.metrics.stage_comparison import StageComparison
 from keras_hamiltonian.models.loading import load_model
+from keras_hamiltonian.parallel import ordered_map
 from keras_hamiltonian.prediction import predict_with_features
 
 # A larger relative equivariance error is more than rounding in float32.
@@ -116,9 +118,14 @@ def evaluate(
     """
     if not isinstance(model, keras.Model):
         model = load_model(model)
-    found = _Comparison(model, window, num_spectra if folder else 0)
-    for calculation in _read(calculations, names):
-        found.update(calculation)
+    most = num_spectra if folder else 0
+    numbered = (
+        (calculation, most is None or number < most)
+        for number, calculation in enumerate(_read(calculations, names))
+    )
+    found = _Comparison(model, window)
+    for compared in ordered_map(_compared, numbered, model, window):
+        found.merge(compared)
     if found.first is None:
         raise ValueError(
             "There is no calculation to compare with. Give those the model "
@@ -131,7 +138,7 @@ def evaluate(
     return write_report(
         folder,
         **groups,
-        **found.results(path, num_k_points),
+        **found.results(model, path, num_k_points),
         expectation=found.expectation,
         equivariance=_equivariance(model, found.first, num_rotations),
         prediction_costs=_costs(model, found.first, found.sizes, largest_cell),
@@ -139,60 +146,74 @@ def evaluate(
     )
 
 
-class _Comparison:
-    """Both stages of a model against calculations, one at a time."""
+def _compared(item, model, window):
+    """The `_Comparison` of one structure."""
+    calculation, has_spectra = item
+    found = _Comparison(model, window)
+    found.update(model, calculation, has_spectra)
+    return found
 
-    def __init__(self, model, window, num_spectra):
-        self.stages = {"model": model}
-        first, *second = model.stages()
-        if second:
-            self.stages["first"] = first
-        self.matrices = {
-            name: MatrixErrors(model.basis) for name in self.stages
-        }
+
+class _Comparison:
+    """Both stages of a model against calculations."""
+
+    def __init__(self, model, window):
+        self.names = ("model", "first")[: len(model.stages())]
+        self.matrices = {name: MatrixErrors(model.basis) for name in self.names}
         self.spectra = SpectrumErrors(
-            tuple(self.stages),
-            window,
-            overlap_threshold=model.overlap_threshold,
+            self.names, window, overlap_threshold=model.overlap_threshold
         )
         self.changes = StageComparison(model.basis)
         self.expected = None
         if model.error_estimate is not None:
-            self.expected = ExpectationErrors(model)
-        self.num_spectra = num_spectra
-        self.num_structures = 0
+            self.expected = ExpectationErrors()
         self.first = self.worst = None
         self.largest_error = -1.0
         self.sizes = {}
 
-    def update(self, calculation):
-        """Adds a structure."""
-        model = self.stages["model"]
+    def update(self, model, calculation, has_spectra):
+        """Adds a structure, with its levels or without."""
         calculation = with_own_initial(model, calculation)
         calculation = ElectronicStructure(calculation, model).calculation
-        found = {
-            name: predicted_blocks(stage, calculation)
-            for name, stage in self.stages.items()
-            if stage is not model or self.expected is None
-        }
-        if self.expected is not None:
-            pairs = calculation.hamiltonian.atom_pairs
+        found = {}
+        if self.expected is None:
+            found["model"] = predicted_blocks(model, calculation)
+        else:
+            pairs = known_pairs(calculation)
             found["model"], features = predict_with_features(
                 model, calculation, pairs
             )
-            self.expected.update(found["model"], calculation, features)
+            self.expected.update(model, found["model"], calculation, features)
+        if "first" in self.names:
+            found["first"] = predicted_blocks(model.stages()[0], calculation)
+            self.changes.update(found["first"], found["model"], calculation)
         for name, blocks in found.items():
             self.matrices[name].update(blocks, calculation)
-        if "first" in found:
-            self.changes.update(found["first"], found["model"], calculation)
-        if self.num_spectra is None or self.num_structures < self.num_spectra:
+        if has_spectra:
             self.spectra.update(found, calculation)
-        error = mean_absolute_error(found["model"], calculation.hamiltonian)
+        self._keep(
+            mean_absolute_error(found["model"], calculation.hamiltonian),
+            calculation,
+        )
+        self.first = calculation
+        self.sizes = {len(calculation.atoms): calculation}
+
+    def merge(self, other):
+        """Adds other structures, in their order."""
+        for name, errors in self.matrices.items():
+            errors.merge(other.matrices[name])
+        self.spectra.merge(other.spectra)
+        self.changes.merge(other.changes)
+        if self.expected is not None:
+            self.expected.merge(other.expected)
+        self._keep(other.largest_error, other.worst)
+        self.first = self.first or other.first
+        for size, calculation in other.sizes.items():
+            self.sizes.setdefault(size, calculation)
+
+    def _keep(self, error, calculation):
         if error > self.largest_error:
             self.largest_error, self.worst = error, calculation
-        self.first = self.first or calculation
-        self.num_structures += 1
-        self.sizes.setdefault(len(calculation.atoms), calculation)
 
     @property
     def expectation(self):
@@ -231,12 +252,14 @@ class _Comparison:
                 found.setdefault(group, {})[key] = means_over(entries)
         return found
 
-    def results(self, path, num_k_points):
+    def results(self, model, path, num_k_points):
         """Arguments of `write_report`."""
-        bands, has_first = {}, "first" in self.stages
+        bands, has_first = {}, "first" in self.names
         window = (-self.spectra.window, self.spectra.window)
         if num_k_points:
-            for name, stage in self.stages.items():
+            stages = {"model": model, "first": model.stages()[0]}
+            for name in self.names:
+                stage = stages[name]
                 bands[name] = evaluate_bands(
                     stage, self.worst, path, num_k_points, window
                 )
@@ -245,7 +268,7 @@ class _Comparison:
             "first_stage": self.matrices.get("first"),
             "bands": bands.get("model"),
             "first_bands": bands.get("first"),
-            "overlap_threshold": self.stages["model"].overlap_threshold,
+            "overlap_threshold": model.overlap_threshold,
             "levels": self.spectra.result("model"),
             "first_stage_levels": (
                 self.spectra.result("first") if has_first else None

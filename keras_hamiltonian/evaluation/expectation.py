@@ -15,25 +15,22 @@ class ExpectationErrors:
 
     Observed are errors after the best shift of the energy zero, where the
     overlap is known.
-
-    Args:
-        model: `Stage` with an `error_estimate`.
     """
 
-    def __init__(self, model):
-        self.model = model
+    def __init__(self):
         self._structures = []
         self._atoms = []
 
-    def update(self, predicted, calculation, features):
+    def update(self, model, predicted, calculation, features):
         """Adds a structure.
 
         Args:
+            model: `Stage` with an `error_estimate`.
             predicted: `BlockMatrix` of the pairs of the calculation.
             calculation: `Calculation` with a Hamiltonian.
             features: list of arrays, of `predict_with_features`.
         """
-        model, reference = self.model, calculation.hamiltonian
+        reference = calculation.hamiltonian
         expected = model.error_estimate.expected(
             predicted, calculation, features, model.basis
         )
@@ -56,6 +53,11 @@ class ExpectationErrors:
                 "warnings": [warning["kind"] for warning in found],
             }
         )
+
+    def merge(self, other):
+        """Adds the errors of other structures, in their order."""
+        self._structures += other._structures
+        self._atoms += other._atoms
 
     def result(self):
         """JSON values, energies in eV.

@@ -41,14 +41,28 @@ def predicted_blocks(model, calculation):
     Raises:
         ValueError: if there is no Hamiltonian to compare with.
     """
+    return predict_hamiltonian(model, calculation, known_pairs(calculation))
+
+
+def known_pairs(calculation):
+    """Atom pairs of a Hamiltonian that a prediction is compared with.
+
+    Args:
+        calculation: `Calculation`.
+
+    Returns:
+        `(num_pairs, 5)` int array.
+
+    Raises:
+        ValueError: if there is no Hamiltonian.
+    """
     if calculation.hamiltonian is None:
         raise ValueError(
             f"The calculation {calculation.name!r} has no Hamiltonian to "
             "compare with. Read it with its Hamiltonian, or only predict, "
             "with `kh.predict`."
         )
-    pairs = calculation.hamiltonian.atom_pairs
-    return predict_hamiltonian(model, calculation, pairs)
+    return calculation.hamiltonian.atom_pairs
 
 
 def evaluate_bands(

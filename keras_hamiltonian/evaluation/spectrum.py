@@ -100,6 +100,15 @@ class SpectrumErrors:
             self._structures[name].append({**common, **self._entry(table)})
             self._add_bins(name, table)
 
+    def merge(self, other):
+        """Adds the errors of other structures, in their order."""
+        self.skipped.update(other.skipped)
+        for name in self.names:
+            self._structures[name] += other._structures[name]
+            bins = self._bins[name]
+            for number, sums in other._bins[name].items():
+                bins[number] = bins.get(number, 0.0) + sums
+
     def result(self, name="model"):
         """Errors of one prediction, in eV, as JSON values.
 

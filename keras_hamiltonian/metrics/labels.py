@@ -142,6 +142,11 @@ class PooledMeans:
             old = self._sums.get(name, np.zeros(len(new)))
             self._sums[name] = old + new
 
+    def merge(self, other):
+        """Adds what another one has of other structures."""
+        for name, new in other._sums.items():
+            self._sums[name] = self._sums.get(name, 0.0) + new
+
     def result(self):
         """Dict from group to a dict of the means and the `count`."""
         return {

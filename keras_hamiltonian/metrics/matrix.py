@@ -198,6 +198,16 @@ class MatrixErrors:
         self._bin_blocks.update(dict(zip(names, counts.tolist())))
         self._add_worst(labels, error, calculation.name)
 
+    def merge(self, other):
+        """Adds the errors of other structures, in their order."""
+        self.structures += other.structures
+        self._shell_sums += other._shell_sums
+        for name, pooled in self._groups.items():
+            pooled.merge(other._groups[name])
+        self._bin_blocks.update(other._bin_blocks)
+        self._worst += other._worst
+        self._keep_worst()
+
     def block_errors(self):
         """Mean absolute error of each orbital block, pooled.
 
@@ -273,6 +283,9 @@ class MatrixErrors:
             place = labels.describe(block, self.basis)
             place = {"structure": structure, **place}
             self._worst.append({**place, "mae": float(means[block])})
+        self._keep_worst()
+
+    def _keep_worst(self):
         self._worst.sort(key=lambda place: -place["mae"])
         del self._worst[NUM_WORST:]
 

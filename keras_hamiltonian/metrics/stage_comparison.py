@@ -53,14 +53,7 @@ class StageComparison:
         """
         reference = calculation.hamiltonian
         is_known = reference is not None
-        if self._is_known not in (None, is_known):
-            raise ValueError(
-                "Structures with and without a Hamiltonian are compared "
-                f"separately. Received: {calculation.name!r} "
-                f"{'with' if is_known else 'without'} one, others "
-                f"{'without' if is_known else 'with'}."
-            )
-        self._is_known = is_known
+        self._check_known(is_known, calculation.name)
         labels = ElementLabels(
             reference if is_known else baseline, self.basis, calculation
         )
@@ -88,6 +81,20 @@ class StageComparison:
         self._groups["shells"].add(names, shells, *values)
         names, positions = self._block_types(labels)
         self._groups["block_type"].add(names, positions, *values)
+
+    def merge(self, other):
+        """Adds what changed in other structures, in their order.
+
+        Raises:
+            ValueError: if one of both has a Hamiltonian and the other has not.
+        """
+        if other._is_known is None:
+            return
+        self._check_known(other._is_known, "the other one")
+        for name, pooled in self._groups.items():
+            pooled.merge(other._groups[name])
+        self._harmed += other._harmed
+        self._keep_harmed()
 
     def result(self):
         """What changed, in eV: dicts, lists, strings and floats only.
@@ -140,6 +147,16 @@ class StageComparison:
             "harmed": self._harmed,
         }
 
+    def _check_known(self, is_known, name):
+        if self._is_known not in (None, is_known):
+            raise ValueError(
+                "Structures with and without a Hamiltonian are compared "
+                f"separately. Received: {name!r} "
+                f"{'with' if is_known else 'without'} one, others "
+                f"{'without' if is_known else 'with'}."
+            )
+        self._is_known = is_known
+
     def _block_types(self, labels):
         """Names, and the position of each orbital block: kind and degrees."""
         degrees = np.array(self.basis.table_shells)
@@ -176,5 +193,8 @@ class StageComparison:
                     "refined_mae": float(values[2][block]),
                 }
             )
+        self._keep_harmed()
+
+    def _keep_harmed(self):
         self._harmed.sort(key=lambda b: b["baseline_mae"] - b["refined_mae"])
         del self._harmed[NUM_HARMED:]

@@ -23,6 +23,7 @@ from keras_hamiltonian.physics.k_points import k_grid
 from keras_hamiltonian.physics.k_points import k_path
 from keras_hamiltonian.physics.k_points import monkhorst_pack
 from keras_hamiltonian.physics.k_points import periodic_directions
+from keras_hamiltonian.physics.k_points import solve_k_points
 from keras_hamiltonian.physics.optics import OpticalConductivity
 from keras_hamiltonian.physics.optics import VelocityOperator
 from keras_hamiltonian.physics.optics import optical_conductivity
@@ -40,7 +41,6 @@ from keras_hamiltonian.physics.states import count_states
 from keras_hamiltonian.physics.states import lowest_states
 from keras_hamiltonian.physics.states import nearest_states
 from keras_hamiltonian.physics.states import states_in_window
-from keras_hamiltonian.physics.workers import solve_k_points
 
 __all__ = [
     "EnergyShift",

@@ -7,10 +7,10 @@ import numpy as np
 
 from keras_hamiltonian.physics.gap import gap_of_bands
 from keras_hamiltonian.physics.k_points import KPath
+from keras_hamiltonian.physics.k_points import solve_k_points
 from keras_hamiltonian.physics.number_files import read_fields
 from keras_hamiltonian.physics.number_files import write_fields
 from keras_hamiltonian.physics.states import lowest_states
-from keras_hamiltonian.physics.workers import solve_k_points
 
 
 @dataclasses.dataclass

@@ -10,12 +10,12 @@ from scipy.special import ndtr
 from keras_hamiltonian.physics.fermi import k_grid_points
 from keras_hamiltonian.physics.hamiltonian import LARGEST_DENSE
 from keras_hamiltonian.physics.k_points import monkhorst_pack
+from keras_hamiltonian.physics.k_points import solve_k_points
 from keras_hamiltonian.physics.number_files import read_fields
 from keras_hamiltonian.physics.number_files import write_fields
 from keras_hamiltonian.physics.populations import mulliken_populations
 from keras_hamiltonian.physics.states import lowest_states
 from keras_hamiltonian.physics.states import states_in_window
-from keras_hamiltonian.physics.workers import solve_k_points
 
 METHODS = ("gaussian", "tetrahedron")
 # A Gaussian ends after this many widths, and has this many points in one.

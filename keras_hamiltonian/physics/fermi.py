@@ -8,9 +8,9 @@ from keras_hamiltonian.physics.bands import solve_bands
 from keras_hamiltonian.physics.hamiltonian import LARGEST_DENSE
 from keras_hamiltonian.physics.hamiltonian import BlochMatrices
 from keras_hamiltonian.physics.k_points import monkhorst_pack
+from keras_hamiltonian.physics.k_points import solve_k_points
 from keras_hamiltonian.physics.states import count_states
 from keras_hamiltonian.physics.states import states_in_window
-from keras_hamiltonian.physics.workers import solve_k_points
 
 BOLTZMANN_IN_EV_PER_KELVIN = 8.617333262e-5
 # Where the count stays this close to the wanted one, the level is open: the

@@ -6,8 +6,8 @@ import numpy as np
 from scipy.optimize import minimize
 
 from keras_hamiltonian.physics.k_points import monkhorst_pack
+from keras_hamiltonian.physics.k_points import solve_k_points
 from keras_hamiltonian.physics.states import lowest_states
-from keras_hamiltonian.physics.workers import solve_k_points
 
 # A wave vector of an edge is moved until its energy is this sharp, in eV.
 EDGE_TOLERANCE = 1e-6

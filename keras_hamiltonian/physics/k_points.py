@@ -5,6 +5,8 @@ import dataclasses
 import numpy as np
 from ase.dft.kpoints import parse_path_string
 
+from keras_hamiltonian.parallel import ordered_map
+
 # Orbitals reach 4-5 Å: atoms apart by more than this share no matrix element.
 VACUUM_IN_ANGSTROM = 10.0
 # Points times height of the cell of a default grid.
@@ -215,3 +217,33 @@ def _length(steps, cell):
     """Cartesian length of fractional steps, in 1/Å."""
     reciprocal = 2 * np.pi * np.linalg.inv(np.asarray(cell)).T
     return np.linalg.norm(steps @ reciprocal, axis=-1)
+
+
+def solve_k_points(solve, matrices, k_points, workers=1, **options):
+    """What a function finds at each of many wave vectors.
+
+    Args:
+        solve: function of a module: `lowest_states`, `nearest_states`,
+            `states_in_window`, or another one that is called as
+            `solve(matrices, k_point, **options)`. Coefficients of many wave
+            vectors would fill the memory.
+        matrices: `BlochMatrices`.
+        k_points: `(num_k, 3)` array, fractional.
+        workers: int. Processes, see `kh.parallel.ordered_map`. With 1 there are
+            as many BLAS threads as this process has.
+        **options: of the function.
+
+    Returns:
+        List of what the function returned, in the order of `k_points`.
+
+    Raises:
+        ValueError: like the function, or if a worker dies.
+    """
+    k_points = list(k_points)
+    return list(
+        ordered_map(_solve, k_points, matrices, solve, options, workers=workers)
+    )
+
+
+def _solve(k_point, matrices, solve, options):
+    return solve(matrices, k_point, **options)

@@ -8,10 +8,10 @@ from scipy.special import expit
 from keras_hamiltonian.physics.fermi import BOLTZMANN_IN_EV_PER_KELVIN
 from keras_hamiltonian.physics.fermi import k_grid_points
 from keras_hamiltonian.physics.hamiltonian import BlochSum
+from keras_hamiltonian.physics.k_points import solve_k_points
 from keras_hamiltonian.physics.number_files import read_fields
 from keras_hamiltonian.physics.number_files import write_fields
 from keras_hamiltonian.physics.states import lowest_states
-from keras_hamiltonian.physics.workers import solve_k_points
 
 # e²/ħ and the impedance of free space: CODATA 2018.
 SIEMENS = 2.434134807664282e-4

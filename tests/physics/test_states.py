@@ -15,6 +15,7 @@ from sheets import sheet
 from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
 from keras_hamiltonian.physics import hamiltonian as hamiltonian_module
 from keras_hamiltonian.physics.hamiltonian import BlochMatrices
+from keras_hamiltonian.physics.k_points import solve_k_points
 from keras_hamiltonian.physics.solvers.damped_problem import damped_problem
 from keras_hamiltonian.physics.solvers.shift_invert import nearest_vectors
 from keras_hamiltonian.physics.states import check_overlap
@@ -22,7 +23,6 @@ from keras_hamiltonian.physics.states import count_states
 from keras_hamiltonian.physics.states import lowest_states
 from keras_hamiltonian.physics.states import nearest_states
 from keras_hamiltonian.physics.states import states_in_window
-from keras_hamiltonian.physics.workers import solve_k_points
 
 GENERAL = [0.17, -0.31, 0.0]
 GAMMA = [0.0, 0.0, 0.0]
