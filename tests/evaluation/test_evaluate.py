@@ -166,11 +166,19 @@ def test_page_of_a_cascade(cascade_report):
     assert "&lt;MoS2&gt;" in (folder / "report.html").read_text()
 
 
-def test_errors_of_each_cell(data_folder):
+def test_errors_of_each_cell(data_folder, tmp_path):
     small = kh.HamiltonianStore(data_folder / "reference_graphene.h5")
     large = kh.HamiltonianStore(data_folder / "graphene.h5")
     stage = small_stage(small)
-    report = kh.evaluate(stage, [small[0], large["050"], large["051"]])
+    report = kh.evaluate(
+        stage,
+        [small[0], large["050"], large["051"]],
+        tmp_path,
+        num_spectra=0,
+        num_rotations=0,
+        largest_cell=0,
+        num_k_points=0,
+    )
     numbers = [s["mae"] for s in report["errors"]["structures"]]
     cells = {k: v["errors"]["mae_all"] for k, v in report["cells"].items()}
     assert cells == {
@@ -178,6 +186,8 @@ def test_errors_of_each_cell(data_folder):
         "C18, 7.4 x 7.4 x 15.0 Å": pytest.approx(sum(numbers[1:]) / 2),
     }
     assert "C18, 7.4 x 7.4 x 15.0 Å: MAE_all" in kh.evaluation.summary(report)
+    overview = read(tmp_path).sections["overview"]
+    assert "MAE_all of C2, 2.5 x 2.5 x 15.0 Å" in overview
     assert "cells" not in kh.evaluate(stage, [large["050"], large["051"]])
 
 
