@@ -114,7 +114,8 @@ class TwoCentreOverlap:
                 an edge shorter than any in the data.
         """
         pairs = pairs_within(atoms, self.reaches)
-        self._structure = hash(atoms.positions.tobytes())
+        known = atoms.numbers, atoms.positions, atoms.cell.array, atoms.pbc
+        self._structure = hash(tuple(array.tobytes() for array in known))
         partners = reverse_positions(pairs)
         symbols = np.array(atoms.get_chemical_symbols())
         first, second = symbols[pairs[:, 3]], symbols[pairs[:, 4]]
