@@ -9,6 +9,8 @@ import keras
 import numpy as np
 import pytest
 from small_crystals import crystal
+from small_training import TINY
+from small_training import small_set
 
 import keras_hamiltonian as kh
 from keras_hamiltonian import plots
@@ -52,6 +54,16 @@ def test_before_a_training(part, tmp_path):
     settings = kh.training.TrainingSettings(steps=1)
     with pytest.raises(ValueError, match=f"'{name}' has 1 numbers that are"):
         kh.train(path, kh.data.Split(**parts), settings, tmp_path / "run")
+    assert not list(tmp_path.rglob("*.keras"))
+
+
+def test_a_test_structure_without_an_overlap(tmp_path):
+    """Its atoms are closer than any of the training: not after the budget."""
+    store = small_set(tmp_path / "set.h5", 6)
+    parts = {"train": ["000"], "validate": ["001"], "test": ["005"]}
+    settings = kh.training.TrainingSettings(**TINY)
+    with pytest.raises(ValueError, match="'005' cannot be tested.*closer"):
+        kh.train(store, kh.data.Split(**parts), settings, tmp_path / "run")
     assert not list(tmp_path.rglob("*.keras"))
 
 
