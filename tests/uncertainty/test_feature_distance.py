@@ -63,7 +63,7 @@ def test_features_that_symmetry_makes_zero():
     known = structures(10)
     for number, (_, features) in enumerate(known):
         features[0][:, 3:] *= 1e-20 * (number == 1)
-    with np.errstate(all="raise"):
+    with np.errstate(over="raise", divide="raise"):
         distance = FeatureDistance.fit(IRREPS, known)
     assert np.isfinite(distance(*structures(1, 4)[0])).all()
 
