@@ -59,10 +59,10 @@ def test_what_was_never_told_apart_is_far():
 
 
 def test_features_that_symmetry_makes_zero():
-    """Vectors on a chain; in one structure they are rounding."""
+    """Vectors on a chain; one structure is slightly bent."""
     known = structures(10)
     for number, (_, features) in enumerate(known):
-        features[0][:, 3:] *= 1e-8 * (number == 1)
+        features[0][:, 3:] *= 1e-4 * (number == 1)
     with np.errstate(over="raise", divide="raise"):
         distance = FeatureDistance.fit(IRREPS, known)
     assert np.isfinite(distance(*structures(1, 4)[0])).all()
