@@ -6,11 +6,11 @@ which does not exist for root.
 """
 
 import os
-import resource
 import sys
 
 import pytest
 import typer
+from largest_file import largest_file
 from small_crystals import crystal
 from small_stages import small_stage
 from small_training import TINY
@@ -126,10 +126,8 @@ def outcome(words, size=None):
     if child == 0:
         code = 1
         try:
-            if size is not None:
-                _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-                resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-            found = CliRunner().invoke(app, words)
+            with largest_file(size):
+                found = CliRunner().invoke(app, words)
             os.write(writing, found.output.encode()[-5000:])
             code = found.exit_code
         finally:
