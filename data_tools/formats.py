@@ -5,7 +5,7 @@
 | `container` | this package's HDF5 file | yes | yes | attribute `format` |
 | `deeph-legacy` | DeepH folder | yes | yes | `element.dat` |
 | `deeph-dock` | DeepH-dock folder | yes | yes | `POSCAR` with `info.json` |
-| `openmx` | OpenMX 3.9 | yes | no | `*.scfout`, `*.scfout.gz` |
+| `openmx` | OpenMX 3.9, 4.0 | yes | no | `*.scfout`, `*.scfout.gz` |
 | `siesta` | SIESTA 5, needs sisl | yes | yes | `*.HSX` |
 | `abacus` | ABACUS 3.9.0.25 and later | yes | yes | `hrs1_nao.csr` |
 | `abacus-legacy` | ABACUS up to 3.8 | yes | yes | `data-HR-sparse_SPIN0.csr` |
@@ -322,7 +322,7 @@ FORMATS = {
         ),
         Format(
             "openmx",
-            "OpenMX 3.9",
+            "OpenMX 3.9, 4.0",
             "*.scfout, plain or gzipped",
             functools.partial(_ends_with, endings=_SCFOUT),
             read_scfout,

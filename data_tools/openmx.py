@@ -1,4 +1,4 @@
-"""OpenMX 3.9: Hamiltonian and overlap from `*.scfout` files."""
+"""OpenMX 3.9 and 4.0: Hamiltonian and overlap from `*.scfout` files."""
 
 import gzip
 import math
@@ -30,7 +30,7 @@ FORMATS = {
     0: "3.7, 3.8 or older",
     1: "3.7.x, a development version",
     2: "3.7.x, a development version",
-    3: "3.9",
+    3: "3.9 and 4.0",
 }
 SPINS = {0: "none", 1: "collinear", 3: "noncollinear"}
 LINE_LENGTH = 256
@@ -41,7 +41,7 @@ LONGEST_TEXT = 2**26
 @reader
 @plausible
 def read_scfout(path, output=None):
-    """Reads a calculation of OpenMX 3.9 (`HS.fileout on`).
+    """Reads a calculation of OpenMX 3.9 or 4.0 (`HS.fileout on`).
 
     The elements and their shells come from the input text that OpenMX puts at
     the end of the file, or from its `.out` file.
@@ -85,7 +85,7 @@ def read_scfout(path, output=None):
         fermi_level=raw["chemical_potential"] * HARTREE_IN_EV,
         num_electrons=raw["num_electrons"],
         name=re.sub(r"\.scfout(\.gz)?$", "", path.name),
-        source={"code": "OpenMX", "version": "3.9", "file": path.name},
+        source={"code": "OpenMX", "version": "3.9 or 4.0", "file": path.name},
     )
 
 
@@ -183,9 +183,8 @@ def _check_header(path, header):
     if version != 3:
         raise ValueError(
             f"{path} has the scfout format {version} of OpenMX "
-            f"{FORMATS.get(version, 'newer than 3.9, such as 4.0')}; only "
-            "format 3 of OpenMX 3.9 can be read. Repeat the run with OpenMX "
-            "3.9."
+            f"{FORMATS.get(version, 'newer than 4.0')}; only "
+            "format 3 can be read. Repeat the run with OpenMX 3.9 or 4.0."
         )
     if spin not in SPINS:
         raise ValueError(

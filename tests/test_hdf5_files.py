@@ -1,30 +1,17 @@
 """HDF5 files on disks that take no more."""
 
-import contextlib
 import sys
 
 import h5py
 import numpy as np
 import pytest
+from largest_file import largest_file
 
 from keras_hamiltonian.hdf5_files import new_hdf5
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="limits of Linux"
 )
-
-
-@contextlib.contextmanager
-def largest_file(size):
-    """No file grows beyond a size, as on a full disk."""
-    import resource
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize("size", [0, 1500, 50_000])

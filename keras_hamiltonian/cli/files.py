@@ -1,6 +1,7 @@
 """A structure to work on, and files that must not exist yet."""
 
 import dataclasses
+import os
 import pathlib
 
 
@@ -66,12 +67,19 @@ def first_steps(paths, structures, step=None):
 
 
 def check_new(path, overwrite=False):
-    """Refuses a target that exists.
+    """Refuses a target that exists, or that cannot be written.
 
     Raises:
-        ValueError: if it does, unless it is a file that may be overwritten.
+        ValueError: if it does, unless it is a file that may be overwritten; or
+            if there is no folder for it in which you may write.
     """
     path = pathlib.Path(path)
+    above = next(p for p in path.absolute().parents if p.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise ValueError(
+            f"{path} cannot be written: {above} is no folder in which you may "
+            "write. Choose another place."
+        )
     if path.is_dir() and any(path.iterdir()):
         raise ValueError(
             f"{path} exists and has files in it. Choose another name, or "

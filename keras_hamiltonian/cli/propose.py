@@ -152,7 +152,9 @@ def _write(structures, template, output):
         return
     import ase.io
 
+    from keras_hamiltonian.files import replacing
+
     file = output.with_suffix(".extxyz")
-    file.parent.mkdir(parents=True, exist_ok=True)
-    ase.io.write(file, list(structures.values()), format="extxyz")
+    with replacing(file) as place:
+        ase.io.write(place, list(structures.values()), format="extxyz")
     typer.echo(f"written: {file}")

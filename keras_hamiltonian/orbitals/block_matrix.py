@@ -98,10 +98,13 @@ class BlockMatrix:
     def not_finite(self):
         """Number of entries that are NaN or infinite, and the first's pair.
 
+        Infinite in single precision, in which models are trained.
+
         Returns:
             int, and a tuple `(R1, R2, R3, i, j)` or `None`.
         """
-        bad = np.flatnonzero(~np.isfinite(self.entries))
+        largest = np.finfo(np.float32).max
+        bad = np.flatnonzero(~(np.abs(self.entries) <= largest))
         if not bad.size:
             return 0, None
         position = np.searchsorted(self.boundaries, bad[0], "right") - 1

@@ -8,6 +8,7 @@ from keras_hamiltonian.plots.style import PREDICTED_COLOR
 from keras_hamiltonian.plots.style import REFERENCE_COLOR
 from keras_hamiltonian.plots.style import finish_axes
 from keras_hamiltonian.plots.style import new_axes
+from keras_hamiltonian.plots.style import plain
 
 
 def plot_bands(
@@ -87,7 +88,7 @@ def _draw_bands(axes, bands, zero, label, style, window):
             )
     lines = axes.plot(distances, energies, **style)
     if lines:
-        lines[0].set_label(label)
+        lines[0].set_label(plain(label))
 
 
 def _mark_special_points(axes, bands):
@@ -107,5 +108,5 @@ def _display_name(name):
     if name in ("G", "Gamma", "GAMMA"):
         return "Γ"
     letters = name.rstrip("0123456789")
-    digits = name[len(letters) :]
+    digits, letters = name[len(letters) :], plain(letters)
     return rf"{letters}$_{{{digits}}}$" if digits else letters

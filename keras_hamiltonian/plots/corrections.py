@@ -11,6 +11,7 @@ from keras_hamiltonian.plots.style import REFERENCE_COLOR
 from keras_hamiltonian.plots.style import TRAINING_COLOR
 from keras_hamiltonian.plots.style import draw_grid
 from keras_hamiltonian.plots.style import finish_panels
+from keras_hamiltonian.plots.style import plain
 from keras_hamiltonian.plots.style import plain_log_labels
 from keras_hamiltonian.plots.style import style_axes
 
@@ -61,7 +62,7 @@ def plot_corrections(corrections, path, title=None):
 
 
 def _draw(axes, groups, is_compared):
-    names = [name for name, _ in groups]
+    names = [plain(name) for name, _ in groups]
     places = np.arange(len(groups))
     corrections = MEV_PER_EV * np.array([g["correction"] for _, g in groups])
     axes.plot(corrections, places, "D", ms=5, color=REFERENCE_COLOR, mew=0)

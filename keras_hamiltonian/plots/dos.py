@@ -4,6 +4,7 @@ from keras_hamiltonian.plots.style import DOTTED
 from keras_hamiltonian.plots.style import INK
 from keras_hamiltonian.plots.style import finish_axes
 from keras_hamiltonian.plots.style import new_axes
+from keras_hamiltonian.plots.style import plain
 
 
 def plot_dos(density, path, title=None):
@@ -24,7 +25,7 @@ def plot_dos(density, path, title=None):
     axes.axvline(0.0, color=INK, linewidth=0.7, linestyle=DOTTED)
     axes.plot(energies, density.total, color=INK, linewidth=1.4, label="all")
     for name, values in density.projections.items():
-        axes.plot(energies, values, linewidth=1.1, label=name)
+        axes.plot(energies, values, linewidth=1.1, label=plain(name))
     axes.set_xlim(energies[0], energies[-1])
     axes.set_ylim(bottom=0)
     axes.set_xlabel(r"$E - E_\mathrm{F}$ (eV)")

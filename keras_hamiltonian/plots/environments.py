@@ -18,6 +18,7 @@ from keras_hamiltonian.plots.style import add_color_bar
 from keras_hamiltonian.plots.style import finish_axes
 from keras_hamiltonian.plots.style import finish_panels
 from keras_hamiltonian.plots.style import new_axes
+from keras_hamiltonian.plots.style import plain
 from keras_hamiltonian.plots.style import style_axes
 from keras_hamiltonian.plots.style import use_log_scale
 
@@ -115,7 +116,7 @@ def plot_novelty(placed, path, title=None):
         )
     figure, axes = new_axes(5.4, 3.8)
     for color, (name, found) in zip(SET_COLORS, placed.items()):
-        mask = known[name]
+        mask, rank = known[name], found.rank_correlation()
         axes.plot(
             found.novelty[mask],
             MEV_PER_EV * found.errors[mask],
@@ -124,7 +125,7 @@ def plot_novelty(placed, path, title=None):
             mew=0,
             alpha=0.55,
             color=color,
-            label=f"{name} (rank correlation {found.rank_correlation():.2f})",
+            label=f"{plain(name)} (rank correlation {rank:.2f})",
         )
     axes.axvline(1.0, color=INK, lw=0.7, ls=DOTTED)
     use_log_scale(axes)
@@ -149,7 +150,7 @@ def _name_worst(axes, placed, chosen, named):
         # Towards the middle of the picture.
         side = 1 if placed.points[k, 0] < middle else -1
         axes.annotate(
-            f"{atom} of {placed.structures[k]}",
+            plain(f"{atom} of {placed.structures[k]}"),
             placed.points[k],
             xytext=(8 * side, 0),
             textcoords="offset points",
@@ -159,5 +160,4 @@ def _name_worst(axes, placed, chosen, named):
             color=INK,
             zorder=4,
             bbox=TEXT_BOX,
-            parse_math=False,
         )

@@ -13,6 +13,7 @@ from keras_hamiltonian.plots.style import TRAINING_COLOR
 from keras_hamiltonian.plots.style import draw_grid
 from keras_hamiltonian.plots.style import finish_axes
 from keras_hamiltonian.plots.style import new_axes
+from keras_hamiltonian.plots.style import plain
 from keras_hamiltonian.plots.style import style_axes
 from keras_hamiltonian.plots.style import use_log_scale
 
@@ -44,7 +45,7 @@ def plot_errors_by_distance(curves, path, field="mae"):
     for style, (name, bins) in zip(STYLES, curves.items()):
         key = field if isinstance(field, str) else field[name]
         errors = _positive(MEV_PER_EV * _values(bins, key))
-        axes.plot(_middles(bins), errors, label=name, ms=4, **style)
+        axes.plot(_middles(bins), errors, label=plain(name), ms=4, **style)
     use_log_scale(axes)
     axes.set_ylabel("mean absolute (meV)", color=INK)
     _legend(axes, curves)
@@ -72,7 +73,7 @@ def plot_errors_by_energy(curves, path):
     figure = Figure(figsize=(5.4, 4.4), layout="constrained")
     axes, below = figure.subplots(2, 1, sharex=True)
     for style, (name, bins) in zip(STYLES, curves.items()):
-        style = {**style, "ms": 4, "label": name}
+        style = {**style, "ms": 4, "label": plain(name)}
         errors = MEV_PER_EV * _values(bins, "mae")
         axes.plot(_middles(bins), _positive(errors), **style)
         loss = 1 - _values(bins, "similarity")
@@ -107,13 +108,13 @@ def plot_errors_by_structure(curves, path):
     figure, axes = new_axes(5.4, 3.4)
     for style, (name, structures) in zip(STYLES, curves.items()):
         errors = MEV_PER_EV * _values(structures, "mae")
-        style = {**style, "linestyle": "none", "ms": 5, "label": name}
+        style = {**style, "linestyle": "none", "ms": 5, "label": plain(name)}
         axes.plot(range(len(order)), _positive(errors[order]), **style)
     use_log_scale(axes)
     axes.set_ylabel("mean absolute error (meV)")
     axes.margins(x=0.04)
     if len(order) <= MOST_NAMES:
-        names = [first[k]["name"] for k in order]
+        names = [plain(first[k]["name"]) for k in order]
         is_long = sum(map(len, names)) > 60
         options = {"rotation": 90, "fontsize": 7} if is_long else {}
         axes.set_xticks(range(len(order)), names, **options)
@@ -144,8 +145,8 @@ def plot_equivariance(curves, path, title=None):
     for k, (name, curve) in enumerate(curves.items()):
         own = sorted(curve)
         errors = np.array([curve[n]["mae_mev"] for n in own])
-        color = colors[k % len(colors)]
-        axes.plot(own, errors, "o-", color=color, lw=1.6, ms=4, label=name)
+        style = {"color": colors[k % len(colors)], "label": plain(name)}
+        axes.plot(own, errors, "o-", lw=1.6, ms=4, **style)
         if k == 0:
             fall = errors[0] * np.sqrt(own[0] / np.array(numbers))
             style = {"color": INK, "lw": 0.9, "ls": DOTTED}

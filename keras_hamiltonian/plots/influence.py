@@ -17,6 +17,7 @@ from keras_hamiltonian.plots.style import draw_grid
 from keras_hamiltonian.plots.style import finish_axes
 from keras_hamiltonian.plots.style import finish_panels
 from keras_hamiltonian.plots.style import new_axes
+from keras_hamiltonian.plots.style import plain
 from keras_hamiltonian.plots.style import style_axes
 
 EDGE_ORDERS = "σπδφγ"
@@ -116,7 +117,7 @@ def plot_influence_by_distance(influences, path, title=None):
             [shell["largest"] for shell in shells],
             color=color,
             lw=1.5,
-            label=name,
+            label=plain(name),
         )
     end = min(ends)
     if np.isfinite(end):

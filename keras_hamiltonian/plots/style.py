@@ -36,6 +36,11 @@ def new_axes(width, height):
     return figure, figure.add_subplot()
 
 
+def plain(name):
+    """A name of users as matplotlib writes it: its dollars begin no formula."""
+    return str(name).replace("$", r"\$")
+
+
 def draw_grid(axes, axis="y"):
     """Draws light lines behind the data at the ticks of one axis."""
     axes.grid(axis=axis, color="#e4e7ea", linewidth=0.7)
@@ -92,17 +97,16 @@ def finish_axes(figure, axes, title, path, is_boxed=False):
     """Gives axes the common look and writes the file."""
     style_axes(axes, is_boxed)
     if title:
-        # Names of structures may have a dollar in them.
-        look = {"fontsize": 11, "color": INK, "parse_math": False}
-        axes.set_title(title, loc="left", **look)
+        look = {"fontsize": 11, "color": INK}
+        axes.set_title(plain(title), loc="left", **look)
     save_figure(figure, path)
 
 
 def finish_panels(figure, title, path):
     """Gives a figure of several axes its title and writes the file."""
     if title:
-        look = {"fontsize": 11, "color": INK, "parse_math": False}
-        figure.suptitle(title, x=0.01, ha="left", **look)
+        look = {"fontsize": 11, "color": INK}
+        figure.suptitle(plain(title), x=0.01, ha="left", **look)
     save_figure(figure, path)
 
 

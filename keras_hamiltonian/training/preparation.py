@@ -157,6 +157,27 @@ def make_first_stage(store, split, settings, start=None):
     return stage
 
 
+def check_overlaps(stage, store, names):
+    """Refuses structures whose overlap the stage cannot tell, before the
+    training whose test needs it.
+
+    Args:
+        stage: `Stage`.
+        store: `HamiltonianStore`.
+        names: names of structures.
+
+    Raises:
+        ValueError: that names the structure.
+    """
+    for name in names if stage.overlap is not None else ():
+        try:
+            stage.overlap.check(store.atoms(name))
+        except ValueError as error:
+            raise ValueError(
+                f"The structure {name!r} cannot be tested: {error}"
+            ) from error
+
+
 def make_cascade(stage, settings, start=None):
     """The first stage with an untrained second one, or that of a `Start`.
 

@@ -26,6 +26,7 @@ from keras_hamiltonian.training.computed_initial import with_computed_initial
 from keras_hamiltonian.training.fingerprint import content_checksum
 from keras_hamiltonian.training.fingerprint import fingerprint
 from keras_hamiltonian.training.fingerprint import finished_report
+from keras_hamiltonian.training.preparation import check_overlaps
 from keras_hamiltonian.training.preparation import complete_model
 from keras_hamiltonian.training.preparation import make_datasets
 from keras_hamiltonian.training.preparation import make_first_stage
@@ -191,6 +192,7 @@ def train_cascade(
         stage = make_first_stage(store, split, settings, saved)
     elif store.zeroth_step is not None:
         stage.zeroth_step = store.zeroth_step
+    check_overlaps(stage, store, split.test)
     cells = separations(
         ((name, store.atoms(name)) for name in split.train),
         2 * max(stage.reaches.values()),

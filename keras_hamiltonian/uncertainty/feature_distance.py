@@ -11,6 +11,8 @@ from keras_hamiltonian.irreps.irreps import Irreps
 SHARES = 10.0 ** np.arange(-12, 0)
 # Where no two structures have the element.
 UNKNOWN_SHARE = 1e-4
+# The largest variance of features that are all zero, by symmetry.
+SMALLEST = np.finfo(np.float32).tiny
 
 
 class FeatureDistance:
@@ -156,7 +158,7 @@ def _gathered(irreps, structures):
 
 def _whitening(rows, known, held_out):
     moments, axes = np.linalg.eigh(rows.T @ rows / len(rows))
-    added = _added(known, held_out) * max(moments[-1], np.finfo(float).tiny)
+    added = _added(known, held_out) * max(moments[-1], SMALLEST)
     variances = np.maximum(moments, 0) + added
     return axes / np.sqrt(len(axes) * variances)
 
@@ -166,7 +168,7 @@ def _added(known, held_out):
     if known is None or held_out is None:
         return UNKNOWN_SHARE
     moments, axes = np.linalg.eigh(known.T @ known / len(known))
-    largest = max(moments[-1], np.finfo(float).tiny)
+    largest = max(moments[-1], SMALLEST)
     variances = np.maximum(moments, 0) + SHARES[:, None] * largest
     squares = ((held_out @ axes) ** 2).mean(axis=0)
     costs = (squares / variances + np.log(variances)).sum(axis=1)

@@ -7,6 +7,7 @@ import sys
 import ase.build
 import keras
 import pytest
+from largest_file import largest_file
 
 from keras_hamiltonian.cli.explain import _structures
 from keras_hamiltonian.data import Split
@@ -43,23 +44,14 @@ def test_another_backend_is_told(command, data_folder, untrained_file):
     assert result.stderr.startswith("Error: Maps of gradients need TensorFlow")
 
 
-def run(*words, largest_file=None):
+def run(*words):
     """The command in a process of its own, on the backend that it needs."""
     pytest.importorskip("tf_keras_vis")
-
-    def limit():
-        if largest_file is not None:
-            import resource
-
-            _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-            resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, hard))
-
     return subprocess.run(
         [sys.executable, "-m", "keras_hamiltonian", "explain", *words],
         env={**os.environ, "KERAS_BACKEND": "torch"},
         capture_output=True,
         text=True,
-        preexec_fn=limit if sys.platform == "linux" else None,
     )
 
 
@@ -81,7 +73,8 @@ def test_a_full_disk(untrained_file, folder):
     ase.build.graphene(vacuum=7.5).write("sheet.xyz")
     words = untrained_file, "sheet.xyz", "-o", "why"
     small = "--rows s1 --columns s1 --width 3".split()
-    done = run(*words, *small, largest_file=1500)
+    with largest_file(1500):
+        done = run(*words, *small)
     assert done.returncode == 1, done.stderr
     (error,) = [x for x in done.stderr.splitlines() if x.startswith("Error: ")]
     assert "disk" in error and "why" in error

@@ -204,7 +204,7 @@ def test_contracted_orbitals(write):
 
 @pytest.mark.parametrize("version", [0, 1, 2, 4])
 def test_other_versions_are_refused_by_name(write, version):
-    name = {0: "3.7, 3.8 or older", 4: "newer than 3.9"}.get(version, "3.7.x")
+    name = {0: "3.7, 3.8 or older", 4: "newer than 4.0"}.get(version, "3.7.x")
     with pytest.raises(ValueError, match=f"format {version}.*{name}.*3.9"):
         read_scfout(write(made.scfout_bytes(version=version)))
 

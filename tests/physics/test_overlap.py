@@ -67,10 +67,13 @@ def test_from_one_layer_to_the_twisted_bilayer(graphene):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         graphene(twisted.atoms)
-    other = twisted.atoms.copy()
-    other.positions += [0, 0, 0.5]  # another structure has its own warning
-    with pytest.warns(UserWarning, match="C-C at 3.3.* interpolated"):
-        graphene(other)
+    # Another structure has its own warning; so has one with another cell.
+    moved, strained = twisted.atoms.copy(), twisted.atoms.copy()
+    moved.positions += [0, 0, 0.5]
+    strained.cell[2, 2] += 1.0
+    for other in (moved, strained):
+        with pytest.warns(UserWarning, match="C-C at 3.3.* interpolated"):
+            graphene(other)
 
 
 def test_bands_with_the_fitted_overlap(mos2):

@@ -6,10 +6,11 @@ which does not exist for root.
 """
 
 import os
-import resource
 import sys
 
 import pytest
+import typer
+from largest_file import largest_file
 from small_crystals import crystal
 from small_stages import small_stage
 from small_training import TINY
@@ -18,6 +19,7 @@ from species_writers import write_ion_xml
 from typer.testing import CliRunner
 
 import keras_hamiltonian as kh
+from keras_hamiltonian.cli import app
 
 pytestmark = pytest.mark.skipif(
     os.environ["KERAS_BACKEND"] != "torch" or sys.platform != "linux",
@@ -36,7 +38,8 @@ COMMANDS = {
         "new/report.json",
         "evaluate {graphene_model} {graphene} -o {new}",
     ),
-    "predict": ("new/x", "predict {model} {atoms} -o {new}"),
+    "split": ("new.json", "split {data} -o {target} --overwrite"),
+    "predict": ("new/x", "predict {model} {atoms} -o {new} --uncertainty"),
     "predict npz": (
         "new/x.npz",
         "predict {model} {atoms} -o {new} --format npz --overwrite",
@@ -54,7 +57,31 @@ COMMANDS = {
         "zeroth {h2} --species {species} --functional PZ81 -o {target} "
         "--overwrite",
     ),
+    "propose": (
+        "new.extxyz",
+        "propose {model} {atoms} -n 1 --known {data} -o {new}",
+    ),
+    "propose inputs": (
+        "new/x/x.fdf",
+        "propose {model} {atoms} -n 1 --known {data} --template {fdf} -o {new}",
+    ),
 }
+# Its full disk is in tests/cli/test_explain_command.py.
+EXPLAIN = {"explain": ("new/map.png", "explain {model} {atoms} -o {new}")}
+INPUT = """
+SystemLabel old
+NumberOfSpecies 2
+%block ChemicalSpeciesLabel
+  1  1 H
+  2  2 He
+%endblock ChemicalSpeciesLabel
+LatticeConstant 9 Ang
+NumberOfAtoms 1
+%block AtomicCoordinatesAndAtomicSpecies
+ 0 0 0 1
+%endblock AtomicCoordinatesAndAtomicSpecies
+SaveHS true
+"""
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +89,12 @@ def inputs(tmp_path_factory, untrained_file, data_folder):
     """Paths of data, model, settings and a structure."""
     folder = tmp_path_factory.mktemp("inputs")
     store = small_set(folder / "set.h5")
-    small_stage(store).save(folder / "model.keras")
+    stage = small_stage(store)
+    stage.error_estimate = kh.evaluation.fit_error_estimate(
+        stage, [store["000"], store["001"]], [store["002"]]
+    )
+    stage.save(folder / "model.keras")
+    (folder / "old.fdf").write_text(INPUT)
     settings = kh.training.TrainingSettings(**TINY).model_dump_json(
         exclude_none=True, exclude={"seconds"}
     )
@@ -81,6 +113,7 @@ def inputs(tmp_path_factory, untrained_file, data_folder):
         "npz": folder / "x.npz",
         "h2": folder / "h2.xsf",
         "species": folder / "species",
+        "fdf": folder / "old.fdf",
         "graphene_model": untrained_file,
         "graphene": data_folder / "reference_graphene.h5",
     }
@@ -88,17 +121,13 @@ def inputs(tmp_path_factory, untrained_file, data_folder):
 
 def outcome(words, size=None):
     """Exit code and what is printed by a command in a process of its own."""
-    from keras_hamiltonian.cli import app
-
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         code = 1
         try:
-            if size is not None:
-                _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-                resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-            found = CliRunner().invoke(app, words)
+            with largest_file(size):
+                found = CliRunner().invoke(app, words)
             os.write(writing, found.output.encode()[-5000:])
             code = found.exit_code
         finally:
@@ -111,10 +140,15 @@ def outcome(words, size=None):
 
 
 def words_of(command, inputs, folder):
-    name, words = COMMANDS[command]
+    name, words = (COMMANDS | EXPLAIN)[command]
     target = folder / name
     names = {**inputs, "target": target, "new": folder / "new"}
     return target, words.format(**names).split()
+
+
+def test_all_commands_are_here():
+    words = {words.split()[0] for _, words in (COMMANDS | EXPLAIN).values()}
+    assert words == set(typer.main.get_command(app).commands)
 
 
 def check_refusal(code, said, folder):
@@ -146,7 +180,7 @@ def test_full_disk(command, size, inputs, tmp_path):
     assert not left
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [*COMMANDS, *EXPLAIN])
 def test_nothing_can_be_written(command, inputs, tmp_path):
     (tmp_path / "file").write_text("is no folder")
     _, words = words_of(command, inputs, tmp_path / "file")

@@ -9,8 +9,15 @@ import keras
 import numpy as np
 import pytest
 from small_crystals import crystal
+from small_training import TINY
+from small_training import small_set
 
 import keras_hamiltonian as kh
+from keras_hamiltonian import plots
+from keras_hamiltonian.physics.bands import BandStructure
+from keras_hamiltonian.physics.k_points import KPath
+from keras_hamiltonian.plots.style import finish_panels
+from keras_hamiltonian.plots.style import new_axes
 
 
 def spoiled(calculation, field, value=np.nan):
@@ -23,7 +30,7 @@ def spoiled(calculation, field, value=np.nan):
 
 
 @pytest.mark.parametrize("field", ["hamiltonian", "overlap"])
-@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])
 def test_data(field, value):
     known = crystal()
     pair = tuple(known.hamiltonian.atom_pairs[3].tolist())
@@ -47,6 +54,16 @@ def test_before_a_training(part, tmp_path):
     settings = kh.training.TrainingSettings(steps=1)
     with pytest.raises(ValueError, match=f"'{name}' has 1 numbers that are"):
         kh.train(path, kh.data.Split(**parts), settings, tmp_path / "run")
+    assert not list(tmp_path.rglob("*.keras"))
+
+
+def test_a_test_structure_without_an_overlap(tmp_path):
+    """Its atoms are closer than any of the training: not after the budget."""
+    store = small_set(tmp_path / "set.h5", 6)
+    parts = {"train": ["000"], "validate": ["001"], "test": ["005"]}
+    settings = kh.training.TrainingSettings(**TINY)
+    with pytest.raises(ValueError, match="'005' cannot be tested.*closer"):
+        kh.train(store, kh.data.Split(**parts), settings, tmp_path / "run")
     assert not list(tmp_path.rglob("*.keras"))
 
 
@@ -216,16 +233,30 @@ def test_files_that_need_a_cell(format, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_names_with_a_dollar_in_pictures(tmp_path):
-    from keras_hamiltonian.plots.style import finish_axes
-    from keras_hamiltonian.plots.style import finish_panels
-    from keras_hamiltonian.plots.style import new_axes
+DOLLARS = r"a$\foo$b"
 
-    figure, axes = new_axes(2, 2)
-    finish_axes(figure, axes, r"a$\foo$b", tmp_path / "a.png")
-    figure, _ = new_axes(2, 2)
-    finish_panels(figure, r"a$\foo$b", tmp_path / "b.svg")
-    assert len(list(tmp_path.iterdir())) == 2
+
+def draw_structures(path):
+    errors = [{"name": DOLLARS, "mae": 0.1}, {"name": "b", "mae": 0.2}]
+    plots.plot_errors_by_structure({DOLLARS: errors, "b": errors}, path)
+
+
+def draw_bands(path):
+    corners = [(0, DOLLARS), (1, f"{DOLLARS}1")]
+    line = KPath.from_points(np.eye(2, 3), np.eye(3), corners)
+    bands = BandStructure(line, np.zeros((2, 1)), 0.0)
+    plots.plot_bands(bands, bands, path, (-1, 1), DOLLARS, (DOLLARS, "DFT"))
+
+
+def draw_panels(path):
+    finish_panels(new_axes(2, 2)[0], DOLLARS, path)
+
+
+@pytest.mark.parametrize("draw", [draw_structures, draw_bands, draw_panels])
+def test_names_with_a_dollar_in_pictures(draw, tmp_path):
+    draw(tmp_path / "a.svg")
+    count = (tmp_path / "a.svg").read_text().count(f"<!-- {DOLLARS}")
+    assert count == {draw_bands: 3, draw_structures: 2}.get(draw, 1)
 
 
 def test_false_alarms_of_the_doctor(tmp_path):

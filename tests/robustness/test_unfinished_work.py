@@ -2,12 +2,12 @@
 
 import os
 import pathlib
-import resource
 import subprocess
 import sys
 import time
 
 import pytest
+from largest_file import largest_file
 from small_crystals import crystal
 
 from data_tools.formats import find_sources
@@ -209,9 +209,8 @@ def test_a_full_disk_ends_in_a_message(size, tmp_path):
     HamiltonianStore.write(path, [crystal("H", [[0, 0, 0]], name="old")])
 
     def work():
-        _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-        with pytest.raises(OSError, match="set.h5 was not written.*disk"):
+        message = "set.h5 was not written.*disk"
+        with largest_file(size), pytest.raises(OSError, match=message):
             HamiltonianStore.write(path, [large])
 
     assert in_a_child(work) == 0

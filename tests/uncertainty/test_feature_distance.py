@@ -58,6 +58,16 @@ def test_what_was_never_told_apart_is_far():
     assert cdist(other, rows).min() < cdist(far, rows).min()
 
 
+def test_features_that_symmetry_makes_zero():
+    """Vectors on a chain; one structure is slightly bent."""
+    known = structures(10)
+    for number, (_, features) in enumerate(known):
+        features[0][:, 3:] *= 1e-4 * (number == 1)
+    with np.errstate(over="raise", divide="raise"):
+        distance = FeatureDistance.fit(IRREPS, known)
+    assert np.isfinite(distance(*structures(1, 4)[0])).all()
+
+
 def test_few_structures_and_files():
     known = structures(2, size=2)
     distance = FeatureDistance.fit(IRREPS, known)
