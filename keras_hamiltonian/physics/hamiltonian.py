@@ -117,6 +117,11 @@ class BlochMatrices:
         )
         return Dissection(graph.tocsr(), self.num_orbitals)
 
+    def rows(self, atom):
+        """Rows of H(k) that belong to an atom: int array."""
+        stop = int(self.num_orbitals[: atom + 1].sum())
+        return np.arange(stop - self.num_orbitals[atom], stop)
+
     def hamiltonian_in_cell(self, translation):
         """H(R) as a CSR matrix `(size, size)`, in eV; zero if not listed."""
         return self._hamiltonian.in_cell(translation)
