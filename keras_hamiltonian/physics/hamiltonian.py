@@ -27,9 +27,9 @@ class BlochMatrices:
         overlap: `BlockMatrix`, spinless. `None` for orthogonal orbitals.
         num_orbitals: `(num_atoms,)` ints. Orbitals of each atom, without spin.
         overlap_threshold: float. Combinations of orbitals whose norm
-            (eigenvalue of S(k)) is smaller are left out wherever all states
-            are solved (see `states`). For predicted Hamiltonians: their
-            error is divided by that norm. Defaults to none.
+            (eigenvalue of S(k)) is smaller are left out (see `states`). For
+            predicted Hamiltonians: their error is divided by that norm.
+            Defaults to none.
 
     Attributes:
         overlap_threshold: float or `None`; may be set.

@@ -15,6 +15,7 @@ import numpy as np
 import scipy.sparse
 
 from keras_hamiltonian.physics.solvers.factorization import factorize
+from keras_hamiltonian.physics.solvers.small_norms import damped_hamiltonian
 
 # Lanczos steps for the bounds of the spectrum, at most; they end when the
 # bounds are known to this share of the width, which is added on both sides.
@@ -54,8 +55,13 @@ class KernelPolynomial:
 
     def __init__(self, matrices, k_point):
         self._k_point = np.asarray(k_point, dtype=np.float64)
-        self._hamiltonian = matrices.hamiltonian_at(self._k_point)
         overlap = matrices.overlap_at(self._k_point)
+        self._hamiltonian = damped_hamiltonian(
+            matrices,
+            self._k_point,
+            matrices.hamiltonian_at(self._k_point),
+            overlap,
+        )
         self._overlap = overlap
         self._factors = factorize(overlap, matrices.dissection)
         if self._factors.num_negative:
