@@ -203,7 +203,8 @@ class ElectronicStructure:
                 `k_grid(atoms)`, which is coarse for a small cell.
             projected: bool. Whether to project on elements and shells.
             **options: of `density_of_states`, for example `broadening`,
-                `method="tetrahedron"`, and for large cells `energies`.
+                `method="tetrahedron"`, and for large cells `energies` with
+                `method="kpm"` and `num_vectors`.
 
         Returns:
             `DensityOfStates`, with the Fermi level where it is known.

@@ -25,12 +25,16 @@ def dos(
     window: spectrum.Window = (-6.0, 6.0),
     broadening: spectrum.Broadening = 0.1,
     method: Annotated[
-        Literal["gaussian", "tetrahedron"],
+        Literal["gaussian", "tetrahedron", "kpm"],
         typer.Option(
             help="tetrahedron: bands are linear between the wave vectors, and "
-            "nothing is broadened."
+            "nothing is broadened. kpm: Chebyshev moments of random vectors, "
+            "for cells of any size, with statistical errors."
         ),
     ] = "gaussian",
+    vectors: Annotated[
+        int, typer.Option(min=2, help="Random vectors of --method kpm.")
+    ] = 12,
     projected: Annotated[
         bool, typer.Option(help="Also by element and shell.")
     ] = True,
@@ -47,7 +51,8 @@ def dos(
       keras-hamiltonian dos new.cif --model model.keras --broadening 0.05
 
     Electrons per eV and cell, both spins together. Fermi level and gap are
-    printed in eV. Cells of more than 8000 orbitals take the sparse solver.
+    printed in eV. For cells of more than 8000 orbitals take --method kpm; the
+    others solve for the states of the window there, which may be too many.
     """
     import numpy as np
 
@@ -81,13 +86,18 @@ def dos(
         energies=level + np.linspace(*window, number),
         broadening=broadening,
         method=method,
+        num_vectors=vectors,
     )
     with replacing(output) as numbers, replacing(picture) as drawing:
         density.save(numbers)
         plots.plot_dos(density, drawing, structure.name)
     typer.echo(f"Grid: {' x '.join(map(str, grid))}")
     typer.echo(f"Fermi level: {level:.4f} eV")
-    _print_gap(crystal, grid)
+    if density.errors is not None:
+        share = density.errors.mean() / density.total.mean()
+        typer.echo(f"Standard error of the density: {share:.1%} of its mean")
+    if method != "kpm":
+        _print_gap(crystal, grid)
     typer.echo(f"{output}, {picture}")
 
 

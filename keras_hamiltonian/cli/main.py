@@ -20,6 +20,7 @@ from keras_hamiltonian.cli.predict import predict
 from keras_hamiltonian.cli.propose import propose
 from keras_hamiltonian.cli.split import split
 from keras_hamiltonian.cli.train import train
+from keras_hamiltonian.cli.twist import twist
 from keras_hamiltonian.cli.zeroth import zeroth
 
 app = typer.Typer(
@@ -45,6 +46,7 @@ for command in (
     explain,
     zeroth,
     propose,
+    twist,
 ):
     app.command()(command)
 

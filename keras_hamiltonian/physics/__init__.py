@@ -5,6 +5,7 @@ from keras_hamiltonian.physics.bands import band_structure
 from keras_hamiltonian.physics.bands import solve_bands
 from keras_hamiltonian.physics.dos import DensityOfStates
 from keras_hamiltonian.physics.dos import density_of_states
+from keras_hamiltonian.physics.dos import local_density_of_states
 from keras_hamiltonian.physics.effective_mass import EffectiveMass
 from keras_hamiltonian.physics.effective_mass import effective_mass
 from keras_hamiltonian.physics.energy_shift import EnergyShift
@@ -24,6 +25,7 @@ from keras_hamiltonian.physics.k_points import k_path
 from keras_hamiltonian.physics.k_points import monkhorst_pack
 from keras_hamiltonian.physics.k_points import periodic_directions
 from keras_hamiltonian.physics.k_points import solve_k_points
+from keras_hamiltonian.physics.kernel_polynomial import KernelPolynomial
 from keras_hamiltonian.physics.optics import OpticalConductivity
 from keras_hamiltonian.physics.optics import VelocityOperator
 from keras_hamiltonian.physics.optics import optical_conductivity
@@ -52,6 +54,7 @@ __all__ = [
     "EffectiveMass",
     "HermitianFactors",
     "KPath",
+    "KernelPolynomial",
     "OpticalConductivity",
     "States",
     "TwoCentreOverlap",
@@ -72,6 +75,7 @@ __all__ = [
     "k_grid",
     "k_grid_points",
     "k_path",
+    "local_density_of_states",
     "lowest_states",
     "monkhorst_pack",
     "mulliken_populations",

@@ -1,4 +1,4 @@
-"""Density of states, whole and by element and shell."""
+"""Density of states, whole, by element and shell, and of single orbitals."""
 
 import dataclasses
 import itertools
@@ -11,16 +11,19 @@ from keras_hamiltonian.physics.fermi import k_grid_points
 from keras_hamiltonian.physics.hamiltonian import LARGEST_DENSE
 from keras_hamiltonian.physics.k_points import monkhorst_pack
 from keras_hamiltonian.physics.k_points import solve_k_points
+from keras_hamiltonian.physics.kernel_polynomial import KernelPolynomial
 from keras_hamiltonian.physics.number_files import read_fields
 from keras_hamiltonian.physics.number_files import write_fields
 from keras_hamiltonian.physics.populations import mulliken_populations
 from keras_hamiltonian.physics.states import lowest_states
 from keras_hamiltonian.physics.states import states_in_window
 
-METHODS = ("gaussian", "tetrahedron")
+METHODS = ("gaussian", "tetrahedron", "kpm")
 # A Gaussian ends after this many widths, and has this many points in one.
 WIDTHS = 5.0
 POINTS_PER_WIDTH = 4
+# Random vectors of the kernel polynomial method.
+NUM_VECTORS = 12
 # Energies of a simplex are kept at least this far apart, in eV.
 SMALLEST_STEP = 1e-7
 
@@ -35,6 +38,8 @@ class DensityOfStates:
         projections: dict from names to `(num_energies,)` arrays.
         below: float. Electrons that states below `energies[0]` hold.
         fermi_level: float in eV, or `None`.
+        errors: `(num_energies,)` array. Standard errors of `total`, where
+            random vectors gave it, or `None`.
     """
 
     energies: np.ndarray
@@ -42,6 +47,7 @@ class DensityOfStates:
     projections: dict = dataclasses.field(default_factory=dict)
     below: float = 0.0
     fermi_level: float | None = None
+    errors: np.ndarray | None = None
 
     def integrate(self, energy=None, name=None):
         """Electrons that states up to an energy hold.
@@ -81,6 +87,7 @@ class DensityOfStates:
             ),
             "below": json.dumps(self.below),
             "fermi_level": json.dumps(self.fermi_level),
+            "errors": [] if self.errors is None else self.errors,
             "units": "energies eV, densities electrons per eV and cell",
         }
         write_fields(path, fields)
@@ -90,12 +97,15 @@ class DensityOfStates:
         """Reads what `save` wrote."""
         fields = read_fields(path)
         names = json.loads(str(fields["names"]))
+        # Files of older versions have none.
+        errors = np.array(fields.get("errors", []))
         return cls(
             np.array(fields["energies"]),
             np.array(fields["total"]),
             dict(zip(names, np.array(fields["projections"]))),
             json.loads(str(fields["below"])),
             json.loads(str(fields["fermi_level"])),
+            errors if len(errors) else None,
         )
 
 
@@ -108,6 +118,7 @@ def density_of_states(
     groups=None,
     fermi_level=None,
     workers=1,
+    num_vectors=NUM_VECTORS,
 ):
     """Density of states of a crystal.
 
@@ -121,11 +132,15 @@ def density_of_states(
         broadening: float. Standard deviation of the Gaussians, in eV.
         method: str. `"gaussian"`, or `"tetrahedron"`: bands are linear between
             the points of the grid, in triangles for a layer, and nothing is
-            broadened.
+            broadened. `"kpm"`, for cells of any size: Chebyshev moments of
+            random vectors, see `KernelPolynomial`; the broadening is that at
+            the middle of `energies`, which have to be given.
         groups: dict from names to int arrays of rows, see `orbital_groups`:
             projections by Mulliken populations. Defaults to none.
         fermi_level: float in eV, kept with the result.
         workers: int. Processes, see `solve_k_points`.
+        num_vectors: int, 2 or more. Random vectors of `"kpm"` at each wave
+            vector; errors fall with its root.
 
     Returns:
         `DensityOfStates`.
@@ -144,42 +159,106 @@ def density_of_states(
     (2.0, 7.979)
     """
     is_large = matrices.size > LARGEST_DENSE
-    _check_options(matrices, energies, broadening, method, is_large)
-    if method == "gaussian":
-        k_points, weights = k_grid_points(matrices, grid, gamma_centered=True)
-    else:
+    _check_options(
+        matrices, energies, broadening, method, num_vectors, is_large
+    )
+    groups = groups or {}
+    degeneracy = 1 if matrices.spinful else 2
+    if method == "tetrahedron":
         k_points = monkhorst_pack(grid, gamma_centered=True)
         weights = np.full(len(k_points), 1 / len(k_points))
-    window = None
-    if is_large:
-        margin = WIDTHS * broadening
-        window = (energies[0] - margin, energies[-1] + margin)
-    groups = groups or {}
-    solved = solve_k_points(
-        _levels, matrices, k_points, workers, window=window, groups=groups
-    )
-    if energies is None:
-        low = min(found[0][0] for found in solved) - WIDTHS * broadening
-        high = max(found[0][-1] for found in solved) + WIDTHS * broadening
-        number = int(np.ceil((high - low) / broadening * POINTS_PER_WIDTH)) + 1
-        energies = np.linspace(low, high, number)
-    energies = np.asarray(energies, dtype=np.float64)
-    degeneracy = 1 if matrices.spinful else 2
-    if method == "gaussian":
-        densities, below = _gaussian(energies, solved, weights, broadening)
     else:
-        densities, below = _tetrahedron(energies, solved, grid)
-    densities *= degeneracy
+        k_points, weights = k_grid_points(matrices, grid, gamma_centered=True)
+    errors, window = None, None
+    if method == "kpm":
+        densities, errors, below = _polynomial(
+            solve_k_points(
+                _random_densities,
+                matrices,
+                k_points,
+                workers,
+                energies=np.asarray(energies, dtype=np.float64),
+                broadening=broadening,
+                groups=list(groups.values()),
+                num_vectors=num_vectors,
+            ),
+            weights,
+        )
+        errors = degeneracy * errors
+    else:
+        if is_large:
+            margin = WIDTHS * broadening
+            window = (energies[0] - margin, energies[-1] + margin)
+        solved = solve_k_points(
+            _levels, matrices, k_points, workers, window=window, groups=groups
+        )
+        if energies is None:
+            energies = _all_energies(solved, broadening)
+        energies = np.asarray(energies, dtype=np.float64)
+        if method == "gaussian":
+            densities, below = _gaussian(energies, solved, weights, broadening)
+        else:
+            densities, below = _tetrahedron(energies, solved, grid)
     return DensityOfStates(
-        energies,
-        densities[0],
-        dict(zip(groups, densities[1:])),
+        np.asarray(energies, dtype=np.float64),
+        degeneracy * densities[0],
+        dict(zip(groups, degeneracy * densities[1:])),
         float(degeneracy * below),
         fermi_level,
+        errors,
     )
 
 
-def _check_options(matrices, energies, broadening, method, is_large):
+def local_density_of_states(
+    matrices, grid, energies, groups, broadening=0.1, workers=1
+):
+    """Density of states of a few atoms or orbitals, in cells of any size.
+
+    Chebyshev moments of each orbital, see `KernelPolynomial.local_moments`:
+    without states and without random vectors. The sum over all orbitals is
+    the whole density.
+
+    Args:
+        matrices: `BlochMatrices`.
+        grid: three ints. See `density_of_states`.
+        energies: `(num_energies,)` array in eV, ascending.
+        groups: dict from names to int arrays of rows, see `orbital_groups`,
+            or `{"atom 7": matrices.rows(7)}`.
+        broadening: float. Standard deviation at the middle of the energies,
+            in eV.
+        workers: int. Processes, see `solve_k_points`.
+
+    Returns:
+        `DensityOfStates` of the groups alone: `total` is their sum, and
+        `below` what their states below `energies[0]` hold.
+    """
+    energies = np.asarray(energies, dtype=np.float64)
+    k_points, weights = k_grid_points(matrices, grid, gamma_centered=True)
+    found = solve_k_points(
+        _orbital_densities,
+        matrices,
+        k_points,
+        workers,
+        energies=energies,
+        broadening=broadening,
+        groups=list(groups.values()),
+    )
+    degeneracy = 1 if matrices.spinful else 2
+    densities, below = (
+        degeneracy * sum(w * f for w, f in zip(weights, part))
+        for part in zip(*found)
+    )
+    return DensityOfStates(
+        energies,
+        densities.sum(axis=0),
+        dict(zip(groups, densities)),
+        float(below),
+    )
+
+
+def _check_options(
+    matrices, energies, broadening, method, num_vectors, is_large
+):
     if method not in METHODS:
         raise ValueError(f"`method` is one of {METHODS}. Received: {method!r}.")
     if not broadening > 0:
@@ -191,11 +270,60 @@ def _check_options(matrices, energies, broadening, method, is_large):
             'method="tetrahedron" counts states between neighboring energies: '
             f"give two or more. Received: energies={energies}."
         )
-    if is_large and (energies is None or method != "gaussian"):
+    if method == "kpm" and (energies is None or num_vectors < 2):
         raise ValueError(
-            f"With {matrices.size} orbitals only a part of the states can be "
-            'solved: give `energies`, and method="gaussian".'
+            'method="kpm" needs `energies`, in eV, and two or more random '
+            "vectors for its errors. Received: "
+            f"energies={energies}, num_vectors={num_vectors}."
         )
+    if is_large and (energies is None or method == "tetrahedron"):
+        raise ValueError(
+            f"With {matrices.size} orbitals not all states can be solved: give "
+            '`energies`, and method="kpm", or for few states "gaussian".'
+        )
+
+
+def _all_energies(solved, broadening):
+    """Energies that hold all levels."""
+    low = min(found[0][0] for found in solved) - WIDTHS * broadening
+    high = max(found[0][-1] for found in solved) + WIDTHS * broadening
+    number = int(np.ceil((high - low) / broadening * POINTS_PER_WIDTH)) + 1
+    return np.linspace(low, high, number)
+
+
+def _random_densities(
+    matrices, k_point, energies, broadening, groups, num_vectors
+):
+    """Densities `(num_vectors, 1 + num_groups, num_energies)`, and the numbers
+    of levels below the first energy `(num_vectors,)`."""
+    polynomial = KernelPolynomial(matrices, k_point)
+    moments = polynomial.stochastic_moments(
+        polynomial.num_moments(energies, broadening), num_vectors, groups
+    )
+    below = polynomial.counts(moments[:, 0], energies[:1])[:, 0]
+    return polynomial.densities(moments, energies), below
+
+
+def _orbital_densities(matrices, k_point, energies, broadening, groups):
+    """Densities of each group, and the number below the first energy."""
+    polynomial = KernelPolynomial(matrices, k_point)
+    number = polynomial.num_moments(energies, broadening)
+    moments = np.array(
+        [polynomial.local_moments(rows, number).sum(axis=0) for rows in groups]
+    )
+    below = polynomial.counts(moments, energies[:1]).sum()
+    return polynomial.densities(moments, energies), below
+
+
+def _polynomial(found, weights):
+    """Means of random vectors, their standard errors, and the number below."""
+    densities = sum(w * d.mean(axis=0) for w, (d, _) in zip(weights, found))
+    variances = sum(
+        w**2 * d[:, 0].var(axis=0, ddof=1) / len(d)
+        for w, (d, _) in zip(weights, found)
+    )
+    below = sum(w * b.mean() for w, (_, b) in zip(weights, found))
+    return densities, np.sqrt(variances), below
 
 
 def _levels(matrices, k_point, window, groups):

@@ -27,9 +27,9 @@ class BlochMatrices:
         overlap: `BlockMatrix`, spinless. `None` for orthogonal orbitals.
         num_orbitals: `(num_atoms,)` ints. Orbitals of each atom, without spin.
         overlap_threshold: float. Combinations of orbitals whose norm
-            (eigenvalue of S(k)) is smaller are left out wherever all states
-            are solved (see `states`). For predicted Hamiltonians: their
-            error is divided by that norm. Defaults to none.
+            (eigenvalue of S(k)) is smaller are left out (see `states`). For
+            predicted Hamiltonians: their error is divided by that norm.
+            Defaults to none.
 
     Attributes:
         overlap_threshold: float or `None`; may be set.
@@ -116,6 +116,11 @@ class BlochMatrices:
             shape=(len(self.num_orbitals),) * 2,
         )
         return Dissection(graph.tocsr(), self.num_orbitals)
+
+    def rows(self, atom):
+        """Rows of H(k) that belong to an atom: int array."""
+        stop = int(self.num_orbitals[: atom + 1].sum())
+        return np.arange(stop - self.num_orbitals[atom], stop)
 
     def hamiltonian_in_cell(self, translation):
         """H(R) as a CSR matrix `(size, size)`, in eV; zero if not listed."""

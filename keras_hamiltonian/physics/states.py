@@ -3,12 +3,12 @@
 A part of the states of a large cell takes one sparse factorization of
 `H - E S` and Lanczos steps with its inverse (shift-invert); where H(k) and
 S(k) are real, as at Γ, all is real. Where the matrices have an
-`overlap_threshold`, dense solvers leave combinations of orbitals of smaller
-norm out, see `damped_problem`; sparse solvers keep them and warn.
+`overlap_threshold`, combinations of orbitals of smaller norm are left out, see
+`damped_problem`; sparse solvers do so as long as these fit in memory, and warn
+where they do not.
 """
 
 import dataclasses
-import warnings
 
 import numpy as np
 
@@ -35,6 +35,7 @@ class States:
             `None` where there are no coefficients.
         first: int. Number of states below the first one; `None` if the solver
             does not count them.
+        solver: str. What solved for them, and why: `"dense: ..."`.
     """
 
     k_point: np.ndarray
@@ -42,6 +43,7 @@ class States:
     coefficients: np.ndarray | None = None
     residual: float | None = None
     first: int | None = 0
+    solver: str = "dense"
 
 
 def lowest_states(matrices, k_point, num_states=None, coefficients=True):
@@ -64,7 +66,8 @@ def lowest_states(matrices, k_point, num_states=None, coefficients=True):
     _check_number(matrices, num_states)
     k_point = np.asarray(k_point, dtype=np.float64)
     solved = solve_dense(matrices, k_point, num_states, coefficients)
-    return _part(k_point, solved, np.arange(num_states), 0)
+    reason = "dense: the lowest states, or all"
+    return _part(k_point, solved, np.arange(num_states), 0, reason)
 
 
 def nearest_states(
@@ -81,7 +84,8 @@ def nearest_states(
         solver: str. `"dense"`, or a sparse one: `"multifrontal"`,
             `"superlu"`, `"pardiso"` (see `factorize`). `"auto"` takes dense
             matrices for up to 500 orbitals or more than a quarter of the
-            states, else the first of the sparse ones.
+            states, else the first of the sparse ones; `States.solver` says
+            which and why.
         coefficients: bool. Whether to return the coefficients.
 
     Returns:
@@ -93,19 +97,20 @@ def nearest_states(
     """
     _check_number(matrices, num_states)
     k_point = np.asarray(k_point, dtype=np.float64)
-    solver = _chosen_solver(matrices, solver, num_states)
+    solver, reason = _chosen_solver(matrices, solver, num_states)
     if solver == "dense":
         solved = solve_dense(matrices, k_point, coefficients=coefficients)
         order = np.argsort(np.abs(solved[0] - energy), kind="stable")
         chosen = np.sort(order[:num_states])
-        return _part(k_point, solved, chosen, int(chosen[0]))
+        return _part(k_point, solved, chosen, int(chosen[0]), reason)
     if num_states >= matrices.size - 1:
         raise ValueError(
             f"solver={solver!r} finds fewer than {matrices.size - 1} states; "
             'take solver="dense".'
         )
     problem = ShiftedProblem(matrices, k_point, energy, solver)
-    return _sparse_states(k_point, problem.nearest(num_states), coefficients)
+    solved = problem.nearest(num_states)
+    return _sparse_states(k_point, solved, coefficients, reason)
 
 
 def states_in_window(
@@ -146,14 +151,14 @@ def states_in_window(
     if not low < high:
         raise ValueError(f"`window` goes from low to high. Received: {window}.")
     k_point = np.asarray(k_point, dtype=np.float64)
-    solver = _chosen_solver(matrices, solver)
+    solver, reason = _chosen_solver(matrices, solver)
     if solver == "dense":
         solved = solve_dense(matrices, k_point, coefficients=coefficients)
         first = int(np.searchsorted(solved[0], low))
         chosen = np.flatnonzero((low <= solved[0]) & (solved[0] <= high))
-        return _part(k_point, solved, chosen, first)
+        return _part(k_point, solved, chosen, first, reason)
     solved = solve_window(matrices, k_point, window, solver)
-    return _sparse_states(k_point, solved, coefficients)
+    return _sparse_states(k_point, solved, coefficients, reason)
 
 
 def count_states(matrices, k_point, energy):
@@ -201,34 +206,38 @@ def _check_number(matrices, num_states):
 
 
 def _chosen_solver(matrices, solver, num_states=0):
-    """The solver for a part of the states, once its name is checked."""
+    """The solver for a part of the states, and why."""
     if solver not in ("auto", "dense", *SOLVERS):
         raise ValueError(
             f'`solver` is "auto", "dense" or one of {SOLVERS}. Received: '
             f"{solver!r}."
         )
-    if solver == "auto":
-        is_small = matrices.size <= SMALLEST_SPARSE
-        is_dense = is_small or num_states > matrices.size // 4
-        solver = "dense" if is_dense else SOLVERS[0]
-    if solver != "dense" and matrices.overlap_threshold is not None:
-        warnings.warn(
-            f"The {solver} solver keeps all combinations of orbitals; those of "
-            f"norms below {matrices.overlap_threshold:g} can give a predicted "
-            'Hamiltonian spurious levels. solver="dense" leaves them out.',
-            stacklevel=3,
+    if solver != "auto":
+        return solver, f"{solver}: as asked for"
+    if matrices.size <= SMALLEST_SPARSE:
+        return "dense", (
+            f"dense: {matrices.size} orbitals, up to {SMALLEST_SPARSE} it is "
+            "as fast"
         )
-    return solver
+    if num_states > matrices.size // 4:
+        return "dense", (
+            f"dense: {num_states} of {matrices.size} states, more than a "
+            "quarter"
+        )
+    return SOLVERS[0], (
+        f"{SOLVERS[0]}: {matrices.size} orbitals, more than {SMALLEST_SPARSE}, "
+        "and a part of the states"
+    )
 
 
-def _part(k_point, solved, chosen, first):
+def _part(k_point, solved, chosen, first, reason):
     """The states that were asked for, of all."""
     energies, found, residual = solved
     found = None if found is None else found[:, chosen]
-    return States(k_point, energies[chosen], found, residual, first)
+    return States(k_point, energies[chosen], found, residual, first, reason)
 
 
-def _sparse_states(k_point, solved, coefficients):
+def _sparse_states(k_point, solved, coefficients, reason):
     energies, found, residual, first = solved
     found = found if coefficients else None
-    return States(k_point, energies, found, residual, first)
+    return States(k_point, energies, found, residual, first, reason)

@@ -8,7 +8,7 @@ from keras_hamiltonian.plots.style import plain
 
 
 def plot_dos(density, path, title=None):
-    """Draws a density of states and its projections.
+    """Draws a density of states, its standard error and its projections.
 
     Args:
         density: `DensityOfStates` with a Fermi level, which is the zero.
@@ -24,6 +24,9 @@ def plot_dos(density, path, title=None):
     figure, axes = new_axes(5.4, 3.6)
     axes.axvline(0.0, color=INK, linewidth=0.7, linestyle=DOTTED)
     axes.plot(energies, density.total, color=INK, linewidth=1.4, label="all")
+    if density.errors is not None:
+        low, high = (density.total + s * density.errors for s in (-1, 1))
+        axes.fill_between(energies, low, high, color=INK, alpha=0.25)
     for name, values in density.projections.items():
         axes.plot(energies, values, linewidth=1.1, label=plain(name))
     axes.set_xlim(energies[0], energies[-1])

@@ -89,14 +89,19 @@ def graphene(hopping=-2.7, repeat=1, onsite=0.0):
     return atoms, BlochMatrices(matrix, None, np.ones(len(atoms), dtype=int))
 
 
-def chain(hopping, overlap=0.0):
-    """One orbital per cell: E = (1 + 2 h cos k) / (1 + 2 s cos k)."""
-    pairs = [(0, 0, 0, 0, 0), (1, 0, 0, 0, 0), (-1, 0, 0, 0, 0)]
-    return BlochMatrices(
-        BlockMatrix.from_blocks(pairs, [np.eye(1)] + [hopping * np.eye(1)] * 2),
-        BlockMatrix.from_blocks(pairs, [np.eye(1)] + [overlap * np.eye(1)] * 2),
-        [1],
+def chain(hopping, overlap=0.0, repeat=1):
+    """One orbital per atom: E = (1 + 2 h cos k) / (1 + 2 s cos k)."""
+    own = [(0, 0, 0, n, n) for n in range(repeat)]
+    next_ = [((n + 1) // repeat, 0, 0, n, (n + 1) % repeat) for *_, n in own]
+    back = [(-x, 0, 0, j, i) for x, _, _, i, j in next_]
+    near = [np.eye(1)] * (2 * repeat)
+    hamiltonian, overlap = (
+        BlockMatrix.from_blocks(
+            own + next_ + back, [np.eye(1)] * repeat + [x * b for b in near]
+        )
+        for x in (hopping, overlap)
     )
+    return BlochMatrices(hamiltonian, overlap, np.ones(repeat, dtype=int))
 
 
 def dimers(inside, between, num_cells=None):

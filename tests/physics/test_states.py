@@ -14,6 +14,7 @@ from sheets import sheet
 
 from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
 from keras_hamiltonian.physics import hamiltonian as hamiltonian_module
+from keras_hamiltonian.physics import states as states_module
 from keras_hamiltonian.physics.hamiltonian import BlochMatrices
 from keras_hamiltonian.physics.k_points import solve_k_points
 from keras_hamiltonian.physics.solvers.damped_problem import damped_problem
@@ -58,6 +59,7 @@ def test_states_near_an_energy(crystal, k_point, solver):
     counts = solver in ("dense", "multifrontal")
     assert states.first == (first if counts else None)
     assert states.residual < 1e-8
+    assert states.solver == f"{solver}: as asked for"
     assert np.iscomplexobj(states.coefficients) == (k_point is GENERAL)
     overlap = crystal.overlap_at(k_point) @ states.coefficients
     norms = states.coefficients.conj().T @ overlap
@@ -85,6 +87,17 @@ def test_window_without_states(crystal):
         assert states.first == widest + 1
     with pytest.raises(ValueError, match="more than a quarter"):
         states_in_window(crystal, GENERAL, (-100, 100), "multifrontal")
+
+
+def test_a_solver_is_chosen_and_says_why(crystal, monkeypatch):
+    small = nearest_states(crystal, GENERAL, 0.0, 4)
+    assert small.solver.startswith("dense: 324 orbitals")
+    monkeypatch.setattr(states_module, "SMALLEST_SPARSE", 300)
+    few = nearest_states(crystal, GENERAL, 0.0, 4)
+    assert few.solver.startswith("multifrontal: 324 orbitals, more than 300")
+    many = nearest_states(crystal, GENERAL, 0.0, 82)
+    assert many.solver == "dense: 82 of 324 states, more than a quarter"
+    np.testing.assert_allclose(few.energies, small.energies, atol=1e-9)
 
 
 def test_degenerate_states_are_all_found_and_orthogonal():

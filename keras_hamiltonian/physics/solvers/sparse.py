@@ -5,6 +5,8 @@ import numpy as np
 from keras_hamiltonian.physics.solvers.factorization import factorize
 from keras_hamiltonian.physics.solvers.shift_invert import NotPositive
 from keras_hamiltonian.physics.solvers.shift_invert import nearest_vectors
+from keras_hamiltonian.physics.solvers.small_norms import DampedHamiltonian
+from keras_hamiltonian.physics.solvers.small_norms import damped_hamiltonian
 
 # Where the energy meets an eigenvalue of a part of the crystal, one of these
 # steps (eV) beside it does not.
@@ -20,6 +22,8 @@ LARGEST_RESIDUAL = 1e-4
 
 class ShiftedProblem:
     """`H(k) c = E S(k) c` near an energy, with the inverse of H - E S.
+
+    Without what `overlap_threshold` leaves out, as `solve_dense`.
 
     Args:
         matrices: `BlochMatrices`.
@@ -39,17 +43,22 @@ class ShiftedProblem:
 
     def __init__(self, matrices, k_point, energy, solver="multifrontal"):
         self.k_point = k_point
-        self.hamiltonian = matrices.hamiltonian_at(k_point)
+        hamiltonian = matrices.hamiltonian_at(k_point)
         self.overlap = matrices.overlap_at(k_point)
+        self.hamiltonian = damped_hamiltonian(
+            matrices, k_point, hamiltonian, self.overlap
+        )
         for step in SIDE_STEPS:
             self.energy = energy + step
-            shifted = self.hamiltonian - self.energy * self.overlap
+            shifted = hamiltonian - self.energy * self.overlap
             try:
                 self._inverse = _Inverse(shifted, matrices.dissection, solver)
                 break
             except ValueError:
                 if step == SIDE_STEPS[-1] or solver == "pardiso":
                     raise
+        if isinstance(self.hamiltonian, DampedHamiltonian):
+            self._inverse = self.hamiltonian.inverse(self._inverse, self.energy)
         self.num_below = self._inverse.num_negative
 
     def nearest(self, num_states):
@@ -98,7 +107,7 @@ class ShiftedProblem:
             "pairs, or because orbitals are nearly dependent. "
             "`check_overlap(matrices, k_point)` checks it. Up to 8000 orbitals "
             '`matrices.overlap_threshold = 1e-5` with `solver="dense"` leaves '
-            "the dependent combinations out. For larger cells repair the "
+            "such combinations out. For larger cells repair the "
             "overlap, or take orbitals that reach less far."
         )
 
