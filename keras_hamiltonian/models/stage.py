@@ -9,6 +9,7 @@ from keras_hamiltonian.conventions import CORRECTIONS
 from keras_hamiltonian.layers.parts import inherited_defaults
 from keras_hamiltonian.layers.parts import recorded_arguments
 from keras_hamiltonian.layers.parts import to_config
+from keras_hamiltonian.models.presets import PresetMethods
 from keras_hamiltonian.models.provenance import electrons_of_composition
 from keras_hamiltonian.models.summary import print_summary
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
@@ -60,7 +61,7 @@ def graph_inputs(dtype="float32", initial=None):
     return inputs
 
 
-class Stage(keras.Model):
+class Stage(PresetMethods, keras.Model):
     """A functional model of blocks, saved with all that a prediction needs.
 
     A subclass takes `basis`, `reaches` and, unless it is always `"none"`,
