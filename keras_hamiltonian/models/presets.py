@@ -20,25 +20,26 @@ CARD = "README.md"
 RULE = "---\n"
 
 
-def preset_file(preset):
-    """The model's file of a preset.
+def model_file(path):
+    """The file of a model.
 
     Args:
-        preset: str or path. A name of `Stage.presets`, or a folder of
-            `Stage.save_to_preset`.
+        path: str or path. The file itself; or a folder of
+            `Stage.save_to_preset`; or a name of `Stage.presets`.
 
     Returns:
         `pathlib.Path`.
 
     Raises:
-        ValueError: listing the presets, if it is neither.
+        ValueError: listing the presets, if it is none of them.
     """
-    for folder in (pathlib.Path(preset), FOLDER / preset):
-        if (folder / MODEL).is_file():
-            return folder / MODEL
+    path = pathlib.Path(path)
+    for file in (path, path / MODEL, FOLDER / path / MODEL):
+        if file.is_file():
+            return file
     raise ValueError(
-        f"There is no model file {preset}, and no preset of this name. Presets "
-        f"are {', '.join(preset_cards())}."
+        f"There is no model file {path}, and no preset of this name. Presets "
+        f"are {', '.join(sorted(preset_cards()))}."
     )
 
 
@@ -102,7 +103,7 @@ class PresetMethods:
         """
         from keras_hamiltonian.models.loading import load_model
 
-        model = load_model(preset_file(preset))
+        model = load_model(preset)
         if not isinstance(model, cls):
             raise ValueError(
                 f"The preset {str(preset)!r} is of class "
