@@ -45,6 +45,7 @@ ROOMS = {
         "files",
         "orbitals",
         "physics",
+        "plots",
         "structures",
     },
     "initial": {"data", "orbitals"},

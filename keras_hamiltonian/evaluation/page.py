@@ -1,14 +1,11 @@
 """A report as one HTML page that needs no other file."""
 
-import base64
-import pathlib
-import tempfile
-
 import jinja2
 
 from keras_hamiltonian import plots
 from keras_hamiltonian.conventions import MEV_PER_EV
 from keras_hamiltonian.files import write_text
+from keras_hamiltonian.plots.style import drawn
 
 # A larger error of a level is a spurious one rather than a shift.
 SPURIOUS_IN_EV = 1.0
@@ -59,7 +56,7 @@ def _environment():
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.globals.update(draw=_draw, plots=plots, zip=zip)
+    environment.globals.update(draw=drawn, plots=plots, zip=zip)
     environment.filters.update(
         digits=_digits,
         fixed=lambda x, places: "?" if x is None else f"{x:.{places}f}",
@@ -69,15 +66,6 @@ def _environment():
         words=_words,
     )
     return environment
-
-
-def _draw(plot, *data, **options):
-    """Address of an SVG picture, which holds the picture itself."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = pathlib.Path(folder) / "figure.svg"
-        plot(*data, path=path, **options)
-        data = base64.b64encode(path.read_bytes()).decode()
-    return f"data:image/svg+xml;base64,{data}"
 
 
 def _pick(entries, key):

@@ -23,10 +23,13 @@ from keras_hamiltonian.physics.k_points import k_grid
 from keras_hamiltonian.physics.k_points import k_path
 from keras_hamiltonian.physics.k_points import monkhorst_pack
 from keras_hamiltonian.physics.k_points import periodic_directions
+from keras_hamiltonian.physics.occupations import Occupations
+from keras_hamiltonian.physics.occupations import occupations
 from keras_hamiltonian.physics.optics import OpticalConductivity
 from keras_hamiltonian.physics.optics import VelocityOperator
 from keras_hamiltonian.physics.optics import optical_conductivity
 from keras_hamiltonian.physics.overlap import TwoCentreOverlap
+from keras_hamiltonian.physics.populations import atom_populations
 from keras_hamiltonian.physics.populations import mulliken_populations
 from keras_hamiltonian.physics.populations import orbital_groups
 from keras_hamiltonian.physics.populations import participation_ratios
@@ -52,10 +55,12 @@ __all__ = [
     "EffectiveMass",
     "HermitianFactors",
     "KPath",
+    "Occupations",
     "OpticalConductivity",
     "States",
     "TwoCentreOverlap",
     "VelocityOperator",
+    "atom_populations",
     "band_structure",
     "check_overlap",
     "count_electrons",
@@ -76,6 +81,7 @@ __all__ = [
     "monkhorst_pack",
     "mulliken_populations",
     "nearest_states",
+    "occupations",
     "optical_conductivity",
     "orbital_groups",
     "participation_ratios",

@@ -1,6 +1,8 @@
 """The common look of all pictures, and how they are written."""
 
+import base64
 import pathlib
+import tempfile
 
 from matplotlib import rc_context
 from matplotlib.cm import ScalarMappable
@@ -135,3 +137,20 @@ def save_figure(figure, path):
             dpi=DOTS_PER_INCH,
             metadata=dict.fromkeys(DATED[format]),
         )
+
+
+def drawn(plot, *data, **options):
+    """Address of an SVG picture, which holds the picture itself.
+
+    Args:
+        plot: function that draws into `path`, such as those of `kh.plots`.
+        *data, **options: of the function.
+
+    Returns:
+        str, for the `src` of an `img` in HTML.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "figure.svg"
+        plot(*data, path=path, **options)
+        data = base64.b64encode(path.read_bytes()).decode()
+    return f"data:image/svg+xml;base64,{data}"

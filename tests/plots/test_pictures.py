@@ -167,3 +167,18 @@ def test_no_global_state_is_touched(bands, tmp_path):
     before = dict(matplotlib.rcParams)
     plots.plot_bands(bands, bands, tmp_path / "bands.png")
     assert dict(matplotlib.rcParams) == before
+
+
+@pytest.mark.parametrize(
+    "suffix, start", [("png", b"\x89PNG"), ("svg", b"<?xml"), ("PDF", b"%PDF")]
+)
+def test_a_picture_is_what_its_name_says(bands, tmp_path, suffix, start):
+    found = []
+    for name in "ab":
+        plots.plot_bands(bands, None, tmp_path / f"{name}.{suffix}")
+        found.append((tmp_path / f"{name}.{suffix}").read_bytes())
+    assert found[0].startswith(start)
+    assert found[0] == found[1]
+    with pytest.raises(ValueError, match=r"\.png, \.svg, \.pdf.*bands\.jpg"):
+        plots.plot_bands(bands, None, tmp_path / "bands.jpg")
+    assert not (tmp_path / "bands.jpg").exists()
