@@ -35,6 +35,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "uncertainty",
     ],
     submod_attrs={
+        "calculator": ["HamiltonianCalculator"],
         "data.calculation": ["Calculation"],
         "data.dataset": ["HamiltonianDataset"],
         "data.store": ["HamiltonianStore"],

@@ -316,17 +316,17 @@ class ElectronicStructure:
             grid: three ints. See `dos`.
 
         Returns:
-            `Occupations`.
+            `Occupations`. Its Fermi level is that of this grid.
 
         Raises:
-            ValueError: if a matrix or the Fermi level is missing, or the cell
-                is too large for all states.
+            ValueError: if a matrix or the number of electrons is missing, or
+                the cell is too large for all states.
         """
-        if self.fermi_level is None:
-            raise ValueError("Give `num_electrons`: they fill the states.")
+        if self.num_electrons is None:
+            raise ValueError("Give `num_electrons`, which fill the states.")
         return occupations(
             self.matrices,
-            self.fermi_level,
+            self.num_electrons,
             k_grid(self.atoms) if grid is None else grid,
             workers=self.workers,
         )

@@ -71,6 +71,7 @@ ROOMS = {
         "orbitals",
         "physics",
     },
+    "calculator": {"models", "prediction"},
     "evaluation": {
         "conventions",
         "data",

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.special import expit
 
 from keras_hamiltonian.physics.fermi import BOLTZMANN_IN_EV_PER_KELVIN
+from keras_hamiltonian.physics.fermi import fermi_level_of_bands
 from keras_hamiltonian.physics.fermi import k_grid_points
 from keras_hamiltonian.physics.populations import atom_populations
 from keras_hamiltonian.physics.states import lowest_states
@@ -22,7 +23,7 @@ class Occupations:
             electrons counts twice, and it shifts with the zero of energy.
         populations: `(num_atoms,)` array. Valence electrons of each atom, by
             Mulliken: what two atoms share is halved.
-        fermi_level: float, eV.
+        fermi_level: float, eV. At which these states hold the electrons.
     """
 
     band_energy: float
@@ -32,7 +33,7 @@ class Occupations:
 
 def occupations(
     matrices,
-    fermi_level,
+    num_electrons,
     grid,
     temperature=300.0,
     gamma_centered=True,
@@ -42,7 +43,7 @@ def occupations(
 
     Args:
         matrices: `BlochMatrices`, small enough for dense matrices.
-        fermi_level: float, in eV.
+        num_electrons: float. Valence electrons per cell.
         grid: three ints. Monkhorst-Pack sizes; 1 along vacuum.
         temperature: float. Of the Fermi-Dirac occupations, in K.
         gamma_centered: bool. See `monkhorst_pack`.
@@ -52,7 +53,8 @@ def occupations(
         `Occupations`.
 
     Raises:
-        ValueError: if the cell is too large for all states.
+        ValueError: if the cell is too large for all states, or they cannot
+            hold the electrons.
 
     Example, a bond between unlike atoms:
 
@@ -63,31 +65,29 @@ def occupations(
     >>> matrices = BlochMatrices(
     ...     BlockMatrix.from_blocks(pairs, blocks), None, [1, 1]
     ... )
-    >>> found = occupations(matrices, 0.0, (1, 1, 1))
+    >>> found = occupations(matrices, 2, (1, 1, 1))
     >>> round(found.band_energy, 6), found.populations.round(6).tolist()
     (-10.0, [1.6, 0.4])
 
     Reference: Mulliken, J. Chem. Phys. 23, 1833 (1955).
     """
     k_points, weights = k_grid_points(matrices, grid, gamma_centered)
-    solved = solve_k_points(
-        _sums,
-        matrices,
-        k_points,
-        workers,
-        fermi_level=fermi_level,
-        temperature=temperature,
+    degeneracy = 1 if matrices.spinful else 2
+    solved = solve_k_points(_populated, matrices, k_points, workers)
+    energies, populations = (np.array(x) for x in zip(*solved))
+    level = fermi_level_of_bands(
+        energies, num_electrons, weights, temperature, degeneracy
     )
-    energies, populations = zip(*solved)
-    return Occupations(
-        float(weights @ energies), weights @ np.array(populations), fermi_level
-    )
-
-
-def _sums(matrices, k_point, fermi_level, temperature):
-    """Energy and populations of one wave vector."""
-    states = lowest_states(matrices, k_point)
     thermal = BOLTZMANN_IN_EV_PER_KELVIN * temperature
-    filled = expit((fermi_level - states.energies) / thermal)
-    filled *= 1 if matrices.spinful else 2
-    return filled @ states.energies, atom_populations(states, matrices) @ filled
+    filled = degeneracy * weights[:, None] * expit((level - energies) / thermal)
+    return Occupations(
+        float((filled * energies).sum()),
+        np.einsum("kan,kn->a", populations, filled),
+        level,
+    )
+
+
+def _populated(matrices, k_point):
+    """Energies, and populations of the atoms, of all states."""
+    states = lowest_states(matrices, k_point)
+    return states.energies, atom_populations(states, matrices)
