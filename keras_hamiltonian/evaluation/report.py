@@ -114,12 +114,7 @@ def compare_bands(
         band_structure(crystal.matrices, path, level)
         for crystal in (prediction, reference)
     )
-    error = None
-    if level is not None:
-        energies = exact.energies - level
-        near = (energies > window[0]) & (energies < window[1])
-        differences = np.abs(predicted.energies - exact.energies)
-        error = float(differences[near].mean())
+    error = None if level is None else band_error(predicted, exact, window)
     return (
         predicted,
         exact,
@@ -129,6 +124,23 @@ def compare_bands(
             "window": list(window),
         },
     )
+
+
+def band_error(predicted, reference, window=WINDOW):
+    """Mean absolute error of the levels of a band structure.
+
+    Args:
+        predicted, reference: `BandStructure` of all bands on one path.
+        window: two floats. Levels of the reference this far about its Fermi
+            level count, in eV.
+
+    Returns:
+        float in eV; NaN if there are none.
+    """
+    energies = reference.energies - reference.fermi_level
+    near = (energies > window[0]) & (energies < window[1])
+    differences = np.abs(predicted.energies - reference.energies)[near]
+    return float(differences.mean()) if near.any() else np.nan
 
 
 def write_report(
