@@ -23,6 +23,7 @@ The report of a folder holds, beside what `write_report` says,
 import os
 
 import keras
+import numpy as np
 
 from keras_hamiltonian.electronic_structure import ElectronicStructure
 from keras_hamiltonian.evaluation.cost import growing_cells
@@ -39,10 +40,10 @@ from keras_hamiltonian.evaluation.report import write_report
 from keras_hamiltonian.evaluation.spectrum import SpectrumErrors
 from keras_hamiltonian.initial import with_own_initial
 from keras_hamiltonian.metrics.matrix import MatrixErrors
-from keras_hamiltonian.metrics.matrix import mean_absolute_error
 from keras_hamiltonian.metrics.matrix import means_over
 from keras_hamiltonian.metrics.stage_comparison import StageComparison
 from keras_hamiltonian.models.loading import load_model
+from keras_hamiltonian.orbitals.matrix_elements import matrix_difference
 from keras_hamiltonian.prediction import predict_with_features
 
 # A larger relative equivariance error is more than rounding in float32.
@@ -161,7 +162,7 @@ class _Comparison:
             self.expected = ExpectationErrors(model)
         self.num_spectra = num_spectra
         self.num_structures = 0
-        self.first = self.worst = None
+        self.first = self.worst = self.elements = None
         self.largest_error = -1.0
         self.sizes = {}
 
@@ -187,9 +188,12 @@ class _Comparison:
             self.changes.update(found["first"], found["model"], calculation)
         if self.num_spectra is None or self.num_structures < self.num_spectra:
             self.spectra.update(found, calculation)
-        error = mean_absolute_error(found["model"], calculation.hamiltonian)
+        known = calculation.hamiltonian
+        differences = matrix_difference(found["model"], known)
+        error = float(np.abs(differences).mean())
         if error > self.largest_error:
             self.largest_error, self.worst = error, calculation
+            self.elements = known.entries + differences, known.entries
         self.first = self.first or calculation
         self.num_structures += 1
         self.sizes.setdefault(len(calculation.atoms), calculation)
@@ -242,6 +246,7 @@ class _Comparison:
                 )
         return {
             "errors": self.matrices["model"],
+            "elements": self.elements,
             "first_stage": self.matrices.get("first"),
             "bands": bands.get("model"),
             "first_bands": bands.get("first"),

@@ -11,7 +11,9 @@ from keras_hamiltonian.plots.style import drawn
 SPURIOUS_IN_EV = 1.0
 
 
-def write_page(path, report, bands=None, first_bands=None, history=None):
+def write_page(
+    path, report, bands=None, first_bands=None, history=None, elements=None
+):
     """Writes a report as one HTML file.
 
     The file contains the figures; sections without data name the reason.
@@ -23,6 +25,7 @@ def write_page(path, report, bands=None, first_bands=None, history=None):
         bands: what `compare_bands` returned, or `None`.
         first_bands: the same for the first stage alone.
         history: dict for `plot_learning_curve`, or `None`.
+        elements: data of `plot_elements`, or `None`.
     """
     names = ["model"]
     if report.get("first_stage_errors"):
@@ -42,6 +45,7 @@ def write_page(path, report, bands=None, first_bands=None, history=None):
             levels=of_stages("levels"),
             bands=[b for b in (bands, first_bands) if b] if has_bands else [],
             history=history,
+            elements=elements,
             spurious=SPURIOUS_IN_EV,
         )
     )

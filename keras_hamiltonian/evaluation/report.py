@@ -18,6 +18,7 @@ from keras_hamiltonian.physics.k_points import k_path
 from keras_hamiltonian.physics.k_points import periodic_directions
 from keras_hamiltonian.plots.bands import plot_bands
 from keras_hamiltonian.plots.blocks import plot_block_errors
+from keras_hamiltonian.plots.elements import plot_elements
 from keras_hamiltonian.plots.learning_curve import plot_learning_curve
 from keras_hamiltonian.prediction import predict
 from keras_hamiltonian.prediction import predict_hamiltonian
@@ -151,6 +152,7 @@ def write_report(
     title="",
     first_stage=None,
     first_bands=None,
+    elements=None,
     **details,
 ):
     """Writes `report.json`, `report.html` and the pictures.
@@ -166,6 +168,8 @@ def write_report(
         title: str. Of the page and the pictures.
         first_stage: `MatrixErrors` of the first stage of a cascade.
         first_bands: what `compare_bands` returned for it, or `None`.
+        elements: predicted and reference matrix elements, two arrays in eV,
+            or `None`.
         **details: JSON values for the report. A dict `files` of further files
             of the run, relative to the folder, is joined with the pictures.
 
@@ -179,6 +183,9 @@ def write_report(
     files = {**details.pop("files", {}), "block_errors": "block_errors.png"}
     values, names = errors.block_errors()
     plot_block_errors(values, names, folder / files["block_errors"], title)
+    if elements:
+        files["elements"] = "elements.png"
+        plot_elements(*elements, folder / files["elements"], title)
     curve = _in_ev(history) if history else None
     if curve:
         files["learning_curve"] = "learning_curve.png"
@@ -201,7 +208,7 @@ def write_report(
         "date": datetime.date.today().isoformat(),
         "files": files,
     }
-    write_page(folder / PAGE, report, bands, first_bands, curve)
+    write_page(folder / PAGE, report, bands, first_bands, curve, elements)
     # Last: where there is a report, the other files exist.
     write_text(folder / REPORT, json.dumps(report, indent=1) + "\n")
     return report

@@ -182,3 +182,18 @@ def test_a_picture_is_what_its_name_says(bands, tmp_path, suffix, start):
     with pytest.raises(ValueError, match=r"\.png, \.svg, \.pdf.*bands\.jpg"):
         plots.plot_bands(bands, None, tmp_path / "bands.jpg")
     assert not (tmp_path / "bands.jpg").exists()
+
+
+def test_elements_off_the_diagonal_are_seen(tmp_path):
+    reference = np.linspace(-3, 3, 2000)
+    for name, error in (("good", 0.0), ("bad", 1.0)):
+        predicted = reference + error * np.sin(50 * reference)
+        plots.plot_elements(predicted, reference, tmp_path / f"{name}.png")
+    good, bad = (
+        (imread(tmp_path / f"{n}.png")[..., :3].std(axis=-1) > 0.05).sum()
+        for n in ("good", "bad")
+    )
+    assert bad > 3 * good > 1000
+    plots.plot_elements(predicted + 1j, reference + 0j, tmp_path / "spin.svg")
+    with pytest.raises(ValueError, match=r"\(2000,\) and \(0,\)"):
+        plots.plot_elements(reference, [], tmp_path / "none.png")
