@@ -94,6 +94,9 @@ def test_pictures_and_words(boron_nitride, tmp_path):
         boron_nitride.dos((4, 4, 1)),
         boron_nitride.states([0, 0, 0]),
         boron_nitride,
+        boron_nitride.gap((6, 6, 1)),
+        boron_nitride.effective_mass("valence", (6, 6, 1)),
+        boron_nitride.occupations((2, 2, 1)),
     ):
         assert len(repr(thing)) < 120 and "\n" not in repr(thing)
     assert repr(bands).startswith("BandStructure(2 bands, KPath(G-M-K-G, 30")

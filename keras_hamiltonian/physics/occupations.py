@@ -30,6 +30,12 @@ class Occupations:
     populations: np.ndarray
     fermi_level: float
 
+    def __repr__(self):
+        return (
+            f"Occupations({self.populations.sum():.4f} electrons, band energy "
+            f"{self.band_energy:.4f} eV)"
+        )
+
 
 def occupations(
     matrices,
