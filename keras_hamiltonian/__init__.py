@@ -36,6 +36,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "uncertainty",
     ],
     submod_attrs={
+        "calculator": ["HamiltonianCalculator"],
         "data.calculation": ["Calculation"],
         "data.dataset": ["HamiltonianDataset"],
         "data.store": ["HamiltonianStore"],

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import html
 import pathlib
 import warnings
 
@@ -9,22 +10,31 @@ from keras_hamiltonian.files import replacing
 from keras_hamiltonian.physics.bands import band_structure
 from keras_hamiltonian.physics.bands import solve_bands
 from keras_hamiltonian.physics.dos import density_of_states
+from keras_hamiltonian.physics.effective_mass import effective_mass
 from keras_hamiltonian.physics.fermi import find_fermi_level
 from keras_hamiltonian.physics.fermi import infer_electrons
 from keras_hamiltonian.physics.fermi import k_grid_points
 from keras_hamiltonian.physics.fermi import total_electrons
+from keras_hamiltonian.physics.gap import find_gap
 from keras_hamiltonian.physics.gap import gap_of_bands
 from keras_hamiltonian.physics.hamiltonian import BlochMatrices
 from keras_hamiltonian.physics.k_points import KPath
 from keras_hamiltonian.physics.k_points import k_grid
 from keras_hamiltonian.physics.k_points import k_path
+from keras_hamiltonian.physics.k_points import periodic_directions
+from keras_hamiltonian.physics.occupations import occupations
 from keras_hamiltonian.physics.populations import orbital_groups
 from keras_hamiltonian.physics.states import lowest_states
 from keras_hamiltonian.physics.states import nearest_states
+from keras_hamiltonian.plots.bands import plot_bands
+from keras_hamiltonian.plots.style import drawn
 
 # The grid of a calculation is not known, and on another one the electrons of
 # a metal are less exact.
 ELECTRON_TOLERANCE = 0.2
+# A notebook draws bands of so many orbitals at most, at so many wave vectors:
+# three seconds.
+LARGEST_DRAWN, NUM_DRAWN = 250, 60
 
 
 class ElectronicStructure:
@@ -269,6 +279,92 @@ class ElectronicStructure:
             self.matrices, k_point, energy, num_states, **options
         )
 
+    def effective_mass(self, edge="valence", grid=None):
+        """Effective mass at an edge of the gap.
+
+        Args:
+            edge: str. `"valence"` or `"conduction"`.
+            grid: three ints. Where the search for the edge begins, see `dos`.
+
+        Returns:
+            `EffectiveMass`. Of other bands and wave vectors:
+            `kh.physics.effective_mass(crystal.matrices, ...)`.
+
+        Raises:
+            ValueError: where bands touch, as in a semimetal, electrons fill
+                half a band or are unknown, or the matrices leave combinations
+                of orbitals out.
+        """
+        if edge not in ("valence", "conduction"):
+            raise ValueError(
+                f'`edge` is "valence" or "conduction". Received: {edge!r}.'
+            )
+        if self.num_electrons is None:
+            raise ValueError("Give `num_electrons`, which tell the edges.")
+        grid = k_grid(self.atoms) if grid is None else grid
+        gap = find_gap(
+            self.matrices, self.num_electrons, grid, workers=self.workers
+        )
+        filled = self.num_electrons / (1 if self.calculation.is_spinful else 2)
+        band = round(filled) - (edge == "valence")
+        k_point = getattr(gap, f"{edge}_k")
+        return effective_mass(self.matrices, self.atoms.cell, k_point, band)
+
+    def occupations(self, grid=None):
+        """Band energy, and the electrons of each atom by Mulliken.
+
+        Args:
+            grid: three ints. See `dos`.
+
+        Returns:
+            `Occupations`. Its Fermi level is that of this grid.
+
+        Raises:
+            ValueError: if a matrix or the number of electrons is missing, or
+                the cell is too large for all states.
+        """
+        if self.num_electrons is None:
+            raise ValueError("Give `num_electrons`, which fill the states.")
+        return occupations(
+            self.matrices,
+            self.num_electrons,
+            k_grid(self.atoms) if grid is None else grid,
+            workers=self.workers,
+        )
+
+    def plot_bands(
+        self, file, path=None, num_points=120, reference=None, **options
+    ):
+        """Draws the bands along a path.
+
+        Args:
+            file: str or path. The picture, PNG, SVG or PDF by its suffix.
+            path, num_points: see `bands`.
+            reference: `ElectronicStructure` of the same crystal, such as that
+                of a calculation, drawn behind.
+            **options: of `kh.plots.plot_bands`, for example `window`.
+
+        Returns:
+            The `BandStructure` that was drawn.
+
+        Raises:
+            ValueError: see `bands`; and without a Fermi level.
+        """
+        found = self.bands(path, num_points)
+        behind = reference and reference.bands(found.path)
+        plot_bands(found, behind, file, **options)
+        return found
+
+    def _repr_html_(self):
+        """For notebooks; bands of small cells are drawn."""
+        words = f"<p>{html.escape(repr(self))}</p>"
+        small = self._has_matrices and self.size <= LARGEST_DRAWN
+        is_crystal = periodic_directions(self.atoms).any()
+        if not (small and is_crystal and self.has_fermi_level):
+            return words
+        picture = drawn(lambda path: self.plot_bands(path, None, NUM_DRAWN))
+        return f'{words}<img alt="bands" width="460" src="{picture}">'
+
     def completed(self):
         """The `Calculation`, with the Fermi level wherever it follows."""
         if not self.has_fermi_level:
@@ -313,6 +409,18 @@ class ElectronicStructure:
         with replacing(path) as place:
             write_calculation(place, self.completed(), format, **options)
         return path
+
+    def to_sisl(self):
+        """H and S as a `sisl.Hamiltonian`, eV and Å.
+
+        Energies stay as they are; sisl's own files have the Fermi level at 0.
+
+        Raises:
+            ValueError: if sisl or a matrix is missing, or a shell is beyond d.
+        """
+        from data_tools.sisl_hamiltonian import to_sisl
+
+        return to_sisl(self.calculation)
 
     @property
     def _has_matrices(self):

@@ -59,7 +59,8 @@ def predict(
     what the training set does not tell: `prediction.warnings`.
 
     Args:
-        model: `Stage`, or the path of its `.keras` file.
+        model: `Stage`, or the path of its `.keras` file, or the name of a
+            preset (`kh.models.Stage.presets`).
         atoms: `ase.Atoms`. Nothing else is needed: which atoms interact
             follows from the reach of the model's orbitals. Or a `Calculation`,
             whose overlap, number of electrons and H⁰ are taken where it has

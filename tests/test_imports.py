@@ -48,6 +48,7 @@ ROOMS = {
         "files",
         "orbitals",
         "physics",
+        "plots",
         "structures",
     },
     "initial": {"data", "orbitals"},
@@ -73,6 +74,7 @@ ROOMS = {
         "orbitals",
         "physics",
     },
+    "calculator": {"models", "prediction"},
     "evaluation": {
         "conventions",
         "data",

@@ -7,6 +7,7 @@ import typer
 from keras_hamiltonian.cli import spectrum
 from keras_hamiltonian.cli.cluster import on_cluster
 from keras_hamiltonian.cli.files import one_structure
+from keras_hamiltonian.conventions import MEV_PER_EV
 from keras_hamiltonian.files import replacing
 
 # All bands of larger cells take minutes; then only those near the Fermi level
@@ -68,8 +69,9 @@ def bands(
       keras-hamiltonian bands new.cif --model model.keras --path GMKG
       keras-hamiltonian bands my_set.h5 --name 050 --model model.keras
 
-    The last one draws the prediction over the bands of the calculation. Fermi
-    level and gap are printed in eV.
+    The last one draws the prediction over the bands of the calculation, and
+    prints both Fermi levels and the error. Fermi level and gap are printed in
+    eV.
     """
     import keras_hamiltonian as kh
 
@@ -104,13 +106,16 @@ def bands(
             "num_states": min(num_bands, crystal.size),
         }
     found = crystal.bands(k_path, points, **options)
-    shown = (None, found)
+    shown, compared = (None, found), None
     if model is not None:
-        shown = (found, known and _reference(known, found, options))
+        compared = known and _reference(known, found, options)
+        shown = (found, compared)
     with replacing(output) as numbers, replacing(picture) as drawing:
         found.save(numbers)
         kh.plots.plot_bands(*shown, drawing, window, structure.name)
     typer.echo(f"Fermi level: {level:.4f} eV")
+    if compared is not None:
+        _print_comparison(found, compared, is_whole=num_bands is None)
     try:
         gap = kh.physics.gap_of_bands(
             found.k_points, found.energies, fermi_level=level
@@ -134,3 +139,26 @@ def _reference(known, predicted, options):
     return kh.physics.band_structure(
         known.matrices, predicted.path, level, workers=known.workers, **options
     )
+
+
+def _print_comparison(predicted, reference, is_whole):
+    """Fermi level of the calculation, and how far predicted levels are off.
+
+    Args:
+        predicted, reference: `BandStructure`.
+        is_whole: bool. Whether all bands were solved: of a part, the n-th of
+            one need not be the n-th of the other.
+    """
+    from keras_hamiltonian.evaluation.report import WINDOW
+    from keras_hamiltonian.evaluation.report import band_error
+
+    typer.echo(
+        f"Fermi level of the calculation: {reference.fermi_level:.4f} eV, on "
+        "its own grid"
+    )
+    if is_whole:
+        error = MEV_PER_EV * band_error(predicted, reference)
+        typer.echo(
+            f"Levels within {WINDOW[1]:g} eV of it: off by {error:.2f} meV on "
+            "the mean"
+        )

@@ -18,7 +18,8 @@ MATRICES_AND_BANDS = {"num_spectra": 0, "num_rotations": 0, "largest_cell": 0}
 @on_cluster
 def evaluate(
     model: Annotated[
-        pathlib.Path, typer.Argument(help="A .keras file of `train`.")
+        pathlib.Path,
+        typer.Argument(help="A .keras file of `train`, or a preset's name."),
     ],
     data: Annotated[
         pathlib.Path,

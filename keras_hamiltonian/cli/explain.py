@@ -17,7 +17,8 @@ def parse_orbital(text):
 
 def explain(
     model: Annotated[
-        pathlib.Path, typer.Argument(help="A .keras file of `train`.")
+        pathlib.Path,
+        typer.Argument(help="A .keras file of `train`, or a preset's name."),
     ],
     path: Annotated[
         pathlib.Path,

@@ -22,7 +22,8 @@ PREDICTION = "deeph"
 @with_species
 def predict(
     model: Annotated[
-        pathlib.Path, typer.Argument(help="A .keras file of `train`.")
+        pathlib.Path,
+        typer.Argument(help="A .keras file of `train`, or a preset's name."),
     ],
     structures: Annotated[
         list[pathlib.Path],

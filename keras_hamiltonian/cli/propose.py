@@ -14,7 +14,8 @@ from keras_hamiltonian.cli.spectrum import with_species
 @with_species
 def propose(
     model: Annotated[
-        pathlib.Path, typer.Argument(help="A .keras file of `train`.")
+        pathlib.Path,
+        typer.Argument(help="A .keras file of `train`, or a preset's name."),
     ],
     candidates: Annotated[
         list[pathlib.Path],

@@ -39,7 +39,8 @@ Input = Annotated[
 Model = Annotated[
     pathlib.Path | None,
     typer.Option(
-        help="Predict with this .keras file. Default: the matrices of INPUT."
+        help="Predict with this .keras file, or the preset of this name. "
+        "Default: the matrices of INPUT."
     ),
 ]
 Initial = Annotated[

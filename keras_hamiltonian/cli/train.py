@@ -73,8 +73,9 @@ def train(
     start_from: Annotated[
         pathlib.Path | None,
         typer.Option(
-            help="Model (.keras) whose weights are the start; new elements "
-            "are allowed. Its stages are kept. Default: new weights."
+            help="Model (.keras), or a preset, whose weights are the start; "
+            "new elements are allowed. Its stages are kept. Default: new "
+            "weights."
         ),
     ] = None,
     species=None,

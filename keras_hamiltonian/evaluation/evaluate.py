@@ -23,6 +23,7 @@ The report of a folder holds, beside what `write_report` says,
 import os
 
 import keras
+import numpy as np
 
 from keras_hamiltonian.electronic_structure import ElectronicStructure
 from keras_hamiltonian.evaluation.cost import growing_cells
@@ -40,10 +41,10 @@ from keras_hamiltonian.evaluation.report import write_report
 from keras_hamiltonian.evaluation.spectrum import SpectrumErrors
 from keras_hamiltonian.initial import with_own_initial
 from keras_hamiltonian.metrics.matrix import MatrixErrors
-from keras_hamiltonian.metrics.matrix import mean_absolute_error
 from keras_hamiltonian.metrics.matrix import means_over
 from keras_hamiltonian.metrics.stage_comparison import StageComparison
 from keras_hamiltonian.models.loading import load_model
+from keras_hamiltonian.orbitals.matrix_elements import matrix_difference
 from keras_hamiltonian.parallel import ordered_map
 from keras_hamiltonian.prediction import predict_with_features
 
@@ -167,7 +168,7 @@ class _Comparison:
         self.expected = None
         if model.error_estimate is not None:
             self.expected = ExpectationErrors()
-        self.first = self.worst = None
+        self.first = self.worst = self.elements = None
         self.largest_error = -1.0
         self.sizes = {}
 
@@ -191,11 +192,11 @@ class _Comparison:
             self.matrices[name].update(blocks, calculation)
         if has_spectra:
             self.spectra.update(found, calculation)
-        self._keep(
-            mean_absolute_error(found["model"], calculation.hamiltonian),
-            calculation,
-        )
-        self.first = calculation
+        known = calculation.hamiltonian
+        differences = matrix_difference(found["model"], known)
+        self.largest_error = float(np.abs(differences).mean())
+        self.elements = known.entries + differences, known.entries
+        self.first = self.worst = calculation
         self.sizes = {len(calculation.atoms): calculation}
 
     def merge(self, other):
@@ -206,14 +207,12 @@ class _Comparison:
         self.changes.merge(other.changes)
         if self.expected is not None:
             self.expected.merge(other.expected)
-        self._keep(other.largest_error, other.worst)
+        if other.largest_error > self.largest_error:
+            self.largest_error, self.worst = other.largest_error, other.worst
+            self.elements = other.elements
         self.first = self.first or other.first
         for size, calculation in other.sizes.items():
             self.sizes.setdefault(size, calculation)
-
-    def _keep(self, error, calculation):
-        if error > self.largest_error:
-            self.largest_error, self.worst = error, calculation
 
     @property
     def expectation(self):
@@ -265,6 +264,7 @@ class _Comparison:
                 )
         return {
             "errors": self.matrices["model"],
+            "elements": self.elements,
             "first_stage": self.matrices.get("first"),
             "bands": bands.get("model"),
             "first_bands": bands.get("first"),

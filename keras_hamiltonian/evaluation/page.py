@@ -1,20 +1,19 @@
 """A report as one HTML page that needs no other file."""
 
-import base64
-import pathlib
-import tempfile
-
 import jinja2
 
 from keras_hamiltonian import plots
 from keras_hamiltonian.conventions import MEV_PER_EV
 from keras_hamiltonian.files import write_text
+from keras_hamiltonian.plots.style import drawn
 
 # A larger error of a level is a spurious one rather than a shift.
 SPURIOUS_IN_EV = 1.0
 
 
-def write_page(path, report, bands=None, first_bands=None, history=None):
+def write_page(
+    path, report, bands=None, first_bands=None, history=None, elements=None
+):
     """Writes a report as one HTML file.
 
     The file contains the figures; sections without data name the reason.
@@ -26,6 +25,7 @@ def write_page(path, report, bands=None, first_bands=None, history=None):
         bands: what `compare_bands` returned, or `None`.
         first_bands: the same for the first stage alone.
         history: dict for `plot_learning_curve`, or `None`.
+        elements: data of `plot_elements`, or `None`.
     """
     names = ["model"]
     if report.get("first_stage_errors"):
@@ -45,6 +45,7 @@ def write_page(path, report, bands=None, first_bands=None, history=None):
             levels=of_stages("levels"),
             bands=[b for b in (bands, first_bands) if b] if has_bands else [],
             history=history,
+            elements=elements,
             spurious=SPURIOUS_IN_EV,
         )
     )
@@ -59,7 +60,7 @@ def _environment():
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.globals.update(draw=_draw, plots=plots, zip=zip)
+    environment.globals.update(draw=drawn, plots=plots, zip=zip)
     environment.filters.update(
         digits=_digits,
         fixed=lambda x, places: "?" if x is None else f"{x:.{places}f}",
@@ -69,15 +70,6 @@ def _environment():
         words=_words,
     )
     return environment
-
-
-def _draw(plot, *data, **options):
-    """Address of an SVG picture, which holds the picture itself."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = pathlib.Path(folder) / "figure.svg"
-        plot(*data, path=path, **options)
-        data = base64.b64encode(path.read_bytes()).decode()
-    return f"data:image/svg+xml;base64,{data}"
 
 
 def _pick(entries, key):

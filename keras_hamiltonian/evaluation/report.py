@@ -18,6 +18,7 @@ from keras_hamiltonian.physics.k_points import k_path
 from keras_hamiltonian.physics.k_points import periodic_directions
 from keras_hamiltonian.plots.bands import plot_bands
 from keras_hamiltonian.plots.blocks import plot_block_errors
+from keras_hamiltonian.plots.elements import plot_elements
 from keras_hamiltonian.plots.learning_curve import plot_learning_curve
 from keras_hamiltonian.prediction import predict
 from keras_hamiltonian.prediction import predict_hamiltonian
@@ -128,12 +129,7 @@ def compare_bands(
         band_structure(crystal.matrices, path, level)
         for crystal in (prediction, reference)
     )
-    error = None
-    if level is not None:
-        energies = exact.energies - level
-        near = (energies > window[0]) & (energies < window[1])
-        differences = np.abs(predicted.energies - exact.energies)
-        error = float(differences[near].mean())
+    error = None if level is None else band_error(predicted, exact, window)
     return (
         predicted,
         exact,
@@ -145,6 +141,23 @@ def compare_bands(
     )
 
 
+def band_error(predicted, reference, window=WINDOW):
+    """Mean absolute error of the levels of a band structure.
+
+    Args:
+        predicted, reference: `BandStructure` of all bands on one path.
+        window: two floats. Levels of the reference this far about its Fermi
+            level count, in eV.
+
+    Returns:
+        float in eV; NaN if there are none.
+    """
+    energies = reference.energies - reference.fermi_level
+    near = (energies > window[0]) & (energies < window[1])
+    differences = np.abs(predicted.energies - reference.energies)[near]
+    return float(differences.mean()) if near.any() else np.nan
+
+
 def write_report(
     folder,
     errors,
@@ -153,6 +166,7 @@ def write_report(
     title="",
     first_stage=None,
     first_bands=None,
+    elements=None,
     **details,
 ):
     """Writes `report.json`, `report.html` and the pictures.
@@ -168,6 +182,8 @@ def write_report(
         title: str. Of the page and the pictures.
         first_stage: `MatrixErrors` of the first stage of a cascade.
         first_bands: what `compare_bands` returned for it, or `None`.
+        elements: predicted and reference matrix elements, two arrays in eV,
+            or `None`.
         **details: JSON values for the report. A dict `files` of further files
             of the run, relative to the folder, is joined with the pictures.
 
@@ -181,6 +197,9 @@ def write_report(
     files = {**details.pop("files", {}), "block_errors": "block_errors.png"}
     values, names = errors.block_errors()
     plot_block_errors(values, names, folder / files["block_errors"], title)
+    if elements:
+        files["elements"] = "elements.png"
+        plot_elements(*elements, folder / files["elements"], title)
     curve = _in_ev(history) if history else None
     if curve:
         files["learning_curve"] = "learning_curve.png"
@@ -203,7 +222,7 @@ def write_report(
         "date": datetime.date.today().isoformat(),
         "files": files,
     }
-    write_page(folder / PAGE, report, bands, first_bands, curve)
+    write_page(folder / PAGE, report, bands, first_bands, curve, elements)
     # Last: where there is a report, the other files exist.
     write_text(folder / REPORT, json.dumps(report, indent=1) + "\n")
     return report

@@ -27,6 +27,8 @@ from keras_hamiltonian.models.transformer_stage import (
 )
 from keras_hamiltonian.models.transformer_stage import TransformerStage
 
+from_preset = Stage.from_preset
+
 __all__ = [
     "BlockReadout",
     "CompositeLayer",
@@ -46,6 +48,7 @@ __all__ = [
     "StateFolder",
     "TransformerStage",
     "average_over_rotations",
+    "from_preset",
     "graph_inputs",
     "load_model",
     "refinement_inputs",

@@ -16,6 +16,7 @@ from keras_hamiltonian.models import equivariant_transformer_stage  # noqa: F401
 from keras_hamiltonian.models import hamiltonian_cascade  # noqa: F401
 from keras_hamiltonian.models import old_files
 from keras_hamiltonian.models import transformer_stage  # noqa: F401
+from keras_hamiltonian.models.presets import model_file
 from keras_hamiltonian.models.stage import Stage
 from keras_hamiltonian.optimizers import muon  # noqa: F401
 from keras_hamiltonian.reading import check_size
@@ -39,7 +40,8 @@ def load_model(path):
     code, but importing runs what the module does when imported.
 
     Args:
-        path: str or path.
+        path: str or path; or a preset, see `Stage.from_preset`, where there
+            is no such file.
 
     Returns:
         `Stage`.
@@ -49,9 +51,7 @@ def load_model(path):
             was written by a newer version, is damaged or has weights that are
             not finite, or a module that it names cannot be imported.
     """
-    path = pathlib.Path(path)
-    if not path.is_file():
-        raise ValueError(f"There is no model file {path}.")
+    path = model_file(path)
     if not zipfile.is_zipfile(path):
         raise ValueError(
             f"{path} is no model: models are .keras files, as `train` and "

@@ -9,6 +9,9 @@ from keras_hamiltonian.conventions import CORRECTIONS
 from keras_hamiltonian.layers.parts import inherited_defaults
 from keras_hamiltonian.layers.parts import recorded_arguments
 from keras_hamiltonian.layers.parts import to_config
+from keras_hamiltonian.losses.elements import metrics_of_elements
+from keras_hamiltonian.losses.elements import of_elements
+from keras_hamiltonian.models.presets import PresetMethods
 from keras_hamiltonian.models.provenance import electrons_of_composition
 from keras_hamiltonian.models.summary import print_summary
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
@@ -60,7 +63,7 @@ def graph_inputs(dtype="float32", initial=None):
     return inputs
 
 
-class Stage(keras.Model):
+class Stage(PresetMethods, keras.Model):
     """A functional model of blocks, saved with all that a prediction needs.
 
     A subclass takes `basis`, `reaches` and, unless it is always `"none"`,
@@ -297,22 +300,45 @@ class Stage(keras.Model):
         """See `keras.Model.metrics`; with those of the joint metrics."""
         return [*super().metrics, *(m.metric for m in self.joint_metrics)]
 
-    def compile(self, *args, joint_losses=(), joint_metrics=(), **kwargs):
+    def compile(
+        self,
+        optimizer="rmsprop",
+        loss=None,
+        joint_losses=(),
+        joint_metrics=(),
+        metrics=None,
+        weighted_metrics=None,
+        **kwargs,
+    ):
         """See `keras.Model.compile`.
 
         Args:
-            *args: of `keras.Model.compile`.
+            optimizer: of `keras.Model.compile`.
+            loss: the same. Of this package; or any other of two numbers, which
+                is applied to each element, in meV (see `ElementLoss`).
             joint_losses: sequence of functions of the inputs, targets, outputs
                 and weights of a batch, dicts all of them, that return a
                 scalar in meV. What `loss` cannot say, because it sees one
                 output at a time; added in training, not in validation.
             joint_metrics: sequence of `kh.losses.TrainingError`, or of other
                 objects with `metric` and `update`: what `metrics` cannot say.
+            metrics, weighted_metrics: of `keras.Model.compile`; those of both
+                are weighted, because padding is no element (see
+                `ElementMetric`). One that is no dict is of both blocks.
             **kwargs: of `keras.Model.compile`.
         """
         self.joint_losses = tuple(joint_losses)
         self.joint_metrics = tuple(joint_metrics)
-        super().compile(*args, **kwargs)
+        found = [
+            metrics_of_elements(some, BLOCKS)
+            for some in (metrics, weighted_metrics)
+            if some is not None
+        ]
+        kwargs["weighted_metrics"] = found and {
+            name: [m for some in found for m in some.get(name, [])]
+            for name in BLOCKS
+        }
+        super().compile(optimizer, of_elements(loss), **kwargs)
 
     def compile_from_config(self, config):
         """See `keras.Model.compile_from_config`; without joint losses."""

@@ -26,10 +26,13 @@ from keras_hamiltonian.physics.k_points import monkhorst_pack
 from keras_hamiltonian.physics.k_points import periodic_directions
 from keras_hamiltonian.physics.k_points import solve_k_points
 from keras_hamiltonian.physics.kernel_polynomial import KernelPolynomial
+from keras_hamiltonian.physics.occupations import Occupations
+from keras_hamiltonian.physics.occupations import occupations
 from keras_hamiltonian.physics.optics import OpticalConductivity
 from keras_hamiltonian.physics.optics import VelocityOperator
 from keras_hamiltonian.physics.optics import optical_conductivity
 from keras_hamiltonian.physics.overlap import TwoCentreOverlap
+from keras_hamiltonian.physics.populations import atom_populations
 from keras_hamiltonian.physics.populations import mulliken_populations
 from keras_hamiltonian.physics.populations import orbital_groups
 from keras_hamiltonian.physics.populations import participation_ratios
@@ -55,10 +58,12 @@ __all__ = [
     "HermitianFactors",
     "KPath",
     "KernelPolynomial",
+    "Occupations",
     "OpticalConductivity",
     "States",
     "TwoCentreOverlap",
     "VelocityOperator",
+    "atom_populations",
     "band_structure",
     "check_overlap",
     "count_electrons",
@@ -80,6 +85,7 @@ __all__ = [
     "monkhorst_pack",
     "mulliken_populations",
     "nearest_states",
+    "occupations",
     "optical_conductivity",
     "orbital_groups",
     "participation_ratios",

@@ -31,6 +31,14 @@ class BandStructure:
     fermi_level: float | None = None
     errors: np.ndarray | None = None
 
+    def __repr__(self):
+        level = self.fermi_level
+        words = "unknown" if level is None else f"{level:.3f} eV"
+        return (
+            f"BandStructure({self.energies.shape[1]} bands, {self.path}, "
+            f"Fermi level {words})"
+        )
+
     @property
     def k_points(self):
         """`(num_k, 3)` array of fractional wave vectors."""

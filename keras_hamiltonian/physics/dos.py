@@ -49,6 +49,14 @@ class DensityOfStates:
     fermi_level: float | None = None
     errors: np.ndarray | None = None
 
+    def __repr__(self):
+        shown = ", ".join(self.projections)
+        return (
+            f"DensityOfStates({len(self.energies)} energies from "
+            f"{self.energies[0]:.2f} to {self.energies[-1]:.2f} eV"
+            f"{shown and f', of {shown}'})"
+        )
+
     def integrate(self, energy=None, name=None):
         """Electrons that states up to an energy hold.
 

@@ -38,6 +38,10 @@ class EffectiveMass:
     slope: np.ndarray
     energy: float
 
+    def __repr__(self):
+        masses = ", ".join(f"{mass:.4g}" for mass in self.principal)
+        return f"EffectiveMass({masses} at {self.energy:.4f} eV)"
+
     @property
     def tensor(self):
         """`(3, 3)` array: the mass tensor; zero out of the plane of a layer."""

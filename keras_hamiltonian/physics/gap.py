@@ -36,6 +36,9 @@ class BandGap:
     conduction_k: np.ndarray
     direct_k: np.ndarray
 
+    def __repr__(self):
+        return f"BandGap({self.gap:.4f} eV, direct {self.direct_gap:.4f} eV)"
+
 
 def gap_of_bands(k_points, energies, fermi_level=None, num_occupied=None):
     """The gap between bands that are known at some wave vectors.

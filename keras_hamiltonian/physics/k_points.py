@@ -47,6 +47,10 @@ class KPath:
     def __len__(self):
         return len(self.k_points)
 
+    def __repr__(self):
+        names = "-".join(name for _, name in self.labels)
+        return f"KPath({names or 'no names'}, {len(self)} wave vectors)"
+
 
 def k_path(atoms, path=None, num_points=120, periodic=None):
     """A path between points of high symmetry of the given cell.

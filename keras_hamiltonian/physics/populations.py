@@ -76,9 +76,22 @@ def participation_ratios(states, matrices):
     Returns:
         `(num_states,)` array.
     """
-    starts = np.cumsum(matrices.num_orbitals) - matrices.num_orbitals
-    per_atom = np.add.reduceat(_per_orbital(states, matrices), starts, axis=0)
+    per_atom = atom_populations(states, matrices)
     return (per_atom**2).sum(axis=0) / per_atom.sum(axis=0) ** 2
+
+
+def atom_populations(states, matrices):
+    """How much of each state belongs to each atom.
+
+    Args:
+        states: `States` with coefficients.
+        matrices: `BlochMatrices` they come from.
+
+    Returns:
+        `(num_atoms, num_states)` array, which adds up to 1 for each state.
+    """
+    starts = np.cumsum(matrices.num_orbitals) - matrices.num_orbitals
+    return np.add.reduceat(_per_orbital(states, matrices), starts, axis=0)
 
 
 def _per_orbital(states, matrices):

@@ -45,6 +45,14 @@ class States:
     first: int | None = 0
     solver: str = "dense"
 
+    def __repr__(self):
+        place = ", ".join(f"{x:.4g}" for x in self.k_point)
+        energies = "none"
+        if len(self.energies):
+            low, high = self.energies[[0, -1]]
+            energies = f"{low:.3f} to {high:.3f} eV"
+        return f"States({len(self.energies)} at k = ({place}), {energies})"
+
 
 def lowest_states(matrices, k_point, num_states=None, coefficients=True):
     """The lowest states at one wave vector, or all, by dense matrices.

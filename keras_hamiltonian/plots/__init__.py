@@ -16,6 +16,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "corrections": ["plot_corrections"],
         "costs": ["plot_costs"],
         "dos": ["plot_dos"],
+        "elements": ["plot_elements"],
         "environments": ["plot_environment_map", "plot_novelty"],
         "errors": [
             "plot_equivariance",

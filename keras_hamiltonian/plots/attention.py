@@ -40,7 +40,7 @@ def plot_attention_map(maps, path, atom=0, blocks=None, title=None):
 
     Args:
         maps: `AttentionMaps`.
-        path: str or path. The file, PNG, or SVG by its suffix.
+        path: str or path. The file, PNG, SVG or PDF by its suffix.
         atom: int.
         blocks: list of str. Rows of the picture. Defaults to the first and
             the last block.
@@ -102,7 +102,7 @@ def plot_attention_by_distance(maps, path, blocks=None, title=None):
 
     Args:
         maps: `AttentionMaps`.
-        path: str or path. The file, PNG, or SVG by its suffix.
+        path: str or path. The file, PNG, SVG or PDF by its suffix.
         blocks: list of str. See `plot_attention_map`.
         title: str.
 
@@ -140,7 +140,7 @@ def plot_attention_by_angle(maps, path, blocks=None, title=None):
 
     Args:
         maps: `AttentionMaps`.
-        path: str or path. The file, PNG, or SVG by its suffix.
+        path: str or path. The file, PNG, SVG or PDF by its suffix.
         blocks: list of str. See `plot_attention_map`.
         title: str.
 

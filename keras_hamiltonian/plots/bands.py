@@ -28,7 +28,7 @@ def plot_bands(
     Args:
         predicted: `BandStructure`, or `None` to draw the reference alone.
         reference: `BandStructure`, or `None` to draw the prediction alone.
-        path: str or path. The file, PNG, or SVG by its suffix.
+        path: str or path. The file, PNG, SVG or PDF by its suffix.
         window: two floats. Energies about the Fermi level, in eV.
         title: str.
         labels: two strs. Names of prediction and reference in the legend.

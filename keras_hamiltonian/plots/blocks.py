@@ -24,7 +24,7 @@ def plot_block_errors(
         errors: `(num_shells, num_shells)` array, in eV; NaN where no element
             has the block.
         labels: list of str. Names of the shells.
-        path: str or path. The file, PNG, or SVG by its suffix.
+        path: str or path. The file, PNG, SVG or PDF by its suffix.
         title: str.
         quantity: str. Name of the numbers, in meV.
 
@@ -65,7 +65,7 @@ def plot_improved_blocks(fractions, labels, path):
         fractions: `(num_shells, num_shells)` nested list, from 0 to 1; `None`
             where no element has the block.
         labels: list of str. Names of the shells.
-        path: str or path. The file, PNG, or SVG by its suffix.
+        path: str or path. The file, PNG, SVG or PDF by its suffix.
     """
     values = 100 * np.array(fractions, dtype=np.float64)
     norm = Normalize(0, 100)

@@ -14,7 +14,7 @@ def plot_conductivity(conductivity, path, title=None):
 
     Args:
         conductivity: `OpticalConductivity`.
-        path: str or path. The file, PNG, or SVG by its suffix.
+        path: str or path. The file, PNG, SVG or PDF by its suffix.
         title: str.
     """
     energies = conductivity.energies

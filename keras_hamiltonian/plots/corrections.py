@@ -31,7 +31,7 @@ def plot_corrections(corrections, path, title=None):
 
     Args:
         corrections: `Corrections`.
-        path: str or path. The file, PNG, or SVG by its suffix.
+        path: str or path. The file, PNG, SVG or PDF by its suffix.
         title: str.
     """
     structures = corrections.ranked("structure", MOST_STRUCTURES)

@@ -13,7 +13,7 @@ def plot_costs(costs, path):
 
     Args:
         costs: list of dicts, of `prediction_costs`.
-        path: str or path. The file, PNG, or SVG by its suffix.
+        path: str or path. The file, PNG, SVG or PDF by its suffix.
 
     Raises:
         ValueError: if nothing was measured.

@@ -12,7 +12,7 @@ def plot_dos(density, path, title=None):
 
     Args:
         density: `DensityOfStates` with a Fermi level, which is the zero.
-        path: str or path. The file, PNG, or SVG by its suffix.
+        path: str or path. The file, PNG, SVG or PDF by its suffix.
         title: str.
 
     Raises:

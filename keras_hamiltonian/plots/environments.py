@@ -37,7 +37,7 @@ def plot_environment_map(
     Args:
         environments: `EnvironmentMap`.
         placed: `Environments`, by `environments.place`.
-        path: str or path. The file, PNG, or SVG by its suffix.
+        path: str or path. The file, PNG, SVG or PDF by its suffix.
         title: str.
         num_named: int. Number of atoms with names.
     """
@@ -99,7 +99,7 @@ def plot_novelty(placed, path, title=None):
 
     Args:
         placed: dict from name to `Environments` with errors, four at most.
-        path: str or path. The file, PNG, or SVG by its suffix.
+        path: str or path. The file, PNG, SVG or PDF by its suffix.
         title: str.
 
     Raises:

@@ -33,7 +33,7 @@ def plot_errors_by_distance(curves, path, field="mae"):
         curves: dict from name to a list of dicts: `from`, `to` (Å), the
             error in eV, and in the first one `blocks` or `count`, which is
             drawn below.
-        path: str or path. The file, PNG, or SVG by its suffix.
+        path: str or path. The file, PNG, SVG or PDF by its suffix.
         field: str. Key of the error, or dict from name to key.
 
     Raises:
@@ -64,7 +64,7 @@ def plot_errors_by_energy(curves, path):
 
     Args:
         curves: dict from name to `energy_bins` of `SpectrumErrors.result`.
-        path: str or path. The file, PNG, or SVG by its suffix.
+        path: str or path. The file, PNG, SVG or PDF by its suffix.
 
     Raises:
         ValueError: if there is no level at all.
@@ -97,7 +97,7 @@ def plot_errors_by_structure(curves, path):
     Args:
         curves: dict from name to `MatrixErrors.structures`, in one order; the
             first one sorts.
-        path: str or path. The file, PNG, or SVG by its suffix.
+        path: str or path. The file, PNG, SVG or PDF by its suffix.
 
     Raises:
         ValueError: if there is no structure.
@@ -132,7 +132,7 @@ def plot_equivariance(curves, path, title=None):
     Args:
         curves: dict from name to what `averaged_equivariance_error` returned.
             A dotted line falls as 1/√n from the first point of the first one.
-        path: str or path. The file, PNG, or SVG by its suffix.
+        path: str or path. The file, PNG, SVG or PDF by its suffix.
         title: str.
 
     Raises:

@@ -39,7 +39,7 @@ def plot_influence_map(
 
     Args:
         influence: `Influence`.
-        path: str or path. The file, PNG, or SVG by its suffix.
+        path: str or path. The file, PNG, SVG or PDF by its suffix.
         title: str.
         radius: float. Atoms within this distance of the pair are drawn, Å.
         values: `(N,)` array in eV, such as an `activation_map`, to colour the
@@ -84,7 +84,7 @@ def plot_influence_by_distance(influences, path, title=None):
 
     Args:
         influences: dict from name to `Influence`, three at most.
-        path: str or path. The file, PNG, or SVG by its suffix.
+        path: str or path. The file, PNG, SVG or PDF by its suffix.
         title: str.
 
     Raises:
@@ -152,7 +152,7 @@ def plot_degree_shares(influence, path, title=None):
 
     Args:
         influence: `Influence` of a model with a first stage.
-        path: str or path. The file, PNG, or SVG by its suffix.
+        path: str or path. The file, PNG, SVG or PDF by its suffix.
         title: str.
 
     Raises:
@@ -204,7 +204,7 @@ def plot_displacement(
 
     Args:
         displacement: `Displacement`.
-        path: str or path. The file, PNG, or SVG by its suffix.
+        path: str or path. The file, PNG, SVG or PDF by its suffix.
         title: str.
         radius: float. Atoms within this distance of the pair are drawn, Å.
 

@@ -20,7 +20,7 @@ def plot_learning_curve(history, path, title=None):
             where an epoch has no value. `"cpu_seconds"` is the horizontal
             axis; without it the epochs are. `"stage"`, a list of str: a
             vertical line marks each change.
-        path: str or path. The file, PNG, or SVG by its suffix.
+        path: str or path. The file, PNG, SVG or PDF by its suffix.
         title: str.
 
     Raises:

@@ -1,5 +1,9 @@
 """The common look of all pictures, and how they are written."""
 
+import base64
+import pathlib
+import tempfile
+
 from matplotlib import rc_context
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
@@ -21,6 +25,12 @@ COLORS = "YlOrRd"
 # Text on a picture keeps a light ground.
 TEXT_BOX = {"fc": "white", "ec": "none", "alpha": 0.8, "pad": 0.8}
 DOTS_PER_INCH = 200
+# Formats of pictures, and what they would say of the day and the program.
+DATED = {
+    "png": ("Software",),
+    "svg": ("Creator", "Date", "Format", "Type"),
+    "pdf": ("CreationDate", "Creator", "Producer"),
+}
 
 
 def new_axes(width, height):
@@ -111,15 +121,40 @@ def finish_panels(figure, title, path):
 
 
 def save_figure(figure, path):
-    """Writes a PNG file, or an SVG file if the path ends in `.svg`.
+    """Writes a PNG, SVG or PDF file, as the path ends.
 
-    The file appears when it is complete.
+    The file appears when it is complete; equal figures are equal files.
+
+    Raises:
+        ValueError: if the path ends otherwise.
     """
-    with replacing(path) as place:
-        if place.suffix == ".svg":
-            # Neither dates nor random names: equal figures are equal files.
-            empty = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-            with rc_context({"svg.hashsalt": "keras_hamiltonian"}):
-                figure.savefig(place, format="svg", metadata=empty)
-        else:
-            figure.savefig(place, dpi=DOTS_PER_INCH, format="png")
+    format = pathlib.Path(path).suffix.lower().removeprefix(".")
+    if format not in DATED:
+        raise ValueError(
+            f"A picture ends in .{', .'.join(DATED)}. Received: {path}."
+        )
+    look = {"svg.hashsalt": "keras_hamiltonian", "pdf.fonttype": 42}
+    with replacing(path) as place, rc_context(look):
+        figure.savefig(
+            place,
+            format=format,
+            dpi=DOTS_PER_INCH,
+            metadata=dict.fromkeys(DATED[format]),
+        )
+
+
+def drawn(plot, *data, **options):
+    """Address of an SVG picture, which holds the picture itself.
+
+    Args:
+        plot: function that draws into `path`, such as those of `kh.plots`.
+        *data, **options: of the function.
+
+    Returns:
+        str, for the `src` of an `img` in HTML.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "figure.svg"
+        plot(*data, path=path, **options)
+        data = base64.b64encode(path.read_bytes()).decode()
+    return f"data:image/svg+xml;base64,{data}"

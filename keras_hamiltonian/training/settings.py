@@ -137,9 +137,10 @@ class TrainingSettings(StrictSettings):
     )
     start_from: str | None = pydantic.Field(
         None,
-        description="A .keras file whose weights are the start; elements of "
-        "the data may be new. Stages, their options, `initial` and `dtype` "
-        "are those of the file. Learning rates are then 0.005 unless set.",
+        description="A .keras file, or a preset, whose weights are the start; "
+        "elements of the data may be new. Stages, their options, `initial` and "
+        "`dtype` are those of the file. Learning rates are then 0.005 unless "
+        "set.",
     )
     first_options: dict[str, Any] = pydantic.Field(
         default_factory=dict,
@@ -312,7 +313,10 @@ class TrainingSettings(StrictSettings):
         }
         found = [importlib.import_module(name) for name in sorted(modules)]
         files = [getattr(module, "__file__", None) for module in found]
-        files.append(self.start_from)
+        if self.start_from:
+            from keras_hamiltonian.models.presets import model_file
+
+            files.append(model_file(self.start_from))
         return [pathlib.Path(file) for file in files if file]
 
     def species_settings(self, prefix=""):

@@ -131,9 +131,16 @@ def test_prediction_over_calculation(
     words = ("--path", "GMKG", "--points", 9)
     text = command("bands", cell, "--model", untrained_file, *words).stdout
     assert "Gap along the path" in text
-    name = kh.HamiltonianStore(cell).names[0]
-    found = BandStructure.load(folder / f"{name}.bands.json")
-    expected = kh.predict(untrained_file, kh.HamiltonianStore(cell).atoms(0))
+    known = kh.HamiltonianStore(cell)[0]
+    level = number_after(text, "Fermi level of the calculation:")
+    assert level == pytest.approx(known.fermi_level, abs=1e-4)
+    found = BandStructure.load(folder / f"{known.name}.bands.json")
+    exact = kh.ElectronicStructure(known).bands("GMKG", 9)
+    near = abs(exact.energies - known.fermi_level) < 3
+    error = 1000 * abs(found.energies - exact.energies)[near].mean()
+    words = "Levels within 3 eV of it: off by"
+    assert number_after(text, words) == pytest.approx(error, abs=0.1)
+    expected = kh.predict(untrained_file, known.atoms)
     expected = expected.bands("GMKG", 9).energies
     # Without training there are ghost states far below, which magnify rounding.
     assert found.energies == pytest.approx(expected, rel=1e-4, abs=1e-3)

@@ -33,7 +33,7 @@ def test_commands_say_what_the_text_says(tutorial):
     for words in ("1 clean", "bands meet the Fermi level", "MAE_cha", "off by"):
         assert words in printed
     # No block, and no command, was left out.
-    assert printed.count("Fermi level: ") == 4
+    assert printed.count("Fermi level: ") == 5
 
 
 def test_lines_are_few():

@@ -146,7 +146,7 @@ def test_page_of_a_cascade(cascade_report):
     page = read(folder)
     assert set(page.sections) == SECTIONS
     assert page.foreign == []
-    assert len(page.images) == 11
+    assert len(page.images) == 12
     for image in page.images:
         assert image["src"].startswith("data:image/svg+xml;base64,")
         assert len(image["alt"]) > 30

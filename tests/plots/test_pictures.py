@@ -167,3 +167,33 @@ def test_no_global_state_is_touched(bands, tmp_path):
     before = dict(matplotlib.rcParams)
     plots.plot_bands(bands, bands, tmp_path / "bands.png")
     assert dict(matplotlib.rcParams) == before
+
+
+@pytest.mark.parametrize(
+    "suffix, start", [("png", b"\x89PNG"), ("svg", b"<?xml"), ("PDF", b"%PDF")]
+)
+def test_a_picture_is_what_its_name_says(bands, tmp_path, suffix, start):
+    found = []
+    for name in "ab":
+        plots.plot_bands(bands, None, tmp_path / f"{name}.{suffix}")
+        found.append((tmp_path / f"{name}.{suffix}").read_bytes())
+    assert found[0].startswith(start)
+    assert found[0] == found[1]
+    with pytest.raises(ValueError, match=r"\.png, \.svg, \.pdf.*bands\.jpg"):
+        plots.plot_bands(bands, None, tmp_path / "bands.jpg")
+    assert not (tmp_path / "bands.jpg").exists()
+
+
+def test_elements_off_the_diagonal_are_seen(tmp_path):
+    reference = np.linspace(-3, 3, 2000)
+    for name, error in (("good", 0.0), ("bad", 1.0)):
+        predicted = reference + error * np.sin(50 * reference)
+        plots.plot_elements(predicted, reference, tmp_path / f"{name}.png")
+    good, bad = (
+        (imread(tmp_path / f"{n}.png")[..., :3].std(axis=-1) > 0.05).sum()
+        for n in ("good", "bad")
+    )
+    assert bad > 3 * good > 1000
+    plots.plot_elements(predicted + 1j, reference + 0j, tmp_path / "spin.svg")
+    with pytest.raises(ValueError, match=r"\(2000,\) and \(0,\)"):
+        plots.plot_elements(reference, [], tmp_path / "none.png")
