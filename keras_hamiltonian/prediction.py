@@ -129,10 +129,13 @@ def predict(
     provenance |= {"num_rotations": num_rotations, "seed": seed}
     expected, found = None, []
     if estimate is not None:
-        expected = estimate.expected(
-            hamiltonian, calculation, features, model.basis
-        )
-        found = structure_warnings(model, atoms, expected.novelty)
+        if uncertainty:
+            expected = estimate.expected(
+                hamiltonian, calculation, features, model.basis
+            )
+        symbols = atoms.get_chemical_symbols()
+        novelty = estimate.novelty(symbols, features)
+        found = structure_warnings(model, atoms, novelty)
     return Prediction(
         calculation,
         spread,
@@ -141,7 +144,7 @@ def predict(
         num_electrons=(
             known.num_electrons if num_electrons is None else num_electrons
         ),
-        expected_errors=expected if uncertainty else None,
+        expected_errors=expected,
         warnings=found,
     )
 
@@ -202,7 +205,11 @@ def model_inputs(model, structure, atom_pairs=None, bucket=1):
     if atom_pairs is None:
         atom_pairs = pairs_within(atoms, model.reaches)
     table = neighbor_table(atoms, atom_pairs)
-    if initial is not None:
+    if initial is not None and np.array_equal(
+        initial.atom_pairs, table.atom_pairs
+    ):
+        initial = [initial]
+    elif initial is not None:
         positions = [initial.index.get(tuple(p), -1) for p in table.atom_pairs]
         if min(positions, default=0) < 0:
             raise ValueError(

@@ -119,19 +119,30 @@ class TwoCentreOverlap:
         symbols = np.array(atoms.get_chemical_symbols())
         first, second = symbols[pairs[:, 3]], symbols[pairs[:, 4]]
         vectors = edge_vectors(atoms, pairs)
-        blocks = [None] * len(pairs)
-        own = partners == np.arange(len(pairs))
-        for k in np.flatnonzero(own):
-            blocks[k] = self.onsite[first[k]]
-        one_way = (first < second) | (
-            (first == second) & (np.arange(len(pairs)) < partners)
-        )
+        sizes = np.array([self.basis.num_orbitals(z) for z in atoms.numbers])
+        shapes = sizes[pairs[:, 3:]]
+        starts = np.cumsum(shapes.prod(axis=1)) - shapes.prod(axis=1)
+        entries = np.empty(int(shapes.prod(axis=1).sum()))
+
+        def fill(chosen, blocks):
+            inside = np.arange(blocks[0].size)
+            places = starts[chosen, None] + inside
+            entries[places] = blocks.reshape(-1, len(inside))
+
+        places = np.arange(len(pairs))
+        for a in np.unique(first):
+            fill(
+                np.flatnonzero((partners == places) & (first == a)),
+                self.onsite[a][None],
+            )
+        one_way = (first < second) | ((first == second) & (places < partners))
         for a, b in sorted(set(zip(first[one_way], second[one_way]))):
             chosen = np.flatnonzero(one_way & (first == a) & (second == b))
             integrals = self._integrals(a, b, pairs[chosen], vectors[chosen])
-            for k, block in zip(chosen, integrals.blocks(vectors[chosen])):
-                blocks[k], blocks[partners[k]] = block, block.T
-        return BlockMatrix.from_blocks(pairs, blocks)
+            blocks = integrals.blocks(vectors[chosen])
+            fill(chosen, blocks)
+            fill(partners[chosen], blocks.swapaxes(1, 2))
+        return BlockMatrix(pairs, shapes, entries)
 
     def uncovered(self, atoms):
         """Pairs of atoms at distances that the fit had no data of.
