@@ -128,8 +128,15 @@ class BlockMatrix:
         positions = np.asarray(positions)
         if positions.dtype == bool:
             positions = np.flatnonzero(positions)
-        return BlockMatrix.from_blocks(
-            self.atom_pairs[positions], [self.block(p) for p in positions]
+        shapes = self.shapes[positions]
+        sizes = shapes.prod(axis=1)
+        # Where each number stands: the start of its block, and how far on.
+        places = np.repeat(
+            self.boundaries[:-1][positions] - np.cumsum(sizes) + sizes, sizes
+        )
+        places += np.arange(len(places))
+        return BlockMatrix(
+            self.atom_pairs[positions], shapes, self.entries[places]
         )
 
     def hermitian_error(self):

@@ -99,6 +99,10 @@ class TwoCentreOverlap:
         }
         return cls(basis, reaches, onsite, integrals)
 
+    def atom_pairs(self, atoms):
+        """The pairs of the overlap: `(P, 5)` ints, see `pairs_within`."""
+        return pairs_within(atoms, self.reaches)
+
     def __call__(self, atoms):
         """Overlap of a structure.
 
@@ -113,7 +117,7 @@ class TwoCentreOverlap:
             ValueError: for an element or a pair of elements without data, or
                 an edge shorter than any in the data.
         """
-        pairs = pairs_within(atoms, self.reaches)
+        pairs = self.atom_pairs(atoms)
         self._structure = hash(atoms.positions.tobytes())
         partners = reverse_positions(pairs)
         symbols = np.array(atoms.get_chemical_symbols())
