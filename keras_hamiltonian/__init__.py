@@ -46,6 +46,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "orbitals.basis": ["OrbitalBasis"],
         "orbitals.block_matrix": ["BlockMatrix"],
         "prediction": ["predict", "Prediction"],
+        "streaming": ["stream_prediction"],
         "superposition.zeroth_step": ["ZerothStep"],
         "training.run": ["train"],
     },

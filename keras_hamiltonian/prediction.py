@@ -19,6 +19,7 @@ from keras_hamiltonian.models.loading import load_model
 from keras_hamiltonian.models.rotation_average import average_over_rotations
 from keras_hamiltonian.models.stage import BLOCKS
 from keras_hamiltonian.orbitals.gauge import shifted
+from keras_hamiltonian.slabs import SlabPrediction
 from keras_hamiltonian.structures.neighbors import neighbor_table
 from keras_hamiltonian.structures.neighbors import pairs_within
 from keras_hamiltonian.uncertainty.prediction_warnings import level_warnings
@@ -52,6 +53,8 @@ def predict(
     seed=0,
     initial=None,
     uncertainty=False,
+    max_memory=None,
+    progress=None,
 ):
     """Predicts the Hamiltonian of a structure.
 
@@ -83,6 +86,11 @@ def predict(
             `model.zeroth_step`, which models trained with `species` have.
         uncertainty: bool. Whether to give the errors that are expected,
             `prediction.expected_errors`; next to no cost.
+        max_memory: number of bytes, or str such as `"4GB"`: what the process
+            may take. The structure is then predicted in slabs, with the same
+            result but for rounding. Defaults to no limit. A Hamiltonian that
+            is too large for it: `kh.stream_prediction`.
+        progress: function of the fraction done, called after each slab.
 
     Returns:
         `Prediction`.
@@ -90,8 +98,8 @@ def predict(
     Raises:
         ValueError: for elements or shells the model was not made for, atoms
             that coincide, a model that takes H⁰ and does not get it, rotations
-            of a model that is exactly symmetric, or expected errors of one
-            without an `error_estimate`.
+            of a model that is exactly symmetric, expected errors of one
+            without an `error_estimate`, or a limit of memory that is too low.
 
     Example:
 
@@ -103,20 +111,22 @@ def predict(
     """
     if not isinstance(model, keras.Model):
         model = load_model(model)
-    if not isinstance(atoms, Calculation):
-        atoms = Calculation(atoms, model.basis, spin=model.spin, name=name)
-    _check_options(model, num_rotations, uncertainty)
-    known, atoms = given_initial(atoms, initial), atoms.atoms
-    known = with_own_initial(model, known)
-    overlap = known.overlap if overlap is None else overlap
-    known = dataclasses.replace(known, overlap=overlap)
+    check_options(model, num_rotations, uncertainty)
+    known = structure_of(model, atoms, overlap, initial, name)
+    if max_memory is None:
+        known = with_own_initial(model, known)
+    atoms, overlap = known.atoms, known.overlap
     estimate = model.error_estimate
-    hamiltonian, spread, features = _predict(
-        model, known, None, num_rotations, seed, estimate is not None
-    )
-    source = {"code": CODE, "model": model.name}
-    if model.overlap_threshold is not None:
-        source["overlap_threshold"] = model.overlap_threshold
+    options = num_rotations, seed, estimate is not None
+    if max_memory is None:
+        hamiltonian, spread, features = _predict(model, known, None, *options)
+    else:
+        run = slab_prediction(model, known, *options, max_memory)
+        hamiltonian, spread, features = run.gathered(progress)
+        if overlap is None and model.overlap is not None:
+            overlap = model.overlap(atoms)
+            known = dataclasses.replace(known, overlap=overlap)
+        hamiltonian = _with_shift(model, known, hamiltonian, run.initial)
     calculation = Calculation(
         atoms,
         model.basis,
@@ -124,16 +134,19 @@ def predict(
         hamiltonian=hamiltonian,
         overlap=overlap,
         name=name,
-        source=source,
+        source=prediction_source(model),
     )
     provenance = {"model": model.name, "training": model.provenance}
     provenance |= {"num_rotations": num_rotations, "seed": seed}
     expected, found = None, []
     if estimate is not None:
-        expected = estimate.expected(
-            hamiltonian, calculation, features, model.basis
-        )
-        found = structure_warnings(model, atoms, expected.novelty)
+        if uncertainty:
+            expected = estimate.expected(
+                hamiltonian, calculation, features, model.basis
+            )
+        symbols = atoms.get_chemical_symbols()
+        novelty = estimate.novelty(symbols, features)
+        found = structure_warnings(model, atoms, novelty)
     return Prediction(
         calculation,
         spread,
@@ -142,7 +155,7 @@ def predict(
         num_electrons=(
             known.num_electrons if num_electrons is None else num_electrons
         ),
-        expected_errors=expected if uncertainty else None,
+        expected_errors=expected,
         warnings=found,
     )
 
@@ -203,7 +216,11 @@ def model_inputs(model, structure, atom_pairs=None, bucket=1):
     if atom_pairs is None:
         atom_pairs = pairs_within(atoms, model.reaches)
     table = neighbor_table(atoms, atom_pairs)
-    if initial is not None:
+    if initial is not None and np.array_equal(
+        initial.atom_pairs, table.atom_pairs
+    ):
+        initial = [initial]
+    elif initial is not None:
         positions = [initial.index.get(tuple(p), -1) for p in table.atom_pairs]
         if min(positions, default=0) < 0:
             raise ValueError(
@@ -242,7 +259,66 @@ def predict_with_features(model, structure, atom_pairs=None):
     return found[0], found[2]
 
 
+def slab_prediction(
+    model,
+    known,
+    num_rotations=None,
+    seed=0,
+    with_features=False,
+    max_memory=None,
+    is_kept=True,
+):
+    """A prediction that is made of those of slabs.
+
+    Args:
+        model: `Stage`.
+        known: `Calculation`, see `SlabPrediction`.
+        num_rotations, seed: see `predict`.
+        with_features: bool. Whether features of the atoms are wanted.
+        max_memory: see `predict`.
+        is_kept: bool. Whether the matrices stay in memory.
+
+    Returns:
+        `SlabPrediction`.
+    """
+
+    def compute(part, atom_pairs):
+        return _blocks(
+            model, part, atom_pairs, num_rotations, seed, with_features
+        )
+
+    # H, its spread, and S with what makes it.
+    kept = 4 + (num_rotations is not None) if is_kept else 0
+    return SlabPrediction(model, known, compute, max_memory, kept)
+
+
 def _predict(
+    model, structure, atom_pairs, num_rotations, seed, with_features=False
+):
+    """Those of `_blocks`, with the energy zero of the model."""
+    hamiltonian, *found = _blocks(
+        model, structure, atom_pairs, num_rotations, seed, with_features
+    )
+    if model.energy_shift is not None:
+        initial = structure.initial_hamiltonian
+        hamiltonian = _with_shift(model, structure, hamiltonian, initial)
+    return hamiltonian, *found
+
+
+def _with_shift(model, known, hamiltonian, initial):
+    """H + μS of a model that knows μ; H of others, or without S."""
+    if model.energy_shift is None:
+        return hamiltonian
+    overlap = known.overlap
+    if overlap is None and model.overlap is not None:
+        overlap = model.overlap(known.atoms)
+    if overlap is None:
+        return hamiltonian
+    shift = model.energy_shift(known.atoms, initial)
+    return shifted(hamiltonian, shift, overlap)
+
+
+def _blocks(
     model, structure, atom_pairs, num_rotations, seed, with_features=False
 ):
     """`BlockMatrix` of the blocks, of their spread or `None`, and features of
@@ -275,17 +351,40 @@ def _predict(
         hamiltonian, spread = matrix(mean), matrix(spread)
     if not model.is_hermitian:
         hamiltonian = hamiltonian.symmetrized()
-    if model.energy_shift is not None:
-        overlap = structure.overlap if is_known else None
-        if overlap is None and model.overlap is not None:
-            overlap = model.overlap(atoms)
-        if overlap is not None:
-            shift = model.energy_shift(atoms, structure.initial_hamiltonian)
-            hamiltonian = shifted(hamiltonian, shift, overlap)
     return hamiltonian, spread, features
 
 
-def _check_options(model, num_rotations, uncertainty):
+def structure_of(model, atoms, overlap=None, initial=None, name=""):
+    """What a prediction starts from.
+
+    Args:
+        model, atoms, overlap, initial, name: see `predict`.
+
+    Returns:
+        `Calculation`, with S and H⁰ where they are given.
+    """
+    if not isinstance(atoms, Calculation):
+        atoms = Calculation(atoms, model.basis, spin=model.spin, name=name)
+    known = given_initial(atoms, initial)
+    if overlap is not None:
+        known = dataclasses.replace(known, overlap=overlap)
+    return known
+
+
+def prediction_source(model):
+    """`source` of a predicted `Calculation`."""
+    source = {"code": CODE, "model": model.name}
+    if model.overlap_threshold is not None:
+        source["overlap_threshold"] = model.overlap_threshold
+    return source
+
+
+def check_options(model, num_rotations=None, uncertainty=False):
+    """Refuses options of `predict` that a model does not have.
+
+    Raises:
+        ValueError: saying why.
+    """
     if num_rotations is not None and model.is_symmetric:
         raise ValueError(
             f"The model {model.name!r} is symmetric by construction: its "

@@ -9,6 +9,7 @@ import typer
 from keras_hamiltonian.cli.files import check_new
 from keras_hamiltonian.cli.files import first_steps
 from keras_hamiltonian.cli.files import formats
+from keras_hamiltonian.cli.progress import Bar
 from keras_hamiltonian.cli.spectrum import Electrons
 from keras_hamiltonian.cli.spectrum import Initial
 from keras_hamiltonian.cli.spectrum import with_species
@@ -71,6 +72,15 @@ def predict(
             "also in <name>.uncertainty.json.",
         ),
     ] = False,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE",
+            help="Limit of memory, such as 4GB: the structure is predicted in "
+            "slabs, with the same result. With --format container they are "
+            "written one by one. Default: no limit.",
+        ),
+    ] = None,
     initial: Initial = None,
     species=None,
     overwrite: Annotated[
@@ -87,6 +97,8 @@ def predict(
       keras-hamiltonian predict model.keras my_set.h5 --name 050
       keras-hamiltonian predict model.keras new.cif --format siesta -o hsx
       keras-hamiltonian predict model.keras new.cif --initial first_step
+      keras-hamiltonian predict model.keras large.cif --format container \\
+          --memory 4GB
 
     Where a structure comes with a Hamiltonian the prediction is compared with
     it; errors are printed (meV) and written beside it as <name>.errors.json.
@@ -114,22 +126,37 @@ def predict(
         atoms, known, run = load(structure)
         if format not in ("container", "npz"):
             check_cell(atoms)
+        bar = Bar(structure.name)
+        options = {
+            "num_electrons": electrons,
+            "name": structure.name,
+            "num_rotations": rotations,
+            "initial": run,
+            "max_memory": memory,
+            "progress": bar,
+        }
+        has_labels = known is not None and known.hamiltonian is not None
+        is_streamed = memory is not None and format == "container"
+        if is_streamed and not (uncertainty or has_labels):
+            doubts = kh.stream_prediction(
+                target, model, known or atoms, **options
+            )
+            bar.close()
+            typer.echo(f"{structure.name}, {atoms.get_chemical_formula()}")
+            _write_doubts(output, structure.name, _warned(doubts))
+            typer.echo(f"  written: {target}")
+            continue
         prediction = kh.predict(
-            model,
-            known or atoms,
-            num_electrons=electrons,
-            name=structure.name,
-            num_rotations=rotations,
-            initial=run,
-            uncertainty=uncertainty,
+            model, known or atoms, uncertainty=uncertainty, **options
         )
+        bar.close()
         typer.echo(f"{structure.name}, {atoms.get_chemical_formula()}")
         if prediction.spread is not None:
             spread = MEV_PER_EV * abs(prediction.spread.entries).mean()
             typer.echo(f"  spread over {rotations} rotations: {spread:.3f} meV")
         doubts = _uncertainty(prediction)
         errors = None
-        if known is not None and known.hamiltonian is not None:
+        if has_labels:
             measured = kh.metrics.MatrixErrors(model.basis)
             measured.update(prediction.hamiltonian, known)
             errors = {"errors": measured.result()}
@@ -139,9 +166,7 @@ def predict(
             write_text(file, json.dumps(errors, indent=1) + "\n")
             words = kh.evaluation.summary(errors).replace("\n", "\n  ")
             typer.echo(f"  {words}")
-        if doubts is not None:
-            file = output / f"{structure.name}.uncertainty.json"
-            write_text(file, json.dumps(doubts, indent=1) + "\n")
+        _write_doubts(output, structure.name, doubts)
         if prediction.has_fermi_level:
             typer.echo(f"  Fermi level: {prediction.fermi_level:.3f} eV")
         typer.echo(f"  written: {target}")
@@ -159,14 +184,22 @@ def _uncertainty(prediction):
             f"the blocks of {symbol}{worst}: {of_atoms[worst]:.3g} meV"
         )
     warnings = [*prediction.warnings, *prediction.level_warnings()]
+    return _warned(warnings, expected and expected.to_dict())
+
+
+def _warned(warnings, expected=None):
+    """Warnings printed; they and expected errors, or `None`."""
     for warning in warnings:
         typer.echo(f"  Warning ({warning['kind']}): {warning['message']}")
     if expected is None and not warnings:
         return None
-    return {
-        "warnings": warnings,
-        "expected_errors": expected and expected.to_dict(),
-    }
+    return {"warnings": warnings, "expected_errors": expected}
+
+
+def _write_doubts(output, name, doubts):
+    if doubts is not None:
+        text = json.dumps(doubts, indent=1) + "\n"
+        write_text(output / f"{name}.uncertainty.json", text)
 
 
 def _check_format(format):

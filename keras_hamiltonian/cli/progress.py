@@ -18,7 +18,17 @@ class Bar:
 
     def __init__(self, label):
         self.label, self.start = label, time.time()
-        self.bar = None
+        self.bar, self.num_atoms = None, None
+
+    def begin(self, estimate):
+        """Says what a prediction will take, if it is long.
+
+        Args:
+            estimate: `PredictionEstimate`.
+        """
+        self.num_atoms = estimate.num_atoms
+        if estimate.seconds is not None and estimate.seconds > PATIENCE:
+            typer.echo(f"{self.label}: {estimate}", err=True)
 
     def __call__(self, fraction):
         """Shows a fraction of the work as done."""
@@ -26,10 +36,20 @@ class Bar:
             if time.time() - self.start < PATIENCE:
                 return
             self.bar = typer.progressbar(
-                length=100, label=self.label, file=sys.stderr
+                length=self.num_atoms or 100,
+                label=self.label,
+                show_pos=self.num_atoms is not None,
+                item_show_func=self._rate,
+                file=sys.stderr,
             )
             self.bar.start = self.start
-        self.bar.update(int(100 * fraction) - self.bar.pos)
+        done = int(self.bar.length * fraction)
+        self.bar.update(done - self.bar.pos, done)
+
+    def _rate(self, done):
+        if not done or self.num_atoms is None:
+            return None
+        return f"{done / (time.time() - self.start):.3g} atoms/s"
 
     def close(self):
         """Ends the line."""

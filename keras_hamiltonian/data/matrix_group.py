@@ -47,23 +47,45 @@ def write_matrix(group, matrix, precision=None, compression=0):
     tolerance = 0.0 if precision is None else HERMITIAN_TOLERANCE
     partners = matrix.reverse_positions()
     is_half_stored = _is_hermitian(matrix, partners, tolerance)
-    positions = np.arange(len(matrix))
+    positions, halves = np.arange(len(matrix)), None
     if is_half_stored:
         positions = positions[positions <= partners]
-        _write(group, "position", positions.astype("i4"), filters)
-        _write(group, "partner", partners[positions].astype("i4"), filters)
-    shapes = matrix.shapes[positions]
-    pairs = matrix.atom_pairs[positions].astype("i4")
-    _write(group, "atom_pairs", pairs, filters)
-    _write(group, "chunk_shapes", shapes.astype("i4"), filters)
-    _write(group, "chunk_boundaries", _boundaries(shapes), filters)
+        halves = positions, partners[positions]
+    write_layout(group, matrix.atom_pairs, matrix.shapes, halves, filters)
     entries = _gather(matrix, positions)
     if precision is not None:
         entries, quantum = _round(entries, precision)
         group.attrs["quantum"] = quantum
     _write(group, "entries", entries, filters)
-    group.attrs["is_half_stored"] = is_half_stored
-    group.attrs["num_pairs"] = len(matrix)
+
+
+def write_layout(group, atom_pairs, shapes, halves=None, filters=None):
+    """Writes all of a matrix but its numbers.
+
+    Args:
+        group: `h5py.Group`.
+        atom_pairs: `(P, 5)` int array.
+        shapes: `(P, 2)` int array.
+        halves: positions of the blocks that are stored, and of their reverses;
+            `None` if all are.
+        filters: dict. Options of the data sets.
+
+    Returns:
+        Where the stored blocks begin among the numbers, and the end of all:
+        int array.
+    """
+    filters = filters or {}
+    group.attrs["is_half_stored"] = halves is not None
+    group.attrs["num_pairs"] = len(atom_pairs)
+    if halves is not None:
+        for name, positions in zip(("position", "partner"), halves):
+            _write(group, name, positions.astype("i4"), filters)
+        atom_pairs, shapes = atom_pairs[halves[0]], shapes[halves[0]]
+    boundaries = _boundaries(shapes)
+    _write(group, "atom_pairs", atom_pairs.astype("i4"), filters)
+    _write(group, "chunk_shapes", shapes.astype("i4"), filters)
+    _write(group, "chunk_boundaries", boundaries, filters)
+    return boundaries
 
 
 def read_matrix(group):

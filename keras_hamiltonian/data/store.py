@@ -27,6 +27,8 @@ from keras_hamiltonian.reading import reading
 
 FORMAT = "keras_hamiltonian"
 FORMAT_VERSION = 1
+# From 1.10 on HDF5 indexes a single chunk without a tree (8 kB).
+HDF5_VERSION = ("v110", "v110")
 
 
 class HamiltonianStore:
@@ -118,9 +120,7 @@ class HamiltonianStore:
                 layouts, or one element with two bases.
         """
         precision = _precisions(precision)
-        # From 1.10 on HDF5 indexes a single chunk without a tree (8 kB).
-        version = ("v110", "v110")
-        with new_hdf5(path, libver=version) as root:
+        with new_hdf5(path, libver=HDF5_VERSION) as root:
             _write_all(root, calculations, precision, compression)
             root.attrs["attributes"] = json.dumps(attributes or {})
         return cls(path)
@@ -298,6 +298,18 @@ def _write_all(root, calculations, precision, compression):
         raise ValueError(
             "A container needs at least one calculation. Received: none."
         )
+    write_content(root, names, spin, basis)
+
+
+def write_content(root, names, spin, basis):
+    """Writes what a container says of itself.
+
+    Args:
+        root: `h5py.File`.
+        names: iterable of str.
+        spin: str.
+        basis: `OrbitalBasis`.
+    """
     root.create_dataset("names", data=list(names), dtype=h5py.string_dtype())
     root.attrs.update(
         {

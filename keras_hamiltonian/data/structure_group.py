@@ -29,11 +29,6 @@ def write_structure(group, calculation, precision=None, compression=0):
         ValueError: see `write_matrix`.
     """
     precision = precision or {}
-    atoms = group.create_group("atoms")
-    atoms["numbers"] = calculation.atoms.numbers
-    atoms["positions"] = calculation.atoms.positions
-    atoms["cell"] = np.asarray(calculation.atoms.cell)
-    atoms["pbc"] = calculation.atoms.pbc
     for field in MATRICES:
         matrix = getattr(calculation, field)
         if matrix is None:
@@ -47,28 +42,51 @@ def write_structure(group, calculation, precision=None, compression=0):
             precision=precision.get(field),
             compression=compression,
         )
-    _, in_hamiltonian, in_overlap = pair_union(
-        calculation.hamiltonian, calculation.overlap
+    write_description(
+        group,
+        calculation,
+        *(
+            np.zeros((0, 5), int) if matrix is None else matrix.atom_pairs
+            for matrix in (calculation.hamiltonian, calculation.overlap)
+        ),
     )
+    correction = measure_correction(calculation)
+    if correction is not None:
+        group.attrs["correction"] = correction.mean
+        if correction.shift is not None:
+            group.attrs["initial_shift"] = correction.shift
+
+
+def write_description(group, calculation, hamiltonian_pairs, overlap_pairs):
+    """Writes all of a calculation but its matrices.
+
+    Args:
+        group: `h5py.Group`.
+        calculation: `Calculation`, whose matrices are not looked at.
+        hamiltonian_pairs, overlap_pairs: `(P, 5)` int arrays, without
+            repetition.
+    """
+    atoms = group.create_group("atoms")
+    atoms["numbers"] = calculation.atoms.numbers
+    atoms["positions"] = calculation.atoms.positions
+    atoms["cell"] = np.asarray(calculation.atoms.cell)
+    atoms["pbc"] = calculation.atoms.pbc
+    counts = {"hamiltonian": hamiltonian_pairs, "overlap": overlap_pairs}
+    counts = {name: len(pairs) for name, pairs in counts.items()}
+    either = np.concatenate([hamiltonian_pairs, overlap_pairs])
+    counts["both"] = len(either) - len(np.unique(either, axis=0))
     group.attrs.update(
         {
             "spin": calculation.spin,
             "basis": json.dumps(calculation.basis.to_dict()),
             "source": json.dumps(calculation.source),
-            "num_pairs_hamiltonian": int(in_hamiltonian.sum()),
-            "num_pairs_overlap": int(in_overlap.sum()),
-            "num_pairs_both": int((in_hamiltonian & in_overlap).sum()),
+            **{f"num_pairs_{name}": n for name, n in counts.items()},
         }
     )
     for field in ("fermi_level", "num_electrons"):
         value = getattr(calculation, field)
         if value is not None:
             group.attrs[field] = float(value)
-    correction = measure_correction(calculation)
-    if correction is not None:
-        group.attrs["correction"] = correction.mean
-        if correction.shift is not None:
-            group.attrs["initial_shift"] = correction.shift
 
 
 def read_structure(group, name):

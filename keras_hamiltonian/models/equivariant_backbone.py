@@ -171,6 +171,11 @@ class EquivariantBackbone(CompositeLayer):
             found["traces"] = traces(self.trace_head, states)
         return {**found, "geometry": computed}
 
+    @property
+    def num_messages(self):
+        """How often atoms hear of their neighbours, see `receptive_steps`."""
+        return messages_of(self.groups)
+
     def adapt(self, dataset):
         """Fits what the features of H⁰ are scaled by.
 
@@ -267,6 +272,15 @@ def make_groups(interaction, irreps, **arguments):
     for name in names:
         check_option(groups, name, arguments.get(name))
     return groups
+
+
+def messages_of(groups):
+    """How often atoms hear of their neighbours in some groups.
+
+    A group of your own that hears of them more than once says so in its
+    attribute `num_messages`.
+    """
+    return sum(getattr(group, "num_messages", 1) for group in groups)
 
 
 def check_option(groups, name, wanted):

@@ -7,6 +7,7 @@ from keras_hamiltonian.layers.convolution.feature_frames import FeatureFrames
 from keras_hamiltonian.models.composite_layer import CompositeLayer
 from keras_hamiltonian.models.equivariant_backbone import GRAPH_KEYS
 from keras_hamiltonian.models.equivariant_backbone import make_groups
+from keras_hamiltonian.models.equivariant_backbone import messages_of
 from keras_hamiltonian.models.graph_geometry import GraphGeometry
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
 
@@ -70,6 +71,11 @@ class FeatureBackbone(CompositeLayer):
             norm="local",
             **own,
         )
+
+    @property
+    def num_messages(self):
+        """How often atoms hear of their neighbours, see `receptive_steps`."""
+        return messages_of(self.groups)
 
     def call(self, inputs):
         computed = self.geometry(inputs)

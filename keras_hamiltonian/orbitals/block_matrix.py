@@ -1,5 +1,7 @@
 """A matrix of a crystal in localized orbitals: blocks between atom pairs."""
 
+import functools
+
 import numpy as np
 
 from keras_hamiltonian.orbitals.whole_numbers import whole_numbers
@@ -51,11 +53,17 @@ class BlockMatrix:
                 f"The shapes need {self.boundaries[-1]} entries in one "
                 f"flat array. Received: entries of shape {self.entries.shape}."
             )
-        self.index = {
-            tuple(p): k for k, p in enumerate(self.atom_pairs.tolist())
-        }
-        if len(self.index) != len(self.atom_pairs):
+        _, is_first = _sorted(self.atom_pairs)
+        if not is_first.all():
             raise ValueError("An atom pair (R1, R2, R3, i, j) is listed twice.")
+
+    @functools.cached_property
+    def index(self):
+        """Dict from each pair, a tuple, to its position, in order.
+
+        Made when first asked for: it takes ten times the room of the pairs.
+        """
+        return {tuple(p): k for k, p in enumerate(self.atom_pairs.tolist())}
 
     @classmethod
     def from_blocks(cls, atom_pairs, blocks):
@@ -123,8 +131,15 @@ class BlockMatrix:
         positions = np.asarray(positions)
         if positions.dtype == bool:
             positions = np.flatnonzero(positions)
-        return BlockMatrix.from_blocks(
-            self.atom_pairs[positions], [self.block(p) for p in positions]
+        shapes = self.shapes[positions]
+        sizes = shapes.prod(axis=1)
+        # Where each number stands: the start of its block, and how far on.
+        places = np.repeat(
+            self.boundaries[:-1][positions] - np.cumsum(sizes) + sizes, sizes
+        )
+        places += np.arange(len(places))
+        return BlockMatrix(
+            self.atom_pairs[positions], shapes, self.entries[places]
         )
 
     def hermitian_error(self):
@@ -188,7 +203,22 @@ def reverse_positions(atom_pairs):
     Returns:
         `(P,)` int array; -1 where the partner is missing.
     """
-    pairs = np.asarray(atom_pairs).tolist()
-    index = {tuple(pair): k for k, pair in enumerate(pairs)}
-    partners = [index.get((-a, -b, -c, j, i), -1) for a, b, c, i, j in pairs]
-    return np.array(partners, dtype=np.int64)
+    pairs = np.asarray(atom_pairs, dtype=np.int64).reshape(-1, 5)
+    count = len(pairs)
+    reverse = np.hstack([-pairs[:, :3], pairs[:, :2:-1]])
+    order, is_first = _sorted(np.concatenate([pairs, reverse]))
+    # A pair comes before the reverse that equals it.
+    first, second = order[:-1], order[1:]
+    found = ~is_first[1:] & (first < count) & (second >= count)
+    partners = np.full(count, -1)
+    partners[second[found] - count] = first[found]
+    return partners
+
+
+def _sorted(rows):
+    """Order of the rows of an array, and which of them are no repetition."""
+    order = np.lexsort(rows.T[::-1])
+    ordered = rows[order]
+    is_first = np.ones(len(rows), dtype=bool)
+    is_first[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    return order, is_first

@@ -99,6 +99,10 @@ class TwoCentreOverlap:
         }
         return cls(basis, reaches, onsite, integrals)
 
+    def atom_pairs(self, atoms):
+        """The pairs of the overlap: `(P, 5)` ints, see `pairs_within`."""
+        return pairs_within(atoms, self.reaches)
+
     def __call__(self, atoms):
         """Overlap of a structure.
 
@@ -113,15 +117,28 @@ class TwoCentreOverlap:
             ValueError: for an element or a pair of elements without data, or
                 an edge shorter than any in the data.
         """
-        pairs = pairs_within(atoms, self.reaches)
+        pairs = self.atom_pairs(atoms)
         partners = reverse_positions(pairs)
-        blocks = [None] * len(pairs)
-        for k in np.flatnonzero(partners == np.arange(len(pairs))):
-            blocks[k] = self.onsite[atoms.symbols[pairs[k, 3]]]
+        symbols = np.array(atoms.get_chemical_symbols())
+        sizes = np.array([self.basis.num_orbitals(z) for z in atoms.numbers])
+        shapes = sizes[pairs[:, 3:]]
+        starts = np.cumsum(shapes.prod(axis=1)) - shapes.prod(axis=1)
+        entries = np.empty(int(shapes.prod(axis=1).sum()))
+
+        def fill(chosen, blocks):
+            inside = np.arange(blocks[0].size)
+            places = starts[chosen, None] + inside
+            entries[places] = blocks.reshape(-1, len(inside))
+
+        is_onsite = partners == np.arange(len(pairs))
+        for a in np.unique(symbols):
+            own = is_onsite & (symbols[pairs[:, 3]] == a)
+            fill(np.flatnonzero(own), self.onsite[a][None])
         for chosen, vectors, integrals in self._edges(atoms, pairs, partners):
-            for k, block in zip(chosen, integrals.blocks(vectors)):
-                blocks[k], blocks[partners[k]] = block, block.T
-        return BlockMatrix.from_blocks(pairs, blocks)
+            blocks = integrals.blocks(vectors)
+            fill(chosen, blocks)
+            fill(partners[chosen], blocks.swapaxes(1, 2))
+        return BlockMatrix(pairs, shapes, entries)
 
     def check(self, atoms):
         """Refuses a structure as a call does, in a tenth of its time.

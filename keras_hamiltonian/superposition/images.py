@@ -5,7 +5,7 @@ from scipy.spatial import cKDTree
 
 
 class AtomImages:
-    """The images of a crystal's atoms within a distance of a box.
+    """The images of the chosen atoms of a crystal within a distance of a box.
 
     Args:
         pairs: `CrystalPairs`.
@@ -29,7 +29,7 @@ class AtomImages:
         for cell in cells:
             places = fractional + cell
             near = ((places >= low) & (places <= high)).all(axis=1)
-            atoms = np.flatnonzero(near)
+            atoms = np.flatnonzero(near & pairs.chosen)
             found.append((atoms, np.tile(cell, (len(atoms), 1))))
         self.atoms, self.shifts = map(np.concatenate, zip(*found))
         self.centres = pairs.positions[self.atoms] + self.shifts @ pairs.cell

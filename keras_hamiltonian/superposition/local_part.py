@@ -67,9 +67,9 @@ class LocalPart:
         """
         entries = np.zeros((1, self.pairs.num_entries))
         planes = int(self.grid.numbers[0])
-        starts = range(0, planes, SLAB)
+        starts = [s for s in range(0, planes, SLAB) if self._meets(s)]
         slabs = workers.map(self._slab, starts, ahead=1)
-        for start, potential in zip(starts, slabs):
+        for number, (start, potential) in enumerate(zip(starts, slabs), 1):
             corners = itertools.product(
                 *(range(0, n, BRICK) for n in potential.shape)
             )
@@ -82,9 +82,17 @@ class LocalPart:
                     self.pairs.add(entries, *found)
                     self.buffers.give(found[0])
             if progress is not None:
-                progress(min(1.0, (start + SLAB) / planes))
+                progress(number / len(starts))
         entries *= self.grid.volume
         return self.pairs.mirror(entries)[0]
+
+    def _meets(self, start):
+        """Whether orbitals reach the planes of a slab."""
+        inverse = self.grid.inverse[:, 0]
+        places = self.images.centres @ inverse
+        reach = self.images.reach * np.linalg.norm(inverse)
+        is_above = places + reach > start
+        return (is_above & (places - reach < start + SLAB)).any()
 
     def _slab(self, start):
         stop = min(start + SLAB, int(self.grid.numbers[0]))

@@ -138,11 +138,12 @@ def set_onsite(pairs, tables, entries):
         tables: of `onsite_tables`.
         entries: `(num_entries,)` array, hartree, whose onsite blocks change.
     """
-    num_atoms = len(pairs.kinds)
-    entries[: pairs.boundaries[num_atoms]] = 0.0
+    # Onsite pairs come first, in the order of the atoms.
+    number = np.cumsum(pairs.chosen) - 1
+    entries[: pairs.boundaries[number[-1] + 1]] = 0.0
+    kinds = pairs.kinds[pairs.from_chosen[:, 3:]]
     for first, second in itertools.product(np.unique(pairs.kinds), repeat=2):
-        positions = pairs.of_kinds(first, second)
-        blocks = tables[first, second].blocks(pairs.vectors[positions])
-        # Onsite pairs come first, in the order of the atoms.
-        places = pairs.places(pairs.atom_pairs[positions, 3])
-        np.add.at(entries, places, blocks.reshape(len(positions), -1))
+        some = pairs.from_chosen[(kinds == (first, second)).all(axis=1)]
+        blocks = tables[first, second].blocks(pairs.between(some))
+        places = pairs.places(number[some[:, 3]])
+        np.add.at(entries, places, blocks.reshape(len(some), -1))

@@ -18,8 +18,13 @@ class CrystalPairs:
     Args:
         atoms: `ase.Atoms`.
         species: dict from element symbols to `Species`.
+        chosen: `(N,)` bools. The atoms whose pairs with each other are
+            wanted. Defaults to all.
 
     Attributes:
+        chosen: `(N,)` bools.
+        from_chosen: `(Q, 5)` int array. Pairs of the chosen atoms with all
+            others.
         atom_pairs: `(P, 5)` int array of `(R1, R2, R3, i, j)`.
         vectors: `(P, 3)` array, bohr, from i to j.
         lengths: `(P,)` array, bohr.
@@ -35,7 +40,7 @@ class CrystalPairs:
         ValueError: if an element has no species, or two atoms coincide.
     """
 
-    def __init__(self, atoms, species):
+    def __init__(self, atoms, species, chosen=None):
         symbols = list(species)
         missing = set(atoms.get_chemical_symbols()) - set(symbols)
         if missing:
@@ -54,11 +59,15 @@ class CrystalPairs:
         self.atom_pairs = pairs_within(
             atoms, {s: k.reach * BOHR_IN_ANGSTROM for s, k in species.items()}
         )
+        self.chosen = np.ones(len(atoms), dtype=bool)
+        if chosen is not None:
+            self.chosen = np.asarray(chosen, dtype=bool)
+        starts, ends = self.chosen[self.atom_pairs[:, 3:]].T
+        self.from_chosen = self.atom_pairs[starts]
+        self.atom_pairs = self.atom_pairs[starts & ends]
         shifts, i, j = np.split(self.atom_pairs, [3, 4], axis=1)
         i, j = i[:, 0], j[:, 0]
-        self.vectors = (
-            self.positions[j] + shifts @ self.cell - self.positions[i]
-        )
+        self.vectors = self.between(self.atom_pairs)
         self.lengths = np.linalg.norm(self.vectors, axis=1)
         self._check_distances()
         self.shapes = self.sizes[self.atom_pairs[:, 3:]]
@@ -80,9 +89,10 @@ class CrystalPairs:
 
     def _check_distances(self):
         """The onsite pairs come first; all others are of two atoms."""
-        others = self.lengths[len(self.kinds) :]
+        num_onsite = int(self.chosen.sum())
+        others = self.lengths[num_onsite:]
         if others.min(initial=np.inf) < COINCIDENCE / BOHR_IN_ANGSTROM:
-            pair = self.atom_pairs[len(self.kinds) + int(others.argmin())]
+            pair = self.atom_pairs[num_onsite + int(others.argmin())]
             raise ValueError(
                 f"Atoms {pair[3]} and {pair[4]} (counted from 0) coincide: "
                 f"they are {others.min() * BOHR_IN_ANGSTROM:.1e} Å apart with "
@@ -97,6 +107,11 @@ class CrystalPairs:
     def matrix(self, entries):
         """A `BlockMatrix` from the flat entries."""
         return BlockMatrix(self.atom_pairs, self.shapes, entries)
+
+    def between(self, atom_pairs):
+        """Vectors of pairs, in bohr: `(P, 3)`."""
+        shifts, ends = atom_pairs[:, :3], self.positions[atom_pairs[:, 3:]]
+        return ends[:, 1] + shifts @ self.cell - ends[:, 0]
 
     def of_kinds(self, first, second):
         """Positions of the pairs of two kinds of atoms."""

@@ -13,6 +13,7 @@ import threadpoolctl
 from keras_hamiltonian.conventions import BOHR_IN_ANGSTROM
 from keras_hamiltonian.conventions import HARTREE_IN_EV
 from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
+from keras_hamiltonian.structures.neighbors import pairs_within
 from keras_hamiltonian.superposition.box import boxed
 from keras_hamiltonian.superposition.functionals import find_functional
 from keras_hamiltonian.superposition.functionals import functional_name
@@ -128,6 +129,39 @@ class ZerothStep:
             ValueError: if an element has no species, atoms coincide or have
                 magnetic moments, or the cell is degenerate.
         """
+        return self._matrices(atoms)
+
+    def atom_pairs(self, atoms):
+        """The pairs of H⁰ and S: `(P, 5)` ints, see `pairs_within`."""
+        reaches = {
+            symbol: BOHR_IN_ANGSTROM * s.reach
+            for symbol, s in self.species.items()
+        }
+        return pairs_within(boxed(atoms, self.species), reaches)
+
+    def region(self, atoms, chosen):
+        """H⁰ and S between some atoms of a structure, as all of it makes them.
+
+        Args:
+            atoms: `ase.Atoms`, all of them.
+            chosen: `(num_atoms,)` bools.
+
+        Returns:
+            H⁰ in eV and S, both `BlockMatrix`, whose pairs number the chosen
+            atoms from 0.
+
+        Raises:
+            ValueError: as a call does.
+        """
+        number = np.cumsum(chosen) - 1
+        found = []
+        for matrix in self._matrices(atoms, chosen):
+            pairs = matrix.atom_pairs.copy()
+            pairs[:, 3:] = number[pairs[:, 3:]]
+            found.append(BlockMatrix(pairs, matrix.shapes, matrix.entries))
+        return tuple(found)
+
+    def _matrices(self, atoms, chosen=None):
         moments = atoms.get_initial_magnetic_moments()
         if np.any(moments):
             raise ValueError(
@@ -137,7 +171,7 @@ class ZerothStep:
                 "the first step of a run."
             )
         atoms = boxed(atoms, self.species)
-        pairs = CrystalPairs(atoms, self.species)
+        pairs = CrystalPairs(atoms, self.species, chosen)
         with (
             Workers(self.workers) as workers,
             threadpoolctl.threadpool_limits(1),

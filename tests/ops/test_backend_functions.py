@@ -66,6 +66,8 @@ def test_sums_of_segments(x, module):
     found = module.segment_sum(tensor(x), segments, 4)
     expected = np.stack([x[1], 0 * x[0], x[0] + x[2], 0 * x[0]])
     np.testing.assert_allclose(numpy(found), expected, atol=1e-14)
+    twice = module.add_segments(found, tensor(x), segments)
+    np.testing.assert_allclose(numpy(twice), 2 * expected, atol=1e-14)
 
 
 def test_shapes(x):

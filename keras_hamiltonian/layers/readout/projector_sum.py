@@ -185,14 +185,14 @@ class ProjectorSum(Layer):
         # === X W Xᵀ on each atom, summed over the atoms ===
         x = backend.reshape(x, (num_atoms, (near + 1) * rows, -1))
         edge = _without(common_neighbors, near, width)
-        found = None
+        # The last row takes what belongs to no edge.
+        number, found = num_atoms * (width + 1) + 1, None
         for some in _pieces(num_atoms, ((near + 1) * rows) ** 2):
-            sums = self._sums(
-                x[some], elements[some], edge[some], num_atoms, width, near
+            found = self._sums(
+                found, x[some], elements[some], edge[some], number, near
             )
-            if found is not None:
-                sums = [a + b for a, b in zip(found, sums)]
-            found = sums
+        shape = (num_atoms, width + 1, rows, rows)
+        found = [backend.reshape(total[:-1], shape) for total in found]
         envelope = self._envelope(relative, edge_mask)
         return {
             "onsite": self._join([f[:, width] for f in found]),
@@ -266,26 +266,24 @@ class ProjectorSum(Layer):
         inside = backend.relu(1 - relative**8)
         return (inside * inside * edge_mask)[..., None, None]
 
-    def _sums(self, x, elements, edge, num_atoms, width, near):
-        """X W Xᵀ of some atoms, added to the pairs of their neighbours: a
-        `(N, M + 1, rows, rows)` tensor for each part."""
+    def _sums(self, found, x, elements, edge, number, near):
+        """X W Xᵀ of some atoms, added to what was found of others at the
+        pairs of their neighbours: a `(number, rows²)` tensor for each part."""
         rows = self.layout.basis.num_rows
-        found = []
-        for part in self._through_middle(x, elements):
+        sums = []
+        for k, part in enumerate(self._through_middle(x, elements)):
             product = part @ backend.swapaxes(x, 1, 2)
             pairs = backend.transpose(
                 backend.reshape(product, (-1, near + 1, rows, near + 1, rows)),
                 (0, 1, 3, 2, 4),
             )
-            # The last segment takes what belongs to no edge.
-            total = backend.segment_sum(
-                backend.reshape(pairs, (-1, rows * rows)),
-                backend.reshape(edge, (-1,)),
-                num_atoms * (width + 1) + 1,
-            )
-            shape = (num_atoms, width + 1, rows, rows)
-            found.append(backend.reshape(total[:-1], shape))
-        return found
+            pairs = backend.reshape(pairs, (-1, rows * rows))
+            edges = backend.reshape(edge, (-1,))
+            if found is None:
+                sums.append(backend.segment_sum(pairs, edges, number))
+            else:
+                sums.append(backend.add_segments(found[k], pairs, edges))
+        return sums
 
     def _join(self, found):
         parts = {"scalar": found[0]}

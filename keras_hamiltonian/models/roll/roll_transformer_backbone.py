@@ -95,6 +95,11 @@ class RollTransformerBackbone(AttentionBackbone):
         self.trace_head = make_trace_head(tracegrad, self.blocks, basis, **own)
         self.irreps_out, self.irreps_edges = _irreps(taken, self.blocks[-1])
 
+    @property
+    def num_messages(self):
+        """How often atoms hear of their neighbours, see `receptive_steps`."""
+        return len(self.blocks)
+
     def call(self, inputs, visit=None):
         # `visit(block, arguments)` sees what enters each block.
         reverse_edge = inputs["reverse_edge"]

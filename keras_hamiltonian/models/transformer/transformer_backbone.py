@@ -136,6 +136,14 @@ class TransformerBackbone(AttentionBackbone):
             str(self.irreps_out[0]), name="frame_vectors", **own
         )
 
+    @property
+    def num_messages(self):
+        """How often atoms hear of their neighbours after the first stage, see
+        `receptive_steps`. Blocks begin beside its first group, with features
+        and angles that are one message each."""
+        own = len(self.blocks) + bool(self.features or self.angles)
+        return own - len(self.features)
+
     def call(self, inputs, visit=None):
         # `visit(block, arguments)` sees what enters each block.
         geometry = self.geometry(inputs)

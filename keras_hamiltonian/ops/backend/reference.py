@@ -12,6 +12,7 @@ import numpy as np
 
 FUNCTIONS = (
     "abs",
+    "add_segments",
     "broadcast_to",
     "cast",
     "concatenate",
@@ -138,6 +139,16 @@ def segment_sum(x, segments, num_segments):
         `(num_segments, ...)` tensor.
     """
     return keras.ops.segment_sum(x, segments, num_segments=num_segments)
+
+
+def add_segments(total, x, segments):
+    """`total + segment_sum(x, segments)`; `total` is not to be used again.
+
+    Args:
+        total: `(num_segments, ...)` tensor of `segment_sum`.
+        x, segments: see `segment_sum`.
+    """
+    return total + segment_sum(x, segments, shape(total)[0])
 
 
 def used_columns(x):

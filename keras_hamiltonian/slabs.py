@@ -1,0 +1,331 @@
+"""Predictions slab by slab, in bounded memory."""
+
+import dataclasses
+import time
+
+import numpy as np
+
+from keras_hamiltonian.data.calculation import Calculation
+from keras_hamiltonian.data.matrix_rows import runs
+from keras_hamiltonian.initial import initial_matrix
+from keras_hamiltonian.irreps.irreps import Irreps
+from keras_hamiltonian.memory import bytes_of
+from keras_hamiltonian.memory import in_words
+from keras_hamiltonian.memory import resident_bytes
+from keras_hamiltonian.models.receptive_field import receptive_steps
+from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
+from keras_hamiltonian.structures.neighbors import pairs_within
+from keras_hamiltonian.structures.slabs import Links
+from keras_hamiltonian.structures.slabs import Slab
+from keras_hamiltonian.structures.slabs import TooSmall
+from keras_hamiltonian.structures.slabs import divide
+
+# Numbers on each edge at the peak of a network, in units of the numbers of
+# its features and of its blocks.
+FEATURES, BLOCKS = 10.0, 6.0
+# What the system and the libraries take beyond what is counted.
+SPARE = 1.1
+# Bytes of a pair: its indices, shape, place and partner.
+PAIR_BYTES = 150
+# Atoms from which on the time is estimated, and atoms that are timed for it.
+LARGE, SAMPLE = 2000, 64
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class SlabRows:
+    """What was predicted of the own atoms of a slab.
+
+    Attributes:
+        positions: int array. Positions of their pairs in those of the crystal.
+        hamiltonian: `BlockMatrix` in eV, before the shift of the energy zero;
+            its pairs are those of the crystal.
+        spread: `BlockMatrix`, or `None`.
+        features: list of `(n, dim)` arrays, or `None`.
+        initial: `BlockMatrix`, H⁰ of these pairs, or `None`.
+    """
+
+    positions: np.ndarray
+    hamiltonian: BlockMatrix
+    spread: BlockMatrix | None
+    features: list | None
+    initial: BlockMatrix | None
+
+
+@dataclasses.dataclass(frozen=True)
+class PredictionEstimate:
+    """What a prediction will take; as text, a line.
+
+    Attributes:
+        num_atoms, num_slabs: int.
+        seconds: float, wall time; `None` for small structures.
+        peak: float, bytes of the process.
+    """
+
+    num_atoms: int
+    num_slabs: int
+    seconds: float | None
+    peak: float
+
+    def __str__(self):
+        duration = ""
+        if self.seconds is not None:
+            duration = f"{_duration(self.seconds)}, "
+        slabs = "one slab" if self.num_slabs == 1 else f"{self.num_slabs} slabs"
+        return (
+            f"{self.num_atoms} atoms in {slabs}, about {duration}"
+            f"{in_words(self.peak)}"
+        )
+
+
+class SlabPrediction:
+    """A prediction that is made of those of slabs.
+
+    All layers are local, so the blocks of an atom are those that its
+    surroundings give, exactly. A slab is computed with all atoms within
+    `receptive_steps` neighbours of its own.
+
+    Args:
+        model: `Stage`.
+        known: `Calculation`, with H⁰ if the model takes it and does not
+            compute it itself.
+        compute: function of a `Calculation` of the atoms of a slab and of
+            their pairs, which returns the `BlockMatrix` of the pairs, that of
+            their spread or `None`, and features or `None`.
+        max_memory: see `kh.predict`: of the whole process. Defaults to no
+            limit.
+        numbers_kept: int. How many numbers of 8 bytes the caller keeps for
+            every number of the Hamiltonian.
+
+    Attributes:
+        atom_pairs: `(P, 5)` int array, the pairs of the Hamiltonian.
+        shapes: `(P, 2)` int array of its blocks.
+        slabs: list of `Slab`.
+        peak: float. Expected memory of the process, bytes.
+
+    Raises:
+        ValueError: if the limit is too low, or the model not local.
+    """
+
+    def __init__(self, model, known, compute, max_memory=None, numbers_kept=0):
+        self.model, self.known, self.compute = model, known, compute
+        model.check_elements(known.atoms, known.basis)
+        self.atom_pairs = self._pairs()
+        doubling = 2 if model.spin != "none" else 1
+        self.shapes = doubling * known.num_orbitals[self.atom_pairs[:, 3:]]
+        width = np.bincount(self.atom_pairs[:, 3]).max()
+        per_atom = float(SPARE * width * edge_bytes(model))
+        held = resident_bytes() + PAIR_BYTES * len(self.atom_pairs)
+        held += 8 * doubling * numbers_kept * self.shapes.prod(axis=1).sum()
+        limit = np.inf if max_memory is None else bytes_of(max_memory)
+        self.links = Links(len(known.atoms), self.atom_pairs)
+        steps = receptive_steps(model) if np.isfinite(limit) else 0
+        try:
+            self.slabs = divide(
+                known.atoms, self.links, steps, (limit - held) / per_atom
+            )
+        except TooSmall as error:
+            raise ValueError(
+                f"{in_words(limit)} of memory are too little for "
+                f"{known.atoms.get_chemical_formula()}: an atom depends on "
+                f"{error.needed} atoms, which takes "
+                f"{in_words(error.needed * per_atom)} beside the "
+                f"{in_words(held)} that the program and what it keeps take. "
+                f"The least is {in_words(held + error.needed * per_atom)}"
+                + (
+                    "; a container that is written as it is predicted "
+                    "(`kh.stream_prediction`, --format container) takes "
+                    "less."
+                    if numbers_kept
+                    else "."
+                )
+            ) from None
+        largest = max(int(slab.region.sum()) for slab in self.slabs)
+        self.peak = held + largest * per_atom
+
+    def each(self, take, progress=None):
+        """Computes one slab after the other.
+
+        Then `initial`, the onsite blocks of H⁰ (`BlockMatrix`, or `None`), is
+        complete.
+
+        Args:
+            take: function of `SlabRows` and `Slab`, called with each.
+            progress: function of the fraction done, or `None`. Its method
+                `begin`, if it has one, gets a `PredictionEstimate` first.
+
+        Returns:
+            Features of all atoms, a list of `(N, dim)` arrays, or `None`.
+        """
+        if hasattr(progress, "begin"):
+            progress.begin(self.estimate())
+        sizes = np.cumsum([slab.region.sum() for slab in self.slabs])
+        count, onsite, features = len(self.known.atoms), None, None
+        for slab, done in zip(self.slabs, sizes / sizes[-1]):
+            rows = self._rows(slab)
+            if rows.initial is not None:
+                onsite = onsite or self._onsite(rows.initial.entries.dtype)
+                own = np.flatnonzero(rows.initial.is_onsite)
+                own = own[np.argsort(rows.initial.atom_pairs[own, 3])]
+                onsite.put(np.flatnonzero(slab.own), rows.initial.select(own))
+            if rows.features is not None:
+                features = features or [
+                    np.empty((count, x.shape[1]), x.dtype)
+                    for x in rows.features
+                ]
+                for whole, x in zip(features, rows.features):
+                    whole[slab.own] = x
+            take(rows, slab)
+            if progress is not None:
+                progress(float(done))
+        self.initial = None if onsite is None else onsite.matrix()
+        return features
+
+    def estimate(self):
+        """The `PredictionEstimate`; the time is that of a small part, if the
+        structure is large."""
+        count, seconds = len(self.known.atoms), None
+        if count >= LARGE:
+            part = np.arange(count) == self.slabs[0].atoms[0]
+            while part.sum() < SAMPLE:
+                part = self.links.around(part, 1)
+            start = time.monotonic()
+            self._rows(Slab(part, part))
+            total = sum(int(slab.region.sum()) for slab in self.slabs)
+            seconds = (time.monotonic() - start) * total / part.sum()
+        return PredictionEstimate(count, len(self.slabs), seconds, self.peak)
+
+    def gathered(self, progress=None):
+        """All slabs together.
+
+        Args:
+            progress: function of the fraction done, or `None`.
+
+        Returns:
+            `BlockMatrix` of the Hamiltonian, before the shift of the energy
+            zero; that of its spread, or `None`; features, or `None`.
+        """
+        found = {"hamiltonian": None, "spread": None}
+
+        def take(rows, slab):
+            for name in found:
+                matrix = getattr(rows, name)
+                if matrix is None:
+                    continue
+                if found[name] is None:
+                    found[name] = MatrixRows(
+                        self.atom_pairs, self.shapes, matrix.entries.dtype
+                    )
+                found[name].put(rows.positions, matrix)
+
+        features = self.each(take, progress)
+        matrices = (rows and rows.matrix() for rows in found.values())
+        return *matrices, features
+
+    def _onsite(self, dtype):
+        count = len(self.known.atoms)
+        pairs = np.zeros((count, 5), dtype=np.int64)
+        pairs[:, 3] = pairs[:, 4] = np.arange(count)
+        doubling = 2 if self.model.spin != "none" else 1
+        shapes = doubling * self.known.num_orbitals[pairs[:, 3:]]
+        return MatrixRows(pairs, shapes, dtype)
+
+    def _pairs(self):
+        model, known = self.model, self.known
+        if not model.takes_initial:
+            return pairs_within(known.atoms, model.reaches)
+        if known.initial_hamiltonian is None and model.zeroth_step is not None:
+            return model.zeroth_step.atom_pairs(known.atoms)
+        return initial_matrix(model, known).atom_pairs
+
+    def _rows(self, slab):
+        model, numbers = self.model, slab.atoms
+        positions, pairs = slab.pairs(self.atom_pairs)
+        initial = self._initial(slab, positions, pairs)
+        part = Calculation(
+            self.known.atoms[numbers],
+            model.basis,
+            spin=model.spin,
+            initial_hamiltonian=initial,
+        )
+        found = self.compute(part, pairs)
+        hamiltonian, spread, features = found
+        own = slab.own[numbers]
+        chosen = np.flatnonzero(own[pairs[:, 3]])
+        kept = positions[chosen]
+
+        def rows(matrix):
+            if matrix is None:
+                return None
+            matrix = matrix.select(chosen)
+            return BlockMatrix(
+                self.atom_pairs[kept], matrix.shapes, matrix.entries
+            )
+
+        if features is not None:
+            features = [x[own] for x in features]
+        return SlabRows(
+            kept,
+            rows(hamiltonian),
+            rows(spread),
+            features,
+            rows(initial),
+        )
+
+    def _initial(self, slab, positions, pairs):
+        if not self.model.takes_initial:
+            return None
+        given = self.known.initial_hamiltonian
+        if given is None:
+            return self.model.zeroth_step.region(self.known.atoms, slab.region)[
+                0
+            ]
+        given = given.select(positions)
+        return BlockMatrix(pairs, given.shapes, given.entries)
+
+
+class MatrixRows:
+    """A matrix that comes in rows, in memory.
+
+    Args:
+        atom_pairs: `(P, 5)` int array.
+        shapes: `(P, 2)` int array.
+        dtype: of the numbers.
+    """
+
+    def __init__(self, atom_pairs, shapes, dtype):
+        self.atom_pairs, self.shapes = atom_pairs, shapes
+        sizes = shapes.prod(axis=1)
+        self.boundaries = np.concatenate([[0], np.cumsum(sizes)])
+        self.entries = np.empty(self.boundaries[-1], dtype)
+
+    def put(self, positions, rows):
+        """Takes the blocks of some pairs.
+
+        Args:
+            positions: `(n,)` int array, ascending.
+            rows: `BlockMatrix` of these pairs.
+        """
+        for start, stop, first, last in runs(positions):
+            source = slice(rows.boundaries[first], rows.boundaries[last])
+            target = slice(self.boundaries[start], self.boundaries[stop])
+            self.entries[target] = rows.entries[source]
+
+    def matrix(self):
+        """The `BlockMatrix`."""
+        return BlockMatrix(self.atom_pairs, self.shapes, self.entries)
+
+
+def edge_bytes(model):
+    """Memory of each edge of a batch at the peak of a network."""
+    features = max(
+        sum(mul * irrep.dim for mul, irrep in Irreps(irreps))
+        for irreps in model.feature_irreps
+    )
+    blocks = int(np.prod(model.basis.block_shape(model.spin)))
+    return 4 * (FEATURES * features + BLOCKS * blocks)
+
+
+def _duration(seconds):
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min"
