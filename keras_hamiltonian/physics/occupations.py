@@ -8,9 +8,9 @@ from scipy.special import expit
 from keras_hamiltonian.physics.fermi import BOLTZMANN_IN_EV_PER_KELVIN
 from keras_hamiltonian.physics.fermi import fermi_level_of_bands
 from keras_hamiltonian.physics.fermi import k_grid_points
+from keras_hamiltonian.physics.k_points import solve_k_points
 from keras_hamiltonian.physics.populations import atom_populations
 from keras_hamiltonian.physics.states import lowest_states
-from keras_hamiltonian.physics.workers import solve_k_points
 
 
 @dataclasses.dataclass
