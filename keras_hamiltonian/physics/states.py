@@ -15,11 +15,14 @@ import numpy as np
 from keras_hamiltonian.physics.solvers.dense import solve_dense
 from keras_hamiltonian.physics.solvers.factorization import SOLVERS
 from keras_hamiltonian.physics.solvers.factorization import factorize
+from keras_hamiltonian.physics.solvers.slepc import slepc_states
 from keras_hamiltonian.physics.solvers.sparse import ShiftedProblem
 from keras_hamiltonian.physics.solvers.sparse import solve_window
 
 # Below this many orbitals dense matrices are as fast.
 SMALLEST_SPARSE = 500
+# The solver on many machines.
+SLEPC = "slepc"
 
 
 @dataclasses.dataclass
@@ -90,10 +93,10 @@ def nearest_states(
             crystal, sparse solvers take up to 0.04 eV beside it.
         num_states: int.
         solver: str. `"dense"`, or a sparse one: `"multifrontal"`,
-            `"superlu"`, `"pardiso"` (see `factorize`). `"auto"` takes dense
-            matrices for up to 500 orbitals or more than a quarter of the
-            states, else the first of the sparse ones; `States.solver` says
-            which and why.
+            `"superlu"`, `"pardiso"` (see `factorize`); or `"slepc"`, on many
+            machines (see `slepc_states`). `"auto"` takes dense matrices for up
+            to 500 orbitals or more than a quarter of the states, else the
+            first of the sparse ones; `States.solver` says which and why.
         coefficients: bool. Whether to return the coefficients.
 
     Returns:
@@ -116,8 +119,11 @@ def nearest_states(
             f"solver={solver!r} finds fewer than {matrices.size - 1} states; "
             'take solver="dense".'
         )
-    problem = ShiftedProblem(matrices, k_point, energy, solver)
-    solved = problem.nearest(num_states)
+    if solver == SLEPC:
+        solved = slepc_states(matrices, k_point, energy, num_states)
+    else:
+        problem = ShiftedProblem(matrices, k_point, energy, solver)
+        solved = problem.nearest(num_states)
     return _sparse_states(k_point, solved, coefficients, reason)
 
 
@@ -215,9 +221,10 @@ def _check_number(matrices, num_states):
 
 def _chosen_solver(matrices, solver, num_states=0):
     """The solver for a part of the states, and why."""
-    if solver not in ("auto", "dense", *SOLVERS):
+    known = (*SOLVERS, SLEPC) if num_states else SOLVERS
+    if solver not in ("auto", "dense", *known):
         raise ValueError(
-            f'`solver` is "auto", "dense" or one of {SOLVERS}. Received: '
+            f'`solver` is "auto", "dense" or one of {known}. Received: '
             f"{solver!r}."
         )
     if solver != "auto":
