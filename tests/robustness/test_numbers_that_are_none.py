@@ -62,7 +62,7 @@ def test_a_test_structure_without_an_overlap(tmp_path):
     store = small_set(tmp_path / "set.h5", 6)
     parts = {"train": ["000"], "validate": ["001"], "test": ["005"]}
     settings = kh.training.TrainingSettings(**TINY)
-    with pytest.raises(ValueError, match="'005' cannot be tested.*closer"):
+    with pytest.raises(ValueError, match="'005' cannot be predicted.*closer"):
         kh.train(store, kh.data.Split(**parts), settings, tmp_path / "run")
     assert not list(tmp_path.rglob("*.keras"))
 
