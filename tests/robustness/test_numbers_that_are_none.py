@@ -57,6 +57,7 @@ def test_before_a_training(part, tmp_path):
     assert not list(tmp_path.rglob("*.keras"))
 
 
+@pytest.mark.skipif(keras.config.backend() != "torch", reason="builds a stage")
 def test_a_test_structure_without_an_overlap(tmp_path):
     """Its atoms are closer than any of the training: not after the budget."""
     store = small_set(tmp_path / "set.h5", 6)
