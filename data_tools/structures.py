@@ -19,6 +19,8 @@ from data_tools.formats import read_source
 from data_tools.poscar import read_poscar
 from data_tools.search import Source
 from keras_hamiltonian.data.store import HamiltonianStore
+from keras_hamiltonian.reading import reading
+from keras_hamiltonian.structures.soundness import check_atoms
 
 DEEPH_FILES = {"deeph-legacy": LEGACY_FILES, "deeph-dock": CHUNKED_FILES}
 
@@ -160,6 +162,9 @@ def _frames(path, name):
         ) from error
     if not frames:
         raise ValueError(f"{path} holds no structure.")
+    for number, atoms in enumerate(frames):
+        with reading(path, f"structure {number}" if len(frames) > 1 else ""):
+            check_atoms(atoms)
     if len(frames) == 1:
         return [Structure(name, lambda: (frames[0], None))]
     return [

@@ -174,7 +174,8 @@ def check_overlaps(stage, store, names):
             stage.overlap.check(store.atoms(name))
         except ValueError as error:
             raise ValueError(
-                f"The structure {name!r} cannot be tested: {error}"
+                f"The test structure {name!r} cannot be predicted: let it "
+                f"train, or leave it out of the split. {error}"
             ) from error
 
 

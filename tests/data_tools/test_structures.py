@@ -43,3 +43,14 @@ def test_every_kind(data_folder, tmp_path):
         find_structures([cell], ["x"])
     with pytest.raises(ValueError, match="one name.*two_0"):
         find_structures([tmp_path / "two.xyz"] * 2)
+
+
+def test_atoms_that_are_none(tmp_path):
+    """Refused with the file and the number, before any work."""
+    sheet, bad = (ase.build.graphene(vacuum=7.5) for _ in range(2))
+    bad.positions[1, 2] = float("nan")
+    path = tmp_path / "pool.extxyz"
+    for frames, place in (([bad], ""), ([sheet, bad], ", structure 1")):
+        ase.io.write(path, frames)
+        with pytest.raises(ValueError, match=f"extxyz{place}: The positions"):
+            find_structures([path])

@@ -262,6 +262,13 @@ def test_electrons_of_abacus(words):
     assert read_log(f"  {words}\n EFERMI = 12.5 eV\n") == (12.5, 16.0)
 
 
+@pytest.mark.parametrize("below, level", [(4.5, 4.5), (4.2, None)])
+def test_fermi_levels_of_two_spins(below, level):
+    """One level, or a fixed moment, for which there are two."""
+    lines = f"E_Fermi_up 0.33 4.5\n E_Fermi_dw 0.33 {below}\n"
+    assert read_log(lines) == (level, None)
+
+
 def test_complex_blocks_without_spin(tmp_path):
     write_calculation(tmp_path / "x", crystal(), "deeph-legacy")
     with h5py.File(tmp_path / "x" / "hamiltonians.h5", "a") as root:
@@ -310,6 +317,16 @@ def test_steps_in_the_names_of_files(tmp_path):
         (output / f"{name}g2_nao.csr").write_bytes(copied)
     with pytest.raises(ValueError, match="2 ionic steps"):
         read_abacus(tmp_path / "runs" / "b")
+
+
+def test_steps_in_a_folder_of_matrices(tmp_path):
+    write_abacus(tmp_path, crystal(), layout="old")
+    expected = read_calculation(tmp_path).hamiltonian
+    output = tmp_path / "OUT.ABACUS"
+    (output / "matrix").mkdir()
+    for file in output.glob("data-*"):
+        file.rename(output / "matrix" / f"0_{file.name}")
+    assert read_calculation(tmp_path).hamiltonian == expected
 
 
 def test_what_is_passed_over_is_named(tmp_path):
