@@ -107,9 +107,9 @@ prediction = kh.predict("{name}", atoms)
 **Where it holds.** Cells like those of the training: {cell}, with a vacuum \
 that makes the third lattice vector {vacuum:g} Å long, because the zero of \
 energy depends on it; atoms within some 0.1 Å of their places. Larger cells \
-have larger errors (docs/larger_cells.md). `prediction.warnings` says what is \
-unlike the training set. It is a model to begin with: trained for minutes on \
-few structures, without H⁰.
+have larger errors (docs/larger_cells.md).{threshold} `prediction.warnings` \
+says what is unlike the training set. It is a model to begin with: trained for \
+minutes on few structures, without H⁰.
 
 **Made by**
 
@@ -139,21 +139,26 @@ def main(options):
     command = f"python recipes/make_presets.py {name} --seconds {seconds:g}"
     if options.data:
         command += " --data FOLDER"
-    model = kh.load_model(options.runs / name / report["files"]["model"])
+    write_preset(name, report, command, options.runs / name, options.output)
+    print(kh.evaluation.summary(report, options.runs / name))
+
+
+def write_preset(name, report, command, run, output):
+    """Model and card, from the folder of the training."""
+    material, model = MATERIALS[name], kh.load_model(run / f"{name}.keras")
     values = card(name, material, report, command, model)
     words = {
         **vars(material),
         **values,
         "name": name,
+        "threshold": threshold_in_words(model.overlap_threshold),
         "errors": in_words(values["errors"]),
         "version": report["versions"]["keras-hamiltonian"],
         "date": report["date"],
         "steps": report["steps"]["first"],
         "cpu_seconds": report["cpu_seconds"],
     }
-    folder = options.output / name
-    model.save_to_preset(folder, TEXT.format(**words), **values)
-    print(kh.evaluation.summary(report, options.runs / name))
+    folder = model.save_to_preset(output / name, TEXT.format(**words), **values)
     print(f"{folder}: {words['errors']}")
 
 
@@ -180,6 +185,15 @@ def card(name, material, report, command, model):
     found = {"test structures": report, **report["test_sets"]}
     return {
         "license": "Apache-2.0",
+        "calculations": {
+            "code": "OpenMX 3.9.0",
+            "functional": "GGA-PBE",
+            "potentials": "DFT_DATA19, PBE19",
+            "energy_cutoff_ry": 200,
+            "k_grid": material.k_grid,
+            "electronic_temperature_k": 300,
+            "spin_orbit": model.spin != "none",
+        },
         "data": f"{sum(counts.values())} structures ({material.cell}), "
         f"{counts['train']} of them trained, {counts['validate']} validated "
         f"and {counts['test']} tested. Computed for this project with OpenMX "
@@ -216,6 +230,16 @@ def in_words(errors):
             words += f", of levels within 3 eV of the Fermi level {level:g} meV"
         sentences.append(f"{words[0].upper()}{words[1:]}.")
     return " ".join(sentences)
+
+
+def threshold_in_words(threshold):
+    """What bands leave out, a sentence."""
+    if not threshold:
+        return ""
+    return (
+        " Its bands, and their error above, leave out combinations of orbitals "
+        f"of norms below {threshold:g} (docs/small_norms.md)."
+    )
 
 
 def mev(error):

@@ -54,6 +54,17 @@ class FirstStage(Stage):
     Raises: `ValueError` if the backbone does not say what its features are.
     """
 
+    def __new__(cls, *args, **kwargs):
+        dtype = kwargs.get("dtype") or "float32"
+        name = getattr(dtype, "name", dtype)
+        if name not in ("float32", "float64"):
+            raise ValueError(
+                '`dtype` of a first stage is "float32" or "float64". Received: '
+                f"{name!r}. Half precision keeps two or three digits of matrix "
+                "elements of tens of eV, and the loss does not fall to meV."
+            )
+        return super().__new__(cls, *args, **kwargs)
+
     def __init__(self, backbone, readout=None, name=None):
         check_initial(self.arguments.get("initial"))
         for attribute in ("irreps_out", "lmax"):

@@ -117,9 +117,9 @@ class PresetMethods:
 
         The card, a `README.md`, has `library`, `version` of the package,
         `date` of the training, `basis`, `spin`, `takes_initial`,
-        `calculations` (program and settings), `num_structures` that trained
-        and `cells` (see `Separation.to_dict`) as far as the model's
-        `provenance` tells, and the values.
+        `overlap_threshold`; `calculations` (program and settings),
+        `num_structures` that trained and `cells` (see `Separation.to_dict`) as
+        far as the model's `provenance` tells; and the values.
 
         Args:
             preset_dir: str or path. Made if it does not exist.
@@ -149,6 +149,7 @@ class PresetMethods:
             "calculations": known.get("sources"),
             "num_structures": len(known.get("structures", [])),
             "cells": known.get("cells"),
+            "overlap_threshold": self.overlap_threshold,
             **values,
         }
         # Plain values: YAML would refer to what stands in two places.

@@ -166,17 +166,25 @@ class CascadeFit:
             jit_compile=keras.config.backend() == "jax",
         )
         ours = [budget, BudgetBar(budget), self.curve, revert]
-        model.fit(
-            training,
-            validation_data=validation,
-            validation_freq=settings.validation_freq,
-            initial_epoch=checkpoint.epoch,
-            epochs=10**9,
-            shuffle=False,
-            # The checkpoint is the last: it keeps what the others leave.
-            callbacks=[*ours, *own, finite, checkpoint],
-            verbose=0,
-        )
+        try:
+            model.fit(
+                training,
+                validation_data=validation,
+                validation_freq=settings.validation_freq,
+                initial_epoch=checkpoint.epoch,
+                epochs=10**9,
+                shuffle=False,
+                # The checkpoint is the last: it keeps what the others leave.
+                callbacks=[*ours, *own, finite, checkpoint],
+                verbose=0,
+            )
+        except KeyboardInterrupt:
+            print(
+                f"\nStopped. {checkpoint.path} keeps the first "
+                f"{checkpoint.epoch} epochs ({part}): the same command or call "
+                "goes on from there. again=True (--again) begins anew."
+            )
+            raise
         self.steps[part] = budget.step
 
     def _own_callbacks(self, part):

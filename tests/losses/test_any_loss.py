@@ -19,6 +19,11 @@ def mean_of_all(y_true, y_pred):
     return keras.ops.mean(keras.ops.abs(y_true - y_pred))
 
 
+on_torch = pytest.mark.skipif(
+    keras.config.backend() != "torch", reason="compiles many models"
+)
+
+
 @pytest.fixture(scope="module")
 def graphene(data_folder):
     store = kh.HamiltonianStore(data_folder / "reference_graphene.h5")
@@ -26,7 +31,7 @@ def graphene(data_folder):
     dataset = kh.HamiltonianDataset([store[0]])
     # Adapted stages are exact where they have seen all: something to measure.
     for weight in stage.trainable_variables:
-        weight.assign_add(0.05 * keras.ops.ones_like(weight))
+        weight.assign(keras.ops.convert_to_numpy(weight) + 0.05)
     return store[0], stage, dataset
 
 
@@ -36,6 +41,7 @@ def measured(stage, dataset, **options):
     return {name: float(value) for name, value in found.items()}
 
 
+@on_torch
 @pytest.mark.parametrize(
     "loss", ["mae", keras.losses.MeanAbsoluteError(), Own()], ids=str
 )
@@ -53,6 +59,7 @@ def test_any_absolute_error_is_that_of_the_matrices(graphene, loss):
     assert found["onsite_mae"] == pytest.approx(errors["onsite_mae"], rel=1e-3)
 
 
+@on_torch
 def test_huber_lies_between_both(graphene):
     _, stage, dataset = graphene
     losses = {
@@ -63,6 +70,7 @@ def test_huber_lies_between_both(graphene):
     assert 0 < losses["huber"] < losses["mae"] < losses["mse"]
 
 
+@on_torch
 def test_keras_alone_cannot(graphene):
     """A control: why they are wrapped."""
     _, stage, dataset = graphene
@@ -72,14 +80,31 @@ def test_keras_alone_cannot(graphene):
         plain.evaluate(dataset, verbose=0)
 
 
+def test_weights_are_those_of_the_elements():
+    random = np.random.default_rng(0)
+    true, predicted, weights = random.random((3, 2, 4, 4)).astype("float32")
+    expected = 1000 * (weights * abs(true - predicted)).sum()
+    for loss in ("mae", Own()):
+        found = kh.losses.ElementLoss(loss)(true, predicted, weights)
+        assert float(found) == pytest.approx(expected, rel=1e-5)
+    metric = kh.losses.ElementMetric("mae")
+    metric.update_state(true, predicted, weights)
+    expected = np.average(abs(true - predicted), weights=weights)
+    assert float(metric.result()) == pytest.approx(expected, rel=1e-5)
+    metric.reset_state()
+    assert float(metric.result()) == 0
+
+
 def test_what_does_not_fit_is_refused(graphene):
-    _, stage, dataset = graphene
+    _, stage, _ = graphene
+    y = np.ones((2, 3, 3), "float32")
     with pytest.raises(ValueError, match="no number for each.*joint_losses"):
-        measured(stage, dataset, loss=mean_of_all)
+        kh.losses.ElementLoss(mean_of_all)(y, y)
     with pytest.raises(ValueError, match="one of classes"):
         stage.compile("adam", loss="mae", metrics=["accuracy"])
 
 
+@on_torch
 def test_a_file_has_the_loss(graphene, tmp_path):
     _, stage, dataset = graphene
     options = {"loss": {"onsite": "mse", "hopping": "huber"}}

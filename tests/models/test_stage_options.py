@@ -231,3 +231,9 @@ def test_options_are_saved_and_trained(graphene, options, tmp_path):
 def test_unknown_norm_is_named():
     with pytest.raises(ValueError, match="norm='batch'"):
         carbon(norm="batch")
+
+
+@pytest.mark.parametrize("dtype", ["mixed_bfloat16", "float16"])
+def test_half_precision_is_refused(dtype):
+    with pytest.raises(ValueError, match=f"{dtype}.*to meV"):
+        kh.models.EquivariantStage({"H": "1s"}, {"H": 3.0}, dtype=dtype)

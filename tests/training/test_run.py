@@ -84,7 +84,12 @@ def blank_pictures(monkeypatch):
     def touch(*arguments):
         next(a for a in arguments if isinstance(a, pathlib.Path)).touch()
 
-    for name in ("plot_block_errors", "plot_learning_curve", "write_page"):
+    for name in (
+        "plot_block_errors",
+        "plot_elements",
+        "plot_learning_curve",
+        "write_page",
+    ):
         monkeypatch.setattr(report_module, name, touch)
 
 
@@ -217,10 +222,13 @@ def test_callbacks_resume(store, tmp_path):
 
 
 @pytest.mark.slow
-def test_other_callbacks_do_not_fit_a_checkpoint(store, tmp_path):
+def test_other_callbacks_do_not_fit_a_checkpoint(store, tmp_path, capsys):
     alone = {"second_stage": "none", "second_options": {}}
     with pytest.raises(KeyboardInterrupt):
         train(store, tmp_path, [Recorder(), Stop(1)], **alone)
+    said = capsys.readouterr().out
+    assert "first.npz keeps the first 1 epochs (first)" in said
+    assert "goes on from there" in said
     with pytest.raises(ValueError, match="the callbacks that the training be"):
         train(store, tmp_path, **alone)
     report = train(store, tmp_path, again=True, **alone)
