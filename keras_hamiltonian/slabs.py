@@ -109,6 +109,8 @@ class SlabPrediction:
     def __init__(self, model, known, compute, max_memory=None, numbers_kept=0):
         self.model, self.known, self.compute = model, known, compute
         model.check_elements(known.atoms, known.basis)
+        limit = np.inf if max_memory is None else bytes_of(max_memory)
+        steps = receptive_steps(model) if np.isfinite(limit) else 0
         self.atom_pairs = self._pairs()
         doubling = 2 if model.spin != "none" else 1
         self.shapes = doubling * known.num_orbitals[self.atom_pairs[:, 3:]]
@@ -116,9 +118,7 @@ class SlabPrediction:
         per_atom = float(SPARE * width * edge_bytes(model))
         held = resident_bytes() + PAIR_BYTES * len(self.atom_pairs)
         held += 8 * doubling * numbers_kept * self.shapes.prod(axis=1).sum()
-        limit = np.inf if max_memory is None else bytes_of(max_memory)
         self.links = Links(len(known.atoms), self.atom_pairs)
-        steps = receptive_steps(model) if np.isfinite(limit) else 0
         try:
             self.slabs = divide(
                 known.atoms, self.links, steps, (limit - held) / per_atom
