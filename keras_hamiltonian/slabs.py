@@ -6,7 +6,6 @@ import time
 import numpy as np
 
 from keras_hamiltonian.data.calculation import Calculation
-from keras_hamiltonian.data.matrix_rows import runs
 from keras_hamiltonian.initial import initial_matrix
 from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.memory import bytes_of
@@ -14,6 +13,7 @@ from keras_hamiltonian.memory import in_words
 from keras_hamiltonian.memory import resident_bytes
 from keras_hamiltonian.models.receptive_field import receptive_steps
 from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
+from keras_hamiltonian.orbitals.block_matrix import runs
 from keras_hamiltonian.structures.neighbors import pairs_within
 from keras_hamiltonian.structures.slabs import Links
 from keras_hamiltonian.structures.slabs import Slab
@@ -22,7 +22,7 @@ from keras_hamiltonian.structures.slabs import divide
 
 # Numbers on each edge at the peak of a network, in units of the numbers of
 # its features and of its blocks.
-FEATURES, BLOCKS = 10.0, 6.0
+FEATURES, BLOCKS = 7.0, 6.0
 # What the system and the libraries take beyond what is counted.
 SPARE = 1.1
 # Bytes of a pair: its indices, shape, place and partner.
