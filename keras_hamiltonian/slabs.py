@@ -20,9 +20,9 @@ from keras_hamiltonian.structures.slabs import Slab
 from keras_hamiltonian.structures.slabs import TooSmall
 from keras_hamiltonian.structures.slabs import divide
 
-# Numbers on each edge at the peak of a network, in units of the numbers of
-# its features and of its blocks.
-FEATURES, BLOCKS = 7.0, 6.0
+# Numbers on each edge at the peak of a network, measured, in units of the
+# numbers of its features, those of a second stage beside them, and its blocks.
+FEATURES, SECOND, BLOCKS = 7.0, 12.0, 6.0
 # What the system and the libraries take beyond what is counted.
 SPARE = 1.1
 # Bytes of a pair: its indices, shape, place and partner.
@@ -322,7 +322,8 @@ def edge_bytes(model):
         for irreps in model.feature_irreps
     )
     blocks = int(np.prod(model.basis.block_shape(model.spin)))
-    return 4 * (FEATURES * features + BLOCKS * blocks)
+    size = FEATURES + SECOND * (len(model.stages()) - 1)
+    return 4 * (size * features + BLOCKS * blocks)
 
 
 def _duration(seconds):

@@ -78,6 +78,7 @@ ROOMS = {
         "irreps",
         "metrics",
         "models",
+        "network_outputs",
         "orbitals",
         "physics",
         "plots",
@@ -101,7 +102,7 @@ ROOMS = {
         "prediction",
         "structures",
     },
-    "selection": {"irreps", "models", "prediction"},
+    "selection": {"irreps", "models", "network_outputs"},
     "explain": {
         "conventions",
         "data",
