@@ -5,23 +5,16 @@ import json
 import pathlib
 
 import keras
-import numpy as np
 
-from keras_hamiltonian.data.batch import batch_inputs
-from keras_hamiltonian.data.batch import batch_matrices
 from keras_hamiltonian.data.calculation import Calculation
 from keras_hamiltonian.electronic_structure import ElectronicStructure
 from keras_hamiltonian.files import replacing
 from keras_hamiltonian.initial import given_initial
-from keras_hamiltonian.initial import initial_matrix
 from keras_hamiltonian.initial import with_own_initial
 from keras_hamiltonian.models.loading import load_model
-from keras_hamiltonian.models.rotation_average import average_over_rotations
-from keras_hamiltonian.models.stage import BLOCKS
+from keras_hamiltonian.network_outputs import predict_blocks
 from keras_hamiltonian.orbitals.gauge import shifted
 from keras_hamiltonian.slabs import SlabPrediction
-from keras_hamiltonian.structures.neighbors import neighbor_table
-from keras_hamiltonian.structures.neighbors import pairs_within
 from keras_hamiltonian.uncertainty.prediction_warnings import level_warnings
 from keras_hamiltonian.uncertainty.prediction_warnings import structure_warnings
 
@@ -188,59 +181,6 @@ def predict_hamiltonian(
     return _predict(model, structure, atom_pairs, num_rotations, seed)[0]
 
 
-def model_inputs(model, structure, atom_pairs=None, bucket=1):
-    """Inputs of a model for one structure.
-
-    Args:
-        model, structure, atom_pairs: see `predict_hamiltonian`.
-        bucket: int. Numbers of atoms and neighbours are padded to multiples.
-
-    Returns:
-        Dict of arrays, see `HamiltonianDataset`; and the `NeighborTable`.
-
-    Raises:
-        ValueError: see `predict_hamiltonian`.
-    """
-    structure = with_own_initial(model, structure)
-    known, atoms = None, structure
-    if isinstance(structure, Calculation):
-        known, atoms = structure, structure.atoms
-        model.check_elements(atoms, known.basis)
-    else:
-        model.check_elements(atoms)
-    initial = None
-    if model.takes_initial:
-        initial = initial_matrix(model, known)
-        if atom_pairs is None:
-            atom_pairs = initial.atom_pairs
-    if atom_pairs is None:
-        atom_pairs = pairs_within(atoms, model.reaches)
-    table = neighbor_table(atoms, atom_pairs)
-    if initial is not None and np.array_equal(
-        initial.atom_pairs, table.atom_pairs
-    ):
-        initial = [initial]
-    elif initial is not None:
-        positions = [initial.index.get(tuple(p), -1) for p in table.atom_pairs]
-        if min(positions, default=0) < 0:
-            raise ValueError(
-                f"H⁰ of {known.name!r} lists {len(initial)} pairs of atoms; "
-                f"{positions.count(-1)} of the {len(positions)} to predict are "
-                "not among them. Make both from the same structure and basis."
-            )
-        initial = [initial.select(positions)]
-    inputs = batch_inputs(
-        [atoms],
-        [table],
-        model.basis,
-        bucket,
-        bucket,
-        initial=initial,
-        is_spinful=model.spin != "none",
-    )
-    return inputs, table
-
-
 def predict_with_features(model, structure, atom_pairs=None):
     """Predicts blocks, and the features of the atoms in the same pass.
 
@@ -283,7 +223,7 @@ def slab_prediction(
     """
 
     def compute(part, atom_pairs):
-        return _blocks(
+        return predict_blocks(
             model, part, atom_pairs, num_rotations, seed, with_features
         )
 
@@ -295,8 +235,8 @@ def slab_prediction(
 def _predict(
     model, structure, atom_pairs, num_rotations, seed, with_features=False
 ):
-    """Those of `_blocks`, with the energy zero of the model."""
-    hamiltonian, *found = _blocks(
+    """Those of `predict_blocks`, with the energy zero of the model."""
+    hamiltonian, *found = predict_blocks(
         model, structure, atom_pairs, num_rotations, seed, with_features
     )
     if model.energy_shift is not None:
@@ -316,42 +256,6 @@ def _with_shift(model, known, hamiltonian, initial):
         return hamiltonian
     shift = model.energy_shift(known.atoms, initial)
     return shifted(hamiltonian, shift, overlap)
-
-
-def _blocks(
-    model, structure, atom_pairs, num_rotations, seed, with_features=False
-):
-    """`BlockMatrix` of the blocks, of their spread or `None`, and features of
-    the atoms or `None`."""
-    # Compiled backends compile once for every shape.
-    bucket = 1 if keras.config.backend() == "torch" else 8
-    inputs, table = model_inputs(model, structure, atom_pairs, bucket)
-    is_known = isinstance(structure, Calculation)
-    atoms = structure.atoms if is_known else structure
-
-    def matrix(blocks):
-        return batch_matrices(blocks, [atoms], [table], model.basis)[0]
-
-    spread = features = None
-    if with_features or num_rotations is None:
-        network = model.feature_outputs if with_features else model
-        # No gradients, in contrast to a call of the model.
-        found = network.predict_on_batch(inputs)
-        hamiltonian = matrix({name: found[name] for name in BLOCKS})
-        if with_features:
-            count = len(model.feature_irreps)
-            features = [
-                np.asarray(found[f"atoms_{k + 1}"])[: len(atoms)]
-                for k in range(count)
-            ]
-    if num_rotations is not None:
-        mean, spread = average_over_rotations(
-            model, inputs, num_rotations, seed
-        )
-        hamiltonian, spread = matrix(mean), matrix(spread)
-    if not model.is_hermitian:
-        hamiltonian = hamiltonian.symmetrized()
-    return hamiltonian, spread, features
 
 
 def structure_of(model, atoms, overlap=None, initial=None, name=""):

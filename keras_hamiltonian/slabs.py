@@ -6,7 +6,6 @@ import time
 import numpy as np
 
 from keras_hamiltonian.data.calculation import Calculation
-from keras_hamiltonian.data.matrix_rows import runs
 from keras_hamiltonian.initial import initial_matrix
 from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.memory import bytes_of
@@ -14,15 +13,16 @@ from keras_hamiltonian.memory import in_words
 from keras_hamiltonian.memory import resident_bytes
 from keras_hamiltonian.models.receptive_field import receptive_steps
 from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
+from keras_hamiltonian.orbitals.block_matrix import runs
 from keras_hamiltonian.structures.neighbors import pairs_within
 from keras_hamiltonian.structures.slabs import Links
 from keras_hamiltonian.structures.slabs import Slab
 from keras_hamiltonian.structures.slabs import TooSmall
 from keras_hamiltonian.structures.slabs import divide
 
-# Numbers on each edge at the peak of a network, in units of the numbers of
-# its features and of its blocks.
-FEATURES, BLOCKS = 10.0, 6.0
+# Numbers on each edge at the peak of a network, measured, in units of the
+# numbers of its features, those of a second stage beside them, and its blocks.
+FEATURES, SECOND, BLOCKS = 7.0, 12.0, 6.0
 # What the system and the libraries take beyond what is counted.
 SPARE = 1.1
 # Bytes of a pair: its indices, shape, place and partner.
@@ -109,6 +109,8 @@ class SlabPrediction:
     def __init__(self, model, known, compute, max_memory=None, numbers_kept=0):
         self.model, self.known, self.compute = model, known, compute
         model.check_elements(known.atoms, known.basis)
+        limit = np.inf if max_memory is None else bytes_of(max_memory)
+        steps = receptive_steps(model) if np.isfinite(limit) else 0
         self.atom_pairs = self._pairs()
         doubling = 2 if model.spin != "none" else 1
         self.shapes = doubling * known.num_orbitals[self.atom_pairs[:, 3:]]
@@ -116,9 +118,7 @@ class SlabPrediction:
         per_atom = float(SPARE * width * edge_bytes(model))
         held = resident_bytes() + PAIR_BYTES * len(self.atom_pairs)
         held += 8 * doubling * numbers_kept * self.shapes.prod(axis=1).sum()
-        limit = np.inf if max_memory is None else bytes_of(max_memory)
         self.links = Links(len(known.atoms), self.atom_pairs)
-        steps = receptive_steps(model) if np.isfinite(limit) else 0
         try:
             self.slabs = divide(
                 known.atoms, self.links, steps, (limit - held) / per_atom
@@ -322,7 +322,8 @@ def edge_bytes(model):
         for irreps in model.feature_irreps
     )
     blocks = int(np.prod(model.basis.block_shape(model.spin)))
-    return 4 * (FEATURES * features + BLOCKS * blocks)
+    size = FEATURES + SECOND * (len(model.stages()) - 1)
+    return 4 * (size * features + BLOCKS * blocks)
 
 
 def _duration(seconds):

@@ -83,6 +83,7 @@ ROOMS = {
         "irreps",
         "metrics",
         "models",
+        "network_outputs",
         "orbitals",
         "physics",
         "plots",
@@ -106,7 +107,7 @@ ROOMS = {
         "prediction",
         "structures",
     },
-    "selection": {"irreps", "models", "prediction"},
+    "selection": {"irreps", "models", "network_outputs"},
     "explain": {
         "conventions",
         "data",

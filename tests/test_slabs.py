@@ -154,6 +154,10 @@ def test_h0_and_its_energy_zero(known, mode, is_given, monkeypatch):
     size = np.abs(whole.hamiltonian.entries).max()
     # H⁰ of a slab is a sum in another order.
     assert np.abs(difference).max() < 1e-11 * size
+    steps = receptive_steps(model)
+    found = in_slabs(model, atoms, monkeypatch, steps=steps - 1)
+    difference = found.hamiltonian.entries - whole.hamiltonian.entries
+    assert np.abs(difference).max() > 1e-10 * size
 
 
 def test_streamed_container(known, monkeypatch, tmp_path):

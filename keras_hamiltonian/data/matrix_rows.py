@@ -5,6 +5,7 @@ import numpy as np
 from keras_hamiltonian.data.matrix_group import write_layout
 from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
 from keras_hamiltonian.orbitals.block_matrix import reverse_positions
+from keras_hamiltonian.orbitals.block_matrix import runs
 
 
 class StoredRows:
@@ -67,26 +68,3 @@ class StoredRows:
             target = slice(self.boundaries[start], self.boundaries[stop])
             source = slice(found.boundaries[first], found.boundaries[last])
             self.entries[target] = found.entries[source]
-
-
-def runs(positions):
-    """Runs of consecutive numbers.
-
-    Args:
-        positions: `(n,)` int array, ascending.
-
-    Yields:
-        For each run its first number and the one after its last, and the same
-        of their places.
-
-    Example:
-
-    >>> list(runs(np.array([2, 3, 7])))
-    [(2, 4, 0, 2), (7, 8, 2, 3)]
-    """
-    breaks = np.flatnonzero(np.diff(positions) != 1) + 1
-    ends = [0, *breaks.tolist(), len(positions)]
-    for first, last in zip(ends, ends[1:]):
-        if last > first:
-            start = int(positions[first])
-            yield start, start + last - first, first, last

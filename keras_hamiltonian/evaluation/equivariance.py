@@ -6,7 +6,7 @@ from keras_hamiltonian.conventions import MEV_PER_EV
 from keras_hamiltonian.data.batch import batch_weights
 from keras_hamiltonian.irreps.rotation import random_rotations
 from keras_hamiltonian.models.rotation_average import rotated_predictions
-from keras_hamiltonian.prediction import model_inputs
+from keras_hamiltonian.network_outputs import model_inputs
 
 
 def equivariance_error(model, structure, num_rotations=4, seed=0):

@@ -166,15 +166,17 @@ class EquivariantBackbone(CompositeLayer):
                 state = self._changed(change, k, state, geometry)
             found["atoms"].append(state["atoms"])
             found["edges"].append(state["edges"])
-            states.append(state)
+            if self.trace_head is not None:
+                states.append(state)
         if self.trace_head is not None:
             found["traces"] = traces(self.trace_head, states)
         return {**found, "geometry": computed}
 
     @property
     def num_messages(self):
-        """How often atoms hear of their neighbours, see `receptive_steps`."""
-        return messages_of(self.groups)
+        """How often atoms hear of their neighbours, see `receptive_steps`.
+        What two atoms alone explain of H⁰ is one message more."""
+        return messages_of(self.groups) + (self.initial is not None)
 
     def adapt(self, dataset):
         """Fits what the features of H⁰ are scaled by.

@@ -131,15 +131,14 @@ class BlockMatrix:
         positions = np.asarray(positions)
         if positions.dtype == bool:
             positions = np.flatnonzero(positions)
-        shapes = self.shapes[positions]
-        sizes = shapes.prod(axis=1)
-        # Where each number stands: the start of its block, and how far on.
-        places = np.repeat(
-            self.boundaries[:-1][positions] - np.cumsum(sizes) + sizes, sizes
-        )
-        places += np.arange(len(places))
+        pieces = [
+            self.entries[self.boundaries[start] : self.boundaries[stop]]
+            for start, stop, *_ in runs(positions)
+        ]
         return BlockMatrix(
-            self.atom_pairs[positions], shapes, self.entries[places]
+            self.atom_pairs[positions],
+            self.shapes[positions],
+            np.concatenate(pieces or [self.entries[:0]]),
         )
 
     def hermitian_error(self):
@@ -213,6 +212,29 @@ def reverse_positions(atom_pairs):
     partners = np.full(count, -1)
     partners[second[found] - count] = first[found]
     return partners
+
+
+def runs(positions):
+    """Runs of consecutive numbers.
+
+    Args:
+        positions: `(n,)` int array, ascending.
+
+    Yields:
+        For each run its first number and the one after its last, and the same
+        of their places.
+
+    Example:
+
+    >>> list(runs(np.array([2, 3, 7])))
+    [(2, 4, 0, 2), (7, 8, 2, 3)]
+    """
+    breaks = np.flatnonzero(np.diff(positions) != 1) + 1
+    ends = [0, *breaks.tolist(), len(positions)]
+    for first, last in zip(ends, ends[1:]):
+        if last > first:
+            start = int(positions[first])
+            yield start, start + last - first, first, last
 
 
 def _sorted(rows):

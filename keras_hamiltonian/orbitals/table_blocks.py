@@ -4,6 +4,9 @@ import numpy as np
 
 from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
 
+# Their places take as much memory as their numbers.
+BLOCKS_AT_ONCE = 2**13
+
 
 def to_table(matrix, numbers, basis, is_spinful, positions=None):
     """Blocks in the common table of a basis, padded with zeros.
@@ -56,7 +59,7 @@ def from_table(table, atom_pairs, numbers, basis, is_spinful):
     Returns:
         `BlockMatrix`, float64 or complex128.
     """
-    table = np.asarray(table, dtype=np.float64)
+    table = np.asarray(table)
     pairs = np.asarray(atom_pairs, dtype=np.int64).reshape(-1, 5)
     sizes = np.array([basis.num_orbitals(z) for z in numbers], dtype=np.int64)
     shapes = sizes[pairs[:, 3:]] * (2 if is_spinful else 1)
@@ -97,7 +100,6 @@ def _groups(matrix, flat, numbers, basis, is_spinful):
     pairs = matrix.atom_pairs[flat[kept]]
     kinds = numbers[pairs[:, 3]] * 1000 + numbers[pairs[:, 4]]
     for kind in np.unique(kinds):
-        members = kept[kinds == kind]
         rows = basis.table_rows(kind // 1000)
         columns = basis.table_rows(kind % 1000)
         if is_spinful:
@@ -107,9 +109,9 @@ def _groups(matrix, flat, numbers, basis, is_spinful):
         else:
             row, column = rows, columns
             where = (row[:, None], column[None, :])
-        size = len(row) * len(column)
-        starts = matrix.boundaries[flat[members]]
-        source = (starts[:, None] + np.arange(size)).reshape(
-            -1, len(row), len(column)
-        )
-        yield members, source, where
+        inside = np.arange(len(row) * len(column))
+        same = kept[kinds == kind]
+        for start in range(0, len(same), BLOCKS_AT_ONCE):
+            members = same[start : start + BLOCKS_AT_ONCE]
+            source = matrix.boundaries[flat[members], None] + inside
+            yield members, source.reshape(-1, len(row), len(column)), where

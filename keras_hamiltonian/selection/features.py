@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from keras_hamiltonian.irreps.irreps import Irreps
-from keras_hamiltonian.prediction import model_inputs
+from keras_hamiltonian.network_outputs import model_inputs
 
 
 def atom_features(model, structures):

@@ -1,5 +1,7 @@
 """One group of stage one: an update of the atoms, then one of the edges."""
 
+import functools
+
 import keras
 
 from keras_hamiltonian.irreps.edge_irreps import EdgeIrreps
@@ -18,6 +20,7 @@ from keras_hamiltonian.layers.norms.atom_graph_norm import AtomGraphNorm
 from keras_hamiltonian.layers.norms.edge_graph_norm import EdgeGraphNorm
 from keras_hamiltonian.layers.norms.edge_norm import EdgeNorm
 from keras_hamiltonian.layers.norms.equivariant_norm import EquivariantNorm
+from keras_hamiltonian.ops import backend
 
 ATOM_NORMS = {"local": EquivariantNorm, "graph": AtomGraphNorm}
 EDGE_NORMS = {"local": EdgeNorm, "graph": EdgeGraphNorm}
@@ -160,32 +163,52 @@ class InteractionGroup(Layer):
     def call(self, state, geometry, training=None):
         # `call` instead of `__call__`: the checks of Keras take as long as
         # the products, and this layer has been through them.
-        radial, edges = geometry["radial"], state["edges"]
-        whole = ()
+        edges, whole = state["edges"], ()
         if self.norm == "graph":
             whole = (geometry["structure"], geometry["edge_mask"])
-        normed = self.edge_norm.call(edges, *whole)
-        messages = self.atom_convolution.call(
-            [state["neighbor"], normed], radial, training
-        )
-        sums = self.message_sum.call(messages, geometry["weighted_wigner"])
-        atoms = self.atom_update.call(state["atoms"], sums, geometry["species"])
-        found = {}
-        if self.mixing:
-            atoms, found["atom_invariants"] = self.mixing["atoms"].call(atoms)
-        ends = self.ends(atoms, geometry)
-        messages = self.edge_convolution.call(
-            [ends["center"], ends["neighbor"], normed], radial, training
-        )
-        edges = self.edge_update.call(edges, messages)
-        if self.mixing:
-            edges, found["edge_invariants"] = self.mixing["edges"].call(edges)
-        return {
-            "atoms": atoms,
-            "edges": edges,
-            "neighbor": ends["neighbor"],
-            **found,
+        rows = {
+            "normed": self.edge_norm.call(edges, *whole),
+            "radial": geometry["radial"],
         }
+        updated = backend.in_rows(
+            functools.partial(self._update_atoms, training=training),
+            {
+                **rows,
+                "atoms": state["atoms"],
+                "neighbor": state["neighbor"],
+                "weighted_wigner": geometry["weighted_wigner"],
+                "species": geometry["species"],
+            },
+        )
+        ends = self.ends(updated["atoms"], geometry)
+        updated |= backend.in_rows(
+            functools.partial(self._update_edges, training=training),
+            {**rows, **ends, "edges": edges},
+        )
+        return {**updated, "neighbor": ends["neighbor"]}
+
+    def _update_atoms(self, rows, training):
+        messages = self.atom_convolution.call(
+            [rows["neighbor"], rows["normed"]], rows["radial"], training
+        )
+        sums = self.message_sum.call(messages, rows["weighted_wigner"])
+        atoms = self.atom_update.call(rows["atoms"], sums, rows["species"])
+        if not self.mixing:
+            return {"atoms": atoms}
+        atoms, invariants = self.mixing["atoms"].call(atoms)
+        return {"atoms": atoms, "atom_invariants": invariants}
+
+    def _update_edges(self, rows, training):
+        messages = self.edge_convolution.call(
+            [rows["center"], rows["neighbor"], rows["normed"]],
+            rows["radial"],
+            training,
+        )
+        edges = self.edge_update.call(rows["edges"], messages)
+        if not self.mixing:
+            return {"edges": edges}
+        edges, invariants = self.mixing["edges"].call(edges)
+        return {"edges": edges, "edge_invariants": invariants}
 
     def ends(self, atoms, geometry):
         """Normalised features of the atoms after the group, at both ends of

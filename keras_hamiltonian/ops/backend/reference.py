@@ -22,6 +22,7 @@ FUNCTIONS = (
     "equal",
     "exchange_rows",
     "exp",
+    "in_rows",
     "layer_normalize",
     "maximum",
     "one_hot",
@@ -125,6 +126,21 @@ def exchange_rows(x, partners, factors=None):
     """
     taken = take(x, partners, axis=0)
     return taken if factors is None else taken * factors
+
+
+def in_rows(function, tensors):
+    """A function whose rows depend on the same rows alone, of tensors.
+
+    Where the backend runs eagerly it may take some rows at a time.
+
+    Args:
+        function: function of `tensors`, or of rows of them.
+        tensors: dict, list or nest of tensors with equal first axes.
+
+    Returns:
+        What the function returns, a nest of tensors.
+    """
+    return function(tensors)
 
 
 def segment_sum(x, segments, num_segments):

@@ -2,7 +2,12 @@
 
 import math
 
+import keras
 import torch
+
+# Rows (atoms with all their edges) that are worked on together where nothing
+# is differentiated: what lies between then stays in the cache.
+ROWS = 64
 
 abs = torch.abs
 broadcast_to = torch.broadcast_to
@@ -76,6 +81,27 @@ def sum_of_products(xs, kernels, bias=None):
 
 def exchange_rows(x, partners, factors=None):
     return _ExchangeRows.apply(x, partners.long(), factors)
+
+
+def in_rows(function, tensors):
+    num_rows = keras.tree.flatten(tensors)[0].shape[0]
+    some = keras.tree.flatten(tensors)[-1]
+    if torch.is_grad_enabled() or some.device.type != "cpu":
+        return function(tensors)
+    found = None
+    for start in range(0, num_rows, ROWS):
+        rows = slice(start, start + ROWS)
+        piece = function(
+            keras.tree.map_structure(lambda x, rows=rows: x[rows], tensors)
+        )
+        if found is None:
+            found = keras.tree.map_structure(
+                lambda x: x.new_empty((num_rows, *x.shape[1:])), piece
+            )
+        keras.tree.map_structure(
+            lambda x, y, rows=rows: x[rows].copy_(y), found, piece
+        )
+    return function(tensors) if found is None else found
 
 
 def segment_sum(x, segments, num_segments):
