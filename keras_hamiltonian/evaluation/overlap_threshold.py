@@ -5,14 +5,17 @@ import numpy as np
 from keras_hamiltonian.electronic_structure import ElectronicStructure
 from keras_hamiltonian.evaluation.report import predicted_blocks
 from keras_hamiltonian.evaluation.spectrum import obstacle
-from keras_hamiltonian.physics.bands import solve_bands
 from keras_hamiltonian.physics.fermi import k_grid_points
 from keras_hamiltonian.physics.hamiltonian import BlochMatrices
 from keras_hamiltonian.physics.k_points import k_grid
+from keras_hamiltonian.physics.solvers.damped_problem import high_level
+from keras_hamiltonian.physics.solvers.damped_problem import leave_out
 
 THRESHOLDS = (1e-3, 2e-3, 5e-3, 1e-2, 2e-2)
-NUM_STRUCTURES = 3
+LARGEST_NUMBER = 40
 NUM_K_POINTS = 3
+# Errors of H that a threshold has to stand, in those of the model.
+FACTORS = (1, -1, 2)
 # A threshold makes the basis smaller, so it has to reduce errors to this share.
 LARGEST_SHARE = 0.9
 # No larger threshold is tried after one that increases errors by this factor.
@@ -28,13 +31,17 @@ def choose_overlap_threshold(
     a combination of norm s, an eigenvalue of S(k), they count 1/s times.
     Without the combination, its small contribution to the true bands is
     missing. Which error is larger depends on the model, so bands are compared
-    with those of calculations that the model was not trained on, at a few
-    wave vectors of a few structures.
+    with those of calculations that the model was not trained on.
+
+    False levels are rare and far off, and whether one of a few structures has
+    one is a matter of luck. So all structures count, and each three times:
+    with the model's error of H(k), with that of the other sign, and with twice
+    the error, which a new structure may have.
 
     Args:
         model: `Stage`.
         calculations: iterable of `Calculation` with a Hamiltonian, of which
-            the first three with an overlap and a Fermi level or a number of
+            the first 40 with an overlap and a Fermi level or a number of
             electrons are used.
         thresholds: ascending floats to choose from.
         window: float. Energies about the Fermi level, in eV.
@@ -63,24 +70,26 @@ def choose_overlap_threshold(
             continue
         blocks = predicted_blocks(model, reference.calculation)
         found = _errors(reference, blocks, candidates, window)
-        if np.isfinite(found[0]):
+        if found is not None:
             errors.append(found)
-        if len(errors) == NUM_STRUCTURES:
+        if len(errors) == LARGEST_NUMBER:
             break
     if not errors:
         return None, {}
     means = np.mean(errors, axis=0)
-    best = int(np.argmin(means))
+    scores = means.mean(axis=1)
+    best = int(np.argmin(scores))
     threshold = candidates[best]
-    if means[best] > LARGEST_SHARE * means[0]:
+    if scores[best] > LARGEST_SHARE * scores[0]:
         threshold = None
     names = ["none", *map(str, thresholds)]
-    tried = {n: e for n, e in zip(names, means.tolist()) if np.isfinite(e)}
-    return threshold, tried
+    own = zip(names, means[:, 0].tolist())
+    return threshold, {name: e for name, e in own if np.isfinite(e)}
 
 
 def _errors(crystal, blocks, candidates, window):
-    """Mean absolute errors of the levels in the window."""
+    """Mean absolute errors of the levels in the window: an array of as many
+    rows as candidates, or `None` without levels there."""
     reference = crystal.matrices
     predicted = BlochMatrices(
         blocks, crystal.overlap, crystal.calculation.num_orbitals
@@ -92,23 +101,54 @@ def _errors(crystal, blocks, candidates, window):
         # The other half has the same levels (k and -k, Kramers).
         k_points = k_points[: len(k_points) // 2 + 1]
     chosen = np.linspace(0, len(k_points) - 1, NUM_K_POINTS).round()
-    k_points = k_points[np.unique(chosen.astype(int))]
-    exact = solve_bands(reference, k_points)
-    near = np.abs(exact - crystal.fermi_level) < window
-    if not near.any():
-        return [np.nan]
-    smallest = min(
-        np.linalg.eigvalsh(reference.dense_at(k)[1])[0] for k in k_points
-    )
+    problems = [
+        _Levels(reference, predicted, k_point, crystal.fermi_level, window)
+        for k_point in k_points[np.unique(chosen.astype(int))]
+    ]
+    problems = [problem for problem in problems if problem.near.any()]
+    if not problems:
+        return None
+    smallest = min(problem.norms[0] for problem in problems)
     errors = []
     for threshold in candidates:
         if errors and threshold < smallest / 3:
             errors.append(errors[0])
-            continue
-        if errors and errors[-1] > LARGEST_LOSS * min(errors):
-            errors.append(np.inf)
-            continue
-        predicted.overlap_threshold = threshold
-        found = solve_bands(predicted, k_points)
-        errors.append(np.abs(found - exact)[near].mean())
-    return errors
+        elif errors and errors[-1].mean() > LARGEST_LOSS * min(
+            known.mean() for known in errors
+        ):
+            errors.append(np.full(len(FACTORS), np.inf))
+        else:
+            found = [problem.errors(threshold) for problem in problems]
+            errors.append(np.mean(found, axis=0))
+    return np.array(errors)
+
+
+class _Levels:
+    """Levels at one wave vector, in the eigenvectors of S(k)."""
+
+    def __init__(self, reference, predicted, k_point, fermi_level, window):
+        self._exact, overlap = reference.dense_at(k_point)
+        wrong, _ = predicted.dense_at(k_point)
+        self._high = high_level(wrong, overlap)
+        self.norms, vectors = np.linalg.eigh(overlap)
+        self._exact, wrong = (
+            vectors.conj().T @ matrix @ vectors
+            for matrix in (self._exact, wrong)
+        )
+        self._error = wrong - self._exact
+        self._levels = self._solve(0, 0.0)
+        self.near = np.abs(self._levels - fermi_level) < window
+
+    def _solve(self, factor, threshold):
+        matrix = leave_out(
+            self._exact + factor * self._error,
+            self.norms,
+            threshold or 0.0,
+            self._high,
+        )
+        return np.linalg.eigvalsh(matrix)
+
+    def errors(self, threshold):
+        """Mean absolute error in the window, for each factor."""
+        found = np.array([self._solve(x, threshold) for x in FACTORS])
+        return np.abs(found - self._levels)[:, self.near].mean(axis=1)

@@ -217,7 +217,7 @@ def complete_model(model, store, split, known=None, **details):
     model.overlap_threshold, errors = None, {}
     try:
         model.overlap_threshold, errors = choose_overlap_threshold(
-            model, (store[name] for name in split.validate)
+            model, (store[name] for name in _in_turn(store, split.validate))
         )
     except ValueError as error:
         warnings.warn(

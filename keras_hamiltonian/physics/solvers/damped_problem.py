@@ -27,14 +27,24 @@ def damped_problem(hamiltonian, overlap, threshold):
         are `U s^{-1/2} v`, see `inverse_roots`.
     """
     norms, combinations = np.linalg.eigh(overlap)
+    inside = combinations.conj().T @ hamiltonian @ combinations
+    high = high_level(hamiltonian, overlap)
+    damped = leave_out(inside, norms, threshold, high)
+    return damped, norms, combinations
+
+
+def leave_out(inside, norms, threshold, high):
+    """The same from `U^† H U`, the norms, and the high energy in eV."""
     exists = norms > 0
     weights = exists / (1 + (threshold / np.where(exists, norms, 1.0)) ** EDGE)
-    part = combinations * (np.sqrt(weights) * inverse_roots(norms))
-    diagonal = np.diagonal(hamiltonian).real / np.diagonal(overlap).real
-    high = diagonal.mean() + HIGH_IN_EV
-    damped = part.conj().T @ hamiltonian @ part
-    damped += np.diag((1 - weights) * high)
-    return damped, norms, combinations
+    roots = np.sqrt(weights) * inverse_roots(norms)
+    return roots[:, None] * inside * roots + np.diag((1 - weights) * high)
+
+
+def high_level(hamiltonian, overlap):
+    """The energy in eV of combinations that are left out; dense or sparse."""
+    diagonal = hamiltonian.diagonal().real / overlap.diagonal().real
+    return diagonal.mean() + HIGH_IN_EV
 
 
 def inverse_roots(norms):

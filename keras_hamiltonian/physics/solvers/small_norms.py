@@ -7,7 +7,7 @@ import scipy.linalg
 import scipy.sparse
 
 from keras_hamiltonian.physics.solvers.damped_problem import EDGE
-from keras_hamiltonian.physics.solvers.damped_problem import HIGH_IN_EV
+from keras_hamiltonian.physics.solvers.damped_problem import high_level
 from keras_hamiltonian.physics.solvers.factorization import factorize
 
 # Norms above this multiple of the threshold are kept whole: their weight
@@ -46,8 +46,7 @@ class DampedHamiltonian:
         self._norms = norms
         self.dtype = hamiltonian.dtype
         damping = 1 - 1 / np.sqrt(1 + (threshold / norms) ** EDGE)
-        diagonal = hamiltonian.diagonal().real / overlap.diagonal().real
-        high = diagonal.mean() + HIGH_IN_EV
+        high = high_level(hamiltonian, overlap)
         first = combinations * np.sqrt(damping)
         self._columns = np.concatenate([first, hamiltonian @ first], axis=1)
         corner = _adjoint(first) @ self._columns[:, len(norms) :]
