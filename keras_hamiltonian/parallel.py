@@ -25,6 +25,11 @@ TIMEOUTS = {
 _client = contextvars.ContextVar("client", default=None)
 
 
+def has_cluster():
+    """Whether `ordered_map` runs on a `cluster` here."""
+    return _client.get() is not None
+
+
 def ordered_map(function, items, *shared, workers=1):
     """What a function returns for each item, in the order of the items.
 

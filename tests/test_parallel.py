@@ -12,6 +12,7 @@ from small_stages import small_stage
 from typer.testing import CliRunner
 
 import keras_hamiltonian as kh
+from data_tools.formats import read_calculation
 from keras_hamiltonian.cli import app
 from keras_hamiltonian.parallel import cluster
 from keras_hamiltonian.parallel import ordered_map
@@ -88,6 +89,23 @@ def test_evaluation_is_the_same(two_workers):
     there = kh.evaluate(stage, store, names=names)
     assert there == here(kh.evaluate, stage, store, names=names)
     assert [s["name"] for s in there["errors"]["structures"]] == names
+
+
+def test_predictions_are_the_same(two_workers, tmp_path):
+    small_stage(kh.HamiltonianStore(GRAPHENE)).save(tmp_path / "m.keras")
+    words = ["predict", str(tmp_path / "m.keras"), GRAPHENE, "--format", "npz"]
+    words += ["--name", "050", "--name", "051", "--output"]
+    there = CliRunner().invoke(app, [*words, str(tmp_path / "there")])
+    assert there.exit_code == 0, there.output
+    assert there.output.index("050, C18") < there.output.index("051, C18")
+    alone = here(CliRunner().invoke, app, [*words, str(tmp_path / "here")])
+    assert alone.output.count("\n") == there.output.count("\n")
+    for name in ("050", "051"):
+        found, known = (
+            read_calculation(tmp_path / place / f"{name}.npz")
+            for place in ("there", "here")
+        )
+        assert found.hamiltonian == known.hamiltonian
 
 
 def test_bands_are_the_same(two_workers):

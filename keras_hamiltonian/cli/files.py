@@ -33,8 +33,7 @@ def first_steps(paths, structures, step=None):
         step: `ZerothStep`, or `None`.
 
     Returns:
-        A function from a structure to its atoms, its `Calculation` or `None`,
-        and the `Calculation` of its run, a `ZerothStep`, or `None`.
+        `FirstSteps`.
 
     Raises:
         ValueError: if a structure has no run of its name, or the options do
@@ -46,24 +45,46 @@ def first_steps(paths, structures, step=None):
             "from both."
         )
     from data_tools.convert import initial_sources
-    from data_tools.formats import read_source
 
     runs = {}
     if paths:
         runs = initial_sources(paths, [s.name for s in structures])
+    return FirstSteps(runs, step)
 
-    def load(structure):
+
+@dataclasses.dataclass
+class FirstSteps:
+    """Structures with their H⁰.
+
+    Attributes:
+        runs: dict from the name of a structure to the `Source` of its run.
+        step: `ZerothStep` for the others, or `None`.
+    """
+
+    runs: dict
+    step: object
+
+    def __call__(self, structure):
+        """Reads a structure.
+
+        Args:
+            structure: `Structure`.
+
+        Returns:
+            Its atoms, its `Calculation` or `None`, and the `Calculation` of its
+            run, a `ZerothStep`, or `None`.
+        """
+        from data_tools.formats import read_source
+
         atoms, known = structure.load()
-        run = runs.get(structure.name)
+        run = self.runs.get(structure.name)
         if run is None:
-            return atoms, known, step
+            return atoms, known, self.step
         run = read_source(run)
         if known and known.hamiltonian == run.hamiltonian:
             # The structure is that of its first step: its H is H⁰.
             known = dataclasses.replace(known, hamiltonian=None)
         return atoms, known, run
-
-    return load
 
 
 def check_new(path, overwrite=False):

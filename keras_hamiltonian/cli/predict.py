@@ -1,11 +1,13 @@
 """`keras-hamiltonian predict`: Hamiltonians of new structures."""
 
+import dataclasses
 import json
 import pathlib
 from typing import Annotated
 
 import typer
 
+from keras_hamiltonian.cli.cluster import on_cluster
 from keras_hamiltonian.cli.files import check_new
 from keras_hamiltonian.cli.files import first_steps
 from keras_hamiltonian.cli.files import formats
@@ -16,10 +18,13 @@ from keras_hamiltonian.cli.spectrum import with_species
 from keras_hamiltonian.conventions import MEV_PER_EV
 from keras_hamiltonian.files import place_in
 from keras_hamiltonian.files import write_text
+from keras_hamiltonian.parallel import has_cluster
+from keras_hamiltonian.parallel import ordered_map
 
 PREDICTION = "deeph"
 
 
+@on_cluster
 @with_species
 def predict(
     model: Annotated[
@@ -108,7 +113,6 @@ def predict(
     import keras_hamiltonian as kh
     from data_tools.structures import find_structures
     from keras_hamiltonian.prediction import check_prediction_folder
-    from keras_hamiltonian.structures.soundness import check_cell
 
     if format != PREDICTION:
         _check_format(format)
@@ -122,84 +126,124 @@ def predict(
     model = kh.load_model(model)
     step = species.zeroth_step(model.basis, model.spin)
     load = first_steps(initial, found, step)
-    for structure, target in zip(found, targets):
-        atoms, known, run = load(structure)
-        if format not in ("container", "npz"):
-            check_cell(atoms)
-        bar = Bar(structure.name)
-        options = {
+    wanted = _Wanted(
+        output,
+        format,
+        uncertainty,
+        not has_cluster(),
+        {
             "num_electrons": electrons,
-            "name": structure.name,
             "num_rotations": rotations,
-            "initial": run,
             "max_memory": memory,
-            "progress": bar,
-        }
-        has_labels = known is not None and known.hamiltonian is not None
-        is_streamed = memory is not None and format == "container"
-        if is_streamed and not (uncertainty or has_labels):
-            doubts = kh.stream_prediction(
-                target, model, known or atoms, **options
-            )
-            bar.close()
-            typer.echo(f"{structure.name}, {atoms.get_chemical_formula()}")
-            _write_doubts(output, structure.name, _warned(doubts))
-            typer.echo(f"  written: {target}")
-            continue
-        prediction = kh.predict(
-            model, known or atoms, uncertainty=uncertainty, **options
+        },
+    )
+    tasks = list(zip(found, targets))
+    for lines in ordered_map(_predicted, tasks, model, load, wanted):
+        typer.echo("\n".join(lines))
+
+
+@dataclasses.dataclass
+class _Wanted:
+    """What a user asked for, beside the structures.
+
+    Attributes:
+        output, format, uncertainty: see `predict`.
+        has_bar: bool. Whether progress is shown.
+        options: dict. Of `kh.predict`.
+    """
+
+    output: pathlib.Path
+    format: str
+    uncertainty: bool
+    has_bar: bool
+    options: dict
+
+
+def _predicted(task, model, load, wanted):
+    """Predicts and writes one structure; what is said about it, in lines."""
+    import keras_hamiltonian as kh
+    from keras_hamiltonian.structures.soundness import check_cell
+
+    structure, target = task
+    atoms, known, run = load(structure)
+    if wanted.format not in ("container", "npz"):
+        check_cell(atoms)
+    bar = Bar(structure.name) if wanted.has_bar else None
+    options = {
+        **wanted.options,
+        "name": structure.name,
+        "initial": run,
+        "progress": bar,
+    }
+    lines = [f"{structure.name}, {atoms.get_chemical_formula()}"]
+    has_labels = known is not None and known.hamiltonian is not None
+    is_streamed = (
+        options["max_memory"] is not None
+        and wanted.format == "container"
+        and not (wanted.uncertainty or has_labels)
+    )
+    if is_streamed:
+        warnings = kh.stream_prediction(
+            target, model, known or atoms, **options
         )
-        bar.close()
-        typer.echo(f"{structure.name}, {atoms.get_chemical_formula()}")
+        doubts = _warned(warnings, lines)
+    else:
+        prediction = kh.predict(
+            model, known or atoms, uncertainty=wanted.uncertainty, **options
+        )
         if prediction.spread is not None:
             spread = MEV_PER_EV * abs(prediction.spread.entries).mean()
-            typer.echo(f"  spread over {rotations} rotations: {spread:.3f} meV")
-        doubts = _uncertainty(prediction)
-        errors = None
+            lines.append(
+                f"  spread over {options['num_rotations']} rotations: "
+                f"{spread:.3f} meV"
+            )
+        doubts = _uncertainty(prediction, lines)
+        prediction.write(target, wanted.format)
         if has_labels:
-            measured = kh.metrics.MatrixErrors(model.basis)
-            measured.update(prediction.hamiltonian, known)
-            errors = {"errors": measured.result()}
-        prediction.write(target, format)
-        if errors is not None:
-            file = output / f"{structure.name}.errors.json"
-            write_text(file, json.dumps(errors, indent=1) + "\n")
-            words = kh.evaluation.summary(errors).replace("\n", "\n  ")
-            typer.echo(f"  {words}")
-        _write_doubts(output, structure.name, doubts)
+            file = wanted.output / f"{structure.name}.errors.json"
+            lines += _compared(prediction, known, model, file)
         if prediction.has_fermi_level:
-            typer.echo(f"  Fermi level: {prediction.fermi_level:.3f} eV")
-        typer.echo(f"  written: {target}")
+            lines.append(f"  Fermi level: {prediction.fermi_level:.3f} eV")
+    if bar is not None:
+        bar.close()
+    if doubts is not None:
+        file = wanted.output / f"{structure.name}.uncertainty.json"
+        write_text(file, json.dumps(doubts, indent=1) + "\n")
+    return [*lines, f"  written: {target}"]
 
 
-def _uncertainty(prediction):
-    """What is not certain, printed and as JSON; `None` if nothing is known."""
+def _compared(prediction, known, model, file):
+    """Errors of a prediction, written into a file and in lines."""
+    import keras_hamiltonian as kh
+
+    measured = kh.metrics.MatrixErrors(model.basis)
+    measured.update(prediction.hamiltonian, known)
+    errors = {"errors": measured.result()}
+    write_text(file, json.dumps(errors, indent=1) + "\n")
+    return [f"  {x}" for x in kh.evaluation.summary(errors).splitlines()]
+
+
+def _uncertainty(prediction, lines):
+    """What is not certain, said and as JSON; `None` if nothing is known."""
     expected = prediction.expected_errors
     if expected is not None:
         of_atoms = MEV_PER_EV * expected.of_atoms
         worst = int(of_atoms.argmax())
         symbol = prediction.atoms.get_chemical_symbols()[worst]
-        typer.echo(
+        lines.append(
             f"  expected error: {MEV_PER_EV * expected.mae:.3g} meV, most of "
             f"the blocks of {symbol}{worst}: {of_atoms[worst]:.3g} meV"
         )
     warnings = [*prediction.warnings, *prediction.level_warnings()]
-    return _warned(warnings, expected and expected.to_dict())
+    return _warned(warnings, lines, expected and expected.to_dict())
 
 
-def _warned(warnings, expected=None):
-    """Warnings printed; they and expected errors, or `None`."""
-    for warning in warnings:
-        typer.echo(f"  Warning ({warning['kind']}): {warning['message']}")
+def _warned(warnings, lines, expected=None):
+    """Says the warnings; they and expected errors, or `None`."""
+    lines += [f"  Warning ({w['kind']}): {w['message']}" for w in warnings]
     if expected is None and not warnings:
         return None
     return {"warnings": warnings, "expected_errors": expected}
-
-
-def _write_doubts(output, name, doubts):
-    if doubts is not None:
-        text = json.dumps(doubts, indent=1) + "\n"
-        write_text(output / f"{name}.uncertainty.json", text)
 
 
 def _check_format(format):

@@ -10,6 +10,7 @@ from keras_hamiltonian.cli.files import check_new
 from keras_hamiltonian.cli.progress import Bar
 from keras_hamiltonian.cli.species import FILES
 from keras_hamiltonian.cli.species import species_options
+from keras_hamiltonian.parallel import has_cluster
 from keras_hamiltonian.parallel import ordered_map
 
 
@@ -66,17 +67,18 @@ def zeroth(
     check_new(output, overwrite)
     found = find_structures(structures, name)
     step = species.zeroth_step(neutral_atoms=neutral_atoms, workers=workers)
-    computed = ordered_map(_computed, found, step)
+    computed = ordered_map(_computed, found, step, not has_cluster())
     with HamiltonianStore.write(output, computed) as store:
         typer.echo(f"{len(store)} structures: {output}")
 
 
-def _computed(structure, step):
+def _computed(structure, step, has_bar):
     """The `Calculation` of a structure."""
     from keras_hamiltonian.initial import zeroth_calculation
 
     atoms, _ = structure.load()
-    step.progress = Bar(structure.name)
+    step.progress = Bar(structure.name) if has_bar else None
     found = zeroth_calculation(step, atoms, structure.name)
-    step.progress.close()
+    if has_bar:
+        step.progress.close()
     return found
