@@ -44,7 +44,8 @@ class Bar:
             )
             self.bar.start = self.start
         done = int(self.bar.length * fraction)
-        self.bar.update(done - self.bar.pos, done)
+        self.bar.current_item = done
+        self.bar.update(done - self.bar.pos)
 
     def _rate(self, done):
         if not done or self.num_atoms is None:
