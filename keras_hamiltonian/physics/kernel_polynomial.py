@@ -12,6 +12,7 @@ Weiße, Wellein, Alvermann and Fehske, Rev. Mod. Phys. 78, 275 (2006).
 """
 
 import numpy as np
+import scipy.linalg
 import scipy.sparse
 
 from keras_hamiltonian.physics.solvers.factorization import factorize
