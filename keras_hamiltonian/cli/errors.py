@@ -1,5 +1,6 @@
 """Errors and warnings as messages for users."""
 
+import contextlib
 import warnings
 
 import typer
@@ -14,31 +15,39 @@ class ClearErrors(TyperGroup):
     """Prints errors of the library as one message, and ends with code 1."""
 
     def parse_args(self, ctx, args):
-        """Takes `--debug` at any place."""
-        if "--debug" in args:
+        """Takes `--debug` at any place; installs the completion."""
+        is_debug = "--debug" in args
+        if is_debug:
             args = ["--debug", *(word for word in args if word != "--debug")]
-        return super().parse_args(ctx, args)
+        with _one_message(is_debug):
+            return super().parse_args(ctx, args)
 
     def invoke(self, ctx):
         """Runs a subcommand."""
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _one_message(ctx.params["debug"]):
             warnings.showwarning = _show_warning
-            try:
-                return super().invoke(ctx)
-            except (USAGE, typer.Exit, typer.Abort, BrokenPipeError):
-                raise
-            except Exception as error:
-                if ctx.params["debug"]:
-                    raise
-                typer.echo(f"Error: {_in_words(error)}", err=True)
-                raise typer.Exit(1) from None
+            return super().invoke(ctx)
+
+
+@contextlib.contextmanager
+def _one_message(is_debug):
+    try:
+        yield
+    except (USAGE, typer.Exit, typer.Abort, BrokenPipeError):
+        raise
+    except Exception as error:
+        if is_debug:
+            raise
+        typer.echo(f"Error: {_in_words(error)}", err=True)
+        raise typer.Exit(1) from None
 
 
 def _in_words(error):
     """One message, not without end."""
     text = str(error)
-    if isinstance(error, OSError) and error.strerror and not error.filename:
-        text = f"{error.strerror}."  # without the system's number
+    if isinstance(error, OSError) and error.strerror:
+        place = f"{error.filename}: " if error.filename else ""
+        text = f"{place}{error.strerror}."  # without the system's number
     if not isinstance(error, ValueError | OSError):
         text = (
             f"{type(error).__name__} {text}. The program does not expect this; "

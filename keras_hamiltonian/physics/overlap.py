@@ -141,7 +141,7 @@ class TwoCentreOverlap:
         return BlockMatrix(pairs, shapes, entries)
 
     def check(self, atoms):
-        """Refuses a structure as a call does, in a tenth of its time.
+        """Refuses a structure as a call does, without its blocks.
 
         Args:
             atoms: `ase.Atoms`.

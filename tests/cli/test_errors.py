@@ -185,6 +185,15 @@ def test_an_error_while_writing_leaves_nothing(command, folder, monkeypatch):
     assert not list(folder.iterdir())
 
 
+def test_completion_where_nothing_can_be_written(command, monkeypatch):
+    def install(**_):
+        raise PermissionError(13, "Permission denied", "/home/a/.bashrc")
+
+    monkeypatch.setattr("typer.completion.install", install)
+    result = command("--install-completion", code=1)
+    assert result.stderr == "Error: /home/a/.bashrc: Permission denied.\n"
+
+
 def test_the_installed_command():
     """Its entry point, and its exit code outside of the test runner."""
     code = (

@@ -57,6 +57,10 @@ COMMANDS = {
         "zeroth {h2} --species {species} --functional PZ81 -o {target} "
         "--overwrite",
     ),
+    "twist": (
+        "new.xyz",
+        "twist {graphene} --cell 1 2 -o {target} --overwrite",
+    ),
     "propose": (
         "new.extxyz",
         "propose {model} {atoms} -n 1 --known {data} -o {new}",
