@@ -23,8 +23,8 @@ from keras_hamiltonian.structures.slabs import divide
 # Numbers on each edge at the peak of a network, measured, in units of the
 # numbers of its features, those of a second stage beside them, and its blocks.
 FEATURES, SECOND, BLOCKS = 7.0, 12.0, 6.0
-# What the system and the libraries take beyond what is counted.
-SPARE = 1.1
+# Bytes that the system and the libraries take beyond what is counted.
+SPARE = 1e8
 # Bytes of a pair: its indices, shape, place and partner.
 PAIR_BYTES = 150
 # Atoms from which on the time is estimated, and atoms that are timed for it.
@@ -115,8 +115,8 @@ class SlabPrediction:
         doubling = 2 if model.spin != "none" else 1
         self.shapes = doubling * known.num_orbitals[self.atom_pairs[:, 3:]]
         width = np.bincount(self.atom_pairs[:, 3]).max()
-        per_atom = float(SPARE * width * edge_bytes(model))
-        held = resident_bytes() + PAIR_BYTES * len(self.atom_pairs)
+        per_atom = float(width * edge_bytes(model))
+        held = resident_bytes() + SPARE + PAIR_BYTES * len(self.atom_pairs)
         held += 8 * doubling * numbers_kept * self.shapes.prod(axis=1).sum()
         self.links = Links(len(known.atoms), self.atom_pairs)
         try:

@@ -107,8 +107,8 @@ def in_slabs(model, atoms, monkeypatch, steps=None, **options):
     if steps is not None:
         monkeypatch.setattr(slabs, "receptive_steps", lambda model: steps)
     monkeypatch.setattr(slabs, "resident_bytes", lambda: 0.0)
-    monkeypatch.setattr(slabs, "edge_bytes", lambda model: 1e6)
-    monkeypatch.setattr(slabs, "PAIR_BYTES", 0.0)
+    monkeypatch.setattr(slabs, "edge_bytes", lambda model: 1.1e6)
+    monkeypatch.setattr(slabs, "SPARE", 0.0)
     calls = []
     found = kh.predict(
         model, atoms, max_memory="45MB", progress=calls.append, **options
@@ -167,7 +167,8 @@ def test_streamed_container(known, monkeypatch, tmp_path):
     model.energy_shift = EnergyShift.fit([calculation])
     whole = kh.predict(model, calculation.atoms)
     monkeypatch.setattr(slabs, "resident_bytes", lambda: 0.0)
-    monkeypatch.setattr(slabs, "edge_bytes", lambda model: 1e6)
+    monkeypatch.setattr(slabs, "SPARE", 0.0)
+    monkeypatch.setattr(slabs, "edge_bytes", lambda model: 1.1e6)
     options = {"max_memory": "45MB", "num_electrons": {"O": 6, "H": 1}}
     path = tmp_path / "new.h5"
     assert not kh.stream_prediction(

@@ -84,11 +84,11 @@ def exchange_rows(x, partners, factors=None):
 
 
 def in_rows(function, tensors):
-    num_rows = keras.tree.flatten(tensors)[0].shape[0]
-    some = keras.tree.flatten(tensors)[-1]
-    if torch.is_grad_enabled() or some.device.type != "cpu":
+    some = keras.tree.flatten(tensors)[0]
+    num_rows, found = some.shape[0], None
+    is_on_cpu = some.device.type == "cpu"
+    if torch.is_grad_enabled() or not is_on_cpu or num_rows <= ROWS:
         return function(tensors)
-    found = None
     for start in range(0, num_rows, ROWS):
         rows = slice(start, start + ROWS)
         piece = function(
@@ -101,7 +101,7 @@ def in_rows(function, tensors):
         keras.tree.map_structure(
             lambda x, y, rows=rows: x[rows].copy_(y), found, piece
         )
-    return function(tensors) if found is None else found
+    return found
 
 
 def segment_sum(x, segments, num_segments):
