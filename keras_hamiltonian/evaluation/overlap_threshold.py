@@ -11,7 +11,7 @@ from keras_hamiltonian.physics.k_points import k_grid
 from keras_hamiltonian.physics.solvers.damped_problem import high_level
 from keras_hamiltonian.physics.solvers.damped_problem import leave_out
 
-THRESHOLDS = (1e-3, 2e-3, 5e-3, 1e-2, 2e-2)
+THRESHOLDS = (1e-3, 2e-3, 3e-3, 5e-3, 1e-2, 2e-2)
 LARGEST_NUMBER = 40
 NUM_K_POINTS = 3
 # Errors of H that a threshold has to stand, in those of the model.

@@ -25,6 +25,9 @@ from keras_hamiltonian.physics.states import nearest_states
 
 # In eV; brings levels of the wrong place.
 NOISE = 0.02
+MODEL = types.SimpleNamespace(
+    check_elements=lambda *_: None, overlap=None, provenance=None
+)
 
 
 @pytest.fixture(scope="module")
@@ -43,13 +46,10 @@ def noisy(calculation, size):
 
 def choose(calculation, size, monkeypatch):
     """Of a model whose blocks are those of DFT and noise of a size in eV."""
-    model = types.SimpleNamespace(
-        check_elements=lambda *_: None, overlap=None, provenance=None
-    )
     monkeypatch.setattr(
         module, "predicted_blocks", lambda _, known: noisy(known, size)
     )
-    return choose_overlap_threshold(model, [calculation])
+    return choose_overlap_threshold(MODEL, [calculation])
 
 
 def test_noise_that_ruins_bands_and_noise_that_does_not(
@@ -63,6 +63,25 @@ def test_noise_that_ruins_bands_and_noise_that_does_not(
     threshold, errors = choose(calculation, 0.0, monkeypatch)
     assert threshold is None
     assert errors["none"] < 1e-9 < max(errors.values())
+
+
+def test_all_structures_count(calculation, monkeypatch):
+    """A false level in the last of five structures, none in the others."""
+    quiet = dataclasses.replace(calculation, name="quiet")
+    sizes = {"quiet": 1e-4, calculation.name: NOISE}
+    monkeypatch.setattr(
+        module,
+        "predicted_blocks",
+        lambda _, known: noisy(known, sizes[known.name]),
+    )
+    few, errors = choose_overlap_threshold(MODEL, [quiet] * 2)
+    assert few is None
+    assert errors["none"] < 0.01
+    threshold, errors = choose_overlap_threshold(
+        MODEL, [quiet] * 2 + [calculation]
+    )
+    assert threshold is not None
+    assert errors["none"] > 0.1
 
 
 def test_nothing_to_compare_with(calculation):
