@@ -1,7 +1,9 @@
 """From atoms to a Hamiltonian."""
 
 import dataclasses
+import functools
 import json
+import os
 import pathlib
 
 import keras
@@ -41,7 +43,7 @@ def predict(
     atoms,
     overlap=None,
     num_electrons=None,
-    name="prediction",
+    name=None,
     num_rotations=None,
     seed=0,
     initial=None,
@@ -60,13 +62,15 @@ def predict(
         atoms: `ase.Atoms`. Nothing else is needed: which atoms interact
             follows from the reach of the model's orbitals. Or a `Calculation`,
             whose overlap, number of electrons and H⁰ are taken where it has
-            them.
+            them; or the path of one or the other, of any format that the
+            command line reads; or a list of these.
         overlap: `BlockMatrix`, spinless. Defaults to the model's own
             prediction of it.
         num_electrons: float, valence electrons per cell; or a dict from each
             element to those of one atom, `{"C": 4}`. Defaults to what the
             training set says about this composition.
-        name: str. Name of the structure.
+        name: str. Name of the structure; of a path with several, the one to
+            take. Defaults to that of the path, else `"prediction"`.
         num_rotations: int. Predict the mean over this many random rotations
             of the structure, with its spread; for models that are not exactly
             symmetric. Defaults to none: the structure as it is.
@@ -86,13 +90,14 @@ def predict(
         progress: function of the fraction done, called after each slab.
 
     Returns:
-        `Prediction`.
+        `Prediction`; of a list, the list of them.
 
     Raises:
-        ValueError: for elements or shells the model was not made for, atoms
-            that coincide, a model that takes H⁰ and does not get it, rotations
-            of a model that is exactly symmetric, expected errors of one
-            without an `error_estimate`, or a limit of memory that is too low.
+        ValueError: for elements or shells the model was not made for, a path
+            without a structure or with several, atoms that coincide, a model
+            that takes H⁰ and does not get it, rotations of a model that is
+            exactly symmetric, expected errors of one without an
+            `error_estimate`, or a limit of memory that is too low.
 
     Example:
 
@@ -105,6 +110,24 @@ def predict(
     if not isinstance(model, keras.Model):
         model = load_model(model)
     check_options(model, num_rotations, uncertainty)
+    if isinstance(atoms, list | tuple):
+        one = functools.partial(
+            predict,
+            model,
+            overlap=overlap,
+            num_electrons=num_electrons,
+            name=name,
+            num_rotations=num_rotations,
+            seed=seed,
+            initial=initial,
+            uncertainty=uncertainty,
+            max_memory=max_memory,
+            progress=progress,
+        )
+        return [one(x) for x in atoms]
+    if isinstance(atoms, str | os.PathLike):
+        atoms, name = _read(atoms, name)
+    name = name or "prediction"
     known = structure_of(model, atoms, overlap, initial, name)
     if max_memory is None:
         known = with_own_initial(model, known)
@@ -151,6 +174,21 @@ def predict(
         expected_errors=expected,
         warnings=found,
     )
+
+
+def _read(path, name):
+    """The structure of a path, or that of a name, and its name."""
+    from data_tools.structures import find_structures
+
+    found = find_structures([path], None if name is None else [name])
+    if len(found) > 1:
+        raise ValueError(
+            f"{path} holds {len(found)} structures: "
+            f"{', '.join(s.name for s in found[:5])}, ... Choose one, "
+            f"name={found[0].name!r}."
+        )
+    atoms, known = found[0].load()
+    return known or atoms, found[0].name
 
 
 def predict_hamiltonian(

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import ase
+import ase.io
 import h5py
 import keras
 import numpy as np
@@ -13,6 +14,7 @@ from small_stages import small_stage
 
 import keras_hamiltonian as kh
 from data_tools.deeph import read_deeph
+from data_tools.formats import write_calculation
 from keras_hamiltonian.physics.k_points import k_grid
 from keras_hamiltonian.prediction import predict_hamiltonian
 
@@ -50,6 +52,28 @@ def test_atoms_are_enough(models, name):
     # The file gives the numbers of the model in memory.
     own = predict_hamiltonian(stage, calculation.atoms)
     np.testing.assert_array_equal(own.entries, h.entries)
+
+
+def test_paths_and_lists(models, data_folder, tmp_path):
+    path, calculation, stage = models["reference_graphene"]
+    expected = kh.predict(stage, calculation).hamiltonian
+    ase.io.write(tmp_path / "new.vasp", calculation.atoms)
+    write_calculation(tmp_path / "known.npz", calculation, "npz")
+    found = kh.predict(
+        stage, [str(tmp_path / "new.vasp"), tmp_path / "known.npz", calculation]
+    )
+    assert [p.calculation.name for p in found[::2]] == ["new", "prediction"]
+    for prediction in found:
+        np.testing.assert_allclose(
+            prediction.hamiltonian.entries, expected.entries, atol=1e-5
+        )
+    several = data_folder / "graphene.h5"
+    one = kh.predict(stage, several, name="051")
+    assert one.calculation.name == "051" and len(one.atoms) == 18
+    with pytest.raises(ValueError, match="structures: .*name="):
+        kh.predict(stage, several)
+    with pytest.raises(ValueError, match="does not exist|no structure|There"):
+        kh.predict(stage, tmp_path / "absent.cif")
 
 
 def test_blocks_are_those_of_a_batch(models):
