@@ -11,7 +11,8 @@ from keras_hamiltonian.physics.fermi import k_grid_points
 from keras_hamiltonian.physics.hamiltonian import LARGEST_DENSE
 from keras_hamiltonian.physics.k_points import monkhorst_pack
 from keras_hamiltonian.physics.k_points import solve_k_points
-from keras_hamiltonian.physics.kernel_polynomial import KernelPolynomial
+from keras_hamiltonian.physics.kernel_polynomial import orbital_densities
+from keras_hamiltonian.physics.kernel_polynomial import random_densities
 from keras_hamiltonian.physics.number_files import read_fields
 from keras_hamiltonian.physics.number_files import write_fields
 from keras_hamiltonian.physics.populations import mulliken_populations
@@ -166,49 +167,21 @@ def density_of_states(
     >>> round(dos.integrate(2.0 - 0.6), 3), round(float(dos.total.max()), 3)
     (2.0, 7.979)
     """
-    is_large = matrices.size > LARGEST_DENSE
-    _check_options(
-        matrices, energies, broadening, method, num_vectors, is_large
-    )
+    _check_options(matrices, energies, broadening, method, num_vectors)
     groups = groups or {}
     degeneracy = 1 if matrices.spinful else 2
-    if method == "tetrahedron":
-        k_points = monkhorst_pack(grid, gamma_centered=True)
-        weights = np.full(len(k_points), 1 / len(k_points))
-    else:
-        k_points, weights = k_grid_points(matrices, grid, gamma_centered=True)
-    errors, window = None, None
     if method == "kpm":
-        densities, errors, below = _polynomial(
-            solve_k_points(
-                _random_densities,
-                matrices,
-                k_points,
-                workers,
-                energies=np.asarray(energies, dtype=np.float64),
-                broadening=broadening,
-                groups=list(groups.values()),
-                num_vectors=num_vectors,
-            ),
-            weights,
+        energies, densities, below, errors = _by_moments(
+            matrices, grid, energies, broadening, groups, workers, num_vectors
         )
         errors = degeneracy * errors
     else:
-        if is_large:
-            margin = WIDTHS * broadening
-            window = (energies[0] - margin, energies[-1] + margin)
-        solved = solve_k_points(
-            _levels, matrices, k_points, workers, window=window, groups=groups
+        energies, densities, below = _by_levels(
+            matrices, grid, energies, broadening, method, groups, workers
         )
-        if energies is None:
-            energies = _all_energies(solved, broadening)
-        energies = np.asarray(energies, dtype=np.float64)
-        if method == "gaussian":
-            densities, below = _gaussian(energies, solved, weights, broadening)
-        else:
-            densities, below = _tetrahedron(energies, solved, grid)
+        errors = None
     return DensityOfStates(
-        np.asarray(energies, dtype=np.float64),
+        energies,
         degeneracy * densities[0],
         dict(zip(groups, degeneracy * densities[1:])),
         float(degeneracy * below),
@@ -243,7 +216,7 @@ def local_density_of_states(
     energies = np.asarray(energies, dtype=np.float64)
     k_points, weights = k_grid_points(matrices, grid, gamma_centered=True)
     found = solve_k_points(
-        _orbital_densities,
+        orbital_densities,
         matrices,
         k_points,
         workers,
@@ -264,9 +237,8 @@ def local_density_of_states(
     )
 
 
-def _check_options(
-    matrices, energies, broadening, method, num_vectors, is_large
-):
+def _check_options(matrices, energies, broadening, method, num_vectors):
+    is_large = matrices.size > LARGEST_DENSE
     if method not in METHODS:
         raise ValueError(f"`method` is one of {METHODS}. Received: {method!r}.")
     if not broadening > 0:
@@ -299,39 +271,50 @@ def _all_energies(solved, broadening):
     return np.linspace(low, high, number)
 
 
-def _random_densities(
-    matrices, k_point, energies, broadening, groups, num_vectors
+def _by_moments(
+    matrices, grid, energies, broadening, groups, workers, num_vectors
 ):
-    """Densities `(num_vectors, 1 + num_groups, num_energies)`, and the numbers
-    of levels below the first energy `(num_vectors,)`."""
-    polynomial = KernelPolynomial(matrices, k_point)
-    moments = polynomial.stochastic_moments(
-        polynomial.num_moments(energies, broadening), num_vectors, groups
+    """Energies, means of random vectors, the number below, standard errors."""
+    energies = np.asarray(energies, dtype=np.float64)
+    k_points, weights = k_grid_points(matrices, grid, gamma_centered=True)
+    found = solve_k_points(
+        random_densities,
+        matrices,
+        k_points,
+        workers,
+        energies=energies,
+        broadening=broadening,
+        groups=list(groups.values()),
+        num_vectors=num_vectors,
     )
-    below = polynomial.counts(moments[:, 0], energies[:1])[:, 0]
-    return polynomial.densities(moments, energies), below
-
-
-def _orbital_densities(matrices, k_point, energies, broadening, groups):
-    """Densities of each group, and the number below the first energy."""
-    polynomial = KernelPolynomial(matrices, k_point)
-    number = polynomial.num_moments(energies, broadening)
-    moments = np.array(
-        [polynomial.local_moments(rows, number).sum(axis=0) for rows in groups]
-    )
-    below = polynomial.counts(moments, energies[:1]).sum()
-    return polynomial.densities(moments, energies), below
-
-
-def _polynomial(found, weights):
-    """Means of random vectors, their standard errors, and the number below."""
     densities = sum(w * d.mean(axis=0) for w, (d, _) in zip(weights, found))
     variances = sum(
         w**2 * d[:, 0].var(axis=0, ddof=1) / len(d)
         for w, (d, _) in zip(weights, found)
     )
     below = sum(w * b.mean() for w, (_, b) in zip(weights, found))
-    return densities, np.sqrt(variances), below
+    return energies, densities, below, np.sqrt(variances)
+
+
+def _by_levels(matrices, grid, energies, broadening, method, groups, workers):
+    """Energies, densities, and the number of levels below."""
+    if method == "tetrahedron":
+        k_points = monkhorst_pack(grid, gamma_centered=True)
+    else:
+        k_points, weights = k_grid_points(matrices, grid, gamma_centered=True)
+    window = None
+    if matrices.size > LARGEST_DENSE:
+        margin = WIDTHS * broadening
+        window = (energies[0] - margin, energies[-1] + margin)
+    solved = solve_k_points(
+        _levels, matrices, k_points, workers, window=window, groups=groups
+    )
+    if energies is None:
+        energies = _all_energies(solved, broadening)
+    energies = np.asarray(energies, dtype=np.float64)
+    if method == "tetrahedron":
+        return energies, *_tetrahedron(energies, solved, grid)
+    return energies, *_gaussian(energies, solved, weights, broadening)
 
 
 def _levels(matrices, k_point, window, groups):

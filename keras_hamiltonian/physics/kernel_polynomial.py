@@ -257,6 +257,30 @@ class KernelPolynomial:
             )
 
 
+def random_densities(
+    matrices, k_point, energies, broadening, groups, num_vectors
+):
+    """Densities `(num_vectors, 1 + num_groups, num_energies)`, and the numbers
+    of levels below the first energy `(num_vectors,)`."""
+    polynomial = KernelPolynomial(matrices, k_point)
+    moments = polynomial.stochastic_moments(
+        polynomial.num_moments(energies, broadening), num_vectors, groups
+    )
+    below = polynomial.counts(moments[:, 0], energies[:1])[:, 0]
+    return polynomial.densities(moments, energies), below
+
+
+def orbital_densities(matrices, k_point, energies, broadening, groups):
+    """Densities of each group, and the number below the first energy."""
+    polynomial = KernelPolynomial(matrices, k_point)
+    number = polynomial.num_moments(energies, broadening)
+    moments = np.array(
+        [polynomial.local_moments(rows, number).sum(axis=0) for rows in groups]
+    )
+    below = polynomial.counts(moments, energies[:1]).sum()
+    return polynomial.densities(moments, energies), below
+
+
 def jackson_kernel(number):
     """Jackson's factors `(number,)`, which keep densities positive.
 
