@@ -47,7 +47,7 @@ atoms.pbc = True
 with tempfile.TemporaryDirectory() as folder:
     def predict(repeats, **options):
         crystal = atoms.repeat((repeats, repeats, 1))
-        crystal.rattle(0.02, seed=0)
+        crystal.rattle(0.01, seed=0)
         kh.stream_prediction(f"{folder}/h.h5", stage, crystal, **options)
         return len(crystal)
     predict(4)  # everything is loaded
