@@ -268,6 +268,11 @@ def _layer(atoms):
         )
     if len(atoms) == 0:
         raise ValueError("A layer without atoms was received.")
+    if np.linalg.det(cell.array) < 0:
+        raise ValueError(
+            "The vectors of a layer are right-handed, and these are "
+            "left-handed. Exchange the first two, or reverse the third."
+        )
     heights = atoms.get_scaled_positions()[:, 2]
     ordered = np.sort(heights)
     gaps = np.diff(ordered, append=ordered[0] + 1)

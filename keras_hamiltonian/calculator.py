@@ -50,9 +50,14 @@ class HamiltonianCalculator(Calculator):
         if not isinstance(model, keras.Model):
             model = load_model(model)
         self.model = model
-        self.grid = grid
-        self.valence_electrons = valence_electrons
-        self.options = options
+        self._grid = grid
+        self._valence_electrons = valence_electrons
+        self._options = options
+        self.prediction = None
+
+    def reset(self):
+        """Forgets the last atoms, and what was found of them."""
+        super().reset()
         self.prediction = None
 
     def get_property(self, name, atoms=None, allow_calculation=True):
@@ -78,8 +83,15 @@ class HamiltonianCalculator(Calculator):
     ):
         """See ASE."""
         super().calculate(atoms, properties, system_changes)
+        if self.atoms is None:
+            raise ValueError(
+                "The calculator has no atoms yet: atoms.calc = calculator, or "
+                "get_property(name, atoms)."
+            )
         if system_changes or self.prediction is None:
-            self.prediction = predict(self.model, self.atoms, **self.options)
+            # An error must not leave that of other atoms.
+            self.prediction = None
+            self.prediction = predict(self.model, self.atoms, **self._options)
         for name in properties:
             self.results.update(self._find(name))
 
@@ -88,11 +100,11 @@ class HamiltonianCalculator(Calculator):
         if name == "fermi_level":
             return {name: self.prediction.fermi_level}
         if name == "gap":
-            return {name: self.prediction.gap(self.grid).gap}
+            return {name: self.prediction.gap(self._grid).gap}
         valence = None
         if name == "charges":
             valence = self._valence()
-        found = self.prediction.occupations(self.grid)
+        found = self.prediction.occupations(self._grid)
         results = {"band_energy": found.band_energy}
         if valence is not None:
             results["charges"] = valence - found.populations
@@ -101,7 +113,7 @@ class HamiltonianCalculator(Calculator):
     def _valence(self):
         """Valence electrons of each atom."""
         known = (self.model.provenance or {}).get("valence_electrons", {})
-        known = {**known, **(self.valence_electrons or {})}
+        known = {**known, **(self._valence_electrons or {})}
         symbols = self.atoms.get_chemical_symbols()
         missing = sorted({*symbols} - {*known})
         if missing:

@@ -51,7 +51,9 @@ def resident_bytes():
             line = next(x for x in status if x.startswith("VmRSS"))
         return 1024 * int(line.split()[1])
     except OSError:
-        import resource  # not on Windows
-
+        try:
+            import resource
+        except ImportError:  # Windows
+            return 0.0
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return peak if sys.platform == "darwin" else 1024 * peak

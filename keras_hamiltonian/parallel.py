@@ -1,26 +1,36 @@
 """Many tasks, in processes of this machine or on a Dask cluster.
 
-Structures, wave vectors and energies are independent of each other. Joblib
-runs them, here or, inside `cluster`, on the machines of Dask.
+Structures, wave vectors and energies are independent of each other. Loky runs
+them in processes here, or, inside `cluster`, Dask on its machines.
 """
 
+import collections
 import contextlib
 import contextvars
+import functools
+import os
 import pathlib
 import pickle
 import re
+import tempfile
 
-import joblib
-from joblib.externals.loky.process_executor import TerminatedWorkerError
+import loky
+from loky.process_executor import TerminatedWorkerError
 
+# Set before NumPy starts, so that no worker starts threads it must not use.
+ONE_THREAD = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+}
 # Seconds until the first worker of a cluster must be there.
 PATIENCE = 60.0
-# Of a connection, on machines that are busy.
-TIMEOUTS = {
-    "distributed.comm.timeouts.connect": PATIENCE,
-    "distributed.comm.timeouts.tcp": 5 * PATIENCE,
-}
-
+# Of connections on machines that are busy.
+TIMEOUTS = {"CONNECT": "60s", "TCP": "300s"}
+# A local cluster ends by itself after this time without work.
+IDLE = "1h"
+# Tasks that are ready or under way, for each process.
+AHEAD = 2
 # The Dask client of `cluster`, or `None`.
 _client = contextvars.ContextVar("client", default=None)
 
@@ -40,7 +50,7 @@ def ordered_map(function, items, *shared, workers=1):
 
     Args:
         function: function of a module, called as `function(item, *shared)`.
-        items: iterable. Read a few ahead of what is yielded.
+        items: iterable. Two for each process are read ahead of what is yielded.
         *shared: what all items need; workers get it once.
         workers: int. Processes of this machine. With 1 everything happens in
             this one, one item after the other, or on the `cluster`, if there
@@ -58,31 +68,68 @@ def ordered_map(function, items, *shared, workers=1):
             f"`workers` is a positive number of processes. Received: {workers}."
         )
     client = _client.get()
-    deaths = (TerminatedWorkerError,)
     if workers > 1:
-        place = joblib.parallel_config(
-            "loky", n_jobs=workers, inner_max_num_threads=1
-        )
+        yield from _in_processes((function, *shared), items, workers)
     elif client is not None:
-        from distributed.scheduler import KilledWorker
-
-        deaths += (KilledWorker,)
-        function, shared = _call, (_Shared((function, *shared)),)
-        place = joblib.parallel_config(
-            "dask", n_jobs=-1, client=client, scatter=list(shared)
-        )
+        yield from _on_cluster((function, *shared), items, client)
     else:
-        place = joblib.parallel_config(n_jobs=1)
-    tasks = (joblib.delayed(function)(item, *shared) for item in items)
+        for item in items:
+            yield function(item, *shared)
+
+
+def _in_processes(shared, items, workers):
+    executor = loky.get_reusable_executor(workers, env=ONE_THREAD)
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder, "shared")
+        path.write_bytes(pickle.dumps(shared, protocol=5))
+        submit = functools.partial(executor.submit, _call, path=path)
+        deaths = (TerminatedWorkerError,)
+        yield from _in_order(submit, items, lambda: workers, deaths)
+
+
+def _on_cluster(shared, items, client):
+    from distributed import CancelledError
+    from distributed.scheduler import KilledWorker
+
+    sent = client.scatter(_Shared(shared), broadcast=True, hash=False)
+
+    def submit(item):
+        return client.submit(_call_shared, item, sent, pure=False)
+
+    def num_processes():
+        return sum(client.ncores().values())
+
+    deaths = (KilledWorker, CancelledError)
+    yield from _in_order(submit, items, num_processes, deaths)
+
+
+def _in_order(submit, items, num_processes, deaths):
+    waiting = collections.deque()
     try:
-        with place:
-            results = joblib.Parallel(return_as="generator")(tasks)
-        yield from results
+        for item in items:
+            waiting.append(submit(item))
+            while len(waiting) >= AHEAD * max(1, num_processes()):
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
     except deaths as error:
         raise ValueError(
             "A worker died, of a cluster several. Most often the memory is "
             "too small: take fewer workers."
         ) from error
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
+def _call(item, path):
+    function, *values = _read(path)
+    return function(item, *values)
+
+
+@functools.lru_cache(1)
+def _read(path):
+    return pickle.loads(path.read_bytes())
 
 
 class _Shared:
@@ -93,23 +140,21 @@ class _Shared:
     """
 
     def __init__(self, values):
-        self._values = values
-        self._bytes = None
+        self.values = values
 
     def __getstate__(self):
-        if self._bytes is None:
-            self._bytes = pickle.dumps(self._values, protocol=5)
-        return {"_values": None, "_bytes": self._bytes}
+        return pickle.dumps(self.values, protocol=5)
 
-    @property
+    def __setstate__(self, state):
+        self._bytes = state
+
+    @functools.cached_property
     def values(self):
         """The values, a tuple."""
-        if self._values is None:
-            self._values, self._bytes = pickle.loads(self._bytes), None
-        return self._values
+        return pickle.loads(self._bytes)
 
 
-def _call(item, shared):
+def _call_shared(item, shared):
     function, *values = shared.values
     return function(item, *values)
 
@@ -120,11 +165,12 @@ def cluster(address):
 
     Workers need this package, and read and write files where this process
     does. One that dies costs time, not results: Dask gives its tasks to others.
+    Workers may come and go; if all die at once, the work ends with an error.
 
     Args:
         address: str. Of a scheduler, `"tcp://HOST:PORT"`; or `"local:4"`, four
             processes of this machine that share its memory equally; or the path
-            of a scheduler file.
+            of a scheduler file, `.json`.
 
     Yields:
         `distributed.Client`.
@@ -138,42 +184,63 @@ def cluster(address):
     ...     kh.evaluate("model.keras", "my_set.h5")
     """
     try:
-        import dask
         import distributed
-        from distributed.deploy.subprocess import SubprocessCluster
     except ImportError as error:
         raise ValueError(
             "A cluster needs Dask: pip install 'keras-hamiltonian[cluster]'."
         ) from error
-    local = re.fullmatch(r"local:([1-9]\d{0,3})", str(address))
+    address = str(address)
+    local = re.fullmatch(r"local:([1-9]\d{0,3})", address)
     num_workers = int(local[1]) if local else 1
     with contextlib.ExitStack() as stack:
-        stack.enter_context(dask.config.set(TIMEOUTS))
-        if local:
-            # Its workers do not import the main script.
-            place = SubprocessCluster(
-                n_workers=num_workers,
-                threads_per_worker=1,
-                dashboard_address=None,
-            )
-            scheduler = {"address": stack.enter_context(place)}
-        elif pathlib.Path(address).is_file():
-            scheduler = {"scheduler_file": str(address)}
-        else:
-            scheduler = {"address": str(address)}
         try:
+            if local:
+                scheduler = {
+                    "address": stack.enter_context(_local(num_workers))
+                }
+            elif address.endswith(".json"):
+                scheduler = {"scheduler_file": address}
+            else:
+                scheduler = {"address": address}
             client = stack.enter_context(
                 distributed.Client(**scheduler, timeout=PATIENCE)
             )
             client.wait_for_workers(num_workers, timeout=PATIENCE)
-        except (OSError, TimeoutError, ValueError) as error:
+        except (OSError, RuntimeError, TimeoutError, ValueError) as error:
             raise ValueError(
                 f"No Dask scheduler with workers answers at {address}. Give "
-                "tcp://HOST:PORT of one, the path of its scheduler file, or "
-                "local:N for N processes of this machine."
+                "tcp://HOST:PORT of one, the path of its scheduler file "
+                "(.json), or local:N for N processes of this machine."
             ) from error
         token = _client.set(client)
         try:
             yield client
         finally:
             _client.reset(token)
+
+
+@contextlib.contextmanager
+def _local(num_workers):
+    """A cluster of processes that do not import the main script."""
+    from distributed.deploy.subprocess import SubprocessCluster
+
+    names = {
+        f"DASK_DISTRIBUTED__COMM__TIMEOUTS__{k}": v for k, v in TIMEOUTS.items()
+    }
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(names)
+    try:
+        place = SubprocessCluster(
+            n_workers=num_workers,
+            threads_per_worker=1,
+            dashboard_address=None,
+            scheduler_kwargs={"idle_timeout": IDLE},
+        )
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+    with place:
+        yield place

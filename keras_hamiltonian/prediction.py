@@ -180,7 +180,9 @@ def _read(path, name):
     """The structure of a path, or that of a name, and its name."""
     from data_tools.structures import find_structures
 
-    found = find_structures([path], None if name is None else [name])
+    found = find_structures([path])
+    if len(found) > 1 and name is not None:
+        found = find_structures([path], [name])
     if len(found) > 1:
         raise ValueError(
             f"{path} holds {len(found)} structures: "
@@ -188,7 +190,7 @@ def _read(path, name):
             f"name={found[0].name!r}."
         )
     atoms, known = found[0].load()
-    return known or atoms, found[0].name
+    return known or atoms, name or found[0].name
 
 
 def predict_hamiltonian(

@@ -25,6 +25,8 @@ from keras_hamiltonian.structures.slabs import divide
 FEATURES, SECOND, BLOCKS = 7.0, 12.0, 6.0
 # Bytes that the system and the libraries take beyond what is counted.
 SPARE = 1e8
+# What is advised where a limit is too low, over what was missing.
+MARGIN = 1.1
 # Bytes of a pair: its indices, shape, place and partner.
 PAIR_BYTES = 150
 # Atoms from which on the time is estimated, and atoms that are timed for it.
@@ -130,7 +132,8 @@ class SlabPrediction:
                 f"{error.needed} atoms, which takes "
                 f"{in_words(error.needed * per_atom)} beside the "
                 f"{in_words(held)} that the program and what it keeps take. "
-                f"The least is {in_words(held + error.needed * per_atom)}"
+                "Enough may be "
+                f"{in_words(MARGIN * (held + error.needed * per_atom))}"
                 + (
                     "; a container that is written as it is predicted "
                     "(`kh.stream_prediction`, --format container) takes "
@@ -187,7 +190,11 @@ class SlabPrediction:
         if count >= LARGE:
             part = np.arange(count) == self.slabs[0].atoms[0]
             while part.sum() < SAMPLE:
-                part = self.links.around(part, 1)
+                wider = self.links.around(part, 1)
+                if wider.sum() == part.sum():
+                    # A piece of the crystal by itself: the next atom, too.
+                    wider = part | (np.cumsum(~part) == 1)
+                part = wider
             start = time.monotonic()
             self._rows(Slab(part, part))
             total = sum(int(slab.region.sum()) for slab in self.slabs)

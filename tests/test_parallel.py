@@ -38,7 +38,6 @@ def tasks(tmp_path_factory):
     paths = [str(folder), os.environ.get("PYTHONPATH", "")]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
-        patch.setenv("DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP", "300s")
         patch.syspath_prepend(folder)
         import tasks_of_a_test
 
@@ -56,6 +55,14 @@ def test_the_order_is_kept(tasks, two_workers):
     assert [square for square, _ in found] == [n**2 for n in range(20)]
     pids = {pid for _, pid in found}
     assert 1 <= len(pids) <= 2 and os.getpid() not in pids
+
+
+def test_items_are_read_a_few_ahead(tasks, two_workers):
+    given = iter(range(40))
+    results = ordered_map(tasks.square, given, 0.0)
+    assert next(results)[0] == 0
+    assert 3 <= next(given) <= 4
+    results.close()
 
 
 def test_a_worker_that_is_killed_costs_no_result(tasks, two_workers):
@@ -127,6 +134,11 @@ def test_conversion_is_the_same(two_workers, tmp_path):
         assert np.array_equal(
             there[name].hamiltonian.entries, store[name].hamiltonian.entries
         )
+
+
+def test_a_task_that_kills_workers_ends_with_an_error(two_workers):
+    with pytest.raises(ValueError, match="worker died"):
+        list(ordered_map(os._exit, [1]))
 
 
 def test_commands_refuse_what_is_no_cluster(tmp_path):

@@ -70,6 +70,8 @@ def test_paths_and_lists(models, data_folder, tmp_path):
     several = data_folder / "graphene.h5"
     one = kh.predict(stage, several, name="051")
     assert one.calculation.name == "051" and len(one.atoms) == 18
+    mine = kh.predict(stage, tmp_path / "new.vasp", name="mine")
+    assert mine.calculation.name == "mine"
     with pytest.raises(ValueError, match="structures: .*name="):
         kh.predict(stage, several)
     with pytest.raises(ValueError, match="does not exist|no structure|There"):

@@ -191,7 +191,9 @@ def test_what_is_refused(known):
     for limit in ("a lot", "-1GB", 0):
         with pytest.raises(ValueError, match="4GB, 500MB"):
             kh.predict(model, atoms, max_memory=limit)
-    with pytest.raises(ValueError, match=r"^1 MB .* The least is .* MB; a con"):
+    with pytest.raises(
+        ValueError, match=r"^1 MB .* Enough may be .* MB; a con"
+    ):
         kh.predict(model, atoms, max_memory="1MB")
     with pytest.raises(ValueError, match="no validation|does not know"):
         kh.predict(model, atoms, uncertainty=True, max_memory="4GB")
@@ -212,3 +214,22 @@ def test_means_over_the_structure_are_not_local(known):
 )
 def test_sizes(text, size):
     assert bytes_of(text) == size
+
+
+def test_the_time_of_many_pieces_is_estimated(known, monkeypatch):
+    """Atoms that nothing joins do not make a part that grows."""
+    monkeypatch.setattr(slabs, "LARGE", 4)
+    monkeypatch.setattr(slabs, "SAMPLE", 3)
+    model, estimates = first_stage(known), []
+
+    class Progress:
+        begin = staticmethod(estimates.append)
+
+        def __call__(self, fraction):
+            pass
+
+    atoms = chain(6)
+    atoms.positions[:, 0] *= 6
+    atoms.cell[0] *= 6
+    kh.predict(model, atoms, max_memory="9GB", progress=Progress())
+    assert estimates[0].seconds > 0

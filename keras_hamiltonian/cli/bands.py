@@ -1,5 +1,6 @@
 """`keras-hamiltonian bands`: band structure along a path."""
 
+import math
 from typing import Annotated
 
 import typer
@@ -158,6 +159,8 @@ def _print_comparison(predicted, reference, is_whole):
     )
     if is_whole:
         error = MEV_PER_EV * band_error(predicted, reference)
+        if math.isnan(error):
+            return  # no level is near
         typer.echo(
             f"Levels within {WINDOW[1]:g} eV of it: off by {error:.2f} meV on "
             "the mean"

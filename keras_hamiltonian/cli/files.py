@@ -95,7 +95,10 @@ def check_new(path, overwrite=False):
             if there is no folder for it in which you may write.
     """
     path = pathlib.Path(path)
-    above = next(p for p in path.absolute().parents if p.exists())
+    whole = path.absolute()
+    above = whole
+    while not above.exists() or (above == whole and not above.is_dir()):
+        above = above.parent
     if not above.is_dir() or not os.access(above, os.W_OK):
         raise ValueError(
             f"{path} cannot be written: {above} is no folder in which you may "

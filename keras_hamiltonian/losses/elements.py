@@ -145,9 +145,18 @@ def metrics_of_elements(metrics, outputs):
 
     Returns:
         Dict from output to a list of `ElementMetric`.
+
+    Raises:
+        ValueError: for an output that does not exist.
     """
     if not isinstance(metrics, dict):
         metrics = dict.fromkeys(outputs, metrics)
+    unknown = sorted({*metrics} - {*outputs})
+    if unknown:
+        raise ValueError(
+            f"Metrics are of the outputs {', '.join(outputs)}. Received: "
+            f"{', '.join(unknown)}."
+        )
     found = {}
     for name, some in metrics.items():
         some = some if isinstance(some, list | tuple) else [some]

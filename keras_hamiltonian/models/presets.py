@@ -67,7 +67,14 @@ def read_card(path):
     """
     path = pathlib.Path(path)
     with reading(path):
-        return load_yaml(path.read_text(encoding="utf-8").split(RULE)[1])
+        parts = path.read_text(encoding="utf-8").split(RULE, 2)
+    if len(parts) < 3 or parts[0]:
+        raise ValueError(
+            f"{path} is no card: it does not begin with values between two "
+            "lines ---."
+        )
+    with reading(path):
+        return load_yaml(parts[1])
 
 
 class PresetCards:

@@ -304,6 +304,7 @@ class Stage(PresetMethods, keras.Model):
         self,
         optimizer="rmsprop",
         loss=None,
+        *,
         joint_losses=(),
         joint_metrics=(),
         metrics=None,

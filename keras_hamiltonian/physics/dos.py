@@ -212,8 +212,14 @@ def local_density_of_states(
     Returns:
         `DensityOfStates` of the groups alone: `total` is their sum, and
         `below` what their states below `energies[0]` hold.
+
+    Raises:
+        ValueError: if there is no group, or the broadening is not positive.
     """
     energies = np.asarray(energies, dtype=np.float64)
+    _check_broadening(broadening)
+    if not groups:
+        raise ValueError("`groups` is empty; give atoms or orbitals.")
     k_points, weights = k_grid_points(matrices, grid, gamma_centered=True)
     found = solve_k_points(
         orbital_densities,
@@ -237,14 +243,18 @@ def local_density_of_states(
     )
 
 
-def _check_options(matrices, energies, broadening, method, num_vectors):
-    is_large = matrices.size > LARGEST_DENSE
-    if method not in METHODS:
-        raise ValueError(f"`method` is one of {METHODS}. Received: {method!r}.")
+def _check_broadening(broadening):
     if not broadening > 0:
         raise ValueError(
             f"`broadening` is positive, in eV. Received: {broadening}."
         )
+
+
+def _check_options(matrices, energies, broadening, method, num_vectors):
+    is_large = matrices.size > LARGEST_DENSE
+    if method not in METHODS:
+        raise ValueError(f"`method` is one of {METHODS}. Received: {method!r}.")
+    _check_broadening(broadening)
     if energies is not None and method == "tetrahedron" and len(energies) < 2:
         raise ValueError(
             'method="tetrahedron" counts states between neighboring energies: '

@@ -135,6 +135,10 @@ def test_wrong_layers():
         commensurate_cells(oblique, 1, 2)
     with pytest.raises(ValueError, match="Received: 0, 0"):
         commensurate_cells(layer, 0, 0)
+    left_handed = graphene()
+    left_handed.set_cell(left_handed.cell[[1, 0, 2]])
+    with pytest.raises(ValueError, match="Exchange the first two"):
+        twisted_bilayer(left_handed, angle=0.0)
     with pytest.raises(ValueError, match="third stands on"):
         twisted_bilayer(ase.build.bulk("Si"), angle=0.0)
 

@@ -186,6 +186,9 @@ def test_what_is_refused():
     for options in ({}, {"energies": [0.0, 1.0], "num_vectors": 1}):
         with pytest.raises(ValueError, match="two or more random vectors"):
             density_of_states(matrices, (2, 1, 1), method="kpm", **options)
+    for options in ({"groups": {}}, {"groups": {"a": [0]}, "broadening": 0.0}):
+        with pytest.raises(ValueError, match="is empty|is positive"):
+            local_density_of_states(matrices, (2, 1, 1), [0.0, 1.0], **options)
     with pytest.raises(ValueError, match="not positive definite: "):
         KernelPolynomial(chain(-1.0, 0.6, repeat=20), GAMMA)
 

@@ -37,9 +37,12 @@ def has_slepc():
     command = shlex.split(os.environ.get("KH_SLEPC", slepc.COMMAND))
     try:
         return not subprocess.run(
-            [*command, "-c", IMPORT], capture_output=True
+            [*command, "-c", IMPORT],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=60,
         ).returncode
-    except OSError:
+    except (OSError, subprocess.TimeoutExpired):
         return False
 
 

@@ -72,7 +72,7 @@ def slepc_states(matrices, k_point, energy, num_states):
     Raises:
         ValueError: if the program fails, or finds fewer states.
     """
-    if matrices.overlap_threshold is not None:
+    if matrices.overlap_threshold:
         raise ValueError(
             'solver="slepc" has no overlap threshold. Take another solver, or '
             "`overlap_threshold = None`."
@@ -88,6 +88,7 @@ def slepc_states(matrices, k_point, energy, num_states):
         try:
             done = subprocess.run(
                 [*command, *words, str(num_states)],
+                stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
                 errors="replace",
