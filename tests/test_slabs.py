@@ -192,7 +192,7 @@ def test_what_is_refused(known):
         with pytest.raises(ValueError, match="4GB, 500MB"):
             kh.predict(model, atoms, max_memory=limit)
     with pytest.raises(
-        ValueError, match=r"^1 MB .* Enough may be .* MB; a con"
+        ValueError, match=r"^1 MB .* Enough may be .* [MG]B; a con"
     ):
         kh.predict(model, atoms, max_memory="1MB")
     with pytest.raises(ValueError, match="no validation|does not know"):

@@ -169,7 +169,9 @@ def check_overlaps(stage, store, names):
     Raises:
         ValueError: that names the structure.
     """
-    for name in names if stage.overlap is not None else ():
+    if stage.overlap is None or stage.zeroth_step is not None:
+        return  # none is needed, or it is computed
+    for name in names:
         try:
             stage.overlap.check(store.atoms(name))
         except ValueError as error:
