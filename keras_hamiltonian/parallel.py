@@ -14,9 +14,6 @@ import pickle
 import re
 import tempfile
 
-import loky
-from loky.process_executor import TerminatedWorkerError
-
 # Set before NumPy starts, so that no worker starts threads it must not use.
 ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
@@ -78,6 +75,9 @@ def ordered_map(function, items, *shared, workers=1):
 
 
 def _in_processes(shared, items, workers):
+    import loky
+    from loky.process_executor import TerminatedWorkerError
+
     executor = loky.get_reusable_executor(workers, env=ONE_THREAD)
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder, "shared")

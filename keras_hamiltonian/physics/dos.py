@@ -220,15 +220,8 @@ def local_density_of_states(
     _check_broadening(broadening)
     if not groups:
         raise ValueError("`groups` is empty; give atoms or orbitals.")
-    k_points, weights = k_grid_points(matrices, grid, gamma_centered=True)
-    found = solve_k_points(
-        orbital_densities,
-        matrices,
-        k_points,
-        workers,
-        energies=energies,
-        broadening=broadening,
-        groups=list(groups.values()),
+    weights, found = _densities_of_grid(
+        orbital_densities, matrices, grid, energies, broadening, groups, workers
     )
     degeneracy = 1 if matrices.spinful else 2
     densities, below = (
@@ -281,20 +274,37 @@ def _all_energies(solved, broadening):
     return np.linspace(low, high, number)
 
 
-def _by_moments(
-    matrices, grid, energies, broadening, groups, workers, num_vectors
+def _densities_of_grid(
+    solve, matrices, grid, energies, broadening, groups, workers, **options
 ):
-    """Energies, means of random vectors, the number below, standard errors."""
-    energies = np.asarray(energies, dtype=np.float64)
+    """Weights of the wave vectors, and what moments tell at each."""
     k_points, weights = k_grid_points(matrices, grid, gamma_centered=True)
     found = solve_k_points(
-        random_densities,
+        solve,
         matrices,
         k_points,
         workers,
         energies=energies,
         broadening=broadening,
         groups=list(groups.values()),
+        **options,
+    )
+    return weights, found
+
+
+def _by_moments(
+    matrices, grid, energies, broadening, groups, workers, num_vectors
+):
+    """Energies, means of random vectors, the number below, standard errors."""
+    energies = np.asarray(energies, dtype=np.float64)
+    weights, found = _densities_of_grid(
+        random_densities,
+        matrices,
+        grid,
+        energies,
+        broadening,
+        groups,
+        workers,
         num_vectors=num_vectors,
     )
     densities = sum(w * d.mean(axis=0) for w, (d, _) in zip(weights, found))
