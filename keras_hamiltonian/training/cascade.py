@@ -19,6 +19,7 @@ from keras_hamiltonian.losses.training_error import TrainingError
 from keras_hamiltonian.models.k_space_dataset import KSpaceDataset
 from keras_hamiltonian.models.stage_features import StageFeatures
 from keras_hamiltonian.optimizers.muon import Muon
+from keras_hamiltonian.training.freezing import freeze
 from keras_hamiltonian.training.preparation import make_cascade
 from keras_hamiltonian.training.preparation import make_states
 
@@ -91,6 +92,12 @@ class CascadeFit:
     def first(self, stage):
         """The first stage, from the atoms."""
         data = self.training, self.validation
+        self._freeze(first=stage)
+        if "first" not in self.budgets:
+            # All of it is frozen; scales of new elements are not.
+            stage.adapt(self.training)
+            self.steps["first"] = 0
+            return
         self._fit("first", stage, *data, self.start, stage.adapt)
 
     def second(self, stage):
@@ -108,6 +115,7 @@ class CascadeFit:
             for d in (self.training, self.validation)
         ]
         refinement = cascade.refinement
+        self._freeze(second=refinement)
         self._fit("second", refinement, *data, start, refinement.adapt)
         return cascade
 
@@ -115,8 +123,12 @@ class CascadeFit:
         """Both stages together, from the atoms."""
         data = self.training, self.validation
         cascade.stage.trainable = True
+        self._freeze(first=cascade.stage, second=cascade.refinement)
         self._fit("joint", cascade, *data, time.process_time())
         cascade.stage.trainable = False
+
+    def _freeze(self, **stages):
+        freeze(stages, self.settings.freeze)
 
     def _fit(self, part, model, training, validation, start, adapt=None):
         settings = self.settings

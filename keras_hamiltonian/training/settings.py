@@ -142,6 +142,12 @@ class TrainingSettings(StrictSettings):
         "`dtype` are those of the file. Learning rates are then 0.005 unless "
         "set.",
     )
+    freeze: list[str] = pydantic.Field(
+        default_factory=list,
+        description="With `start_from`, layers whose weights stay: a stage and "
+        "the path of a layer in it, such as first/backbone/group_1, or first "
+        "alone.",
+    )
     first_options: dict[str, Any] = pydantic.Field(
         default_factory=dict,
         description="Arguments of the first stage beyond those that the data "
@@ -278,6 +284,8 @@ class TrainingSettings(StrictSettings):
         if self.second_stage == "none":
             return {"first": total}
         first, joint = self.first_share, self.joint_share
+        if "first" in self.freeze:
+            first = 0.0
         shares = {"first": first, "second": 1 - first - joint, "joint": joint}
         return {name: x * total for name, x in shares.items() if x > 0}
 
@@ -360,6 +368,17 @@ class TrainingSettings(StrictSettings):
             raise ValueError(
                 f"{', '.join(self.species_settings('species_'))}: these go "
                 "with `species`, a folder. Give it as well."
+            )
+        if self.freeze and self.start_from is None:
+            raise ValueError(
+                "`freeze` keeps the weights of a trained model: give it as "
+                f"well, `start_from`. Received: {self.freeze}."
+            )
+        if "first" in self.freeze and self.second_stage == "none":
+            raise ValueError(
+                "The first stage is frozen, and the settings have no second "
+                "one: there is nothing to train. Freeze layers of it, such as "
+                "first/backbone."
             )
         if self.first_share + self.joint_share >= 1:
             raise ValueError(

@@ -15,6 +15,7 @@ from keras_hamiltonian.models.loading import load_model
 from keras_hamiltonian.models.weight_labels import shell_labels
 from keras_hamiltonian.models.weight_labels import weight_labels
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
+from keras_hamiltonian.training.freezing import freeze
 from keras_hamiltonian.training.settings import TrainingSettings
 from keras_hamiltonian.training.stage_classes import GIVEN
 from keras_hamiltonian.training.stage_classes import STAGES
@@ -61,6 +62,9 @@ class Start:
         self.path = pathlib.Path(settings.start_from)
         self.model = load_model(self.path)
         self.settings = self._complete(settings)
+        # A wrong name is found before the budget begins.
+        stages = dict(zip(("first", "second"), self.model.stages()))
+        freeze(stages, settings.freeze)
 
     def grown(self, store, reaches):
         """Basis and reaches of a stage for the file's elements and the data's.

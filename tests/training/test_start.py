@@ -280,6 +280,73 @@ def test_fine_tuning_on_three_structures(sets, tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    "freeze, steps",
+    [(["first/backbone"], 4), (["first", "second/readout"], 2)],
+)
+def test_frozen_layers_stay(sets, saved, tmp_path, freeze, steps):
+    """All others change; what is fitted to the data is not trained."""
+    store = sets["graphene"]
+    split = kh.data.Split(store.names[:2], (), store.names[2:3])
+    path = saved("graphene")
+    settings = kh.training.TrainingSettings(
+        start_from=str(path), freeze=freeze, steps=steps, warmup_steps=0
+    )
+    trained = train_cascade(store, split, settings, tmp_path, "")
+    parts = zip(
+        ("first", "second"),
+        trained.model.stages(),
+        kh.load_model(path).stages(),
+    )
+    kept = changed = 0
+    for part, stage, old in parts:
+        for weight, before in zip(stage.weights, old.weights):
+            same = np.array_equal(*map(_numbers, (weight, before)))
+            if any(f"{part}/{weight.path}".startswith(x) for x in freeze):
+                assert same, weight.path
+                kept += 1
+            else:
+                changed += not same
+    assert kept > 5 and changed > 5
+    assert trained.steps == {"first": 3, "second": 1} or freeze[0] == "first"
+    assert freeze[0] != "first" or trained.steps == {"first": 0, "second": 2}
+
+
+def _numbers(weight):
+    return keras.ops.convert_to_numpy(weight)
+
+
+@pytest.mark.parametrize(
+    "freeze, words",
+    [
+        ("first/backbone/grup_1", "first stage has no layer .*backbone/group_"),
+        ("backbone", "the stage and the path.*Received: 'backbone'"),
+        ("second", "such as first/backbone, or first alone"),
+    ],
+)
+def test_layers_that_are_not_there(saved, freeze, words):
+    settings = kh.training.TrainingSettings(
+        start_from=str(saved("graphene")), freeze=[freeze]
+    )
+    with pytest.raises(ValueError, match=words):
+        Start(settings)
+
+
+@pytest.mark.parametrize(
+    "settings, words",
+    [
+        ({}, "keeps the weights of a trained model"),
+        (
+            {"start_from": "graphene", "second_stage": "none"},
+            "there is nothing to train",
+        ),
+    ],
+)
+def test_freezing_what_is_not_trained(settings, words):
+    with pytest.raises(ValueError, match=words):
+        kh.training.TrainingSettings(freeze=["first"], **settings)
+
+
 def test_a_first_stage_alone(sets, saved, tmp_path):
     """A file without a second stage gets a new one; one may leave it out."""
     path = saved("graphene")
