@@ -15,7 +15,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .PHONY: help train test test-quick test-torch test-jax test-tensorflow \
-	test-kernels fuzz docs clean
+	test-kernels fuzz notebooks docs clean
 
 help:
 	@echo "make train   trains on recipes/data/graphene.h5; results in runs/"
@@ -24,6 +24,7 @@ help:
 	@echo "make test-quick   on torch, without trainings and whole recipes"
 	@echo "make test-kernels   the GPU kernels, in Triton's interpreter on the CPU"
 	@echo "make fuzz    damaged files of every format: NUMBER=10000 SEED=0"
+	@echo "make notebooks   runs those of the tutorials and stores what they show"
 	@echo "make docs    the site, in site/"
 	@echo "make clean   removes $(VENV); runs/ stays"
 
@@ -73,6 +74,14 @@ SEED ?= 0
 
 fuzz: $(VENV)/.installed-test
 	$(BIN)/python tests/robustness/fuzz.py --number $(NUMBER) --seed $(SEED)
+
+# Runs the notebooks and stores what they print and draw.
+NOTEBOOKS := $(wildcard docs/notebooks/*.ipynb)
+
+notebooks: $(VENV)/.installed-test $(VENV)/.installed-docs
+	PATH="$(abspath $(BIN)):$$PATH" KERAS_BACKEND=torch \
+		$(BIN)/jupyter-nbconvert --to notebook --execute --inplace \
+		--ExecutePreprocessor.record_timing=False --ExecutePreprocessor.coalesce_streams=True $(NOTEBOOKS)
 
 # The site; a broken link is an error.
 docs: $(VENV)/.installed-docs

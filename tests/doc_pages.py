@@ -1,47 +1,59 @@
-"""Runs a page of the documentation, block by block."""
+"""Text of pages; notebooks, run from the first cell to the last."""
 
+import os
 import pathlib
-import re
-import shlex
-import subprocess
+import sys
 
+import nbclient
+import nbformat
 import pytest
-from typer.testing import CliRunner
-
-from keras_hamiltonian.cli import app
 
 ROOT = pathlib.Path(__file__).parents[1]
+NOTEBOOKS = sorted(ROOT.glob("docs/notebooks/*.ipynb"))
 
 
-def run_page(page, folder):
-    """What all blocks of a page print, run in a folder one after the other."""
+def page_text(path):
+    """A page as Markdown; code of a notebook stands between fences."""
+    if path.suffix != ".ipynb":
+        return path.read_text()
+    cells = nbformat.read(path, as_version=4).cells
+    return "\n\n".join(
+        cell.source
+        if cell.cell_type == "markdown"
+        else f"```python\n{cell.source}\n```"
+        for cell in cells
+    )
+
+
+def run_notebook(path, folder):
+    """What a notebook prints, run in a folder with the repository's data.
+
+    Args:
+        path: path of the notebook.
+        folder: path. Of an empty folder; what the notebook writes is in
+            `docs/notebooks` of it.
+
+    Returns:
+        Str. All that its cells printed or returned.
+    """
     for name in ("recipes", "tests"):
         (folder / name).symlink_to(ROOT / name)
-    blocks = re.findall(r"^```(\w+)\n(.*?)^```$", page.read_text(), re.M | re.S)
-    assert {language for language, _ in blocks} == {"sh", "python"}
-    printed, names = [], {}
+    place = folder / "docs" / "notebooks"
+    place.mkdir(parents=True)
+    notebook = nbformat.read(path, as_version=4)
+    programs = pathlib.Path(sys.executable).parent
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        for language, block in blocks:
-            if language == "python":
-                exec(compile(block, str(page), "exec"), names)
-                continue
-            for line in block.replace("\\\n", " ").splitlines():
-                printed.append(_run_line(line))
-    return "\n".join(printed)
-
-
-def _run_line(line):
-    """One line of a shell block; the command runs in this process."""
-    words = shlex.split(line)
-    if words[0] != "keras-hamiltonian":
-        subprocess.run(line, shell=True, check=True)
-        return ""
-    target = None
-    if ">" in words:
-        words, (target,) = words[: words.index(">")], words[-1:]
-    result = CliRunner().invoke(app, words[1:])
-    assert result.exit_code == 0, f"{line}\n{result.output}"
-    if target:
-        pathlib.Path(target).write_text(result.stdout)
-    return result.stdout
+        # Commands of the shell, and the package of this clone.
+        patch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+        patch.setenv("PYTHONPATH", str(ROOT))
+        client = nbclient.NotebookClient(
+            notebook,
+            timeout=900,
+            resources={"metadata": {"path": str(place)}},
+        )
+        client.execute()
+    outputs = [x for cell in notebook.cells for x in cell.get("outputs", ())]
+    return "\n".join(
+        x.get("text") or x.get("data", {}).get("text/plain", "")
+        for x in outputs
+    )

@@ -8,7 +8,9 @@ import tomllib
 
 import pytest
 import yaml
+from doc_pages import NOTEBOOKS
 from doc_pages import ROOT
+from doc_pages import page_text
 from typer.testing import CliRunner
 
 import keras_hamiltonian
@@ -35,8 +37,8 @@ def test_licence():
 
 
 def test_papers_of_the_pages_are_in_the_citation():
-    pages = [ROOT / "README.md", *ROOT.glob("docs/**/*.md")]
-    cited = {i for page in pages for i in ARXIV.findall(page.read_text())}
+    pages = [ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *NOTEBOOKS]
+    cited = {i for page in pages for i in ARXIV.findall(page_text(page))}
     known = set(ARXIV.findall((ROOT / "CITATION.cff").read_text()))
     assert {"2401.00744", "2405.05722", "2509.19877"} <= cited
     assert not cited - known

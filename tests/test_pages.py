@@ -7,7 +7,9 @@ import shlex
 import pytest
 import typer
 import yaml
+from doc_pages import NOTEBOOKS
 from doc_pages import ROOT
+from doc_pages import page_text
 
 import keras_hamiltonian as kh
 from keras_hamiltonian.cli import app
@@ -16,6 +18,7 @@ PAGES = sorted(
     [
         *ROOT.glob("*.md"),
         *ROOT.glob("docs/*.md"),
+        *NOTEBOOKS,
         ROOT / "data_tools" / "README.md",
         ROOT / "recipes" / "data" / "README.md",
         ROOT / "keras_hamiltonian" / "ops" / "README.md",
@@ -34,7 +37,7 @@ def test_readme_is_short():
 
 @page
 def test_links(page):
-    for path, anchor in LINK.findall(page.read_text()):
+    for path, anchor in LINK.findall(page_text(page)):
         target = page.parent / path if path else page
         assert target.exists(), path
         assert not anchor or anchor in anchors(target), f"{path}#{anchor}"
@@ -42,15 +45,15 @@ def test_links(page):
 
 def anchors(path):
     """Of the headings, as the site writes them."""
-    headings = re.findall(r"^#+ (.*)$", path.read_text(), re.M)
+    headings = re.findall(r"^#+ (.*)$", page_text(path), re.M)
     plain = [re.sub(r"[^\w\- ]", "", h).strip().lower() for h in headings]
     return [h.replace(" ", "-") for h in plain]
 
 
 @page
 def test_commands(page):
-    text = page.read_text().replace("\\\n", " ")
-    for line in re.findall(r"^(?: {4})?(keras-hamiltonian .*)$", text, re.M):
+    text = page_text(page).replace("\\\n", " ")
+    for line in re.findall(r"^(?: {4}|!)?(keras-hamiltonian .*)$", text, re.M):
         check_command(line)
 
 
@@ -79,7 +82,7 @@ def test_a_wrong_command_is_found():
 @page
 def test_names(page):
     """`kh.physics.k_path` in text and code is there."""
-    for name in re.findall(r"\bkh((?:\.\w+)+)", page.read_text()):
+    for name in re.findall(r"\bkh((?:\.\w+)+)", page_text(page)):
         found = kh
         for part in name.split(".")[1:]:
             found = getattr(found, part)
@@ -87,8 +90,8 @@ def test_names(page):
 
 @page
 def test_python_is_python(page):
-    for block in re.findall(r"^```python\n(.*?)^```$", page.read_text(), re.S):
-        ast.parse(block)
+    for block in re.findall(r"^```python\n(.*?)^```$", page_text(page), re.S):
+        ast.parse(re.sub(r"^[!%].*$", "", block, flags=re.M))
 
 
 def test_navigation_has_every_page():
@@ -99,4 +102,5 @@ def test_navigation_has_every_page():
     settings = yaml.load((ROOT / "mkdocs.yml").read_text(), Loader)
     shown = set(re.findall(r"[\w/]+\.md", str(settings["nav"])))
     pages = {path.name for path in ROOT.glob("docs/*.md")}
+    pages |= {f"notebooks/{path.stem}.md" for path in NOTEBOOKS}
     assert not pages - shown, "add it to `nav` of mkdocs.yml"

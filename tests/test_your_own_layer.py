@@ -1,10 +1,9 @@
-"""The page docs/your_own_layer.md, as it stands."""
+"""The module of the notebook on layers of one's own."""
 
 import ast
 import importlib.util
 import json
 import os
-import pathlib
 import re
 import subprocess
 import sys
@@ -13,11 +12,12 @@ import ase.io
 import keras
 import numpy as np
 import pytest
+from doc_pages import ROOT
+from doc_pages import page_text
 
 import keras_hamiltonian as kh
 
-ROOT = pathlib.Path(__file__).parents[1]
-PAGE = ROOT / "docs" / "your_own_layer.md"
+CELL = re.compile(r"^```python\n%%writefile.*\n(.*?)\n```$", re.M | re.S)
 STAGES = {
     "first_stage": "my_module:MyStage",
     "second_stage": "my_module:MyRefinement",
@@ -49,12 +49,17 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+def written_cells():
+    """What the notebook writes into the module, cell by cell."""
+    page = ROOT / "docs" / "notebooks" / "your_own_layer.ipynb"
+    return CELL.findall(page_text(page))
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A folder with the module of the page and three small structures."""
     folder = tmp_path_factory.mktemp("own")
-    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    (folder / "my_module.py").write_text("\n\n".join(blocks))
+    (folder / "my_module.py").write_text("\n\n".join(written_cells()))
     store = kh.HamiltonianStore(ROOT / "recipes" / "data" / "mos2.h5")
     few = [store[name] for name in store.names[:3]]
     kh.HamiltonianStore.write(folder / "set.h5", few)
@@ -99,10 +104,9 @@ def run(folder, code, *arguments, backend="torch"):
 
 
 def test_each_piece_is_short():
-    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     classes = [
         node
-        for node in ast.parse("\n".join(blocks)).body
+        for node in ast.parse("\n".join(written_cells())).body
         if isinstance(node, ast.ClassDef)
     ]
     assert len(classes) == 4

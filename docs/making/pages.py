@@ -1,12 +1,14 @@
 """Pages of the site that are no files of `docs/`, and links between all.
 
 A hook of mkdocs. Pages that lie elsewhere in the repository are shown where
-they are, the command line is written from its help, the API reference from the
-public names of each room. Links are those of the repository, so that they work
-there too; links to files that are no pages become the names of the files.
+they are, notebooks with what they printed when they were run last (`make
+notebooks`), the command line is written from its help, the API reference from
+the public names of each room. Links are those of the repository, so that they
+work there too; links to files that are no pages become the names of the files.
 """
 
 import ast
+import base64
 import pathlib
 import posixpath
 import re
@@ -14,6 +16,7 @@ import re
 import typer
 from mkdocs.plugins import get_plugin_logger
 from mkdocs.structure.files import File
+from nbconvert import MarkdownExporter
 
 from keras_hamiltonian.cli import app
 from keras_hamiltonian.cli.settings import template
@@ -31,6 +34,7 @@ SOURCES = {
     "formats.md": "data_tools/README.md",
     "operations.md": "keras_hamiltonian/ops/README.md",
 }
+NOTEBOOKS = sorted(ROOT.glob("docs/notebooks/*.ipynb"))
 LINK = re.compile(r"(?P<text>\[[^\]]*\])\((?P<target>(?!\w+:|#)[^()\s]+)\)")
 
 
@@ -43,6 +47,8 @@ def on_config(config):
 def on_files(files, config):
     """Adds the pages that are made here."""
     made = {page: (ROOT / path).read_text() for page, path in SOURCES.items()}
+    for path in NOTEBOOKS:
+        made[f"notebooks/{path.stem}.md"] = notebook_page(path)
     made["commands.md"] = commands_page()
     known = set()
     for room in rooms():
@@ -61,6 +67,10 @@ def on_page_markdown(markdown, page, **_):
     place = page.file.src_uri
     source = SOURCES.get(place, f"docs/{place}")
     pages = {path: name for name, path in SOURCES.items()}
+    for path in NOTEBOOKS:
+        # The file itself is what a notebook's own page links to.
+        if path.stem != pathlib.PurePath(place).stem:
+            pages[f"docs/notebooks/{path.name}"] = f"notebooks/{path.stem}.md"
 
     def moved(match):
         path, sign, anchor = match["target"].partition("#")
@@ -78,6 +88,21 @@ def on_page_markdown(markdown, page, **_):
         return f"{match['text']}({target}{sign}{anchor})"
 
     return LINK.sub(moved, markdown)
+
+
+# === Notebooks ===
+
+NOTE = "*This page is a notebook: [{name}]({name}).*"
+
+
+def notebook_page(path):
+    """Text, code, and what was printed and drawn; pictures are in the text."""
+    page, found = MarkdownExporter().from_filename(path)
+    for name, data in found["outputs"].items():
+        data = base64.b64encode(data).decode()
+        page = page.replace(f"({name})", f"(data:image/png;base64,{data})")
+    title, _, rest = page.strip().partition("\n")
+    return f"{title}\n\n{NOTE.format(name=path.name)}\n{rest}\n"
 
 
 # === The command line ===

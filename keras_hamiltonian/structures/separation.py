@@ -115,7 +115,10 @@ class Separation:
 
     def describe(self):
         """What the cells do not tell apart, and what would, in words."""
-        known = f"{len(self.names)} structures ({self.names[0]}, ...)"
+        first, *others = self.names
+        known = f"{1 + len(others)} structures ({first}, ...)"
+        if not others:
+            known = f"one structure ({first})"
         if self.is_complete:
             return f"Cells of {known} tell the images of an atom apart."
         proposed = [
