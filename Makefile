@@ -77,11 +77,13 @@ fuzz: $(VENV)/.installed-test
 
 # Runs the notebooks and stores what they print and draw.
 NOTEBOOKS := $(wildcard docs/notebooks/*.ipynb)
+NBCONVERT = PATH="$(abspath $(BIN)):$$PATH" KERAS_BACKEND=torch \
+	$(BIN)/jupyter-nbconvert --to notebook --inplace
 
 notebooks: $(VENV)/.installed-test $(VENV)/.installed-docs
-	PATH="$(abspath $(BIN)):$$PATH" KERAS_BACKEND=torch \
-		$(BIN)/jupyter-nbconvert --to notebook --execute --inplace \
-		--ExecutePreprocessor.record_timing=False --ExecutePreprocessor.coalesce_streams=True $(NOTEBOOKS)
+	rm -rf docs/notebooks/runs
+	$(NBCONVERT) --execute --ExecutePreprocessor.record_timing=False $(NOTEBOOKS)
+	$(NBCONVERT) --coalesce-streams $(NOTEBOOKS)
 
 # The site; a broken link is an error.
 docs: $(VENV)/.installed-docs

@@ -7,6 +7,7 @@ from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.layers.convolution.message_sum import MessageSum
 from keras_hamiltonian.layers.layer import Layer
 from keras_hamiltonian.layers.linear.so2_linear import SO2Linear
+from keras_hamiltonian.layers.normal import Normal
 from keras_hamiltonian.ops import backend
 
 # Scores stay within ±LIMIT, so that no exponential overflows.
@@ -82,7 +83,7 @@ class EdgeAttention(Layer):
         size = self.irreps_in["0+"]
         self.kernel = self.add_weight(
             shape=(size, self.num_heads),
-            initializer=keras.initializers.RandomNormal(stddev=size**-0.5),
+            initializer=Normal(stddev=size**-0.5),
             name="kernel",
         )
 

@@ -5,6 +5,7 @@ import keras
 from keras_hamiltonian.irreps.edge_irreps import EdgeIrreps
 from keras_hamiltonian.layers.layer import Layer
 from keras_hamiltonian.layers.linear.so2_linear import SO2Linear
+from keras_hamiltonian.layers.normal import Normal
 from keras_hamiltonian.ops import backend
 from keras_hamiltonian.ops.roll import roll_coefficients
 from keras_hamiltonian.ops.roll import roll_kinds
@@ -93,7 +94,7 @@ class RollNetwork(Layer):
             "radial_kernel": (self.radial_size, self.channels),
         }
         for name, (size_in, size_out) in sizes.items():
-            initializer = keras.initializers.RandomNormal(stddev=size_in**-0.5)
+            initializer = Normal(stddev=size_in**-0.5)
             weight = self.add_weight(
                 shape=(size_in, size_out),
                 initializer=initializer,

@@ -7,6 +7,7 @@ from keras_hamiltonian.irreps.edge_irreps import EdgeIrreps
 from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.layers.layer import Layer
 from keras_hamiltonian.layers.linear.so2_linear import SO2Linear
+from keras_hamiltonian.layers.normal import Normal
 from keras_hamiltonian.ops import backend
 from keras_hamiltonian.ops.edges import join_channels
 from keras_hamiltonian.ops.edges import split_channels
@@ -88,9 +89,7 @@ class EquivariantConvolution(Layer):
         self.linear.build()
         self.radial_kernel = self.add_weight(
             shape=(self.radial_size, self.irreps_out.num_irreps),
-            initializer=keras.initializers.RandomNormal(
-                stddev=self.radial_size**-0.5
-            ),
+            initializer=Normal(stddev=self.radial_size**-0.5),
             name="radial_kernel",
         )
         self.radial_bias = self.add_weight(

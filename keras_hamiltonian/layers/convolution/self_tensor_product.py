@@ -1,10 +1,12 @@
 """Products of the features of an atom with themselves."""
 
 import keras
+import numpy as np
 
 from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.irreps.symmetric_couplings import count_symmetric_paths
 from keras_hamiltonian.layers.layer import Layer
+from keras_hamiltonian.layers.normal import Normal
 from keras_hamiltonian.ops.symmetric_contraction import check_contraction
 from keras_hamiltonian.ops.symmetric_contraction import symmetric_contraction
 
@@ -86,6 +88,4 @@ class SelfTensorProduct(Layer):
         scales = [
             sum(n) ** -0.5 for n in counts.values() for _ in range(sum(n))
         ]
-        scales = keras.ops.convert_to_tensor(scales, dtype=dtype)
-        draw = keras.initializers.RandomNormal(stddev=1.0)
-        return draw(shape, dtype) * scales[:, None]
+        return Normal(np.array(scales)[:, None])(shape, dtype)

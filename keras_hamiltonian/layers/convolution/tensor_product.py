@@ -4,6 +4,7 @@ import keras
 
 from keras_hamiltonian.irreps.product_paths import ProductPaths
 from keras_hamiltonian.layers.layer import Layer
+from keras_hamiltonian.layers.normal import Normal
 from keras_hamiltonian.ops.symbolic import broadcast_shapes
 from keras_hamiltonian.ops.tensor_product import tensor_product
 
@@ -59,7 +60,7 @@ class TensorProduct(Layer):
     def build(self, *shapes):
         self.kernel = self.add_weight(
             shape=(self.paths.num_weights,),
-            initializer=keras.initializers.RandomNormal(stddev=1.0),
+            initializer=Normal(stddev=1.0),
             name="kernel",
         )
 

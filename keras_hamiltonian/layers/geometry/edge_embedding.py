@@ -3,6 +3,7 @@
 import keras
 
 from keras_hamiltonian.layers.layer import Layer
+from keras_hamiltonian.layers.normal import Normal
 from keras_hamiltonian.ops import backend
 
 
@@ -35,7 +36,7 @@ class EdgeEmbedding(Layer):
     def build(self, *shapes):
         self.kernel = self.add_weight(
             shape=(self.num_features, self.channels),
-            initializer=keras.initializers.RandomNormal(stddev=0.5),
+            initializer=Normal(stddev=0.5),
             name="kernel",
         )
 

@@ -5,6 +5,7 @@ import numpy as np
 
 from keras_hamiltonian.layers.geometry.species_pairs import pair_index
 from keras_hamiltonian.layers.layer import Layer
+from keras_hamiltonian.layers.normal import Normal
 from keras_hamiltonian.ops import backend
 
 
@@ -65,7 +66,7 @@ class RadialFeatures(Layer):
             sizes[0] += self.embedding_size
             self.embedding = self.add_weight(
                 shape=(self.num_species**2, self.embedding_size),
-                initializer=keras.initializers.RandomNormal(stddev=1.0),
+                initializer=Normal(stddev=1.0),
                 name="embedding",
             )
         self.kernels = [

@@ -3,6 +3,7 @@
 import keras
 
 from keras_hamiltonian.layers.layer import Layer
+from keras_hamiltonian.layers.normal import Normal
 from keras_hamiltonian.ops import backend
 
 
@@ -34,7 +35,7 @@ class SpeciesEmbedding(Layer):
     def build(self, *shapes):
         self.table = self.add_weight(
             shape=(self.num_species, self.channels),
-            initializer=keras.initializers.RandomNormal(stddev=1.0),
+            initializer=Normal(stddev=1.0),
             name="table",
         )
 

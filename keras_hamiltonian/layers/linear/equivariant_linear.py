@@ -1,10 +1,12 @@
 """Linear map of irreps."""
 
 import keras
+import numpy as np
 
 from keras_hamiltonian.irreps.irreps import Irrep
 from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.layers.layer import Layer
+from keras_hamiltonian.layers.normal import Normal
 from keras_hamiltonian.ops import backend
 from keras_hamiltonian.ops.edges import join_channels
 from keras_hamiltonian.ops.edges import split_channels
@@ -125,10 +127,7 @@ class EquivariantLinear(Layer):
         return (*features_shape[:-1], self.irreps_out.dim)
 
     def _initialize(self, shape, dtype=None):
-        values = [
-            keras.initializers.RandomNormal(stddev=self.gain * a**-0.5)(
-                (shape[0], a * b), dtype
-            )
-            for a, b in self.kernel_shapes
+        deviations = [
+            np.full(a * b, self.gain * a**-0.5) for a, b in self.kernel_shapes
         ]
-        return keras.ops.concatenate(values, axis=1)
+        return Normal(np.concatenate(deviations))(shape, dtype)

@@ -1,9 +1,11 @@
 """Linear map of edge features."""
 
 import keras
+import numpy as np
 
 from keras_hamiltonian.irreps.edge_irreps import EdgeIrreps
 from keras_hamiltonian.layers.layer import Layer
+from keras_hamiltonian.layers.normal import Normal
 from keras_hamiltonian.ops import backend
 from keras_hamiltonian.ops.edges import split_channels
 from keras_hamiltonian.ops.so2_linear import so2_linear
@@ -96,10 +98,8 @@ class SO2Linear(Layer):
         }
 
     def _initialize(self, shape, dtype=None):
-        values = [
-            keras.initializers.RandomNormal(
-                stddev=self.gain * sum(ins) ** -0.5
-            )((sum(ins) * size,), dtype)
+        deviations = [
+            np.full(sum(ins) * size, self.gain * sum(ins) ** -0.5)
             for ins, size in self.kernel_shapes.values()
         ]
-        return keras.ops.concatenate(values)
+        return Normal(np.concatenate(deviations))(shape, dtype)

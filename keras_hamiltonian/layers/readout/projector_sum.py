@@ -7,6 +7,7 @@ from keras_hamiltonian.irreps.clebsch_gordan import clebsch_gordan
 from keras_hamiltonian.irreps.edge_irreps import EdgeIrreps
 from keras_hamiltonian.layers.layer import Layer
 from keras_hamiltonian.layers.linear.so2_linear import SO2Linear
+from keras_hamiltonian.layers.normal import Normal
 from keras_hamiltonian.ops import backend
 from keras_hamiltonian.ops.edge_blocks import frame_blocks
 from keras_hamiltonian.ops.edge_blocks import rotate_blocks_out
@@ -139,7 +140,7 @@ class ProjectorSum(Layer):
         )
         self.own = self.add_weight(
             shape=(num_species, len(self._units())),
-            initializer=keras.initializers.RandomNormal(stddev=0.3),
+            initializer=Normal(stddev=0.3),
             name="own",
         )
         self.middle = self.add_weight(

@@ -5,6 +5,7 @@ import numpy as np
 
 from keras_hamiltonian.layers.geometry.species_pairs import pair_index
 from keras_hamiltonian.layers.layer import Layer
+from keras_hamiltonian.layers.normal import Normal
 from keras_hamiltonian.ops import backend
 
 # How close two distances are for one neighbour to stand beside the other.
@@ -117,7 +118,7 @@ class AngleFeatures(Layer):
         return (edge_vectors_shape[0], self.units)
 
     def _weight(self, name, shape, stddev):
-        initializer = keras.initializers.RandomNormal(stddev=stddev)
+        initializer = Normal(stddev=stddev)
         return self.add_weight(shape=shape, initializer=initializer, name=name)
 
     def _beside(self, lengths, envelope):

@@ -3,6 +3,7 @@
 import keras
 
 from keras_hamiltonian.layers.layer import Layer
+from keras_hamiltonian.layers.normal import Normal
 from keras_hamiltonian.ops import backend
 
 
@@ -60,5 +61,5 @@ class EdgeTransition(Layer):
         return tuple(edges_shape)
 
     def _kernel(self, name, shape, stddev):
-        initializer = keras.initializers.RandomNormal(stddev=stddev)
+        initializer = Normal(stddev=stddev)
         return self.add_weight(shape=shape, initializer=initializer, name=name)

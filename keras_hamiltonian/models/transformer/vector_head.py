@@ -4,6 +4,7 @@ import keras
 
 from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.layers.layer import Layer
+from keras_hamiltonian.layers.normal import Normal
 from keras_hamiltonian.ops import backend
 
 
@@ -56,9 +57,7 @@ class VectorHead(Layer):
             # Gates differ from one by half of it.
             self.gate = self.add_weight(
                 shape=(size, given),
-                initializer=keras.initializers.RandomNormal(
-                    stddev=0.5 * size**-0.5
-                ),
+                initializer=Normal(stddev=0.5 * size**-0.5),
                 name="gate",
             )
             self.gate_bias = self.add_weight(
@@ -90,9 +89,7 @@ class VectorHead(Layer):
                 if other != irrep:
                     rows.append(keras.ops.zeros(size, dtype=dtype))
                     continue
-                draw = keras.initializers.RandomNormal(
-                    stddev=self.irreps_in.count(irrep) ** -0.5
-                )
+                draw = Normal(stddev=self.irreps_in.count(irrep) ** -0.5)
                 mixing = draw((number, mul), dtype)
                 identity = keras.ops.eye(irrep.dim, dtype=dtype)
                 block = identity[:, None, :, None] * mixing[None, :, None]
