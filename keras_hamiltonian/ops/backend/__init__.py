@@ -10,6 +10,9 @@ import importlib
 import keras
 
 from keras_hamiltonian.ops.backend import reference
+from keras_hamiltonian.ops.backend.compiled_programs import (
+    keep_compiled_programs,
+)
 from keras_hamiltonian.ops.backend.reference import FUNCTIONS
 
 if keras.config.backend() == "torch":
@@ -19,6 +22,8 @@ if keras.config.backend() == "torch":
     )
 else:
     _native, _fused = reference, None
+if keras.config.backend() == "jax":
+    keep_compiled_programs()
 
 globals().update(
     {
