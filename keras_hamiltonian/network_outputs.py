@@ -65,6 +65,7 @@ def model_inputs(model, structure, atom_pairs=None, bucket=1):
         bucket,
         initial=initial,
         is_spinful=model.spin != "none",
+        dtype=model.input["edge_vectors"].dtype,
     )
     return inputs, table
 

@@ -1,7 +1,6 @@
 """From atoms to a Hamiltonian."""
 
 import dataclasses
-import functools
 import json
 import os
 import pathlib
@@ -14,6 +13,9 @@ from keras_hamiltonian.files import replacing
 from keras_hamiltonian.initial import given_initial
 from keras_hamiltonian.initial import with_own_initial
 from keras_hamiltonian.models.loading import load_model
+from keras_hamiltonian.models.placement import check_placement
+from keras_hamiltonian.models.placement import on_device
+from keras_hamiltonian.models.placement import placed
 from keras_hamiltonian.network_outputs import predict_blocks
 from keras_hamiltonian.orbitals.gauge import shifted
 from keras_hamiltonian.slabs import SlabPrediction
@@ -50,6 +52,8 @@ def predict(
     uncertainty=False,
     max_memory=None,
     progress=None,
+    device=None,
+    dtype=None,
 ):
     """Predicts the Hamiltonian of a structure.
 
@@ -88,6 +92,11 @@ def predict(
             result but for rounding. Defaults to no limit. A Hamiltonian that
             is too large for it: `kh.stream_prediction`.
         progress: function of the fraction done, called after each slab.
+        device: str. Where the network is computed, by Keras' names: `"cpu"`,
+            `"gpu"`, `"gpu:1"`. Defaults to where the model is.
+        dtype: `"float32"` or `"float64"`, in which the network is computed
+            (a list shares the copy of the model). Defaults to that of the
+            model, most often float32.
 
     Returns:
         `Prediction`; of a list, the list of them.
@@ -97,7 +106,8 @@ def predict(
             without a structure or with several, atoms that coincide, a model
             that takes H⁰ and does not get it, rotations of a model that is
             exactly symmetric, expected errors of one without an
-            `error_estimate`, or a limit of memory that is too low.
+            `error_estimate`, a limit of memory that is too low, a device that
+            is not there, or another precision.
 
     Example:
 
@@ -107,24 +117,54 @@ def predict(
     >>> prediction.bands("GMKG").gap()                  # doctest: +SKIP
     0.0
     """
+    options = {
+        "overlap": overlap,
+        "num_electrons": num_electrons,
+        "name": name,
+        "num_rotations": num_rotations,
+        "seed": seed,
+        "initial": initial,
+        "uncertainty": uncertainty,
+        "max_memory": max_memory,
+        "progress": progress,
+    }
+    check_placement(device, dtype)
+    with on_device(device):
+        model = ready_model(model, device, dtype)
+        check_options(model, num_rotations, uncertainty)
+        if isinstance(atoms, list | tuple):
+            return [_prediction(model, x, **options) for x in atoms]
+        return _prediction(model, atoms, **options)
+
+
+def ready_model(model, device=None, dtype=None):
+    """The model of a prediction.
+
+    Args:
+        model, device, dtype: see `predict`.
+
+    Returns:
+        `Stage`.
+    """
     if not isinstance(model, keras.Model):
         model = load_model(model)
-    check_options(model, num_rotations, uncertainty)
-    if isinstance(atoms, list | tuple):
-        one = functools.partial(
-            predict,
-            model,
-            overlap=overlap,
-            num_electrons=num_electrons,
-            name=name,
-            num_rotations=num_rotations,
-            seed=seed,
-            initial=initial,
-            uncertainty=uncertainty,
-            max_memory=max_memory,
-            progress=progress,
-        )
-        return [one(x) for x in atoms]
+    return placed(model, device, dtype)
+
+
+def _prediction(
+    model,
+    atoms,
+    overlap,
+    num_electrons,
+    name,
+    num_rotations,
+    seed,
+    initial,
+    uncertainty,
+    max_memory,
+    progress,
+):
+    """See `predict`."""
     if isinstance(atoms, str | os.PathLike):
         atoms, name = _read(atoms, name)
     name = name or "prediction"

@@ -330,7 +330,8 @@ def edge_bytes(model):
     )
     blocks = int(np.prod(model.basis.block_shape(model.spin)))
     size = FEATURES + SECOND * (len(model.stages()) - 1)
-    return 4 * (size * features + BLOCKS * blocks)
+    bytes_each = np.dtype(model.input["edge_vectors"].dtype).itemsize
+    return bytes_each * (size * features + BLOCKS * blocks)
 
 
 def _duration(seconds):

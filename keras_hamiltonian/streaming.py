@@ -2,7 +2,6 @@
 
 import json
 
-import keras
 import numpy as np
 
 from keras_hamiltonian.data.calculation import Calculation
@@ -12,12 +11,14 @@ from keras_hamiltonian.data.store import write_content
 from keras_hamiltonian.data.structure_group import write_description
 from keras_hamiltonian.files import check_name
 from keras_hamiltonian.hdf5_files import new_hdf5
-from keras_hamiltonian.models.loading import load_model
+from keras_hamiltonian.models.placement import check_placement
+from keras_hamiltonian.models.placement import on_device
 from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
 from keras_hamiltonian.orbitals.gauge import shifted
 from keras_hamiltonian.physics.fermi import total_electrons
 from keras_hamiltonian.prediction import check_options
 from keras_hamiltonian.prediction import prediction_source
+from keras_hamiltonian.prediction import ready_model
 from keras_hamiltonian.prediction import slab_prediction
 from keras_hamiltonian.prediction import structure_of
 from keras_hamiltonian.structures.slabs import Links
@@ -36,6 +37,8 @@ def stream_prediction(
     initial=None,
     max_memory=None,
     progress=None,
+    device=None,
+    dtype=None,
 ):
     """Predicts a structure slab by slab into a container.
 
@@ -50,6 +53,7 @@ def stream_prediction(
         num_rotations, seed, initial, progress: see `kh.predict`. The spread
             over rotations is not kept.
         max_memory: see `kh.predict`. Defaults to no limit: one slab.
+        device, dtype: see `kh.predict`.
 
     Returns:
         List of warnings, see `Prediction`. `kh.HamiltonianStore(path)[name]`
@@ -67,20 +71,28 @@ def stream_prediction(
     ... )                                                  # doctest: +SKIP
     []
     """
-    if not isinstance(model, keras.Model):
-        model = load_model(model)
-    known = structure_of(model, atoms, overlap, initial, check_name(name))
-    check_options(model, num_rotations)
+    check_placement(device, dtype)
+    with on_device(device):
+        model = ready_model(model, device, dtype)
+        check_options(model, num_rotations)
+        name = check_name(name)
+        known = structure_of(model, atoms, overlap, initial, name)
+        run = slab_prediction(
+            model,
+            known,
+            num_rotations,
+            seed,
+            model.error_estimate is not None,
+            max_memory,
+            is_kept=False,
+        )
+        return _stream(path, run, name, num_electrons, progress)
+
+
+def _stream(path, run, name, num_electrons, progress):
+    """Writes a `SlabPrediction`, and returns its warnings."""
+    model, known = run.model, run.known
     estimate = model.error_estimate
-    run = slab_prediction(
-        model,
-        known,
-        num_rotations,
-        seed,
-        estimate is not None,
-        max_memory,
-        is_kept=False,
-    )
     own_overlap = _OverlapRows(model, known)
     with new_hdf5(path, libver=HDF5_VERSION) as root:
         group = root.create_group("structures").create_group(name)

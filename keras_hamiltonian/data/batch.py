@@ -18,6 +18,7 @@ def batch_inputs(
     other_shape=None,
     initial=None,
     is_spinful=False,
+    dtype=None,
 ):
     """Joins structures into the inputs of a model.
 
@@ -31,6 +32,8 @@ def batch_inputs(
         initial: list of `BlockMatrix`, H⁰ with the pairs of the tables, for
             models that take it.
         is_spinful: bool. Whether H⁰ has spin.
+        dtype: str. Of vectors, masks and blocks. Defaults to
+            `keras.config.floatx()`.
 
     Returns:
         Dict of arrays, as `HamiltonianDataset` describes them.
@@ -38,6 +41,7 @@ def batch_inputs(
     Raises:
         ValueError: if an element is not in the basis.
     """
+    dtype = dtype or keras.config.floatx()
     size = _round_up(sum(len(a) for a in atoms_list), atom_bucket)
     width = _round_up(
         max(t.neighbors.shape[1] for t in tables), neighbor_bucket
@@ -48,7 +52,7 @@ def batch_inputs(
     inputs = {
         "species": np.full(size, -1, "int32"),
         "edge_vectors": np.tile(
-            np.array([0.0, 0.0, 1.0], keras.config.floatx()), (size, width, 1)
+            np.array([0.0, 0.0, 1.0], dtype), (size, width, 1)
         ),
         "neighbors": np.repeat(np.arange(size, dtype="int32"), width).reshape(
             size, width
@@ -56,7 +60,7 @@ def batch_inputs(
         "reverse_edge": np.arange(size * width, dtype="int32").reshape(
             size, width
         ),
-        "edge_mask": np.zeros((size, width), keras.config.floatx()),
+        "edge_mask": np.zeros((size, width), dtype),
         "structure": np.full(size, len(atoms_list), "int32"),
     }
     start = 0
@@ -79,13 +83,15 @@ def batch_inputs(
     )
     if initial is not None:
         blocks = batch_blocks(
-            initial, atoms_list, tables, basis, (size, width), is_spinful
+            initial, atoms_list, tables, basis, (size, width), is_spinful, dtype
         )
         inputs.update({f"initial_{name}": x for name, x in blocks.items()})
     return inputs
 
 
-def batch_blocks(matrices, atoms_list, tables, basis, shape, is_spinful):
+def batch_blocks(
+    matrices, atoms_list, tables, basis, shape, is_spinful, dtype=None
+):
     """Joins matrices into blocks of a table: targets, or H⁰ as an input.
 
     Args:
@@ -95,6 +101,7 @@ def batch_blocks(matrices, atoms_list, tables, basis, shape, is_spinful):
         basis: `OrbitalBasis`, whose table the blocks are written to.
         shape: two ints. Atoms N and neighbours M of the batch.
         is_spinful: bool. Whether the blocks have spin.
+        dtype: str. Defaults to `keras.config.floatx()`.
 
     Returns:
         Dict with `onsite` `(N, rows, rows)` and `hopping` `(N, M, rows, rows)`
@@ -102,8 +109,9 @@ def batch_blocks(matrices, atoms_list, tables, basis, shape, is_spinful):
     """
     rows = basis.num_rows
     inner = (2, 2, 2, rows, rows) if is_spinful else (rows, rows)
-    onsite = np.zeros((shape[0], *inner), keras.config.floatx())
-    hopping = np.zeros((*shape, *inner), keras.config.floatx())
+    dtype = dtype or keras.config.floatx()
+    onsite = np.zeros((shape[0], *inner), dtype)
+    hopping = np.zeros((*shape, *inner), dtype)
     start = 0
     for matrix, atoms, table in zip(matrices, atoms_list, tables):
         arguments = (matrix, atoms.numbers, basis, is_spinful)
