@@ -11,6 +11,7 @@ from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.memory import bytes_of
 from keras_hamiltonian.memory import in_words
 from keras_hamiltonian.memory import resident_bytes
+from keras_hamiltonian.messages import duration
 from keras_hamiltonian.models.receptive_field import receptive_steps
 from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
 from keras_hamiltonian.orbitals.block_matrix import runs
@@ -69,12 +70,12 @@ class PredictionEstimate:
     peak: float
 
     def __str__(self):
-        duration = ""
+        time_taken = ""
         if self.seconds is not None:
-            duration = f"{_duration(self.seconds)}, "
+            time_taken = f"{duration(self.seconds)}, "
         slabs = "one slab" if self.num_slabs == 1 else f"{self.num_slabs} slabs"
         return (
-            f"{self.num_atoms} atoms in {slabs}, about {duration}"
+            f"{self.num_atoms} atoms in {slabs}, about {time_taken}"
             f"{in_words(self.peak)}"
         )
 
@@ -332,9 +333,3 @@ def edge_bytes(model):
     size = FEATURES + SECOND * (len(model.stages()) - 1)
     bytes_each = np.dtype(model.input["edge_vectors"].dtype).itemsize
     return bytes_each * (size * features + BLOCKS * blocks)
-
-
-def _duration(seconds):
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min"

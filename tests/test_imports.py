@@ -7,13 +7,14 @@ import pytest
 
 PACKAGE = pathlib.Path(__file__).parents[1] / "keras_hamiltonian"
 # What every room may import.
-EVERYWHERE = {"files", "hdf5_files", "parallel", "reading"}
+EVERYWHERE = {"files", "hdf5_files", "messages", "parallel", "reading"}
 # What a room may import, besides itself.
 ROOMS = {
     "conventions": set(),
     "encoded_arrays": set(),
     "files": set(),
     "hdf5_files": set(),
+    "messages": set(),
     "parallel": set(),
     "reading": set(),
     "irreps": {"conventions"},

@@ -27,21 +27,21 @@ from keras_hamiltonian.data.correction import describe_corrections
 from keras_hamiltonian.data.correction import measure_correction
 from keras_hamiltonian.data.splits import Split
 from keras_hamiltonian.files import write_text
+from keras_hamiltonian.messages import Phase
+from keras_hamiltonian.messages import counted
 from keras_hamiltonian.structures.separation import separations
 
 
-def main(arguments=None, species=None, progress=None):
+def main(arguments=None, species=None):
     """Runs the checks; returns the exit code.
 
     Args:
         arguments: list of str. Defaults to those of the command line.
-        species, progress: see `run`.
+        species: see `run`.
     """
     options = _parse(arguments)
     try:
-        report = run(
-            options.paths, options.split, options.strict, species, progress
-        )
+        report = run(options.paths, options.split, options.strict, species)
     except ValueError as error:
         print(f"Unusable input: {error}", file=sys.stderr)
         return 2
@@ -53,7 +53,7 @@ def main(arguments=None, species=None, progress=None):
     return 1 if report["num_errors"] else 0
 
 
-def run(paths, split=None, strict=False, species=None, progress=None):
+def run(paths, split=None, strict=False, species=None):
     """Examines everything below the paths.
 
     Args:
@@ -62,7 +62,6 @@ def run(paths, split=None, strict=False, species=None, progress=None):
             own is used, if it has one.
         strict: bool. See `find_sources`.
         species: `SpeciesCheck`, whose S and H⁰ all are compared with.
-        progress: function of the fraction done, or `None`.
 
     Returns:
         JSON-ready dict: `structures` (each with `file`, `name`, `set`,
@@ -81,20 +80,26 @@ def run(paths, split=None, strict=False, species=None, progress=None):
     for path in paths:
         sources = find_sources(path, strict=strict)
         places.append((sources, parts_of_splits(sources, path, common)))
-    structures, atoms, bases, part_of, reach = [], [], [], {}, 0.0
-    total = sum(len(sources) for sources, _ in places)
-    for sources, parts in places:
-        part_of.update(parts)
-        for source in sources:
-            report, calculation = _examine(source, species)
-            structures.append(report)
-            if progress is not None:
-                progress(len(structures) / total)
-            if calculation is not None:
-                place = source.file, source.name
-                atoms.append((*place, calculation.atoms))
-                reach = max(reach, _reach(calculation))
-                bases.append((*place, radial_overlaps(calculation)))
+    structures, atoms, bases, reach = [], [], [], 0.0
+    part_of = {
+        name: part for _, parts in places for name, part in parts.items()
+    }
+    for source in counted(
+        [s for sources, _ in places for s in sources], "check"
+    ):
+        report, calculation = _examine(source, species)
+        structures.append(report)
+        if calculation is not None:
+            place = source.file, source.name
+            atoms.append((*place, calculation.atoms))
+            reach = max(reach, _reach(calculation))
+            bases.append((*place, radial_overlaps(calculation)))
+    with Phase("compare the structures", None):
+        return _compared(structures, atoms, bases, part_of, reach)
+
+
+def _compared(structures, atoms, bases, part_of, reach):
+    """The report, with what all structures tell together."""
     by_place = {(s["file"], s["name"]): s for s in structures}
     for finding in [
         *check_duplicates(atoms, part_of),

@@ -1,8 +1,12 @@
 """One progress bar for a whole training."""
 
 import sys
+import time
 
 import keras
+
+from keras_hamiltonian.messages import is_due
+from keras_hamiltonian.messages import logger
 
 SHOWN = {"mae": "MAE (meV)", "val_mae": "of validation"}
 
@@ -14,8 +18,8 @@ class BudgetBar(keras.callbacks.Callback):
     too, or without them the losses.
 
     Use it with `fit(verbose=0)`, because a budget ends the training before the
-    last epoch. If the output is no terminal, a line is printed at each tenth
-    of the budget.
+    last epoch. If the output is no terminal, a line is logged at each tenth
+    of the budget, and every four seconds, later every fiftieth of the time.
 
     Args:
         budget: `CosineBudget` of the same `fit`.
@@ -32,6 +36,7 @@ class BudgetBar(keras.callbacks.Callback):
         self._target = max(1, int(total))
         self._values = {}
         self._tenth = 0
+        self._start = self._said = time.monotonic()
         self._bar = None
         if sys.stdout.isatty():
             self._bar = keras.utils.Progbar(
@@ -64,7 +69,7 @@ class BudgetBar(keras.callbacks.Callback):
         if self._bar is not None:
             done = done if is_last else min(self._target - 1, done)
             self._bar.update(done, values, finalize=is_last)
-        elif int(10 * spent) > self._tenth:
-            self._tenth = int(10 * spent)
+        elif int(10 * spent) > self._tenth or is_due(self._start, self._said):
+            self._tenth, self._said = int(10 * spent), time.monotonic()
             text = ", ".join(f"{name} {value:.4g}" for name, value in values)
-            print(f"{done}/{self._target} {self._unit}: {text}", flush=True)
+            logger.info(f"{done}/{self._target} {self._unit}: {text}")

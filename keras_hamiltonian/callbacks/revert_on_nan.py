@@ -5,6 +5,8 @@ import math
 import keras
 import numpy as np
 
+from keras_hamiltonian.messages import logger
+
 
 class RevertOnNaN(keras.callbacks.Callback):
     """Goes back to the last checkpoint when a training explodes, once.
@@ -94,8 +96,8 @@ class RevertOnNaN(keras.callbacks.Callback):
             )
         self.checkpoint.restore_weights()
         self._slow_down()
-        print(
-            f"\nEpoch {epoch}: {reason}. Goes on with the weights after epoch "
+        logger.info(
+            f"Epoch {epoch}: {reason}. Goes on with the weights after epoch "
             f"{good} and {self.factor:g} of the learning rate; a second time "
             "it stops."
         )

@@ -5,6 +5,8 @@ import math
 import keras
 import numpy as np
 
+from keras_hamiltonian.messages import logger
+
 
 class RevertOnSpike(keras.callbacks.Callback):
     """Restores the best weights when the loss stays far above its best.
@@ -82,8 +84,8 @@ class RevertOnSpike(keras.callbacks.Callback):
         self._spike = None
         self.num_reverts += 1
         if self.verbose:
-            print(
-                f"\nEpoch {epoch + 1}: {self.monitor} {loss:.3g} stays above "
+            logger.info(
+                f"Epoch {epoch + 1}: {self.monitor} {loss:.3g} stays above "
                 f"{self.factor} x {self.best:.3g}; best weights restored"
             )
 

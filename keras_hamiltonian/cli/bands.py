@@ -24,6 +24,8 @@ def bands(
     model: spectrum.Model = None,
     initial: spectrum.Initial = None,
     species=None,
+    device: spectrum.Device = None,
+    dtype: spectrum.Dtype = None,
     name: spectrum.Name = None,
     k_path: Annotated[
         str | None,
@@ -90,6 +92,8 @@ def bands(
         initial,
         species,
         uncertainty,
+        device=device,
+        dtype=dtype,
     )
     level = spectrum.known_level(crystal)
     if num_bands is None and crystal.size > MOST_ORBITALS:

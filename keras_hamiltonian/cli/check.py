@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from keras_hamiltonian.cli.progress import Bar
 from keras_hamiltonian.cli.species import FILES
 from keras_hamiltonian.cli.species import species_options
 
@@ -73,7 +72,4 @@ def check(
     compare = SpeciesCheck(
         functools.partial(species.zeroth_step, workers=workers)
     )
-    bar = Bar("check")
-    code = main(words, compare, bar)
-    bar.close()
-    raise typer.Exit(code)
+    raise typer.Exit(main(words, compare))

@@ -7,6 +7,7 @@ import typer
 
 from keras_hamiltonian.cli.cluster import on_cluster
 from keras_hamiltonian.cli.files import check_new
+from keras_hamiltonian.messages import Phase
 
 CONTAINER_ENDINGS = (".h5", ".hdf5")
 # Written for one structure at a time, with options of their own.
@@ -136,20 +137,20 @@ def convert(
                 f"--fill-missing belongs to deeph-dock. Received: {format}."
             )
         write_options["fill_missing"] = True
-    names = data_tools.convert.convert(
-        inputs,
-        target,
-        format,
-        source_format,
-        read_options,
-        write_options,
-        _print_progress,
-        initial or None,
-        strict,
-    )
+    with Phase("convert", None, "structures") as phase:
+
+        def progress(done, total, name):
+            phase.done, phase.total, phase.note = done, total, name
+
+        names = data_tools.convert.convert(
+            inputs,
+            target,
+            format,
+            source_format,
+            read_options,
+            write_options,
+            progress,
+            initial or None,
+            strict,
+        )
     typer.echo(f"{len(names)} structures: {target} ({format})")
-
-
-def _print_progress(done, total, name):
-    if name is not None:
-        typer.echo(f"{done + 1}/{total} {name}", err=True)

@@ -20,6 +20,8 @@ def dos(
     model: spectrum.Model = None,
     initial: spectrum.Initial = None,
     species=None,
+    device: spectrum.Device = None,
+    dtype: spectrum.Dtype = None,
     name: spectrum.Name = None,
     grid: spectrum.Grid = None,
     window: spectrum.Window = (-6.0, 6.0),
@@ -75,6 +77,8 @@ def dos(
         workers,
         initial,
         species,
+        device=device,
+        dtype=dtype,
     )
     level = spectrum.known_level(crystal)
     step = broadening / POINTS_PER_WIDTH

@@ -1,10 +1,13 @@
 """Errors and warnings as messages for users."""
 
 import contextlib
+import sys
 import warnings
 
 import typer
 from typer.core import TyperGroup
+
+from keras_hamiltonian.messages import Phase
 
 LONGEST_MESSAGE = 4000
 # Wrong options, which typer explains itself.
@@ -26,7 +29,16 @@ class ClearErrors(TyperGroup):
         """Runs a subcommand."""
         with warnings.catch_warnings(), _one_message(ctx.params["debug"]):
             warnings.showwarning = _show_warning
-            return super().invoke(ctx)
+            with _heartbeat(ctx):
+                return super().invoke(ctx)
+
+
+def _heartbeat(ctx):
+    """Says in a log that a command is at work, where it says nothing else; on
+    a terminal its line would be in the way."""
+    if sys.stderr.isatty():
+        return contextlib.nullcontext()
+    return Phase((ctx.protected_args or [""])[0], None)
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ import typer
 from keras_hamiltonian.cli.cluster import on_cluster
 from keras_hamiltonian.cli.files import check_new
 from keras_hamiltonian.conventions import MEV_PER_EV
+from keras_hamiltonian.messages import counted
 from keras_hamiltonian.reading import reading
 
 MATRICES_AND_BANDS = {"num_spectra": 0, "num_rotations": 0, "largest_cell": 0}
@@ -93,10 +94,7 @@ def evaluate(
     structures = _choose(data, split, part, name)
 
     def calculations():
-        for number, structure in enumerate(structures):
-            typer.echo(
-                f"{number + 1}/{len(structures)} {structure.name}", err=True
-            )
+        for structure in counted(structures, "evaluate"):
             yield structure.calculation()
 
     report = kh.evaluate(

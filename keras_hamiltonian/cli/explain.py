@@ -8,6 +8,7 @@ import typer
 
 from keras_hamiltonian.cli.files import check_new
 from keras_hamiltonian.cli.files import one_structure
+from keras_hamiltonian.messages import Phase
 
 
 def parse_orbital(text):
@@ -109,23 +110,27 @@ def explain(
     structure, training, held_out = _structures(path, name, split)
     atoms, _ = structure.load()
     try:
-        kh.explain.use_tensorflow()  # before Keras is imported
+        with Phase("TensorFlow", None):
+            kh.explain.use_tensorflow()  # before Keras is imported
     except ImportError as error:
         raise ValueError(str(error)) from None
-    loaded = kh.load_model(model)
+    with Phase("model", None):
+        loaded = kh.load_model(model)
     target = kh.explain.BlockTarget(
         *pair, shift=shift, rows=rows, columns=columns, correction=correction
     )
-    found = kh.explain.explain_block(loaded, atoms, target, output, width)
+    with Phase("block", None):
+        found = kh.explain.explain_block(loaded, atoms, target, output, width)
     typer.echo(f"{structure.name}, {found['text']}")
-    stages = kh.explain.explain_stages(
-        loaded,
-        atoms,
-        output,
-        [s.calculation() for s in training],
-        [s.calculation() for s in held_out],
-        atom=pair[0],
-    )
+    with Phase("stages", None):
+        stages = kh.explain.explain_stages(
+            loaded,
+            atoms,
+            output,
+            [s.calculation() for s in training],
+            [s.calculation() for s in held_out],
+            atom=pair[0],
+        )
     typer.echo(f"\n{stages['text']}\n")
     for what, file in {**found["files"], **stages["files"]}.items():
         typer.echo(f"{what:>18}: {file}")

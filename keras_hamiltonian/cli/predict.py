@@ -11,13 +11,15 @@ from keras_hamiltonian.cli.cluster import on_cluster
 from keras_hamiltonian.cli.files import check_new
 from keras_hamiltonian.cli.files import first_steps
 from keras_hamiltonian.cli.files import formats
-from keras_hamiltonian.cli.progress import Bar
+from keras_hamiltonian.cli.spectrum import Device
+from keras_hamiltonian.cli.spectrum import Dtype
 from keras_hamiltonian.cli.spectrum import Electrons
 from keras_hamiltonian.cli.spectrum import Initial
 from keras_hamiltonian.cli.spectrum import with_species
 from keras_hamiltonian.conventions import MEV_PER_EV
 from keras_hamiltonian.files import place_in
 from keras_hamiltonian.files import write_text
+from keras_hamiltonian.messages import Phase
 from keras_hamiltonian.parallel import has_cluster
 from keras_hamiltonian.parallel import ordered_map
 
@@ -88,6 +90,8 @@ def predict(
     ] = None,
     initial: Initial = None,
     species=None,
+    device: Device = None,
+    dtype: Dtype = None,
     overwrite: Annotated[
         bool,
         typer.Option(
@@ -110,9 +114,11 @@ def predict(
     Warnings say what is unlike the training set, with atoms and numbers; they
     too stand in <name>.uncertainty.json.
     """
-    import keras_hamiltonian as kh
     from data_tools.structures import find_structures
+    from keras_hamiltonian.models.placement import check_placement
+    from keras_hamiltonian.models.placement import on_device
     from keras_hamiltonian.prediction import check_prediction_folder
+    from keras_hamiltonian.prediction import ready_model
 
     if format != PREDICTION:
         _check_format(format)
@@ -123,7 +129,9 @@ def predict(
             check_prediction_folder(target)
         else:
             check_new(target, overwrite)
-    model = kh.load_model(model)
+    check_placement(device, dtype)
+    with on_device(device):
+        model = ready_model(model, device, dtype)
     step = species.zeroth_step(model.basis, model.spin)
     load = first_steps(initial, found, step)
     wanted = _Wanted(
@@ -135,6 +143,8 @@ def predict(
             "num_electrons": electrons,
             "num_rotations": rotations,
             "max_memory": memory,
+            "device": device,
+            "dtype": dtype,
         },
     )
     tasks = list(zip(found, targets))
@@ -161,19 +171,23 @@ class _Wanted:
 
 def _predicted(task, model, load, wanted):
     """Predicts and writes one structure; what is said about it, in lines."""
+    with Phase(task[0].name) as phase:
+        progress = phase if wanted.has_bar else None
+        return _predicted_lines(*task, model, load, wanted, progress)
+
+
+def _predicted_lines(structure, target, model, load, wanted, progress):
     import keras_hamiltonian as kh
     from keras_hamiltonian.structures.soundness import check_cell
 
-    structure, target = task
     atoms, known, run = load(structure)
     if wanted.format not in ("container", "npz"):
         check_cell(atoms)
-    bar = Bar(structure.name) if wanted.has_bar else None
     options = {
         **wanted.options,
         "name": structure.name,
         "initial": run,
-        "progress": bar,
+        "progress": progress,
     }
     lines = [f"{structure.name}, {atoms.get_chemical_formula()}"]
     has_labels = known is not None and known.hamiltonian is not None
@@ -204,8 +218,6 @@ def _predicted(task, model, load, wanted):
             lines += _compared(prediction, known, model, file)
         if prediction.has_fermi_level:
             lines.append(f"  Fermi level: {prediction.fermi_level:.3f} eV")
-    if bar is not None:
-        bar.close()
     if doubts is not None:
         file = wanted.output / f"{structure.name}.uncertainty.json"
         write_text(file, json.dumps(doubts, indent=1) + "\n")

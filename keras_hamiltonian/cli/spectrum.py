@@ -3,6 +3,7 @@
 import pathlib
 from typing import Annotated
 from typing import Any
+from typing import Literal
 
 import typer
 
@@ -100,6 +101,20 @@ Broadening = Annotated[
     float,
     typer.Option(metavar="EV", help="Standard deviation of the Gaussians, eV."),
 ]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        help="Where the network is computed: cpu, gpu, gpu:1. Default: the GPU "
+        "if the backend sees one."
+    ),
+]
+Dtype = Annotated[
+    Literal["float32", "float64"] | None,
+    typer.Option(
+        help="Precision in which the network is computed. Default: that of "
+        "the model."
+    ),
+]
 Workers = Annotated[
     int, typer.Option(min=1, help="Processes, one thread each.")
 ]
@@ -153,6 +168,8 @@ def open_crystal(
     initial=None,
     species=None,
     uncertainty=False,
+    device=None,
+    dtype=None,
 ):
     """Reads a structure, and predicts its matrices where a model is given.
 
@@ -167,6 +184,7 @@ def open_crystal(
             it, or `None`.
         species: the same from `SpeciesOptions` or a `ZerothStep`, or `None`.
         uncertainty: bool. Whether the prediction gives expected errors.
+        device, dtype: see `kh.predict`.
 
     Returns:
         `kh.ElectronicStructure`; and that of the structure's own Hamiltonian,
@@ -176,6 +194,8 @@ def open_crystal(
         ValueError: if the structure has no matrices and there is no model.
     """
     import keras_hamiltonian as kh
+    from keras_hamiltonian.models.placement import check_placement
+    from keras_hamiltonian.models.placement import on_device
 
     if (initial or species) and model is None:
         raise typer.BadParameter(
@@ -187,8 +207,15 @@ def open_crystal(
             "is for predictions; give --model as well.",
             param_hint="--uncertainty",
         )
+    for option, value in (("--device", device), ("--dtype", dtype)):
+        if value is not None and model is None:
+            raise typer.BadParameter(
+                "is for predictions; give --model as well.", param_hint=option
+            )
     if isinstance(model, str | pathlib.Path):
-        model = kh.load_model(model)
+        check_placement(device, dtype)
+        with on_device(device):
+            model = kh.load_model(model)
     if isinstance(species, SpeciesOptions):
         species = model and species.zeroth_step(model.basis, model.spin)
     atoms, known, run = first_steps(initial, [structure], species)(structure)
@@ -209,6 +236,8 @@ def open_crystal(
         name=structure.name,
         initial=run,
         uncertainty=uncertainty,
+        device=device,
+        dtype=dtype,
     )
     crystal.workers = workers
     if fermi_level is not None:

@@ -7,9 +7,9 @@ import typer
 
 from keras_hamiltonian.cli.cluster import on_cluster
 from keras_hamiltonian.cli.files import check_new
-from keras_hamiltonian.cli.progress import Bar
 from keras_hamiltonian.cli.species import FILES
 from keras_hamiltonian.cli.species import species_options
+from keras_hamiltonian.messages import Phase
 from keras_hamiltonian.parallel import has_cluster
 from keras_hamiltonian.parallel import ordered_map
 
@@ -77,8 +77,6 @@ def _computed(structure, step, has_bar):
     from keras_hamiltonian.initial import zeroth_calculation
 
     atoms, _ = structure.load()
-    step.progress = Bar(structure.name) if has_bar else None
-    found = zeroth_calculation(step, atoms, structure.name)
-    if has_bar:
-        step.progress.close()
-    return found
+    with Phase(structure.name) as phase:
+        step.progress = phase if has_bar else None
+        return zeroth_calculation(step, atoms, structure.name)

@@ -40,6 +40,8 @@ from keras_hamiltonian.evaluation.report import predicted_blocks
 from keras_hamiltonian.evaluation.report import write_report
 from keras_hamiltonian.evaluation.spectrum import SpectrumErrors
 from keras_hamiltonian.initial import with_own_initial
+from keras_hamiltonian.messages import Phase
+from keras_hamiltonian.messages import counted
 from keras_hamiltonian.metrics.matrix import MatrixErrors
 from keras_hamiltonian.metrics.matrix import means_over
 from keras_hamiltonian.metrics.stage_comparison import StageComparison
@@ -136,15 +138,22 @@ def evaluate(
     if folder is None:
         expected = {"expectation": found.expectation}
         return {**found.errors(), **groups, **expected}
-    return write_report(
-        folder,
-        **groups,
-        **found.results(model, path, num_k_points),
-        expectation=found.expectation,
-        equivariance=_equivariance(model, found.first, num_rotations),
-        prediction_costs=_costs(model, found.first, found.sizes, largest_cell),
-        **report,
-    )
+    with Phase("report", 4, "parts") as phase:
+        results = found.results(model, path, num_k_points)
+        phase.step()
+        equivariance = _equivariance(model, found.first, num_rotations)
+        phase.step()
+        costs = _costs(model, found.first, found.sizes, largest_cell)
+        phase.step()
+        return write_report(
+            folder,
+            **groups,
+            **results,
+            expectation=found.expectation,
+            equivariance=equivariance,
+            prediction_costs=costs,
+            **report,
+        )
 
 
 def _compared(item, model, window):
@@ -284,10 +293,11 @@ def _read(calculations, names):
         from data_tools.structures import find_structures
 
         structures = find_structures([calculations], names)
-        return (structure.calculation() for structure in structures)
+        found = (structure.calculation() for structure in structures)
+        return counted(found, "evaluate", total=len(structures))
     if names is None:
-        return calculations
-    return (calculations[name] for name in names)
+        return counted(calculations, "evaluate")
+    return (calculations[name] for name in counted(names, "evaluate"))
 
 
 def _equivariance(model, calculation, num_rotations):

@@ -12,6 +12,7 @@ from keras_hamiltonian.explain.influence import saliency
 from keras_hamiltonian.explain.inputs import as_model
 from keras_hamiltonian.explain.targets import repeats_for
 from keras_hamiltonian.files import write_text
+from keras_hamiltonian.messages import counted
 from keras_hamiltonian.plots.influence import plot_degree_shares
 from keras_hamiltonian.plots.influence import plot_displacement
 from keras_hamiltonian.plots.influence import plot_influence_by_distance
@@ -108,7 +109,7 @@ def _displacement(model, atoms, target):
 
 def _write(folder, pictures, numbers):
     files = {}
-    for name, (plot, what) in pictures.items():
+    for name, (plot, what) in counted(pictures.items(), "draw", "pictures"):
         files[name] = folder / f"{name}.png"
         plot(what, files[name])
     files["numbers"] = folder / "numbers.json"

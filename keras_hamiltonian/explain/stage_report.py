@@ -11,6 +11,7 @@ from keras_hamiltonian.explain.corrections import stage_corrections
 from keras_hamiltonian.explain.environments import EnvironmentMap
 from keras_hamiltonian.explain.inputs import as_calculation
 from keras_hamiltonian.files import write_text
+from keras_hamiltonian.messages import counted
 from keras_hamiltonian.models.first_stage import FirstStage
 from keras_hamiltonian.plots.attention import check_atom
 from keras_hamiltonian.plots.attention import plot_attention_by_angle
@@ -73,7 +74,7 @@ def explain_stages(model, atoms, folder, training=(), held_out=(), atom=0):
         parts["environments"] = lambda: _environments(model, training, held_out)
     found = dict.fromkeys(("attention", "corrections", "environments"))
     pictures, pieces, left_out = {}, [], {}
-    for name, explain in parts.items():
+    for name, explain in counted(parts.items(), "explain", "parts"):
         try:
             found[name], drawn, text = explain()
         except ValueError as error:
@@ -115,7 +116,9 @@ def _environments(model, training, held_out):
 
 def _write(folder, pictures, text):
     files = {}
-    for name, (plot, *arguments) in pictures.items():
+    for name, (plot, *arguments) in counted(
+        pictures.items(), "draw", "pictures"
+    ):
         files[name] = folder / f"{name}.png"
         plot(*arguments, files[name])
     if text:

@@ -69,6 +69,8 @@ def placed(model, device=None, dtype=None):
     Raises:
         ValueError: for a stage without an argument `dtype`.
     """
+    if device is dtype is None:
+        return model
     config = model.get_config()
     wanted = config if dtype is None else _converted(config, dtype)
     is_there = device is None or all(

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from keras_hamiltonian.conventions import INITIAL_BLOCKS
+from keras_hamiltonian.messages import counted
 from keras_hamiltonian.models.feature_file import FeatureFile
 from keras_hamiltonian.ops.spin import without_spin
 from keras_hamiltonian.orbitals.two_centre_fit import batches
@@ -114,7 +115,7 @@ class StageFeatures(keras.utils.PyDataset):
             )
         file = FeatureFile(path, stage)
         missing, is_checked = [], False
-        for position in range(len(self)):
+        for position in counted(range(len(self)), "check", "batches"):
             names = self.dataset.structure_names(position)
             inputs = self.dataset[position][0]
             if not file.has(names, inputs):
@@ -132,7 +133,7 @@ class StageFeatures(keras.utils.PyDataset):
         return file
 
     def _items(self, positions):
-        for position in positions:
+        for position in counted(positions, "features", "batches"):
             inputs = self.dataset[position][0]
             names = self.dataset.structure_names(position)
             yield names, inputs, self._computed(inputs)

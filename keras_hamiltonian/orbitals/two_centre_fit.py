@@ -6,6 +6,7 @@ import numpy as np
 
 from keras_hamiltonian.irreps.rotation import edge_frames
 from keras_hamiltonian.irreps.wigner import spherical_harmonics
+from keras_hamiltonian.messages import counted
 from keras_hamiltonian.orbitals.splines import spline_penalty
 from keras_hamiltonian.orbitals.splines import spline_values
 
@@ -351,7 +352,8 @@ def _local_scale(basis, squares):
 def batches(dataset):
     """Batches of a `PyDataset`, which iterates without end, or an iterable."""
     if hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__"):
-        return (dataset[k] for k in range(len(dataset)))
+        numbers = counted(range(len(dataset)), "fit of the scales", "batches")
+        return (dataset[k] for k in numbers)
     return iter(dataset)
 
 

@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 
+from keras_hamiltonian.messages import counted
 from keras_hamiltonian.physics.gap import gap_of_bands
 from keras_hamiltonian.physics.k_points import KPath
 from keras_hamiltonian.physics.k_points import solve_k_points
@@ -136,7 +137,7 @@ def band_structure(
     options.pop("workers", None)
     solve = options.pop("solve", lowest_states)
     solved = []
-    for k_point in path.k_points:
+    for k_point in counted(path.k_points, "bands", "wave vectors"):
         states = solve(matrices, k_point, **options)
         errors = level_errors(states)
         # Coefficients of all wave vectors would fill the memory.

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 from ase.dft.kpoints import parse_path_string
 
+from keras_hamiltonian.messages import counted
 from keras_hamiltonian.parallel import ordered_map
 
 # Orbitals reach 4-5 Å: atoms apart by more than this share no matrix element.
@@ -244,9 +245,9 @@ def solve_k_points(solve, matrices, k_points, workers=1, **options):
         ValueError: like the function, or if a worker dies.
     """
     k_points = list(k_points)
-    return list(
-        ordered_map(_solve, k_points, matrices, solve, options, workers=workers)
-    )
+    shared = matrices, solve, options
+    found = ordered_map(_solve, k_points, *shared, workers=workers)
+    return list(counted(found, "states", "wave vectors", len(k_points)))
 
 
 def _solve(k_point, matrices, solve, options):

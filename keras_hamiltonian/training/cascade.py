@@ -16,6 +16,7 @@ from keras_hamiltonian.losses.block_errors import BlockMeanSquaredError
 from keras_hamiltonian.losses.k_space import KSpaceLoss
 from keras_hamiltonian.losses.trace_loss import TraceLoss
 from keras_hamiltonian.losses.training_error import TrainingError
+from keras_hamiltonian.messages import logger
 from keras_hamiltonian.models.k_space_dataset import KSpaceDataset
 from keras_hamiltonian.models.stage_features import StageFeatures
 from keras_hamiltonian.optimizers.muon import Muon
@@ -163,7 +164,7 @@ class CascadeFit:
             self.steps[part] = budget.step
             return
         if checkpoint.path.is_file():
-            print(f"Resumes with epoch {checkpoint.epoch + 1} ({part}).")
+            logger.info(f"Resumes with epoch {checkpoint.epoch + 1} ({part}).")
         elif adapt:
             adapt(training)
         joint_losses = []
@@ -191,8 +192,8 @@ class CascadeFit:
                 verbose=0,
             )
         except KeyboardInterrupt:
-            print(
-                f"\nStopped. {checkpoint.path} keeps the first "
+            logger.info(
+                f"Stopped. {checkpoint.path} keeps the first "
                 f"{checkpoint.epoch} epochs ({part}): the same command or call "
                 "goes on from there. again=True (--again) begins anew."
             )

@@ -6,7 +6,6 @@ import json
 import shutil
 import time
 
-import keras
 import numpy as np
 
 from keras_hamiltonian.conventions import MEV_PER_EV
@@ -14,6 +13,8 @@ from keras_hamiltonian.data.store import HamiltonianStore
 from keras_hamiltonian.data.store import is_store
 from keras_hamiltonian.data.zeroth_step_store import ZerothStepStore
 from keras_hamiltonian.initial import zeroth_calculation
+from keras_hamiltonian.messages import counted
+from keras_hamiltonian.messages import logger
 from keras_hamiltonian.orbitals.gauge import aligned
 from keras_hamiltonian.training.fingerprint import fingerprint
 
@@ -24,8 +25,6 @@ PARTS = "zeroth_step"
 # functional, potential or basis by far more.
 LARGEST_MEAN = 1e-3
 NUM_COMPARED = 5
-# Seconds without a bar.
-PATIENCE = 3.0
 HOW = (
     "`species_input` (--input), an input of OpenMX, or `species_orbitals` "
     "(--orbitals)"
@@ -67,7 +66,9 @@ def with_computed_initial(store, split, zeroth_step, folder):
         computed = map(parts.__getitem__, names)
         HamiltonianStore.write(path, computed, wanted).close()
         seconds = time.process_time() - start
-        print(f"H⁰ of {len(names)} structures: {seconds:.0f} CPU seconds.")
+        logger.info(
+            f"H⁰ of {len(names)} structures: {seconds:.0f} CPU seconds."
+        )
     shutil.rmtree(parts.folder, ignore_errors=True)
     found = ZerothStepStore(store, HamiltonianStore(path), zeroth_step)
     found.attributes["zeroth_step"]["difference_in_files"] = agreement
@@ -103,14 +104,8 @@ class _Parts:
     def compute(self, names):
         """Computes what is not there yet, with a bar after a few seconds."""
         names = [name for name in names if not self._path(name).is_file()]
-        bar = keras.utils.Progbar(
-            len(names), interval=1.0, unit_name="structure"
-        )
-        start = time.monotonic()
-        for number, name in enumerate(names, 1):
+        for name in counted(names, "H⁰"):
             self[name]
-            if time.monotonic() - start > PATIENCE:
-                bar.update(number)
 
     def _path(self, name):
         return self.folder / f"{self.checksum(name)}.h5"
@@ -168,7 +163,7 @@ def _agreement(store, names, computed):
             "and others say them; `keras-hamiltonian check --species` looks "
             "for what differs."
         )
-    print(f"H⁰ of the species and of the files differ by {words}.")
+    logger.info(f"H⁰ of the species and of the files differ by {words}.")
     return {
         "mean_mev": MEV_PER_EV * mean,
         "largest_mev": MEV_PER_EV * largest,

@@ -12,6 +12,8 @@ from keras_hamiltonian.evaluation.calibration import fit_error_estimate
 from keras_hamiltonian.evaluation.overlap_threshold import (
     choose_overlap_threshold,
 )
+from keras_hamiltonian.messages import counted
+from keras_hamiltonian.messages import logger
 from keras_hamiltonian.models.hamiltonian_cascade import HamiltonianCascade
 from keras_hamiltonian.models.provenance import training_provenance
 from keras_hamiltonian.models.state_folder import StateFolder
@@ -85,13 +87,13 @@ def make_states(training, settings, stage):
         settings.k_loss.folder or store.path.with_suffix(".states"),
         **settings.k_loss.state_options(),
     )
-    known = (store[name] for name in training.keys)
+    known = (store[name] for name in counted(training.keys, "states"))
     number = states.fill(
         ElectronicStructure(c, stage).calculation for c in known
     )
     if number:
         seconds = time.process_time() - start
-        print(
+        logger.info(
             f"Solved the states of {number} structures: {seconds:.0f} CPU "
             f"seconds, kept in {states.path}."
         )
@@ -149,7 +151,8 @@ def make_first_stage(store, split, settings, start=None):
         start.complete(stage)
         start.copy(stage)
     if stage.takes_initial:
-        known = (store[name] for name in shown[:NUM_OVERLAPS])
+        shown = counted(shown[:NUM_OVERLAPS], "energy zero")
+        known = (store[name] for name in shown)
         stage.energy_shift = EnergyShift.fit(
             (ElectronicStructure(c, stage).calculation for c in known),
             start and start.model.energy_shift,
@@ -217,9 +220,11 @@ def complete_model(model, store, split, known=None, **details):
         **details: JSON values for the provenance.
     """
     model.overlap_threshold, errors = None, {}
+    others = _in_turn(store, split.validate)
     try:
         model.overlap_threshold, errors = choose_overlap_threshold(
-            model, (store[name] for name in _in_turn(store, split.validate))
+            model,
+            (store[name] for name in counted(others, "overlap threshold")),
         )
     except ValueError as error:
         warnings.warn(
@@ -228,20 +233,20 @@ def complete_model(model, store, split, known=None, **details):
             stacklevel=2,
         )
     model.error_estimate = None
-    others = _in_turn(store, split.validate)[:NUM_OTHERS]
+    train, others = _in_turn(store, split.train), others[:NUM_OTHERS]
     try:
         if others:
             model.error_estimate = fit_error_estimate(
                 model,
-                (store[n] for n in _in_turn(store, split.train)[:NUM_KNOWN]),
-                (store[n] for n in others),
+                (store[n] for n in counted(train[:NUM_KNOWN], "known atoms")),
+                (store[n] for n in counted(others, "error estimate")),
             )
     except ValueError as error:
         warnings.warn(
             f"The model does not know its errors. {error}", stacklevel=2
         )
     model.provenance = training_provenance(
-        (store[name] for name in split.train),
+        (store[name] for name in counted(split.train, "origin")),
         known,
         data=store.attributes,
         band_errors=errors,

@@ -5,6 +5,7 @@ import shutil
 
 from keras_hamiltonian.data.splits import PARTS
 from keras_hamiltonian.evaluation.evaluate import evaluate
+from keras_hamiltonian.messages import counted
 from keras_hamiltonian.prediction import predict
 
 # Levels of this many test structures, and time and memory of predictions up
@@ -36,7 +37,7 @@ def report_training(
     """
     model, folder = trained.model, trained.file.parent
     files = {"model": trained.file.name}
-    for name in split.test[:num_predictions]:
+    for name in counted(split.test[:num_predictions], "predict"):
         place = pathlib.Path("predictions") / name
         known = store[name]
         predict(

@@ -17,6 +17,8 @@ from keras_hamiltonian.data.store import HamiltonianStore
 from keras_hamiltonian.evaluation.report import REPORT
 from keras_hamiltonian.files import locked
 from keras_hamiltonian.files import replacing
+from keras_hamiltonian.messages import counted
+from keras_hamiltonian.messages import logger
 from keras_hamiltonian.models.feature_file import stage_checksum
 from keras_hamiltonian.models.loading import load_model
 from keras_hamiltonian.structures.separation import separations
@@ -103,7 +105,9 @@ def train(
     with locked(run.folder):
         found = run.earlier_report(again)
         if found is not None:
-            print("Nothing has changed since this run (again=True or --again).")
+            logger.info(
+                "Nothing has changed since this run (again=True or --again)."
+            )
             return found
         store, split = run.open()
         store, seconds = run.with_initial(store, split, workers)
@@ -172,7 +176,8 @@ def train_cascade(
     """
     folder = pathlib.Path(folder)
     # Those of the test too: not after the whole budget.
-    for structure in (*split.train, *split.validate, *split.test):
+    names = *split.train, *split.validate, *split.test
+    for structure in counted(names, "read"):
         check_finite(store[structure])
     saved, basis = None, None
     if settings.start_from is not None:
@@ -199,7 +204,7 @@ def train_cascade(
     )
     for crystal in cells:
         if not crystal.is_complete:
-            print(crystal.describe())
+            logger.info(crystal.describe())
     fit.prepare(stage)
     if not is_given:
         fit.first(stage)

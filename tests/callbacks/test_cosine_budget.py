@@ -85,9 +85,9 @@ def test_one_positive_budget(arguments):
         CosineBudget(0.1, **arguments)
 
 
-def test_bar_prints_tenths_where_there_is_no_terminal(capsys):
+def test_bar_prints_tenths_where_there_is_no_terminal(caplog):
     budget = CosineBudget(0.1, steps=20)
     fit(budget, BudgetBar(budget))
-    lines = capsys.readouterr().out.splitlines()
+    lines = caplog.messages
     assert len(lines) == 10
     assert lines[-1].startswith("20/20 step: loss ")

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import keras_hamiltonian as kh
-from keras_hamiltonian.cli import progress
+from keras_hamiltonian.messages import Phase
 from keras_hamiltonian.slabs import PredictionEstimate
 
 
@@ -27,19 +27,16 @@ def test_a_limit_of_memory(command, folder, data_folder, untrained_file):
     assert "such as 4GB" in said.stderr
 
 
-def test_the_bar_counts_atoms(monkeypatch, capsys):
-    bar = progress.Bar("small")
-    bar.begin(PredictionEstimate(3000, 1, 2.0, 3.2e9))
-    bar(1.0)
-    bar.close()
-    assert not capsys.readouterr().err
-    monkeypatch.setattr(progress, "PATIENCE", 0.0)
-    bar = progress.Bar("twisted")
-    bar.begin(PredictionEstimate(4000, 4, 200.0, 3.2e9))
-    for fraction in (0.01, 0.5, 1.0):
-        bar(fraction)
-    assert bar.bar.pos == 4000
-    assert "atoms/s" in bar.bar.format_progress_line()
-    bar.close()
-    said = capsys.readouterr().err
-    assert "twisted: 4000 atoms in 4 slabs, about 3 min, 3.2 GB" in said
+def test_atoms_are_counted(monkeypatch, caplog):
+    with Phase("small") as phase:
+        phase.begin(PredictionEstimate(3000, 1, 2.0, 3.2e9))
+        phase(1.0)
+    assert not caplog.messages
+    with Phase("twisted") as phase:
+        phase.begin(PredictionEstimate(4000, 4, 200.0, 3.2e9))
+        for fraction in (0.01, 0.5):
+            phase(fraction)
+        said = str(phase)
+    assert said.startswith("twisted: 2000/4000 atoms") and "atoms/s" in said
+    first = "twisted: 4000 atoms in 4 slabs, about 3 min, 3.2 GB"
+    assert caplog.messages == [first]

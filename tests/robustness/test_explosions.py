@@ -58,9 +58,9 @@ def learning_curve(folder):
     return json.loads(text, parse_constant=refuse)
 
 
-def test_a_planted_explosion_is_survived(store, tmp_path, capsys):
+def test_a_planted_explosion_is_survived(store, tmp_path, caplog):
     trained = train(store, tmp_path / "run", is_once=True)
-    assert "Epoch 2: the weights" in capsys.readouterr().out
+    assert "Epoch 2: the weights" in caplog.text
     model = kh.load_model(trained.file)
     for weight in model.get_weights():
         assert np.isfinite(weight).all()

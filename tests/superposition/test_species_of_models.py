@@ -144,9 +144,9 @@ def train(store, tmp_path, **options):
 
 @pytest.mark.slow
 @only_torch
-def test_atoms_alone_in_a_fresh_process(by_hand, tmp_path, capsys):
+def test_atoms_alone_in_a_fresh_process(by_hand, tmp_path, caplog):
     store, report = run(tmp_path)
-    assert "H⁰ of 4 structures" in capsys.readouterr().out
+    assert "H⁰ of 4 structures" in caplog.text
     path = tmp_path / "run" / report["files"]["model"]
     model = kh.load_model(path)
     known = model.provenance["data"]["zeroth_step"]
@@ -362,7 +362,7 @@ def test_settings():
         settings(species=None)
 
 
-def test_graphene_of_openmx(data_folder, species_folder, tmp_path, capsys):
+def test_graphene_of_openmx(data_folder, species_folder, tmp_path, caplog):
     (tmp_path / "set.dat").write_bytes(gzip.decompress(INPUT.read_bytes()))
     known = data_tools.openmx_species.openmx_zeroth_step(
         tmp_path / "set.dat", species_folder
@@ -373,7 +373,7 @@ def test_graphene_of_openmx(data_folder, species_folder, tmp_path, capsys):
     store = kh.HamiltonianStore(data_folder / "graphene.h5")
     split = kh.data.Split(store.names[:1], (), store.names[1:2])
     found = with_computed_initial(store, split, known, tmp_path)
-    words = capsys.readouterr().out
+    words = caplog.text
     assert "differ by 0.06" in words or "differ by 0.05" in words
     difference = found.attributes["zeroth_step"]["difference_in_files"]
     # Numbers of the set are rounded; ours on the grid are not OpenMX's.
@@ -381,5 +381,6 @@ def test_graphene_of_openmx(data_folder, species_folder, tmp_path, capsys):
     assert found.has_initial(0) and not found.has_initial(5)
     assert found[0].initial_hamiltonian != store[0].initial_hamiltonian
     # What is kept is not computed again.
+    caplog.clear()
     with_computed_initial(store, split, known, tmp_path)
-    assert "CPU seconds" not in capsys.readouterr().out
+    assert "CPU seconds" not in caplog.text

@@ -36,7 +36,7 @@ def store(data_folder, tmp_path_factory):
 @pytest.mark.skipif(
     os.environ["KERAS_BACKEND"] != "torch", reason="every fit is compiled"
 )
-def test_a_training_that_resumes_sees_the_same(store, tmp_path, capsys):
+def test_a_training_that_resumes_sees_the_same(store, tmp_path, caplog):
     split = kh.data.Split(("a", "b"), ("c",), ())
 
     def train(folder, k_loss, callbacks=()):
@@ -49,14 +49,15 @@ def test_a_training_that_resumes_sees_the_same(store, tmp_path, capsys):
 
     k_loss = {"num_k_points": 4, "mesh": (5, 5, 1)}
     expected = train("whole", k_loss)
-    assert "Solved the states of 2 structures" in capsys.readouterr().out
+    assert "Solved the states of 2 structures" in caplog.text
+    caplog.clear()
     states = store.path.with_suffix(".states")
     assert len(list(states.glob("*/*.h5"))) == 2
     for part in ("first", "second"):
         with pytest.raises(KeyboardInterrupt):
             train("stopped", k_loss, lambda p, at=part: [Stop()] * (p == at))
     found = train("stopped", k_loss)
-    assert "Solved" not in capsys.readouterr().out
+    assert "Solved" not in caplog.text
     for x, y in zip(found, expected, strict=True):
         np.testing.assert_array_equal(x, y)
     others = [train("without", None), train("other", {**k_loss, "weight": 2})]

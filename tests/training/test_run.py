@@ -123,7 +123,7 @@ def weights(folder):
 
 
 @pytest.mark.slow
-def test_what_is_done_is_not_repeated(store, tmp_path, capsys):
+def test_what_is_done_is_not_repeated(store, tmp_path, caplog):
     report = train(store, tmp_path)
     assert report["steps"] == {"first": 6, "second": 6}
     assert report["title"] == "small"
@@ -132,10 +132,10 @@ def test_what_is_done_is_not_repeated(store, tmp_path, capsys):
     errors = kh.evaluate(tmp_path / "small.keras", store, names="d")
     found = report["errors"]["mae_all"]
     assert errors["errors"]["mae_all"] == pytest.approx(found)
-    capsys.readouterr()
+    caplog.clear()
     # A path is as good as a store.
     assert train(store.path, tmp_path) == report
-    assert "Nothing has changed" in capsys.readouterr().out
+    assert "Nothing has changed" in caplog.text
     with pytest.raises(ValueError, match="other data, settings or version"):
         train(store, tmp_path, seed=1)
     assert train(store, tmp_path, again=True, seed=1) != report
@@ -222,11 +222,11 @@ def test_callbacks_resume(store, tmp_path):
 
 
 @pytest.mark.slow
-def test_other_callbacks_do_not_fit_a_checkpoint(store, tmp_path, capsys):
+def test_other_callbacks_do_not_fit_a_checkpoint(store, tmp_path, caplog):
     alone = {"second_stage": "none", "second_options": {}}
     with pytest.raises(KeyboardInterrupt):
         train(store, tmp_path, [Recorder(), Stop(1)], **alone)
-    said = capsys.readouterr().out
+    said = caplog.text
     assert "first.npz keeps the first 1 epochs (first)" in said
     assert "goes on from there" in said
     with pytest.raises(ValueError, match="the callbacks that the training be"):
