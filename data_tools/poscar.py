@@ -2,8 +2,8 @@
 
 import ase.io
 
-# Comment, scale, lattice, symbols and counts come first.
-_HEADER_LINES = 8
+# After comment, scale and lattice come symbols and counts.
+_COUNTS = slice(5, 8)
 
 
 def read_poscar(path):
@@ -20,7 +20,7 @@ def read_poscar(path):
     """
     try:
         lines = path.read_text(errors="replace").splitlines()
-        for line in lines[:_HEADER_LINES]:
+        for line in lines[_COUNTS]:
             words = line.split()
             if all(word.isdigit() for word in words):
                 if sum(map(int, words)) > len(lines):

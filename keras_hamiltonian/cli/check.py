@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from keras_hamiltonian.cli.files import check_new
 from keras_hamiltonian.cli.species import FILES
 from keras_hamiltonian.cli.species import species_options
 
@@ -61,6 +62,12 @@ def check(
     from data_tools.check.__main__ import main
     from data_tools.check.species import SpeciesCheck
 
+    if json is not None:
+        check_new(json, overwrite=True)
+        if json.is_dir():
+            raise ValueError(
+                f"--json names a file. Received: the folder {json}."
+            )
     words = [str(path) for path in paths]
     for option, value in (("--split", split), ("--json", json)):
         if value is not None:

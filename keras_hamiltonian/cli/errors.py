@@ -29,16 +29,16 @@ class ClearErrors(TyperGroup):
         """Runs a subcommand."""
         with warnings.catch_warnings(), _one_message(ctx.params["debug"]):
             warnings.showwarning = _show_warning
-            with _heartbeat(ctx):
+            with _heartbeat():
                 return super().invoke(ctx)
 
 
-def _heartbeat(ctx):
+def _heartbeat():
     """Says in a log that a command is at work, where it says nothing else; on
     a terminal its line would be in the way."""
     if sys.stderr.isatty():
         return contextlib.nullcontext()
-    return Phase((ctx.protected_args or [""])[0], None)
+    return Phase("at work", None)
 
 
 @contextlib.contextmanager

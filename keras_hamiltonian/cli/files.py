@@ -87,8 +87,13 @@ class FirstSteps:
         return atoms, known, run
 
 
-def check_new(path, overwrite=False):
+def check_new(path, overwrite=None):
     """Refuses a target that exists, or that cannot be written.
+
+    Args:
+        path: path.
+        overwrite: bool. Whether a file may be replaced; `None` of a command
+            without this option.
 
     Raises:
         ValueError: if it does, unless it is a file that may be overwritten; or
@@ -110,10 +115,9 @@ def check_new(path, overwrite=False):
             "remove it."
         )
     if path.is_file() and not overwrite:
-        raise ValueError(
-            f"{path} exists. Choose another name, or replace it with "
-            "--overwrite."
-        )
+        can_replace = overwrite is not None
+        way_out = "replace it with --overwrite" if can_replace else "remove it"
+        raise ValueError(f"{path} exists. Choose another name, or {way_out}.")
 
 
 def formats(ability, without=()):

@@ -38,6 +38,7 @@ CASES = {
         1,
         "nothing that can be read",
     ),
+    "check: folder": (f"check {CELL} --json .", 1, "--json names a file"),
     "check: no such path": ("check nothing", 2, "does not exist"),
     "train: no data": ("train", 2, "container"),
     "train: no such path": ("train nothing --steps 1", 1, "does not exist"),
@@ -65,6 +66,12 @@ CASES = {
     ),
     "evaluate: name": (f"evaluate MODEL {CELL} --name b", 1, "no structure b"),
     "evaluate: part": (f"evaluate MODEL {CELL} --part half", 2, "validate"),
+    "predict: device": (
+        f"predict MODEL {CELL} --device gpu:7",
+        1,
+        "sees the devices cpu:0",
+    ),
+    "predict: dtype": (f"predict MODEL {CELL} --dtype float16", 2, "float64"),
     "predict: no such path": ("predict MODEL new.cif", 1, "does not exist"),
     "predict: model": (f"predict {CELL} {CELL}", 1, "is no model"),
     "predict: element": (f"predict MODEL {MOS2}", 1, "also has Mo, S"),
@@ -83,6 +90,7 @@ CASES = {
     "bands: window": (f"bands {MOS2} --window 1 -1", 2, "low to high"),
     "bands: suffix": (f"bands {MOS2} -o a.txt", 1, ".json or .npz"),
     "bands: element": (f"bands {MOS2} --model MODEL", 1, "also has Mo, S"),
+    "bands: device": (f"bands {CELL} --device cpu", 2, "--model as well"),
     "dos: no such path": ("dos nothing", 1, "does not exist"),
     "dos: broadening": (f"dos {MOS2} --broadening 0", 2, "positive"),
     "dos: method": (f"dos {MOS2} --method simpson", 2, "tetrahedron"),
@@ -109,6 +117,14 @@ CASES = {
 }
 
 
+def test_the_way_out_is_one_that_the_command_has(command, folder):
+    (folder / "report").write_text("")
+    said = command("evaluate", "graphene", str(CELL), "-o", "report", code=1)
+    assert "Choose another name, or remove it." in said.stderr
+    said = command("split", str(GRAPHENE), "-o", "report", code=1)
+    assert "or replace it with --overwrite." in said.stderr
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_bad_input(case, command, folder, untrained_file):
     if "HSX" in case or "HSX" in CASES[case][0]:
@@ -118,7 +134,7 @@ def test_bad_input(case, command, folder, untrained_file):
     result = command(*words, code=code)
     assert message in result.stderr
     if code == 1:
-        assert result.stderr.startswith("Error: ") or "/1 " in result.stderr
+        assert "\nError: " in f"\n{result.stderr}"
     assert not list(folder.rglob("*.*")), "something was left behind"
 
 

@@ -94,6 +94,15 @@ def test_count_of_atoms(tmp_path):
         find_structures([path])
 
 
+def test_whole_numbers_of_a_cell_are_no_counts(tmp_path):
+    cell = [[3.0, 0.0, 0.0], [0.0, 3.0, 0.0], [0.0, 0.0, 20.0]]
+    lines = ["H", "1.0", *("{:.0f} {:.0f} {:.0f}".format(*x) for x in cell)]
+    path = tmp_path / "layer.vasp"
+    path.write_text("\n".join([*lines, "H", "1", "Direct", "0 0 0", ""]))
+    atoms, _ = find_structures([path])[0].load()
+    np.testing.assert_array_equal(atoms.cell, cell)
+
+
 @pytest.mark.parametrize("format", ["container", "deeph-dock", "deeph-legacy"])
 def test_empty_data_sets(format, tmp_path):
     path = tmp_path / ("x.h5" if format == "container" else "x")
