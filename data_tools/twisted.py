@@ -7,6 +7,7 @@ Supercells, ribbons and rattled cells are ASE's (`atoms.repeat`,
 """
 
 import dataclasses
+import math
 
 import ase
 import ase.build
@@ -90,6 +91,11 @@ def twisted_bilayer(
     layers = [_layer(bottom), _layer(bottom if top is None else top)]
     if not 0 <= share <= 1:
         raise ValueError(f"`share` is 0 to 1. Received: {share}.")
+    for name, length in (("distance", distance), ("vacuum", vacuum)):
+        if not 0 <= length < math.inf:
+            raise ValueError(f"`{name}` is 0 Å or more. Received: {length}.")
+    if angle is not None and not math.isfinite(angle):
+        raise ValueError(f"`angle` is a number. Received: {angle}.")
     if (cells is None) == (angle is None):
         raise ValueError("Give either `cells` or `angle`.")
     if cells is None:

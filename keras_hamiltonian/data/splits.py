@@ -247,8 +247,8 @@ def _part_sizes(total, fractions):
     fractions = np.asarray(fractions, dtype=float)
     if (
         fractions.shape != (3,)
-        or (fractions < 0).any()
-        or abs(fractions.sum() - 1) > 1e-9
+        or not (fractions >= 0).all()
+        or not abs(fractions.sum() - 1) <= 1e-9
     ):
         raise ValueError(
             "`fractions` are three numbers of at least 0 that sum to 1: train, "

@@ -61,7 +61,9 @@ class FirstStage(Stage):
             raise ValueError(
                 '`dtype` of a first stage is "float32" or "float64". Received: '
                 f"{name!r}. Half precision keeps two or three digits of matrix "
-                "elements of tens of eV, and the loss does not fall to meV."
+                "elements of tens of eV, and the loss does not fall to meV: "
+                "in bfloat16 the blocks of a trained model of graphene change "
+                "by 4 to 12 meV on the mean, ten times its errors."
             )
         return super().__new__(cls, *args, **kwargs)
 

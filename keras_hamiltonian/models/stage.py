@@ -365,7 +365,12 @@ class Stage(PresetMethods, keras.Model):
         return super().compute_metrics(x, *blocks)
 
     def fit(self, x=None, *args, **kwargs):
-        """See `keras.Model.fit`."""
+        """See `keras.Model.fit`.
+
+        Raises:
+            ValueError: for mixed precision on torch; and see `check_dataset`.
+        """
+        _check_precision(self)
         self.check_dataset(x)
         self.check_dataset(kwargs.get("validation_data"))
         return super().fit(x, *args, **kwargs)
@@ -460,6 +465,19 @@ def check_version(version):
         raise ValueError(
             f"The model has the format {version} of an older version of the "
             "package. Read it with `kh.load_model`, and save it again."
+        )
+
+
+def _check_precision(model):
+    """Refuses to train with mixed precision where Keras cannot."""
+    names = [stage.arguments.get("dtype") for stage in model.stages()]
+    mixed = [name for name in names if str(name).startswith("mixed")]
+    if mixed and keras.config.backend() == "torch":
+        raise ValueError(
+            f"On torch a stage of dtype {mixed[0]!r} predicts, and cannot be "
+            "trained: Keras 3 builds its losses on symbolic weights, which are "
+            "float32 beside features in half precision. Train it in float32, "
+            "or on another backend."
         )
 
 

@@ -94,6 +94,8 @@ def test_unusable_requests_are_refused():
         Split(["a"], ["b"], ["a"])
     with pytest.raises(ValueError, match="sum to 1"):
         random_split(NAMES, (0.6, 0.6, 0.2))
+    with pytest.raises(ValueError, match="sum to 1"):
+        random_split(NAMES, (float("nan"), 0.0, 0.0))
     with pytest.raises(ValueError, match="cannot fill 3 parts"):
         random_split(NAMES, groups=["same"] * 20)
     with pytest.raises(ValueError, match="2 groups for 20 names"):

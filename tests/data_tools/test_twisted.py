@@ -119,6 +119,9 @@ def test_layers_of_other_shapes():
     [
         ({}, "either `cells` or `angle`"),
         ({"angle": 5.0, "share": 2}, "`share` is 0 to 1"),
+        ({"angle": np.nan}, "`angle` is a number"),
+        ({"angle": 5.0, "distance": -3.0}, "`distance` is 0 Å or more"),
+        ({"angle": 5.0, "distance": np.nan}, "`distance` is 0 Å or more"),
         ({"cells": [[[1, 0], [0, -1]]] * 2}, "span a positive area"),
         ({"cells": [np.eye(2) * 9] * 2, "max_atoms": 9}, "has 324 atoms"),
     ],

@@ -319,6 +319,9 @@ def test_mixed_precision(stage, features):
         assert blocks.dtype == "float32"
         size = np.abs(expected[name] - inputs[f"baseline_{name}"]).max()
         assert np.abs(blocks - expected[name]).max() < 0.1 * size
+    model.compile(loss=kh.losses.BlockMeanAbsoluteError())
+    with pytest.raises(ValueError, match="predicts, and cannot be trained"):
+        model.fit(features)
 
 
 @on_torch
