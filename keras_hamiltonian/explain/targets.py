@@ -63,13 +63,7 @@ class BlockTarget:
         Raises:
             ValueError: if there is no such pair, shell or orbital.
         """
-        num_atoms = len(graph.atoms)
-        for atom in (self.i, self.j):
-            if not 0 <= atom < num_atoms:
-                raise ValueError(
-                    f"The structure has the atoms 0 to {num_atoms - 1}. "
-                    f"Received: a pair with atom {atom}."
-                )
+        self._check_atoms(graph.atoms)
         what, place = self._place(graph)
         mask = table_mask(*graph.species[[self.i, self.j]], graph.model.basis)
         for end, (atom, part) in enumerate(
@@ -102,9 +96,23 @@ class BlockTarget:
         return dataclasses.replace(self, i=i, j=j, shift=tuple(shift.tolist()))
 
     def center(self, atoms):
-        """Middle of the pair, `(3,)` Å."""
+        """Middle of the pair, `(3,)` Å.
+
+        Raises:
+            ValueError: if there is no such atom.
+        """
+        self._check_atoms(atoms)
         ends = atoms.positions[[self.i, self.j]]
         return ends.mean(axis=0) + np.array(self.shift) @ atoms.cell / 2
+
+    def _check_atoms(self, atoms):
+        num_atoms = len(atoms)
+        for atom in (self.i, self.j):
+            if not 0 <= atom < num_atoms:
+                raise ValueError(
+                    f"The structure has the atoms 0 to {num_atoms - 1}. "
+                    f"Received: a pair with atom {atom}."
+                )
 
     def _place(self, graph):
         if self.i == self.j and not any(self.shift):

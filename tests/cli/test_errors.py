@@ -4,6 +4,7 @@ import pathlib
 import subprocess
 import sys
 
+import ase
 import pytest
 from typer.testing import CliRunner
 
@@ -115,6 +116,13 @@ CASES = {
     ),
     "explain: pair": (f"explain MODEL {CELL} --pair 0 x", 2, "--pair"),
 }
+
+
+def test_atoms_that_a_structure_has_not():
+    """As in `explain --pair 0 99`."""
+    for pair in ((0, 99), (-1, 0)):
+        with pytest.raises(ValueError, match="has the atoms 0 to 1"):
+            kh.explain.BlockTarget(*pair).center(ase.Atoms("C2"))
 
 
 def test_the_way_out_is_one_that_the_command_has(command, folder):
