@@ -27,9 +27,9 @@ from keras_hamiltonian.uncertainty.typical_errors import TypicalErrors
 NUM_SPECTRA = 4
 NUM_K_POINTS = 3
 WINDOW_IN_EV = 3.0
-# The exponents are one where novelties of the validation structures do not
-# differ by more than this, as a standard deviation of the logarithm.
-LITTLE = 0.2
+# Weight of an exponent of one beside the validation structures, as a sum of
+# squared differences in the logarithm of novelty.
+PRIOR = 0.25
 LARGEST_EXPONENT = 3.0
 
 
@@ -38,8 +38,8 @@ def fit_error_estimate(model, training, validation):
 
     Novelty comes from the features of training structures; how large errors
     are, and how they grow with novelty, from validation structures. Those of
-    other cells than the training's make the estimate better: with them the
-    growth is fitted, else errors are taken to be proportional to novelty.
+    other cells than the training's make the estimate better: novelties then
+    differ, and tell the growth. As far as they do not, it is proportional.
 
     Errors are those that remain after the best shift of the energy zero, where
     the overlap is known.
@@ -177,7 +177,7 @@ def _fit_errors(estimate, looked_at, basis):
 
 
 def _exponents(estimate, looked_at, basis):
-    """Slopes of the logarithm of errors over that of novelty."""
+    """How errors grow with novelty, of each kind of blocks."""
     rows = {kind: [] for kind in KINDS}
     for x in looked_at:
         matrix = x.calculation.hamiltonian
@@ -189,13 +189,25 @@ def _exponents(estimate, looked_at, basis):
             if errors > 0 and expected > 0:
                 row = factors[chosen] @ typical[chosen] / expected
                 rows[kind].append(np.log([row, errors / expected]))
-    found = {}
-    for kind, pairs in rows.items():
-        x, y = np.array(pairs).reshape(-1, 2).T
-        is_flat = len(x) < 3 or x.std() < LITTLE
-        slope = 1.0 if is_flat else np.polyfit(x, y, 1)[0]
-        found[kind] = float(np.clip(slope, 0.0, LARGEST_EXPONENT))
-    return found
+    return {kind: exponent(pairs) for kind, pairs in rows.items()}
+
+
+def exponent(pairs):
+    """Slope of the logarithm of errors over that of novelty.
+
+    Ridge regression towards one: structures of one cell hardly differ in
+    novelty, and errors of other cells would be extrapolated far.
+
+    Args:
+        pairs: list of `(2,)` arrays, both logarithms of each structure.
+
+    Returns:
+        float.
+    """
+    pairs = np.array(pairs).reshape(-1, 2)
+    x, y = (pairs - pairs.sum(axis=0) / max(len(pairs), 1)).T
+    slope = (x @ y + PRIOR) / (x @ x + PRIOR)
+    return float(np.clip(slope, 0.0, LARGEST_EXPONENT))
 
 
 def _level_factor(estimate, looked_at, model):

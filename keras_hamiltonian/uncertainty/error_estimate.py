@@ -22,9 +22,9 @@ class ErrorEstimate:
     the squared novelties of i and j and, with the same weight, of all atoms,
     because those of single atoms scatter more than their errors do. Novelties
     are distances in the features (`FeatureDistance`) over those of validation
-    atoms; b, of onsite and of hopping blocks, is one unless validation
-    structures of other cells tell more. `kh.evaluation.fit_error_estimate`
-    fits all of it.
+    atoms; b, of onsite and of hopping blocks, is one as far as novelties of
+    the validation structures do not differ enough to tell.
+    `kh.evaluation.fit_error_estimate` fits all of it.
 
     Attributes:
         distance: `FeatureDistance`.

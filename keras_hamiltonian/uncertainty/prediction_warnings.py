@@ -103,7 +103,9 @@ def _cell(estimate, atoms):
         f"Atoms {lengths} Å apart were periodic images of each other in every "
         "training structure and moved together; here they do not. What each "
         "of them does was never told apart, so errors are larger than those "
-        "of the test structures. Train with a few structures of other cells."
+        "of the test structures; if all validation structures have the "
+        "training's cell, they can be several times those expected, most of "
+        "all those of levels. Train with a few structures of other cells."
     )
     return _warning("cell", message, [], missing)
 

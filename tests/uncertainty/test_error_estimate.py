@@ -8,6 +8,7 @@ from small_stages import SMALL
 from small_stages import small_stage
 
 import keras_hamiltonian as kh
+from keras_hamiltonian.evaluation.calibration import exponent
 from keras_hamiltonian.evaluation.report import predicted_blocks
 from keras_hamiltonian.models.hamiltonian_cascade import HamiltonianCascade
 from keras_hamiltonian.physics.states import lowest_states
@@ -200,6 +201,23 @@ def test_growth_of_blocks():
     factors = growth(matrix, novelty, {"onsite": 2.0, "hopping": 1.0})
     # The mean of the squares is 8.5.
     np.testing.assert_allclose(factors, [4.75, 8.5**0.5, 8.5**0.5])
+
+
+def test_growth_is_learnt_as_far_as_novelties_differ():
+    """Errors grow as the square; of one cell novelties differ by 15 %."""
+    random = np.random.default_rng(0)
+    scatter = random.normal(0, 0.15, 16)
+    kinds = np.repeat([0.0, 1.2], 8)
+    spread = random.normal(0, 0.15, 16)
+    one_cell, two = (
+        exponent(np.column_stack([x, 2 * x + scatter]))
+        for x in (spread, spread + kinds)
+    )
+    assert two == pytest.approx(2, abs=0.25)
+    assert 1.2 < one_cell < 1.8
+    # A single structure, or none, tells nothing.
+    assert exponent([np.array([1.0, 5.0])]) == exponent([]) == 1
+    assert exponent(np.column_stack([spread, 0 * spread - scatter])) < 1
 
 
 def test_what_stands_in_a_file(stage):
