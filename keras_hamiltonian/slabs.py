@@ -6,6 +6,8 @@ import time
 import numpy as np
 
 from keras_hamiltonian.data.calculation import Calculation
+from keras_hamiltonian.group_by_group import GroupByGroup
+from keras_hamiltonian.group_by_group import divided
 from keras_hamiltonian.initial import initial_matrix
 from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.memory import bytes_of
@@ -23,6 +25,9 @@ from keras_hamiltonian.structures.slabs import divide
 # Numbers on each edge at the peak of a network, measured, in units of the
 # numbers of its features, those of a second stage beside them, and its blocks.
 FEATURES, SECOND, BLOCKS = 7.0, 12.0, 6.0
+# The same, of features, where the first stage goes group by group; and bytes
+# of each number of the features of all atoms, which wait for the next group.
+BY_GROUP, FEATURE_BYTES = 5.0, 8
 # Bytes that the system and the libraries take beyond what is counted.
 SPARE = 1e8
 # What is advised where a limit is too low, over what was missing.
@@ -83,8 +88,10 @@ class SlabPrediction:
     """A prediction that is made of those of slabs.
 
     All layers are local, so the blocks of an atom are those that its
-    surroundings give, exactly. A slab is computed with all atoms within
-    `receptive_steps` neighbours of its own.
+    surroundings give, exactly. What does not fit into one slab goes through
+    the first stage group by group (`GroupByGroup`), where the model is
+    `divided`; else a slab is computed with all atoms within `receptive_steps`
+    neighbours of its own.
 
     Args:
         model: `Stage`.
@@ -97,6 +104,8 @@ class SlabPrediction:
             limit.
         numbers_kept: int. How many numbers of 8 bytes the caller keeps for
             every number of the Hamiltonian.
+        by_group: bool. Whether the first stage may go group by group: what
+            `compute` returns follows from its features.
 
     Attributes:
         atom_pairs: `(P, 5)` int array, the pairs of the Hamiltonian.
@@ -108,7 +117,15 @@ class SlabPrediction:
         ValueError: if the limit is too low, or the model not local.
     """
 
-    def __init__(self, model, known, compute, max_memory=None, numbers_kept=0):
+    def __init__(
+        self,
+        model,
+        known,
+        compute,
+        max_memory=None,
+        numbers_kept=0,
+        by_group=False,
+    ):
         self.model, self.known, self.compute = model, known, compute
         model.check_elements(known.atoms, known.basis)
         limit = np.inf if max_memory is None else bytes_of(max_memory)
@@ -116,24 +133,26 @@ class SlabPrediction:
         self.atom_pairs = self._pairs()
         doubling = 2 if model.spin != "none" else 1
         self.shapes = doubling * known.num_orbitals[self.atom_pairs[:, 3:]]
-        width = np.bincount(self.atom_pairs[:, 3]).max()
-        per_atom = float(width * edge_bytes(model))
+        self.links = Links(len(known.atoms), self.atom_pairs)
         held = resident_bytes() + SPARE + PAIR_BYTES * len(self.atom_pairs)
         held += 8 * doubling * numbers_kept * self.shapes.prod(axis=1).sum()
-        self.links = Links(len(known.atoms), self.atom_pairs)
+        width = np.bincount(self.atom_pairs[:, 3]).max()
+        per_atom = float(width * edge_bytes(model))
+        count = len(known.atoms)
+        self.by_group = (
+            by_group and count * per_atom > limit - held and divided(model)
+        )
+        if self.by_group:
+            steps = receptive_steps(model, from_features=True)
+            per_atom = float(width * edge_bytes(model, by_group=True))
+            held += FEATURE_BYTES * count * sum(_sizes(model))
         try:
             self.slabs = divide(
                 known.atoms, self.links, steps, (limit - held) / per_atom
             )
         except TooSmall as error:
             raise ValueError(
-                f"{in_words(limit)} of memory are too little for "
-                f"{known.atoms.get_chemical_formula()}: an atom depends on "
-                f"{error.needed} atoms, which takes "
-                f"{in_words(error.needed * per_atom)} beside the "
-                f"{in_words(held)} that the program and what it keeps take. "
-                "Enough may be "
-                f"{in_words(MARGIN * (held + error.needed * per_atom))}"
+                self._too_little(limit, held, error.needed, per_atom)
                 + (
                     "; a container that is written as it is predicted "
                     "(`kh.stream_prediction`, --format container) takes "
@@ -161,10 +180,25 @@ class SlabPrediction:
         """
         if hasattr(progress, "begin"):
             progress.begin(self.estimate())
-        sizes = np.cumsum([slab.region.sum() for slab in self.slabs])
+        sizes = [int(slab.region.sum()) for slab in self.slabs]
         count, onsite, features = len(self.known.atoms), None, None
-        for slab, done in zip(self.slabs, sizes / sizes[-1]):
-            rows = self._rows(slab)
+        total, before, groups = sum(sizes), 0, None
+        if self.by_group:
+            groups = GroupByGroup(
+                self.model,
+                self.known,
+                self.slabs,
+                self.atom_pairs,
+                self._initial,
+            )
+            total *= 1 + groups.num_passes
+            for number in groups.passes():
+                before += sizes[number]
+                if progress is not None:
+                    progress(before / total)
+        for slab, size in zip(self.slabs, sizes):
+            rows = self._rows(slab, groups)
+            before += size
             if rows.initial is not None:
                 onsite = onsite or self._onsite(rows.initial.entries.dtype)
                 own = np.flatnonzero(rows.initial.is_onsite)
@@ -179,7 +213,7 @@ class SlabPrediction:
                     whole[slab.own] = x
             take(rows, slab)
             if progress is not None:
-                progress(float(done))
+                progress(before / total)
         self.initial = None if onsite is None else onsite.matrix()
         return features
 
@@ -244,7 +278,17 @@ class SlabPrediction:
             return model.zeroth_step.atom_pairs(known.atoms)
         return initial_matrix(model, known).atom_pairs
 
-    def _rows(self, slab):
+    def _too_little(self, limit, held, needed, per_atom):
+        enough = MARGIN * (held + needed * per_atom)
+        return (
+            f"{in_words(limit)} of memory are too little for "
+            f"{self.known.atoms.get_chemical_formula()}: an atom depends on "
+            f"{needed} atoms, which takes {in_words(needed * per_atom)} beside "
+            f"the {in_words(held)} that the program and what it keeps take. "
+            f"Enough may be {in_words(enough)}"
+        )
+
+    def _rows(self, slab, groups=None):
         model, numbers = self.model, slab.atoms
         positions, pairs = slab.pairs(self.atom_pairs)
         initial = self._initial(slab, positions, pairs)
@@ -254,7 +298,10 @@ class SlabPrediction:
             spin=model.spin,
             initial_hamiltonian=initial,
         )
-        found = self.compute(part, pairs)
+        if groups is None:
+            found = self.compute(part, pairs)
+        else:
+            found = groups.blocks(slab, part, pairs)
         hamiltonian, spread, features = found
         own = slab.own[numbers]
         chosen = np.flatnonzero(own[pairs[:, 3]])
@@ -322,15 +369,17 @@ class MatrixRows:
         return BlockMatrix(self.atom_pairs, self.shapes, self.entries)
 
 
-def edge_bytes(model):
+def edge_bytes(model, by_group=False):
     """Memory of each edge of a batch at the peak of a network."""
-    features = max(
-        sum(mul * irrep.dim for mul, irrep in Irreps(irreps))
-        for irreps in model.feature_irreps
-    )
+    first = BY_GROUP if by_group else FEATURES
+    size = first + SECOND * (len(model.stages()) - 1)
     blocks = int(np.prod(model.basis.block_shape(model.spin)))
-    size = FEATURES + SECOND * (len(model.stages()) - 1)
-    return 4 * (size * features + BLOCKS * blocks)
+    return 4 * (size * max(_sizes(model)) + BLOCKS * blocks)
+
+
+def _sizes(model):
+    """Components of the features of each group."""
+    return [Irreps(irreps).dim for irreps in model.feature_irreps]
 
 
 def _duration(seconds):

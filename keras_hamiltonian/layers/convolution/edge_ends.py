@@ -19,6 +19,8 @@ class EdgeEnds(Layer):
         atoms: `(N, irreps.dim)`, `ir_mul` layout.
         wigner: list of tensors from `EdgeGeometry`.
         reverse_edge: `(N, M)` int.
+        neighbors: `(N, M)` int, in place of `reverse_edge` where only the
+            first N atoms have their edges here.
 
     Output: a dict of `"center"` and `"neighbor"`, edge features each.
 
@@ -38,9 +40,9 @@ class EdgeEnds(Layer):
         super().__init__(**kwargs)
         self.irreps_in = Irreps(irreps)
 
-    def call(self, atoms, wigner, reverse_edge):
+    def call(self, atoms, wigner, reverse_edge=None, neighbors=None):
         center, neighbor = rotate_both_ends(
-            atoms, self.irreps_in, wigner, reverse_edge
+            atoms, self.irreps_in, wigner, reverse_edge, neighbors=neighbors
         )
         return {"center": center, "neighbor": neighbor}
 
