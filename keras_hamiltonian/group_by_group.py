@@ -14,6 +14,7 @@ from keras_hamiltonian.models.group_passes import FirstPass
 from keras_hamiltonian.models.group_passes import GroupPass
 from keras_hamiltonian.models.group_passes import RestOfStage
 from keras_hamiltonian.network_outputs import model_inputs
+from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
 from keras_hamiltonian.scratch import Scratch
 from keras_hamiltonian.structures.neighbors import neighbor_table
 
@@ -31,19 +32,24 @@ class GroupByGroup:
         known: `Calculation`.
         slabs: list of `Slab`.
         atom_pairs: `(P, 5)` int array of the crystal.
+        shapes: `(P, 2)` int array of the blocks.
         initial: function from a slab and the positions and pairs of its region
             (see `Slab.pairs`) to H⁰ of these.
 
     Attributes:
         num_passes: int. How often all slabs are gone over.
-        atoms: list of `(N, dim)` arrays, the features of each group.
+        atoms: list of `(N, dim)` arrays, the features after each update.
     """
 
-    def __init__(self, model, known, slabs, atom_pairs, initial):
+    def __init__(self, model, known, slabs, atom_pairs, shapes, initial):
         self.model, self.known, self.slabs = model, known, slabs
-        self.atom_pairs, self.initial = atom_pairs, initial
+        self.atom_pairs, self.shapes = atom_pairs, shapes
+        self.initial = initial
         self.backbone = model.stages()[0].backbone
-        self.num_passes = 1 + len(self.backbone.groups)
+        count = len(self.backbone.groups)
+        first = 1 if self.backbone.initial is None else 0
+        self.groups = range(first, count + 1)
+        self.num_passes = 1 + len(self.groups)
         self.rest = RestOfStage(model)
         self.scratch = Scratch()
         self.atoms = []
@@ -65,11 +71,12 @@ class GroupByGroup:
             of_groups = {name: geometry.pop(name) for name in OF_GROUPS}
             self.scratch.put(f"geometry_{number}", geometry)
             self.scratch.put(f"of_groups_{number}", of_groups)
-            self.scratch.put(f"edges_0_{number}", found["edges"])
+            name = f"edges_{self.groups[0] - 1}_{number}"
+            self.scratch.put(name, found["edges"])
             rows.append(found["atoms"])
             yield number
         self._take(rows)
-        for group in range(1, len(self.backbone.groups) + 1):
+        for group in self.groups:
             update, rows = GroupPass(self.backbone, group), []
             for number, slab in enumerate(self.slabs):
                 before = f"edges_{group - 1}_{number}"
@@ -91,6 +98,14 @@ class GroupByGroup:
             if rows:
                 self._take(rows)
 
+    def initial_of(self, slab, positions, pairs):
+        """H⁰ of a slab, which is not computed twice."""
+        name = f"initial_{self.slabs.index(slab)}"
+        if not self.scratch.has(name):
+            return self.initial(slab, positions, pairs)
+        shapes = self.shapes[positions]
+        return BlockMatrix(pairs, shapes, self.scratch.get(name))
+
     def blocks(self, slab, part, pairs):
         """Blocks of a slab, after all passes.
 
@@ -110,7 +125,9 @@ class GroupByGroup:
             table.edge_mask, self.columns[positions[table.pair_positions]], 0
         )
         gathered = functools.partial(self._gathered, slab, columns, shape)
-        atoms = [x[slab.atoms] for x in self.atoms]
+        # Those before the first group are not wanted any more.
+        count = len(self.backbone.groups)
+        atoms = [x[slab.atoms] for x in self.atoms[-count:]]
         features = {
             "atoms": [_padded(x, shape[0]) for x in atoms],
             "edges": [
@@ -148,7 +165,6 @@ class GroupByGroup:
         row = positions[table.pair_positions[own][mask]]
         self.columns[row] = np.nonzero(mask)[1]
         dtype = keras.config.floatx()
-        own_rows = np.flatnonzero(own)
         inputs = {
             "species": np.array(
                 [basis.species[z] for z in numbers[order]], "int32"
@@ -159,44 +175,34 @@ class GroupByGroup:
         }
         if self.backbone.initial is None:
             return inputs
+        initial = self.initial(slab, positions, pairs)
+        self.scratch.put(f"initial_{self.slabs.index(slab)}", initial.entries)
         blocks = batch_blocks(
-            [self.initial(slab, positions, pairs)],
+            [initial],
             [atoms],
             [table],
             basis,
             table.neighbors.shape,
             self.model.spin != "none",
         )
-        first = np.argsort(~own, kind="stable")
-        inputs["initial_onsite"] = blocks["onsite"][first]
-        inputs["initial_hopping"] = blocks["hopping"][own_rows, :width]
+        inputs["initial_onsite"] = blocks["onsite"][own]
+        inputs["initial_hopping"] = blocks["hopping"][own, :width]
         return inputs
 
     def _gathered(self, slab, columns, shape, name):
         """A nest of edges, of the lists of a region."""
-        atoms = slab.atoms
-        number, row = self.places[:, atoms]
-        found = None
+        number, row = self.places[:, slab.atoms]
+        width, found = columns.shape[1], None
         for some in np.unique(number):
             here = np.flatnonzero(number == some)
             nest = self.scratch.get(f"{name}_{some}", row[here])
-            nest = keras.tree.map_structure(
-                lambda x, here=here: x[
-                    np.arange(len(here))[:, None], columns[here]
-                ],
-                nest,
-            )
             if found is None:
                 found = keras.tree.map_structure(
                     lambda x: np.zeros((*shape, *x.shape[2:]), x.dtype), nest
                 )
-            keras.tree.map_structure(
-                lambda whole, x, here=here: whole.__setitem__(
-                    (here, slice(columns.shape[1])), x
-                ),
-                found,
-                nest,
-            )
+            for whole, x in zip(*map(keras.tree.flatten, (found, nest))):
+                lists = np.arange(len(here))[:, None]
+                whole[here, :width] = x[lists, columns[here]]
         return found
 
 

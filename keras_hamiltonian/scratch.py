@@ -43,6 +43,10 @@ class Scratch:
 
         return keras.tree.map_structure(read, self._numbers[name])
 
+    def has(self, name):
+        """Whether there is a nest of a name."""
+        return name in self._numbers
+
     def drop(self, name):
         """Forgets a nest, if there is one of this name."""
         for number in keras.tree.flatten(self._numbers.pop(name, [])):

@@ -189,6 +189,7 @@ class SlabPrediction:
                 self.known,
                 self.slabs,
                 self.atom_pairs,
+                self.shapes,
                 self._initial,
             )
             total *= 1 + groups.num_passes
@@ -291,7 +292,8 @@ class SlabPrediction:
     def _rows(self, slab, groups=None):
         model, numbers = self.model, slab.atoms
         positions, pairs = slab.pairs(self.atom_pairs)
-        initial = self._initial(slab, positions, pairs)
+        known = self._initial if groups is None else groups.initial_of
+        initial = known(slab, positions, pairs)
         part = Calculation(
             self.known.atoms[numbers],
             model.basis,

@@ -3,13 +3,14 @@
 import keras
 
 from keras_hamiltonian.models.stage import BLOCKS
+from keras_hamiltonian.ops import backend
 
 # Of the geometry, what only groups look at.
 OF_GROUPS = ("weighted_wigner", "species", "neighbors")
 
 
 class FirstPass(keras.Model):
-    """Geometry, first features, and the first update of some atoms.
+    """Geometry and first features of some atoms and their edges.
 
     Between two updates an atom needs of its neighbours nothing but their
     features, so that the rows of some atoms, with their edges, are computed
@@ -20,11 +21,12 @@ class FirstPass(keras.Model):
         backbone: `EquivariantBackbone` that `is_divisible`.
 
     Call arguments:
-        inputs: dict, see `graph_inputs`: `species` and `initial_onsite` of all
-            N atoms, everything else of the edges of the first n.
+        inputs: dict, see `graph_inputs`: `species` of all N atoms, everything
+            else of the first n.
 
-    Output: a dict of `"geometry"`, what `GroupPass` takes; `"edges"`, features
-        of the edges; `"atoms"` `(n, dim)` after the first group.
+    Output: a dict of `"geometry"` and `"edges"`, what `GroupPass` takes; and
+        `"atoms"` `(n, dim)`: without H⁰, where first features need no
+        neighbours, after the first group.
     """
 
     def __init__(self, backbone):
@@ -37,14 +39,9 @@ class FirstPass(keras.Model):
         computed = backbone.geometry(inputs)
         geometry = {**computed, "species": species, "neighbors": neighbors}
         state = backbone.first_state(inputs, computed)
-        ends = backbone.edge_ends.call(
-            state["atoms"], computed["wigner"], neighbors=neighbors
-        )
-        return {
-            "geometry": geometry,
-            "edges": state["edges"],
-            **_new_atoms(backbone.groups[0], state, ends, geometry),
-        }
+        if backbone.initial is None:
+            state["atoms"] = _first_update(backbone, state, geometry)
+        return {"geometry": geometry, **state}
 
 
 class GroupPass(keras.Model):
@@ -52,7 +49,7 @@ class GroupPass(keras.Model):
 
     Args:
         backbone: `EquivariantBackbone` that `is_divisible`.
-        number: int. Which group, from 1.
+        number: int. Which group, from 1; 0 is before the first one.
 
     Call arguments:
         inputs: dict of `"geometry"` and `"edges"` of the pass before, and
@@ -64,22 +61,32 @@ class GroupPass(keras.Model):
 
     def __init__(self, backbone, number):
         super().__init__(dtype=backbone.dtype_policy)
-        self.group = backbone.groups[number - 1]
-        self.following = None
-        if number < len(backbone.groups):
-            self.following = backbone.groups[number]
+        self.backbone, self.number = backbone, number
 
     def call(self, inputs):
         geometry, edges = inputs["geometry"], inputs["edges"]
-        ends = self.group.ends(inputs["atoms"], geometry)
-        normed = self.group.normed(edges, geometry)
-        known = {**ends, "edges": edges, "normed": normed}
-        edges = self.group.new_edges(known, geometry)["edges"]
-        if self.following is None:
-            return {"edges": edges}
-        state = {"atoms": inputs["atoms"], "edges": edges}
-        found = _new_atoms(self.following, state, ends, geometry)
-        return {"edges": edges, **found}
+        if self.number == 0:
+            atoms = _first_update(self.backbone, inputs, geometry)
+            return {"edges": edges, "atoms": atoms}
+        group, *others = self.backbone.groups[self.number - 1 :]
+        atoms = inputs["atoms"]
+        normed = group.atom_norm.call(atoms)
+
+        def update(rows):
+            geometry, edges = rows["geometry"], rows["edges"]
+            ends = _ends(group.edge_ends, rows["normed"], normed, geometry)
+            known = {"edges": edges, "normed": group.normed(edges, geometry)}
+            edges = group.new_edges({**ends, **known}, geometry)["edges"]
+            if not others:
+                return {"edges": edges}
+            state = {"atoms": rows["atoms"], "edges": edges}
+            new = _new_atoms(others[0], state, ends, geometry)
+            return {"edges": edges, "atoms": new}
+
+        number = geometry["species"].shape[0]
+        own = {"atoms": atoms[:number], "normed": normed[:number]}
+        rows = {"geometry": geometry, "edges": edges, **own}
+        return backend.in_rows(update, rows)
 
 
 class RestOfStage:
@@ -135,11 +142,28 @@ class RestOfStage:
         }
 
 
+def _first_update(backbone, state, geometry):
+    """Atoms after the first group."""
+    atoms, group = state["atoms"], backbone.groups[0]
+
+    def update(rows):
+        geometry = rows["geometry"]
+        ends = _ends(backbone.edge_ends, rows["atoms"], atoms, geometry)
+        return _new_atoms(group, rows, ends, geometry)
+
+    rows = {"geometry": geometry, "edges": state["edges"]}
+    rows["atoms"] = atoms[: geometry["species"].shape[0]]
+    return backend.in_rows(update, rows)
+
+
+def _ends(layer, own, atoms, geometry):
+    return layer.of_rows(own, atoms, geometry["wigner"], geometry["neighbors"])
+
+
 def _new_atoms(group, state, ends, geometry):
-    rows = geometry["species"].shape[0]
     known = {
-        "atoms": state["atoms"][:rows],
+        "atoms": state["atoms"],
         "neighbor": ends["neighbor"],
         "normed": group.normed(state["edges"], geometry),
     }
-    return {"atoms": group.new_atoms(known, geometry)["atoms"]}
+    return group.new_atoms(known, geometry)["atoms"]

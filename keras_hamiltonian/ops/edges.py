@@ -138,9 +138,7 @@ def reverse_edges(edges, irreps, reverse_edge):
     return result
 
 
-def rotate_both_ends(
-    atoms, irreps, wigner, reverse_edge=None, kernel=None, neighbors=None
-):
+def rotate_both_ends(atoms, irreps, wigner, reverse_edge, kernel=None):
     """The features of both atoms of each edge in the frame of the edge.
 
     The reference rotates those of the first atom, one matrix product per atom,
@@ -151,22 +149,33 @@ def rotate_both_ends(
         atoms, irreps, wigner: see `rotate_into_edges`.
         reverse_edge: `(N, M)` int tensor. Flat position of the reverse edge.
         kernel: `None`, `"fused"` or `"reference"`.
-        neighbors: `(N, M)` int tensor, in place of `reverse_edge` where the
-            edges of a part of the atoms, the first N, are at hand.
 
     Returns:
         Edge features of the first atom and of the second.
     """
-    if reverse_edge is None:
-        own = atoms[: backend.shape(neighbors)[0]]
-        first = rotate_into_edges(own, irreps, wigner, kernel="reference")
-        return first, _rotate_neighbors(atoms, irreps, wigner, neighbors)
     first = rotate_into_edges(atoms, irreps, wigner, kernel=kernel)
     fused = backend.fused_kernel("rotate_into_edges", kernel, atoms, *wigner)
     if fused is None:
         return first, reverse_edges(first, irreps, reverse_edge)
     neighbors = reverse_edge // reverse_edge.shape[1]
     return first, fused(atoms, irreps, wigner, neighbors, reverse_edge)
+
+
+def rotate_ends_of_rows(own, atoms, irreps, wigner, neighbors):
+    """As `rotate_both_ends`, of the edges of a part of the atoms alone.
+
+    Args:
+        own: `(n, dim)` tensor, the features of this part.
+        atoms: `(N, dim)` tensor of all atoms.
+        irreps: str or `Irreps`. What they are.
+        wigner: list of `(n, M, 2l+1, 2l+1)` tensors for l = 0..
+        neighbors: `(n, M)` int tensor, rows of `atoms`.
+
+    Returns:
+        Edge features of the first atom and of the second.
+    """
+    first = rotate_into_edges(own, irreps, wigner, kernel="reference")
+    return first, _rotate_neighbors(atoms, irreps, wigner, neighbors)
 
 
 @functools.cache

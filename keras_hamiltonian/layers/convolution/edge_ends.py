@@ -6,6 +6,7 @@ from keras_hamiltonian.irreps.edge_irreps import EdgeIrreps
 from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.layers.layer import Layer
 from keras_hamiltonian.ops.edges import rotate_both_ends
+from keras_hamiltonian.ops.edges import rotate_ends_of_rows
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
@@ -19,8 +20,6 @@ class EdgeEnds(Layer):
         atoms: `(N, irreps.dim)`, `ir_mul` layout.
         wigner: list of tensors from `EdgeGeometry`.
         reverse_edge: `(N, M)` int.
-        neighbors: `(N, M)` int, in place of `reverse_edge` where only the
-            first N atoms have their edges here.
 
     Output: a dict of `"center"` and `"neighbor"`, edge features each.
 
@@ -40,9 +39,16 @@ class EdgeEnds(Layer):
         super().__init__(**kwargs)
         self.irreps_in = Irreps(irreps)
 
-    def call(self, atoms, wigner, reverse_edge=None, neighbors=None):
+    def call(self, atoms, wigner, reverse_edge):
         center, neighbor = rotate_both_ends(
-            atoms, self.irreps_in, wigner, reverse_edge, neighbors=neighbors
+            atoms, self.irreps_in, wigner, reverse_edge
+        )
+        return {"center": center, "neighbor": neighbor}
+
+    def of_rows(self, own, atoms, wigner, neighbors):
+        """The same of the edges of some atoms: see `rotate_ends_of_rows`."""
+        center, neighbor = rotate_ends_of_rows(
+            own, atoms, self.irreps_in, wigner, neighbors
         )
         return {"center": center, "neighbor": neighbor}
 

@@ -235,17 +235,14 @@ class InteractionGroup(Layer):
 
     def ends(self, atoms, geometry):
         """Normalised features of the atoms after the group, at both ends of
-        each edge: a dict of `"center"` and `"neighbor"`. Without a
-        `"reverse_edge"` in `geometry` its `"neighbors"` are taken, see
-        `EdgeEnds`."""
+        each edge: a dict of `"center"` and `"neighbor"`."""
         whole = ()
         if self.norm == "graph":
             whole = (geometry["structure"],)
         return self.edge_ends.call(
             self.atom_norm.call(atoms, *whole),
             geometry["wigner"],
-            geometry.get("reverse_edge"),
-            geometry.get("neighbors"),
+            geometry["reverse_edge"],
         )
 
     def compute_output_shape(self, state_shape, geometry_shape):
