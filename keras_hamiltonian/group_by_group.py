@@ -27,6 +27,8 @@ class GroupByGroup:
     their features, and are computed once. What follows the first stage is
     computed with a surrounding as wide as it looks from these features.
 
+    A context: what waits on the disk goes with it.
+
     Args:
         model: `Stage` that is divisible, see `divided`.
         known: `Calculation`.
@@ -60,6 +62,12 @@ class GroupByGroup:
         for number, slab in enumerate(slabs):
             own = np.flatnonzero(slab.own)
             self.places[0, own], self.places[1, own] = number, range(len(own))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.scratch.__exit__(*error)
 
     def passes(self):
         """Runs all groups; yields the number of a slab when it is done."""

@@ -8,7 +8,7 @@ import numpy as np
 
 
 class Scratch:
-    """Nests of arrays in a temporary folder, which goes with the object.
+    """Nests of arrays in a temporary folder, which goes with the context.
 
     The system says where: `TMPDIR` on Unix.
     """
@@ -16,6 +16,12 @@ class Scratch:
     def __init__(self):
         self._folder = tempfile.TemporaryDirectory(prefix="keras_hamiltonian_")
         self._numbers = {}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self._folder.cleanup()
 
     def put(self, name, nest):
         """Keeps a nest of arrays; one of the same name is replaced."""

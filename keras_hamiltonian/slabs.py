@@ -1,5 +1,6 @@
 """Predictions slab by slab, in bounded memory."""
 
+import contextlib
 import dataclasses
 import time
 
@@ -181,42 +182,57 @@ class SlabPrediction:
         if hasattr(progress, "begin"):
             progress.begin(self.estimate())
         sizes = [int(slab.region.sum()) for slab in self.slabs]
-        count, onsite, features = len(self.known.atoms), None, None
-        total, before, groups = sum(sizes), 0, None
-        if self.by_group:
-            groups = GroupByGroup(
-                self.model,
-                self.known,
-                self.slabs,
-                self.atom_pairs,
-                self.shapes,
-                self._initial,
-            )
-            total *= 1 + groups.num_passes
-            for number in groups.passes():
-                before += sizes[number]
+        done, total, onsite, features = 0, sum(sizes), None, None
+        groups = self._groups() if self.by_group else contextlib.nullcontext()
+        with groups as groups:
+            if groups is not None:
+                total *= 1 + groups.num_passes
+                for number in groups.passes():
+                    done += sizes[number]
+                    if progress is not None:
+                        progress(done / total)
+            for slab, size in zip(self.slabs, sizes):
+                rows = self._rows(slab, groups)
+                onsite = self._with_onsite(onsite, rows, slab)
+                features = self._with_features(features, rows, slab)
+                take(rows, slab)
+                done += size
                 if progress is not None:
-                    progress(before / total)
-        for slab, size in zip(self.slabs, sizes):
-            rows = self._rows(slab, groups)
-            before += size
-            if rows.initial is not None:
-                onsite = onsite or self._onsite(rows.initial.entries.dtype)
-                own = np.flatnonzero(rows.initial.is_onsite)
-                own = own[np.argsort(rows.initial.atom_pairs[own, 3])]
-                onsite.put(np.flatnonzero(slab.own), rows.initial.select(own))
-            if rows.features is not None:
-                features = features or [
-                    np.empty((count, x.shape[1]), x.dtype)
-                    for x in rows.features
-                ]
-                for whole, x in zip(features, rows.features):
-                    whole[slab.own] = x
-            take(rows, slab)
-            if progress is not None:
-                progress(before / total)
+                    progress(done / total)
         self.initial = None if onsite is None else onsite.matrix()
         return features
+
+    def _groups(self):
+        return GroupByGroup(
+            self.model,
+            self.known,
+            self.slabs,
+            self.atom_pairs,
+            self.shapes,
+            self._initial,
+        )
+
+    def _with_onsite(self, found, rows, slab):
+        """Onsite blocks of H⁰, those of a slab among them."""
+        if rows.initial is None:
+            return None
+        found = found or self._onsite(rows.initial.entries.dtype)
+        own = np.flatnonzero(rows.initial.is_onsite)
+        own = own[np.argsort(rows.initial.atom_pairs[own, 3])]
+        found.put(np.flatnonzero(slab.own), rows.initial.select(own))
+        return found
+
+    def _with_features(self, found, rows, slab):
+        """Features of all atoms, those of a slab among them."""
+        if rows.features is None:
+            return None
+        count = len(self.known.atoms)
+        found = found or [
+            np.empty((count, x.shape[1]), x.dtype) for x in rows.features
+        ]
+        for whole, x in zip(found, rows.features):
+            whole[slab.own] = x
+        return found
 
     def estimate(self):
         """The `PredictionEstimate`; the time is that of a small part, if the

@@ -13,6 +13,7 @@ from small_stages import SMALL
 import keras_hamiltonian as kh
 from keras_hamiltonian import slabs
 from keras_hamiltonian.group_by_group import divided
+from keras_hamiltonian.layers import InteractionGroup
 from keras_hamiltonian.memory import bytes_of
 from keras_hamiltonian.models.receptive_field import receptive_steps
 from keras_hamiltonian.models.stage_features import StageFeatures
@@ -144,6 +145,24 @@ def test_slabs_equal_the_whole(known, kind, monkeypatch):
     found = in_slabs(model, atoms, monkeypatch, steps=steps)
     error = np.abs(found.hamiltonian.entries - whole.hamiltonian.entries).max()
     assert error > 1e-10 * size
+
+
+def test_each_atom_is_computed_once(known, monkeypatch):
+    model, atoms, rows = first_stage(known), known[1].atoms, []
+    update = InteractionGroup.new_edges
+
+    def counted(self, state, geometry, training=None):
+        rows.append(len(geometry["species"]))
+        return update(self, state, geometry, training)
+
+    monkeypatch.setattr(InteractionGroup, "new_edges", counted)
+    in_slabs(model, atoms, monkeypatch)
+    assert sum(rows) == SMALL["num_groups"] * len(atoms)
+    # A control: slabs that are computed from the atoms on overlap.
+    monkeypatch.setattr(slabs, "divided", lambda model: False)
+    rows.clear()
+    in_slabs(model, atoms, monkeypatch)
+    assert sum(rows) > 1.5 * SMALL["num_groups"] * len(atoms)
 
 
 @pytest.mark.parametrize("mode", ["correct", "both"])
