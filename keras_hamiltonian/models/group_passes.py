@@ -5,8 +5,9 @@ import keras
 from keras_hamiltonian.models.stage import BLOCKS
 from keras_hamiltonian.ops import backend
 
-# Of the geometry, what only groups look at.
-OF_GROUPS = ("weighted_wigner", "species", "neighbors")
+# Of the geometry, what only groups look at: of the atoms, and computed anew.
+OF_GROUPS = ("species", "neighbors")
+WEIGHTED = "weighted_wigner"
 
 
 class FirstPass(keras.Model):
@@ -38,6 +39,8 @@ class FirstPass(keras.Model):
         species = inputs["species"][: neighbors.shape[0]]
         computed = backbone.geometry(inputs)
         geometry = {**computed, "species": species, "neighbors": neighbors}
+        # A quarter of all that would wait is made anew.
+        del geometry[WEIGHTED]
         state = backbone.first_state(inputs, computed)
         if backbone.initial is None:
             state["atoms"] = _first_update(backbone, state, geometry)
@@ -68,7 +71,8 @@ class GroupPass(keras.Model):
         if self.number == 0:
             atoms = _first_update(self.backbone, inputs, geometry)
             return {"edges": edges, "atoms": atoms}
-        group, *others = self.backbone.groups[self.number - 1 :]
+        backbone = self.backbone
+        group, *others = backbone.groups[self.number - 1 :]
         atoms = inputs["atoms"]
         normed = group.atom_norm.call(atoms)
 
@@ -80,7 +84,7 @@ class GroupPass(keras.Model):
             if not others:
                 return {"edges": edges}
             state = {"atoms": rows["atoms"], "edges": edges}
-            new = _new_atoms(others[0], state, ends, geometry)
+            new = _new_atoms(backbone, others[0], state, ends, geometry)
             return {"edges": edges, "atoms": new}
 
         number = geometry["species"].shape[0]
@@ -137,19 +141,19 @@ class RestOfStage:
             "geometry": {
                 name: x
                 for name, x in features["geometry"].items()
-                if name not in OF_GROUPS
+                if name != WEIGHTED
             },
         }
 
 
 def _first_update(backbone, state, geometry):
     """Atoms after the first group."""
-    atoms, group = state["atoms"], backbone.groups[0]
+    atoms = state["atoms"]
 
     def update(rows):
         geometry = rows["geometry"]
         ends = _ends(backbone.edge_ends, rows["atoms"], atoms, geometry)
-        return _new_atoms(group, rows, ends, geometry)
+        return _new_atoms(backbone, backbone.groups[0], rows, ends, geometry)
 
     rows = {"geometry": geometry, "edges": state["edges"]}
     rows["atoms"] = atoms[: geometry["species"].shape[0]]
@@ -160,7 +164,12 @@ def _ends(layer, own, atoms, geometry):
     return layer.of_rows(own, atoms, geometry["wigner"], geometry["neighbors"])
 
 
-def _new_atoms(group, state, ends, geometry):
+def _new_atoms(backbone, group, state, ends, geometry):
+    weighted = backbone.geometry.envelope.weighted
+    geometry = {
+        **geometry,
+        WEIGHTED: weighted(geometry["envelope"], geometry["wigner"]),
+    }
     known = {
         "atoms": state["atoms"],
         "neighbor": ends["neighbor"],
