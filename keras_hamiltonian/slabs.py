@@ -28,7 +28,7 @@ from keras_hamiltonian.structures.slabs import divide
 FEATURES, SECOND, BLOCKS = 7.0, 12.0, 6.0
 # The same, of features, where the first stage goes group by group; and bytes
 # of each number of the features of all atoms, which wait for the next group.
-BY_GROUP, FEATURE_BYTES = 5.0, 8
+BY_GROUP, FEATURE_BYTES = 6.6, 8
 # Bytes that the system and the libraries take beyond what is counted.
 SPARE = 1e8
 # What is advised where a limit is too low, over what was missing.
