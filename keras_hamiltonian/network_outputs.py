@@ -66,8 +66,18 @@ def model_inputs(model, structure, atom_pairs=None, bucket=1):
         initial=initial,
         is_spinful=model.spin != "none",
         dtype=model.input["edge_vectors"].dtype,
+        near=_near(model),
     )
     return inputs, table
+
+
+def _near(model):
+    """How far each element's projectors reach, in Å; see `batch_inputs`."""
+    readouts = [getattr(stage, "readout", None) for stage in model.stages()]
+    if not all(hasattr(readout, "projector_reach") for readout in readouts):
+        return None
+    share = max(readout.projector_reach for readout in readouts)
+    return [share * model.reaches[symbol] for symbol in model.basis.symbols]
 
 
 def predict_blocks(

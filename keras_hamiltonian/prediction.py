@@ -309,7 +309,9 @@ def slab_prediction(
 
     # H, its spread, and S with what makes it.
     kept = 4 + (num_rotations is not None) if is_kept else 0
-    return SlabPrediction(model, known, compute, max_memory, kept)
+    # Rotations turn the crystal before its features are known.
+    by_group = num_rotations is None
+    return SlabPrediction(model, known, compute, max_memory, kept, by_group)
 
 
 def _predict(

@@ -1,11 +1,14 @@
 """Predictions slab by slab, in bounded memory."""
 
+import contextlib
 import dataclasses
 import time
 
 import numpy as np
 
 from keras_hamiltonian.data.calculation import Calculation
+from keras_hamiltonian.group_by_group import GroupByGroup
+from keras_hamiltonian.group_by_group import divided
 from keras_hamiltonian.initial import initial_matrix
 from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.memory import bytes_of
@@ -24,6 +27,9 @@ from keras_hamiltonian.structures.slabs import divide
 # Numbers on each edge at the peak of a network, measured, in units of the
 # numbers of its features, those of a second stage beside them, and its blocks.
 FEATURES, SECOND, BLOCKS = 7.0, 12.0, 6.0
+# The same, of features, where the first stage goes group by group; and bytes
+# of each number of the features of all atoms, which wait for the next group.
+BY_GROUP, FEATURE_BYTES = 6.6, 8
 # Bytes that the system and the libraries take beyond what is counted.
 SPARE = 1e8
 # What is advised where a limit is too low, over what was missing.
@@ -84,8 +90,10 @@ class SlabPrediction:
     """A prediction that is made of those of slabs.
 
     All layers are local, so the blocks of an atom are those that its
-    surroundings give, exactly. A slab is computed with all atoms within
-    `receptive_steps` neighbours of its own.
+    surroundings give, exactly. What does not fit into one slab goes through
+    the first stage group by group (`GroupByGroup`), where the model is
+    `divided`; else a slab is computed with all atoms within `receptive_steps`
+    neighbours of its own.
 
     Args:
         model: `Stage`.
@@ -98,6 +106,8 @@ class SlabPrediction:
             limit.
         numbers_kept: int. How many numbers of 8 bytes the caller keeps for
             every number of the Hamiltonian.
+        by_group: bool. Whether the first stage may go group by group: what
+            `compute` returns follows from its features.
 
     Attributes:
         atom_pairs: `(P, 5)` int array, the pairs of the Hamiltonian.
@@ -109,7 +119,15 @@ class SlabPrediction:
         ValueError: if the limit is too low, or the model not local.
     """
 
-    def __init__(self, model, known, compute, max_memory=None, numbers_kept=0):
+    def __init__(
+        self,
+        model,
+        known,
+        compute,
+        max_memory=None,
+        numbers_kept=0,
+        by_group=False,
+    ):
         self.model, self.known, self.compute = model, known, compute
         model.check_elements(known.atoms, known.basis)
         limit = np.inf if max_memory is None else bytes_of(max_memory)
@@ -117,24 +135,26 @@ class SlabPrediction:
         self.atom_pairs = self._pairs()
         doubling = 2 if model.spin != "none" else 1
         self.shapes = doubling * known.num_orbitals[self.atom_pairs[:, 3:]]
-        width = np.bincount(self.atom_pairs[:, 3]).max()
-        per_atom = float(width * edge_bytes(model))
+        self.links = Links(len(known.atoms), self.atom_pairs)
         held = resident_bytes() + SPARE + PAIR_BYTES * len(self.atom_pairs)
         held += 8 * doubling * numbers_kept * self.shapes.prod(axis=1).sum()
-        self.links = Links(len(known.atoms), self.atom_pairs)
+        width = np.bincount(self.atom_pairs[:, 3]).max()
+        per_atom = float(width * edge_bytes(model))
+        count = len(known.atoms)
+        self.by_group = (
+            by_group and count * per_atom > limit - held and divided(model)
+        )
+        if self.by_group:
+            steps = receptive_steps(model, from_features=True)
+            per_atom = float(width * edge_bytes(model, by_group=True))
+            held += FEATURE_BYTES * count * sum(_sizes(model))
         try:
             self.slabs = divide(
                 known.atoms, self.links, steps, (limit - held) / per_atom
             )
         except TooSmall as error:
             raise ValueError(
-                f"{in_words(limit)} of memory are too little for "
-                f"{known.atoms.get_chemical_formula()}: an atom depends on "
-                f"{error.needed} atoms, which takes "
-                f"{in_words(error.needed * per_atom)} beside the "
-                f"{in_words(held)} that the program and what it keeps take. "
-                "Enough may be "
-                f"{in_words(MARGIN * (held + error.needed * per_atom))}"
+                self._too_little(limit, held, error.needed, per_atom)
                 + (
                     "; a container that is written as it is predicted "
                     "(`kh.stream_prediction`, --format container) takes "
@@ -162,27 +182,58 @@ class SlabPrediction:
         """
         if hasattr(progress, "begin"):
             progress.begin(self.estimate())
-        sizes = np.cumsum([slab.region.sum() for slab in self.slabs])
-        count, onsite, features = len(self.known.atoms), None, None
-        for slab, done in zip(self.slabs, sizes / sizes[-1]):
-            rows = self._rows(slab)
-            if rows.initial is not None:
-                onsite = onsite or self._onsite(rows.initial.entries.dtype)
-                own = np.flatnonzero(rows.initial.is_onsite)
-                own = own[np.argsort(rows.initial.atom_pairs[own, 3])]
-                onsite.put(np.flatnonzero(slab.own), rows.initial.select(own))
-            if rows.features is not None:
-                features = features or [
-                    np.empty((count, x.shape[1]), x.dtype)
-                    for x in rows.features
-                ]
-                for whole, x in zip(features, rows.features):
-                    whole[slab.own] = x
-            take(rows, slab)
-            if progress is not None:
-                progress(float(done))
+        sizes = [int(slab.region.sum()) for slab in self.slabs]
+        done, total, onsite, features = 0, sum(sizes), None, None
+        groups = self._groups() if self.by_group else contextlib.nullcontext()
+        with groups as groups:
+            if groups is not None:
+                total *= 1 + groups.num_passes
+                for number in groups.passes():
+                    done += sizes[number]
+                    if progress is not None:
+                        progress(done / total)
+            for slab, size in zip(self.slabs, sizes):
+                rows = self._rows(slab, groups)
+                onsite = self._with_onsite(onsite, rows, slab)
+                features = self._with_features(features, rows, slab)
+                take(rows, slab)
+                done += size
+                if progress is not None:
+                    progress(done / total)
         self.initial = None if onsite is None else onsite.matrix()
         return features
+
+    def _groups(self):
+        return GroupByGroup(
+            self.model,
+            self.known,
+            self.slabs,
+            self.atom_pairs,
+            self.shapes,
+            self._initial,
+        )
+
+    def _with_onsite(self, found, rows, slab):
+        """Onsite blocks of H⁰, those of a slab among them."""
+        if rows.initial is None:
+            return None
+        found = found or self._onsite(rows.initial.entries.dtype)
+        own = np.flatnonzero(rows.initial.is_onsite)
+        own = own[np.argsort(rows.initial.atom_pairs[own, 3])]
+        found.put(np.flatnonzero(slab.own), rows.initial.select(own))
+        return found
+
+    def _with_features(self, found, rows, slab):
+        """Features of all atoms, those of a slab among them."""
+        if rows.features is None:
+            return None
+        count = len(self.known.atoms)
+        found = found or [
+            np.empty((count, x.shape[1]), x.dtype) for x in rows.features
+        ]
+        for whole, x in zip(found, rows.features):
+            whole[slab.own] = x
+        return found
 
     def estimate(self):
         """The `PredictionEstimate`; the time is that of a small part, if the
@@ -245,17 +296,31 @@ class SlabPrediction:
             return model.zeroth_step.atom_pairs(known.atoms)
         return initial_matrix(model, known).atom_pairs
 
-    def _rows(self, slab):
+    def _too_little(self, limit, held, needed, per_atom):
+        enough = MARGIN * (held + needed * per_atom)
+        return (
+            f"{in_words(limit)} of memory are too little for "
+            f"{self.known.atoms.get_chemical_formula()}: an atom depends on "
+            f"{needed} atoms, which takes {in_words(needed * per_atom)} beside "
+            f"the {in_words(held)} that the program and what it keeps take. "
+            f"Enough may be {in_words(enough)}"
+        )
+
+    def _rows(self, slab, groups=None):
         model, numbers = self.model, slab.atoms
         positions, pairs = slab.pairs(self.atom_pairs)
-        initial = self._initial(slab, positions, pairs)
+        known = self._initial if groups is None else groups.initial_of
+        initial = known(slab, positions, pairs)
         part = Calculation(
             self.known.atoms[numbers],
             model.basis,
             spin=model.spin,
             initial_hamiltonian=initial,
         )
-        found = self.compute(part, pairs)
+        if groups is None:
+            found = self.compute(part, pairs)
+        else:
+            found = groups.blocks(slab, part, pairs)
         hamiltonian, spread, features = found
         own = slab.own[numbers]
         chosen = np.flatnonzero(own[pairs[:, 3]])
@@ -323,13 +388,15 @@ class MatrixRows:
         return BlockMatrix(self.atom_pairs, self.shapes, self.entries)
 
 
-def edge_bytes(model):
+def edge_bytes(model, by_group=False):
     """Memory of each edge of a batch at the peak of a network."""
-    features = max(
-        sum(mul * irrep.dim for mul, irrep in Irreps(irreps))
-        for irreps in model.feature_irreps
-    )
+    first = BY_GROUP if by_group else FEATURES
+    size = first + SECOND * (len(model.stages()) - 1)
     blocks = int(np.prod(model.basis.block_shape(model.spin)))
-    size = FEATURES + SECOND * (len(model.stages()) - 1)
     bytes_each = np.dtype(model.input["edge_vectors"].dtype).itemsize
-    return bytes_each * (size * features + BLOCKS * blocks)
+    return bytes_each * (size * max(_sizes(model)) + BLOCKS * blocks)
+
+
+def _sizes(model):
+    """Components of the features of each group."""
+    return [Irreps(irreps).dim for irreps in model.feature_irreps]

@@ -12,6 +12,8 @@ from small_stages import SMALL
 
 import keras_hamiltonian as kh
 from keras_hamiltonian import slabs
+from keras_hamiltonian.group_by_group import divided
+from keras_hamiltonian.layers import InteractionGroup
 from keras_hamiltonian.memory import bytes_of
 from keras_hamiltonian.models.receptive_field import receptive_steps
 from keras_hamiltonian.models.stage_features import StageFeatures
@@ -102,13 +104,18 @@ STAGES = {
 }
 
 
+def small_memory(monkeypatch):
+    """45 MB are then a part of the chain."""
+    monkeypatch.setattr(slabs, "resident_bytes", lambda: 0.0)
+    monkeypatch.setattr(slabs, "edge_bytes", lambda *_, **__: 1.1e6)
+    monkeypatch.setattr(slabs, "SPARE", 0.0)
+
+
 def in_slabs(model, atoms, monkeypatch, steps=None, **options):
     """A prediction in several slabs, by default as wide as they must be."""
     if steps is not None:
-        monkeypatch.setattr(slabs, "receptive_steps", lambda model: steps)
-    monkeypatch.setattr(slabs, "resident_bytes", lambda: 0.0)
-    monkeypatch.setattr(slabs, "edge_bytes", lambda model: 1.1e6)
-    monkeypatch.setattr(slabs, "SPARE", 0.0)
+        monkeypatch.setattr(slabs, "receptive_steps", lambda *_, **__: steps)
+    small_memory(monkeypatch)
     calls = []
     found = kh.predict(
         model, atoms, max_memory="45MB", progress=calls.append, **options
@@ -128,13 +135,34 @@ def test_slabs_equal_the_whole(known, kind, monkeypatch):
     error = np.abs(found.hamiltonian.entries - whole.hamiltonian.entries).max()
     size = np.abs(whole.hamiltonian.entries).max()
     assert error < 1e-13 * size
+    # Group by group but for `AttentionGroup`, an `interaction` of another kind.
+    assert divided(model) == (kind != "attention")
     np.testing.assert_array_equal(found.overlap.entries, whole.overlap.entries)
     # A control: one neighbour less is not enough. Edges of `AttentionGroup`
     # hear of the atoms before it, so it would do with one less.
-    steps = receptive_steps(model) - (2 if kind == "attention" else 1)
+    steps = receptive_steps(model, from_features=divided(model))
+    steps -= 2 if kind == "attention" else 1
     found = in_slabs(model, atoms, monkeypatch, steps=steps)
     error = np.abs(found.hamiltonian.entries - whole.hamiltonian.entries).max()
     assert error > 1e-10 * size
+
+
+def test_each_atom_is_computed_once(known, monkeypatch):
+    model, atoms, rows = first_stage(known), known[1].atoms, []
+    update = InteractionGroup.new_edges
+
+    def counted(self, state, geometry, training=None):
+        rows.append(len(geometry["species"]))
+        return update(self, state, geometry, training)
+
+    monkeypatch.setattr(InteractionGroup, "new_edges", counted)
+    in_slabs(model, atoms, monkeypatch)
+    assert sum(rows) == SMALL["num_groups"] * len(atoms)
+    # A control: slabs that are computed from the atoms on overlap.
+    monkeypatch.setattr(slabs, "divided", lambda model: False)
+    rows.clear()
+    in_slabs(model, atoms, monkeypatch)
+    assert sum(rows) > 1.5 * SMALL["num_groups"] * len(atoms)
 
 
 @pytest.mark.parametrize("mode", ["correct", "both"])
@@ -154,8 +182,7 @@ def test_h0_and_its_energy_zero(known, mode, is_given, monkeypatch):
     size = np.abs(whole.hamiltonian.entries).max()
     # H⁰ of a slab is a sum in another order.
     assert np.abs(difference).max() < 1e-11 * size
-    steps = receptive_steps(model)
-    found = in_slabs(model, atoms, monkeypatch, steps=steps - 1)
+    found = in_slabs(model, atoms, monkeypatch, steps=0)
     difference = found.hamiltonian.entries - whole.hamiltonian.entries
     assert np.abs(difference).max() > 1e-10 * size
 
@@ -166,9 +193,7 @@ def test_streamed_container(known, monkeypatch, tmp_path):
     model.zeroth_step = step
     model.energy_shift = EnergyShift.fit([calculation])
     whole = kh.predict(model, calculation.atoms)
-    monkeypatch.setattr(slabs, "resident_bytes", lambda: 0.0)
-    monkeypatch.setattr(slabs, "SPARE", 0.0)
-    monkeypatch.setattr(slabs, "edge_bytes", lambda model: 1.1e6)
+    small_memory(monkeypatch)
     options = {"max_memory": "45MB", "num_electrons": {"O": 6, "H": 1}}
     path = tmp_path / "new.h5"
     assert not kh.stream_prediction(

@@ -19,6 +19,7 @@ def batch_inputs(
     initial=None,
     is_spinful=False,
     dtype=None,
+    near=None,
 ):
     """Joins structures into the inputs of a model.
 
@@ -34,6 +35,9 @@ def batch_inputs(
         is_spinful: bool. Whether H⁰ has spin.
         dtype: str. Of vectors, masks and blocks. Defaults to
             `keras.config.floatx()`.
+        near: list of float, one for each element of the basis, in Å. Common
+            neighbours are those within the sum of two of them. Defaults to no
+            limit.
 
     Returns:
         Dict of arrays, as `HamiltonianDataset` describes them.
@@ -79,7 +83,8 @@ def batch_inputs(
         inputs["reverse_edge"][where] = (row + start) * width + column
         start = stop
     inputs["common_neighbors"] = common_neighbors(
-        inputs["edge_vectors"], inputs["neighbors"], inputs["edge_mask"]
+        *(inputs[k] for k in ("edge_vectors", "neighbors", "edge_mask")),
+        None if near is None else _is_near(inputs, np.asarray(near)),
     )
     if initial is not None:
         blocks = batch_blocks(
@@ -200,6 +205,12 @@ def batch_weights(inputs, basis, spin):
             )
         weights[name] = weight
     return weights
+
+
+def _is_near(inputs, near):
+    reach = near[np.maximum(inputs["species"], 0)]
+    length = np.linalg.norm(inputs["edge_vectors"], axis=-1)
+    return length < reach[:, None] + reach[inputs["neighbors"]]
 
 
 def _species(atoms, basis):

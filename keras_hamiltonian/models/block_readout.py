@@ -107,6 +107,12 @@ class BlockReadout(CompositeLayer):
             self.sum = BlockSum(name="sum", **own)
         self.average = HermitianAverage(spin, name="average", **own)
 
+    @property
+    def projector_reach(self):
+        """Share of the reach of two atoms within which the common neighbours
+        of others are asked for."""
+        return 0.0 if self.projector_sum is None else self.projector_sum.reach
+
     def call(self, inputs, features):
         geometry, species = features["geometry"], inputs["species"]
         relative, wigner = geometry["relative"], geometry["wigner"]

@@ -11,6 +11,7 @@ from keras_hamiltonian.layers.convolution.interaction_group import (
 )
 from keras_hamiltonian.layers.geometry.edge_embedding import EdgeEmbedding
 from keras_hamiltonian.layers.geometry.initial_features import InitialFeatures
+from keras_hamiltonian.layers.geometry.radial_features import RadialFeatures
 from keras_hamiltonian.layers.geometry.species_embedding import SpeciesEmbedding
 from keras_hamiltonian.layers.parts import check_factory
 from keras_hamiltonian.layers.parts import make_part
@@ -134,30 +135,10 @@ class EquivariantBackbone(CompositeLayer):
         graph = {name: inputs[name] for name in GRAPH_KEYS}
         computed = self.geometry(inputs)
         geometry = {**graph, **computed}
-        atoms = self.embedding(inputs["species"])
-        if change is not None:
-            atoms = change("elements", atoms)
-        edges = self.edge_embedding(computed["radial"])
-        if self.initial is not None:
-            found = self.initial(
-                atoms,
-                edges,
-                inputs["initial_onsite"],
-                inputs["initial_hopping"],
-                computed["relative"],
-                inputs["species"],
-                inputs["neighbors"],
-                inputs["edge_mask"],
-                computed["wigner"],
-            )
-            atoms, edges = found["atoms"], found["edges"]
-        state = {
-            "atoms": atoms,
-            "edges": edges,
-            "neighbor": self.edge_ends(
-                atoms, computed["wigner"], inputs["reverse_edge"]
-            )["neighbor"],
-        }
+        state = self.first_state(inputs, computed, change)
+        state["neighbor"] = self.edge_ends(
+            state["atoms"], computed["wigner"], inputs["reverse_edge"]
+        )["neighbor"]
         found = {"atoms": [], "edges": []}
         states = []
         for k, group in enumerate(self.groups, start=1):
@@ -171,6 +152,48 @@ class EquivariantBackbone(CompositeLayer):
         if self.trace_head is not None:
             found["traces"] = traces(self.trace_head, states)
         return {**found, "geometry": computed}
+
+    def first_state(self, inputs, geometry, change=None):
+        """Features before the first group.
+
+        Args:
+            inputs: dict, see `graph_inputs`.
+            geometry: dict of `GraphGeometry`.
+            change: function that may replace features, see `kh.explain`.
+
+        Returns:
+            Dict of `"atoms"` and `"edges"`.
+        """
+        atoms = self.embedding(inputs["species"])
+        if change is not None:
+            atoms = change("elements", atoms)
+        edges = self.edge_embedding(geometry["radial"])
+        if self.initial is None:
+            return {"atoms": atoms, "edges": edges}
+        return self.initial(
+            atoms,
+            edges,
+            inputs["initial_onsite"],
+            inputs["initial_hopping"],
+            geometry["relative"],
+            inputs["species"],
+            inputs["neighbors"],
+            inputs["edge_mask"],
+            geometry["wigner"],
+        )
+
+    @property
+    def is_divisible(self):
+        """Whether the rows of some atoms may be computed without those of
+        their neighbours, see `GroupPass`: known of the package's own parts."""
+        return (
+            type(self) is EquivariantBackbone
+            and type(self.geometry.radial) is RadialFeatures
+            and all(
+                type(group) is InteractionGroup and group.norm == "local"
+                for group in self.groups
+            )
+        )
 
     @property
     def num_messages(self):

@@ -84,11 +84,7 @@ class FirstStage(Stage):
             initial = self.basis.block_shape(self.spin)
         inputs = graph_inputs(backbone.variable_dtype, initial)
         features = backbone(inputs)
-        outputs = readout(inputs, features)
-        if self._corrects:
-            outputs = BlockSum(name="sum", dtype=backbone.variable_dtype)(
-                inputs["initial_onsite"], inputs["initial_hopping"], outputs
-            )
+        outputs = self._blocks(readout, inputs, features)
         outputs = {**outputs, **features.get("traces", {})}
         super().__init__(inputs, outputs, name=name)
         self.backbone = backbone
@@ -99,6 +95,19 @@ class FirstStage(Stage):
     @property
     def _corrects(self):
         return self.arguments.get("initial") in CORRECTIONS
+
+    @property
+    def hidden_features(self):
+        """What the backbone returns, symbolic tensors."""
+        return self._features.tensors
+
+    def _blocks(self, readout, inputs, features):
+        blocks = readout(inputs, features)
+        if not self._corrects:
+            return blocks
+        return BlockSum(name="sum", dtype=readout.variable_dtype)(
+            inputs["initial_onsite"], inputs["initial_hopping"], blocks
+        )
 
     @property
     def feature_lmax(self):
@@ -115,16 +124,37 @@ class FirstStage(Stage):
             `wigner` `(N, M, size)` (see `PackWigner`), whose frames those of
             the edges are; `baseline_onsite` and `baseline_hopping`, eV.
         """
-        features = self._features.tensors
+        outputs = self._packed(self._features.tensors, self.output)
+        return keras.Model(self.input, outputs, name=f"{self.name}_features")
+
+    def readout_model(self, features, is_packed=False):
+        """A model of what follows the backbone.
+
+        Args:
+            features: dict of symbolic tensors, what the readout finds of
+                those of the backbone.
+            is_packed: bool. Whether outputs are those of `feature_model`, in
+                place of the blocks.
+
+        Returns:
+            `keras.Model` with the inputs of the stage and, as a list,
+            `features` flattened: `{"inputs": ..., "features": ...}`.
+        """
+        found = self._blocks(self.readout, self.input, features)
+        found = self._packed(features, found) if is_packed else found
+        leaves = keras.tree.flatten(features)
+        return keras.Model({"inputs": self.input, "features": leaves}, found)
+
+    def _packed(self, features, blocks):
         own = {"dtype": self.input["edge_vectors"].dtype}
-        outputs = {f"baseline_{name}": self.output[name] for name in BLOCKS}
+        outputs = {f"baseline_{name}": blocks[name] for name in BLOCKS}
         for k, irreps in enumerate(self.feature_irreps, start=1):
             outputs[f"atoms_{k}"] = features["atoms"][k - 1]
             outputs[f"edges_{k}"] = PackEdges(irreps, **own)(
                 features["edges"][k - 1]
             )
         outputs["wigner"] = PackWigner(**own)(features["geometry"]["wigner"])
-        return keras.Model(self.input, outputs, name=f"{self.name}_features")
+        return outputs
 
     def adapt(self, dataset):
         """See `Stage.adapt`; with H⁰ added at the output, baseline and scales

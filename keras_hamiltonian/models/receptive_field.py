@@ -1,7 +1,7 @@
 """How far a model looks."""
 
 
-def receptive_steps(model):
+def receptive_steps(model, from_features=False):
     """Steps from neighbour to neighbour that the blocks of an atom depend on.
 
     One for each message of the backbones of all stages (`num_messages`), and
@@ -10,6 +10,8 @@ def receptive_steps(model):
 
     Args:
         model: `Stage`.
+        from_features: bool. Whether the features of the first stage are known
+            of all atoms.
 
     Returns:
         int.
@@ -34,5 +36,9 @@ def receptive_steps(model):
                 "atoms hear of their neighbours. Set its attribute "
                 "`num_messages`, or predict without a limit of memory."
             )
+        if from_features:
+            is_first = stage is model.stages()[0]
+            own = getattr(stage.backbone, "num_own_messages", messages)
+            messages = 0 if is_first else own
         steps += messages
     return steps

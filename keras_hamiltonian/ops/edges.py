@@ -161,6 +161,23 @@ def rotate_both_ends(atoms, irreps, wigner, reverse_edge, kernel=None):
     return first, fused(atoms, irreps, wigner, neighbors, reverse_edge)
 
 
+def rotate_ends_of_rows(own, atoms, irreps, wigner, neighbors):
+    """As `rotate_both_ends`, of the edges of a part of the atoms alone.
+
+    Args:
+        own: `(n, dim)` tensor, the features of this part.
+        atoms: `(N, dim)` tensor of all atoms.
+        irreps: str or `Irreps`. What they are.
+        wigner: list of `(n, M, 2l+1, 2l+1)` tensors for l = 0..
+        neighbors: `(n, M)` int tensor, rows of `atoms`.
+
+    Returns:
+        Edge features of the first atom and of the second.
+    """
+    first = rotate_into_edges(own, irreps, wigner, kernel="reference")
+    return first, _rotate_neighbors(atoms, irreps, wigner, neighbors)
+
+
 @functools.cache
 def _reversal_signs(irreps):
     """Signs of a half turn about the frame's x axis, `(d · channels,)`."""

@@ -10,7 +10,7 @@ TOLERANCE_IN_ANGSTROM = 0.05
 NUM_PAIRS_AT_ONCE = 2**21
 
 
-def common_neighbors(edge_vectors, neighbors, edge_mask):
+def common_neighbors(edge_vectors, neighbors, edge_mask, near=None):
     """For each edge (i, j) and each neighbour k of i, the edge (j, k).
 
     An atom's list is taken with one more entry at its end, the atom itself,
@@ -20,11 +20,13 @@ def common_neighbors(edge_vectors, neighbors, edge_mask):
         edge_vectors: `(N, M, 3)` array, Å.
         neighbors: `(N, M)` int array.
         edge_mask: `(N, M)` array, 0 at padding.
+        near: `(N, M)` bools. Of which neighbours i has j and k are looked for.
+            Defaults to all.
 
     Returns:
         `(N, M + 1, M + 1)` int32 array, indices i, j, k. Flat position
         `j · (M + 1) + m` of k in the list of j; `N · (M + 1)` where j does not
-        reach k, and at padding.
+        reach k, at padding, and where j or k is not near.
 
     Example, three atoms in a row, of which the outer two do not meet:
 
@@ -43,6 +45,9 @@ def common_neighbors(edge_vectors, neighbors, edge_mask):
     vectors = np.asarray(edge_vectors, dtype=np.float64)
     vectors = np.concatenate([vectors, np.zeros((num_atoms, 1, 3))], axis=1)
     real = np.concatenate([np.asarray(edge_mask) > 0, own >= 0], axis=1)
+    known = real
+    if near is not None:
+        known = np.concatenate([near & real[:, :-1], own >= 0], axis=1)
     # Real edges only, sorted by their pair of atoms.
     flat = np.flatnonzero(real)
     pair = (own * num_atoms + ends).ravel()[flat]
@@ -55,7 +60,7 @@ def common_neighbors(edge_vectors, neighbors, edge_mask):
         edge = np.arange(start, min(start + step, real.size))
         atom, a = np.divmod(edge, width + 1)
         # Only pairs of real edges are looked for.
-        place, m = np.nonzero(real.ravel()[edge, None] & real[atom])
+        place, m = np.nonzero(known.ravel()[edge, None] & known[atom])
         atom, a = atom[place], a[place]
         target = vectors[atom, m] - vectors[atom, a]
         wanted = ends[atom, a] * num_atoms + ends[atom, m]

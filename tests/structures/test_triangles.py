@@ -60,3 +60,21 @@ def test_against_all_triples(inputs):
             np.testing.assert_array_equal(found[i, a], expected)
         assert (found[i, ~real[i]] == missing).all()
     assert (found < missing).any(axis=(1, 2)).all()
+
+
+def test_of_near_neighbors_alone():
+    inputs = inputs_of((2, 2, 1))
+    number, width = inputs["neighbors"].shape
+    half = {symbol: 0.6 * reach for symbol, reach in REACHES.items()}
+    near = inputs_of((2, 2, 1), near=[half["Mo"], half["S"]])
+    # Elements in the order of the basis: Mo, S.
+    reach = np.array([half["Mo"], half["S"]])[inputs["species"]]
+    length = np.linalg.norm(inputs["edge_vectors"], axis=-1)
+    counts = length < reach[:, None] + reach[inputs["neighbors"]]
+    counts = np.concatenate([counts, np.ones((number, 1), bool)], axis=1)
+    counts = counts[:, :, None] & counts[:, None]
+    assert 0.05 < counts.mean() < 0.5
+    expected = np.where(
+        counts, inputs["common_neighbors"], number * (width + 1)
+    )
+    np.testing.assert_array_equal(near["common_neighbors"], expected)

@@ -6,6 +6,7 @@ from keras_hamiltonian.irreps.edge_irreps import EdgeIrreps
 from keras_hamiltonian.irreps.irreps import Irreps
 from keras_hamiltonian.layers.layer import Layer
 from keras_hamiltonian.ops.edges import rotate_both_ends
+from keras_hamiltonian.ops.edges import rotate_ends_of_rows
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
@@ -41,6 +42,13 @@ class EdgeEnds(Layer):
     def call(self, atoms, wigner, reverse_edge):
         center, neighbor = rotate_both_ends(
             atoms, self.irreps_in, wigner, reverse_edge
+        )
+        return {"center": center, "neighbor": neighbor}
+
+    def of_rows(self, own, atoms, wigner, neighbors):
+        """The same of the edges of some atoms: see `rotate_ends_of_rows`."""
+        center, neighbor = rotate_ends_of_rows(
+            own, atoms, self.irreps_in, wigner, neighbors
         )
         return {"center": center, "neighbor": neighbor}
 

@@ -163,29 +163,52 @@ class InteractionGroup(Layer):
     def call(self, state, geometry, training=None):
         # `call` instead of `__call__`: the checks of Keras take as long as
         # the products, and this layer has been through them.
-        edges, whole = state["edges"], ()
-        if self.norm == "graph":
-            whole = (geometry["structure"], geometry["edge_mask"])
-        rows = {
-            "normed": self.edge_norm.call(edges, *whole),
-            "radial": geometry["radial"],
-        }
-        updated = backend.in_rows(
-            functools.partial(self._update_atoms, training=training),
-            {
-                **rows,
-                "atoms": state["atoms"],
-                "neighbor": state["neighbor"],
-                "weighted_wigner": geometry["weighted_wigner"],
-                "species": geometry["species"],
-            },
+        normed = self.normed(state["edges"], geometry)
+        updated = self.new_atoms(
+            {**state, "normed": normed}, geometry, training
         )
         ends = self.ends(updated["atoms"], geometry)
-        updated |= backend.in_rows(
-            functools.partial(self._update_edges, training=training),
-            {**rows, **ends, "edges": edges},
-        )
+        known = {**ends, "edges": state["edges"], "normed": normed}
+        updated |= self.new_edges(known, geometry, training)
         return {**updated, "neighbor": ends["neighbor"]}
+
+    def normed(self, edges, geometry):
+        """Normalised features of the edges before the group."""
+        whole = ()
+        if self.norm == "graph":
+            whole = (geometry["structure"], geometry["edge_mask"])
+        return self.edge_norm.call(edges, *whole)
+
+    def new_atoms(self, state, geometry, training=None):
+        """The update of the atoms: of each row by itself.
+
+        Args:
+            state: dict of `"atoms"`, `"neighbor"` and `"normed"`.
+            geometry, training: see the call.
+
+        Returns:
+            Dict of `"atoms"`, with `tracegrad` also `"atom_invariants"`.
+        """
+        rows = {name: state[name] for name in ("atoms", "neighbor", "normed")}
+        names = ("radial", "weighted_wigner", "species")
+        rows |= {name: geometry[name] for name in names}
+        update = functools.partial(self._update_atoms, training=training)
+        return backend.in_rows(update, rows)
+
+    def new_edges(self, state, geometry, training=None):
+        """The update of the edges: of each row by itself.
+
+        Args:
+            state: dict of `"edges"`, `"normed"`, and `"center"` and
+                `"neighbor"`, the `ends` of the new atoms.
+            geometry, training: see the call.
+
+        Returns:
+            Dict of `"edges"`, with `tracegrad` also `"edge_invariants"`.
+        """
+        rows = {**state, "radial": geometry["radial"]}
+        update = functools.partial(self._update_edges, training=training)
+        return backend.in_rows(update, rows)
 
     def _update_atoms(self, rows, training):
         messages = self.atom_convolution.call(

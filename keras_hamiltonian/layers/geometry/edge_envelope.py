@@ -58,14 +58,16 @@ class EdgeEnvelope(Layer):
         relative = lengths / backend.take(reach, pairs, axis=0)
         inside = backend.relu(1 - relative * relative)
         envelope = inside * inside * inside * edge_mask
-        weight = envelope[..., None, None] * self.num_neighbors**-0.5
         return {
             "relative": relative,
             "envelope": envelope,
-            "weighted_wigner": [
-                weight if w.shape[-1] == 1 else w * weight for w in wigner
-            ],
+            "weighted_wigner": self.weighted(envelope, wigner),
         }
+
+    def weighted(self, envelope, wigner):
+        """Wigner matrices times the weights of the edges."""
+        weight = envelope[..., None, None] * self.num_neighbors**-0.5
+        return [weight if w.shape[-1] == 1 else w * weight for w in wigner]
 
     def compute_output_shape(
         self,

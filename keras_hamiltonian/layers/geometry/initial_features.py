@@ -125,20 +125,23 @@ class InitialFeatures(Layer):
     ):
         if len(onsite.shape) > 3:
             onsite, hopping = without_spin(onsite), without_spin(hopping)
+        # Neighbours without edges may follow, see `pair_index`.
+        rows = backend.shape(onsite)[0]
+        atoms, own = atoms[:rows], species[:rows]
         known = self.baseline.call(
             relative, species, neighbors, edge_mask, wigner
         )
         known = {name: parts["scalar"] for name, parts in known.items()}
         # === Onsite blocks ===
         coupling = self.layout.onsite["scalar"]
-        shape = (backend.shape(onsite)[0], coupling.num_rows**2)
+        shape = (rows, coupling.num_rows**2)
         x = backend.dense(
             backend.reshape(onsite, shape),
             backend.constant(coupling.matrix, onsite),
         )
         x = _scaled(x - known["onsite_mean"], known["onsite_scale"])
         scalars = backend.shape(atoms)[1]
-        added = self.onsite.call(x, species)
+        added = self.onsite.call(x, own)
         sizes = [scalars, self.irreps.dim - scalars]
         same, more = backend.split(added, sizes, -1)
         atoms = join_channels([atoms + same, more])

@@ -7,7 +7,8 @@ def pair_index(species, neighbors, num_species):
     """Index of the pair of elements of each edge.
 
     Args:
-        species: `(N,)` int tensor; negative for padding, taken as 0.
+        species: `(N,)` int tensor; negative for padding, taken as 0. Further
+            atoms may follow that are neighbours alone, without edges.
         neighbors: `(N, M)` int tensor of rows.
         num_species: int.
 
@@ -15,9 +16,8 @@ def pair_index(species, neighbors, num_species):
         `(N, M)` int tensor: `species_i * num_species + species_j`.
     """
     species = backend.maximum(species, 0)
-    return species[:, None] * num_species + backend.take(
-        species, neighbors, axis=0
-    )
+    own = species[: backend.shape(neighbors)[0], None]
+    return own * num_species + backend.take(species, neighbors, axis=0)
 
 
 def select_by_index(values, index, number):

@@ -185,7 +185,9 @@ class TwoCentreBaseline(Layer):
         splines = cubic_splines(relative, self.num_splines)
         splines = splines * edge_mask[..., None]
         pairs = pair_index(species, neighbors, self.num_species)
-        elements = backend.maximum(species, 0)
+        # Neighbours without edges may follow, see `pair_index`.
+        own = species[: backend.shape(relative)[0]]
+        elements = backend.maximum(own, 0)
         result = {
             "hopping_mean": {},
             "hopping_scale": {},

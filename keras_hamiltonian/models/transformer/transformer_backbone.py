@@ -141,8 +141,12 @@ class TransformerBackbone(AttentionBackbone):
         """How often atoms hear of their neighbours after the first stage, see
         `receptive_steps`. Blocks begin beside its first group, with features
         and angles that are one message each."""
-        own = len(self.blocks) + bool(self.features or self.angles)
-        return own - len(self.features)
+        return self.num_own_messages - len(self.features)
+
+    @property
+    def num_own_messages(self):
+        """The same where the features of the first stage are given."""
+        return len(self.blocks) + bool(self.features or self.angles)
 
     def call(self, inputs, visit=None):
         # `visit(block, arguments)` sees what enters each block.
