@@ -1,5 +1,7 @@
 """Batches of calculations for `fit`, `evaluate` and `predict`."""
 
+import concurrent.futures
+
 import keras
 import numpy as np
 
@@ -41,6 +43,9 @@ class HamiltonianDataset(keras.utils.PyDataset):
             different shapes, each of which is compiled anew on some backends.
             Default: 1 on torch, 8 elsewhere.
         cache: bool. Whether batches stay in memory.
+        read_ahead: int. Batches to come that threads read meanwhile, one each:
+            for sets that do not stay in memory. Unlike `workers` of Keras,
+            which start with the next epoch before a checkpoint says which.
         initial: bool. Whether inputs hold H⁰, the zeroth-step Hamiltonian, for
             models that take it (`model.takes_initial`). Targets are then
             H - μS, in the energy zero of H⁰: μ of each structure from
@@ -91,6 +96,7 @@ class HamiltonianDataset(keras.utils.PyDataset):
         atom_bucket=None,
         neighbor_bucket=None,
         cache=True,
+        read_ahead=0,
         initial=False,
         overlap=None,
         **kwargs,
@@ -112,24 +118,56 @@ class HamiltonianDataset(keras.utils.PyDataset):
         self.neighbor_bucket = neighbor_bucket or default
         self.seed = seed
         self._cache = {} if cache else None
+        self.read_ahead = read_ahead
+        self._ahead, self._threads = {}, None
         self._order = np.arange(len(self.keys))
+        self.take_part(0, 1)
         self.set_state({"epoch": 0})
 
+    def take_part(self, number, num_parts):
+        """Takes one of equal parts of every batch: that of one process.
+
+        Batches are `num_parts` times as large, and this one gives
+        `batch_size` structures of each: every so many, beginning with
+        `number`. Its weights sum to its part of the structures. Where the last
+        batch has none left for it, it gives the first one, without weight.
+
+        Args:
+            number, num_parts: ints. Which part, and of how many.
+        """
+        self._part = number, num_parts
+
     def __len__(self):
-        return -(-len(self.keys) // self.batch_size)
+        return -(-len(self.keys) // (self.batch_size * self._part[1]))
 
     def __getitem__(self, position):
-        start = position * self.batch_size
-        members = tuple(self._order[start : start + self.batch_size].tolist())
+        key = self._key(position)
         if position == 1 and keras.config.backend() == "tensorflow":
             # TensorFlow takes the sizes that vary from the first two batches.
             others = self[0][0]["neighbors"].shape
-            return self._batch(members, others)
-        if self._cache is None:
-            return self._batch(members)
-        if members not in self._cache:
-            self._cache[members] = self._batch(members)
-        return self._cache[members]
+            return self._batch(*key, others)
+        if self._cache is not None and key in self._cache:
+            return self._cache[key]
+        batch = self._read(position) if self.read_ahead else self._batch(*key)
+        if self._cache is not None:
+            self._cache[key] = batch
+        return batch
+
+    def _read(self, position):
+        """A batch; those that follow it are read meanwhile."""
+        if self._threads is None:
+            self._threads = concurrent.futures.ThreadPoolExecutor(
+                self.read_ahead
+            )
+        last = min(position + self.read_ahead, len(self) - 1)
+        keys = [self._key(k) for k in range(position, last + 1)]
+        cached = self._cache or ()
+        self._ahead = {
+            key: self._ahead.get(key) or self._threads.submit(self._batch, *key)
+            for key in keys
+            if key not in cached
+        }
+        return self._ahead.pop(keys[0]).result()
 
     def on_epoch_end(self):
         """Draws the order of the next epoch."""
@@ -152,11 +190,28 @@ class HamiltonianDataset(keras.utils.PyDataset):
 
     def structure_names(self, position):
         """Names of the structures in a batch of the present order."""
-        start = position * self.batch_size
-        members = self._order[start : start + self.batch_size]
-        return [str(self.keys[k]) for k in members]
+        return [str(self.keys[k]) for k in self._members(position)]
 
-    def _batch(self, members, other_shape=None):
+    def share(self, position):
+        """Fraction of the structures of a whole batch that are given here."""
+        whole, own = self._structures(position)
+        return len(own) / len(whole)
+
+    def _structures(self, position):
+        """Indices of a whole batch, and of the part that is taken."""
+        number, num_parts = self._part
+        size = self.batch_size * num_parts
+        whole = self._order[position * size : (position + 1) * size].tolist()
+        return whole, whole[number::num_parts]
+
+    def _key(self, position):
+        return self._members(position), self.share(position)
+
+    def _members(self, position):
+        whole, own = self._structures(position)
+        return tuple(own or whole[:1])
+
+    def _batch(self, members, share, other_shape=None):
         calculations = [self.calculations[self.keys[k]] for k in members]
         for calculation in calculations:
             self._check(calculation)
@@ -184,7 +239,7 @@ class HamiltonianDataset(keras.utils.PyDataset):
             inputs["neighbors"].shape,
             is_spinful,
         )
-        weights = batch_weights(inputs, self.basis, self.spin)
+        weights = batch_weights(inputs, self.basis, self.spin, share)
         return inputs, targets, weights
 
     def _pairs(self, calculation):

@@ -1,5 +1,6 @@
 """`kh.train`: from data to a tested model."""
 
+import contextlib
 import dataclasses
 import os
 import pathlib
@@ -21,6 +22,8 @@ from keras_hamiltonian.messages import counted
 from keras_hamiltonian.messages import logger
 from keras_hamiltonian.models.feature_file import stage_checksum
 from keras_hamiltonian.models.loading import load_model
+from keras_hamiltonian.strategy import current
+from keras_hamiltonian.strategy import together
 from keras_hamiltonian.structures.separation import separations
 from keras_hamiltonian.training.cascade import CHECKPOINTS
 from keras_hamiltonian.training.cascade import CascadeFit
@@ -50,6 +53,7 @@ def train(
     num_predictions=None,
     start_from=None,
     workers=1,
+    strategy="auto",
     **report,
 ):
     """Trains both stages, tests them, and keeps all in one folder.
@@ -85,6 +89,10 @@ def train(
             structures. Defaults to all.
         start_from: str or path. The setting of this name.
         workers: int. Threads that compute H⁰, with `species`.
+        strategy: who trains: `"ddp"`, the processes of `torchrun`;
+            `"data_parallel"`, all devices of JAX; `None`, one; `"auto"`, the
+            first where `torchrun` runs, else `None`. A step of k takes k times
+            `batch_size` structures. See docs/many_devices.md.
         **report: arguments of `kh.evaluate`, and JSON values for the report.
 
     Returns:
@@ -101,23 +109,31 @@ def train(
     """
     start = time.process_time()
     settings = _settings(settings, start_from)
-    run = _Run(store, split, settings, folder, name, stage, test_sets or {})
-    with locked(run.folder):
-        found = run.earlier_report(again)
-        if found is not None:
-            logger.info(
-                "Nothing has changed since this run (again=True or --again)."
+    with together(strategy) as group:
+        run = _Run(store, split, settings, folder, name, stage, test_sets or {})
+        # The first process keeps others out, not those that help it.
+        with locked(run.folder) if group.is_first else contextlib.nullcontext():
+            found = group.first(run.earlier_report(again))
+            if found is not None:
+                logger.info(
+                    "Nothing has changed since this run (again=True, --again)."
+                )
+                return found
+            with group.in_turn():
+                store, split = run.open()
+                store, seconds = run.with_initial(store, split, workers)
+            place = run.settings, run.folder, run.fingerprint, run.name
+            trained = train_cascade(
+                store, split, *place, callbacks, run.stage, start + seconds
             )
-            return found
-        store, split = run.open()
-        store, seconds = run.with_initial(store, split, workers)
-        place = run.settings, run.folder, run.fingerprint, run.name
-        trained = train_cascade(
-            store, split, *place, callbacks, run.stage, start + seconds
-        )
-        report = {"title": run.name, "fingerprint": run.fingerprint, **report}
-        options = store, split, num_predictions, test_sets
-        return report_training(trained, *options, **report)
+            options = store, split, num_predictions, test_sets
+            report = {"fingerprint": run.fingerprint, **report}
+            with group.in_turn():
+                if not group.is_first:
+                    return run.earlier_report(again=False)
+                return report_training(
+                    trained, *options, **{"title": run.name, **report}
+                )
 
 
 @dataclasses.dataclass
@@ -133,7 +149,7 @@ class TrainedModel:
         steps: dict. Optimizer steps of each stage, `"first"`, `"second"`,
             `"joint"`.
         cpu_seconds: float. Of all stages, reading and validation included,
-            over all processes that took part.
+            over all lives of the training; of the first process.
         checkpoints: path of the folder from which the training resumes.
     """
 
@@ -166,7 +182,8 @@ def train_cascade(
             seconds began. Defaults to now.
 
     Returns:
-        `TrainedModel`.
+        `TrainedModel`. Of processes that train together (`kh.strategy`) the
+        first one completes and saves it.
 
     Raises:
         ValueError: if the folder has the checkpoints of another training, or
@@ -198,13 +215,7 @@ def train_cascade(
     elif store.zeroth_step is not None:
         stage.zeroth_step = store.zeroth_step
     check_overlaps(stage, store, split.test)
-    cells = separations(
-        ((name, store.atoms(name)) for name in split.train),
-        2 * max(stage.reaches.values()),
-    )
-    for crystal in cells:
-        if not crystal.is_complete:
-            logger.info(crystal.describe())
+    cells = _cells(store, split, stage)
     fit.prepare(stage)
     if not is_given:
         fit.first(stage)
@@ -218,23 +229,41 @@ def train_cascade(
         model = fit.second(stage)
     if settings.joint_share:
         fit.joint(model)
-    cpu_seconds = fit.curve.cpu_seconds
-    complete_model(
+    trained = TrainedModel(
         model,
-        store,
-        split,
-        saved and saved.model.provenance,
-        settings=settings.model_dump(mode="json"),
-        cells=[crystal.to_dict() for crystal in cells],
-        steps=fit.steps,
-        cpu_seconds=round(cpu_seconds, 1),
+        folder / f"{name}.keras",
+        fit.curve.history,
+        fit.steps,
+        fit.curve.cpu_seconds,
+        fit.checkpoints,
     )
-    file = folder / f"{name}.keras"
-    with replacing(file) as place:
-        model.save(place)
-    return TrainedModel(
-        model, file, fit.curve.history, fit.steps, cpu_seconds, fit.checkpoints
+    if current().is_first:
+        complete_model(
+            model,
+            store,
+            split,
+            saved and saved.model.provenance,
+            settings=settings.model_dump(mode="json"),
+            cells=cells,
+            steps=trained.steps,
+            cpu_seconds=round(trained.cpu_seconds, 1),
+        )
+        with replacing(trained.file) as place:
+            model.save(place)
+    return trained
+
+
+def _cells(store, split, stage):
+    """What the cells of the training set tell apart, for the provenance;
+    says what they do not."""
+    cells = separations(
+        ((name, store.atoms(name)) for name in split.train),
+        2 * max(stage.reaches.values()),
     )
+    for crystal in cells:
+        if not crystal.is_complete:
+            logger.info(crystal.describe())
+    return [crystal.to_dict() for crystal in cells]
 
 
 class _Run:
@@ -347,7 +376,7 @@ class _Run:
                 f"has {len(store)} structures, the split {split}. Give more "
                 "structures, or another split."
             )
-        if None in self.splits:
+        if None in self.splits and current().is_first:
             data = [content_checksum(path) for path in self.data]
             split.write(self.folder / "split.json", data)
         return store, split
@@ -375,7 +404,8 @@ class _Run:
             is_alone = len(self.data) == 1
             name = "data" if is_alone else self.names[number]
             store = self.folder / f"{name}.h5"
-            convert(data, store)
+            if current().is_first:
+                convert(data, store)
         if not isinstance(store, HamiltonianStore):
             store = HamiltonianStore(store)
         return store

@@ -219,7 +219,10 @@ class TrainingSettings(StrictSettings):
         description="Largest norm of the gradient, in meV per unit of weight.",
     )
     batch_size: int = pydantic.Field(
-        1, ge=1, description="Structures per optimizer step."
+        1,
+        ge=1,
+        description="Structures per optimizer step, of each process or device "
+        "that takes part.",
     )
     seed: int = pydantic.Field(
         42, ge=0, description="Seed of the weights and of the data's order."
@@ -237,6 +240,12 @@ class TrainingSettings(StrictSettings):
         True,
         description="Whether batches and the first stage's features stay in "
         "memory. Turn it off for sets that are larger.",
+    )
+    read_ahead: int = pydantic.Field(
+        0,
+        ge=0,
+        description="Batches that threads read while a step runs, for sets "
+        "that do not stay in memory.",
     )
 
     @classmethod
