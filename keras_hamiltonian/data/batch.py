@@ -165,13 +165,14 @@ def batch_matrices(blocks, atoms_list, tables, basis):
     return matrices
 
 
-def batch_weights(inputs, basis, spin):
-    """Weights of matrix elements: zero at padding, sum one.
+def batch_weights(inputs, basis, spin, total=1.0):
+    """Weights of matrix elements: zero at padding.
 
     Args:
         inputs: dict, as `batch_inputs` returns it.
         basis: `OrbitalBasis`.
         spin: str. Spin layout of the blocks.
+        total: float. Their sum.
 
     Returns:
         Dict with `onsite` and `hopping`, shaped as the targets.
@@ -188,7 +189,7 @@ def batch_weights(inputs, basis, spin):
     counts = onsite.sum((1, 2)) + hopping.sum((1, 2, 3))
     num_structures = int(structure[species >= 0].max()) + 1
     totals = np.bincount(structure, counts, minlength=num_structures + 1)
-    share = 1 / (factor * num_structures * np.maximum(totals, 1))
+    share = total / (factor * num_structures * np.maximum(totals, 1))
     share = share[structure]
     weights = {
         "onsite": onsite * share[:, None, None],

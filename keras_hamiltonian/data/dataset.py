@@ -113,23 +113,36 @@ class HamiltonianDataset(keras.utils.PyDataset):
         self.seed = seed
         self._cache = {} if cache else None
         self._order = np.arange(len(self.keys))
+        self.take_part(0, 1)
         self.set_state({"epoch": 0})
 
+    def take_part(self, number, num_parts):
+        """Takes one of equal parts of every batch: that of one process.
+
+        Batches are `num_parts` times as large, and this one gives
+        `batch_size` structures of each: every so many, beginning with
+        `number`. Its weights sum to its part of the structures. Where the last
+        batch has none left for it, it gives the first one, without weight.
+
+        Args:
+            number, num_parts: ints. Which part, and of how many.
+        """
+        self._part = number, num_parts
+
     def __len__(self):
-        return -(-len(self.keys) // self.batch_size)
+        return -(-len(self.keys) // (self.batch_size * self._part[1]))
 
     def __getitem__(self, position):
-        start = position * self.batch_size
-        members = tuple(self._order[start : start + self.batch_size].tolist())
+        key = self._members(position), self.share(position)
         if position == 1 and keras.config.backend() == "tensorflow":
             # TensorFlow takes the sizes that vary from the first two batches.
             others = self[0][0]["neighbors"].shape
-            return self._batch(members, others)
+            return self._batch(*key, others)
         if self._cache is None:
-            return self._batch(members)
-        if members not in self._cache:
-            self._cache[members] = self._batch(members)
-        return self._cache[members]
+            return self._batch(*key)
+        if key not in self._cache:
+            self._cache[key] = self._batch(*key)
+        return self._cache[key]
 
     def on_epoch_end(self):
         """Draws the order of the next epoch."""
@@ -152,11 +165,25 @@ class HamiltonianDataset(keras.utils.PyDataset):
 
     def structure_names(self, position):
         """Names of the structures in a batch of the present order."""
-        start = position * self.batch_size
-        members = self._order[start : start + self.batch_size]
-        return [str(self.keys[k]) for k in members]
+        return [str(self.keys[k]) for k in self._members(position)]
 
-    def _batch(self, members, other_shape=None):
+    def share(self, position):
+        """Fraction of the structures of a whole batch that are given here."""
+        whole, own = self._structures(position)
+        return len(own) / len(whole)
+
+    def _structures(self, position):
+        """Indices of a whole batch, and of the part that is taken."""
+        number, num_parts = self._part
+        size = self.batch_size * num_parts
+        whole = self._order[position * size : (position + 1) * size].tolist()
+        return whole, whole[number::num_parts]
+
+    def _members(self, position):
+        whole, own = self._structures(position)
+        return tuple(own or whole[:1])
+
+    def _batch(self, members, share, other_shape=None):
         calculations = [self.calculations[self.keys[k]] for k in members]
         for calculation in calculations:
             self._check(calculation)
@@ -184,7 +211,7 @@ class HamiltonianDataset(keras.utils.PyDataset):
             inputs["neighbors"].shape,
             is_spinful,
         )
-        weights = batch_weights(inputs, self.basis, self.spin)
+        weights = batch_weights(inputs, self.basis, self.spin, share)
         return inputs, targets, weights
 
     def _pairs(self, calculation):

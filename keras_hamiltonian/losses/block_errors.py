@@ -3,10 +3,18 @@
 import keras
 
 from keras_hamiltonian.conventions import MEV_PER_EV
+from keras_hamiltonian.strategy import total
+
+
+class BlockLoss(keras.losses.Loss):
+    """A loss whose sum is that of all processes in a step of several."""
+
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        return total(super().__call__(y_true, y_pred, sample_weight))
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
-class BlockMeanAbsoluteError(keras.losses.Loss):
+class BlockMeanAbsoluteError(BlockLoss):
     """Mean absolute error of matrix elements, in meV.
 
     The weights of `HamiltonianDataset` sum to one over a batch, onsite and
@@ -49,7 +57,7 @@ class BlockMeanAbsoluteError(keras.losses.Loss):
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
-class BlockMeanSquaredError(keras.losses.Loss):
+class BlockMeanSquaredError(BlockLoss):
     """Mean squared error of matrix elements, in meV², the loss of DeepH-E3.
 
     Errors are summed with the weights of `HamiltonianDataset`, see

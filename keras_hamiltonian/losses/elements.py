@@ -7,12 +7,13 @@ are those of single elements. `Stage.compile` wraps them.
 import keras
 
 from keras_hamiltonian.conventions import MEV_PER_EV
+from keras_hamiltonian.losses.block_errors import BlockLoss
 from keras_hamiltonian.losses.block_errors import BlockMeanAbsoluteError
 from keras_hamiltonian.losses.block_errors import BlockMeanSquaredError
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
-class ElementLoss(keras.losses.Loss):
+class ElementLoss(BlockLoss):
     """Any loss of two numbers, summed with the weights of the elements.
 
     The weights sum to one over a batch, so that the sum is the mean; another

@@ -3,9 +3,11 @@
 import keras
 
 from keras_hamiltonian.conventions import MEV_PER_EV
+from keras_hamiltonian.strategy import total
 
 # In eV², inside of roots: their slope is finite where nothing is wrong.
 SMALLEST = 1e-16
+ROOT = SMALLEST**0.5
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")
@@ -79,12 +81,11 @@ class KSpaceLoss:
                 (self.q, in_q * rows[:, 1]),
                 (self.pq, in_p * rows[:, 1]),
             ]
-        total = sum(
-            factor
-            * (keras.ops.sqrt(keras.ops.sum(x) + SMALLEST) - SMALLEST**0.5)
+        loss = sum(
+            factor * (keras.ops.sqrt(total(keras.ops.sum(x)) + SMALLEST) - ROOT)
             for factor, x in means
         )
-        return self.weight * MEV_PER_EV * total
+        return self.weight * MEV_PER_EV * loss
 
 
 def between_states(inputs, targets, outputs):

@@ -3,6 +3,7 @@
 import keras
 
 from keras_hamiltonian.conventions import MEV_PER_EV
+from keras_hamiltonian.strategy import total
 
 
 class TrainingError:
@@ -38,6 +39,8 @@ class TrainingError:
                 difference = 2 * ops.sqrt(squares)
                 weight = weight[..., 0, :, :, :, :]
             error += ops.sum(weight * ops.abs(difference))
-        is_atom = inputs["species"] >= 0
-        last = ops.max(ops.where(is_atom, inputs["structure"], 0))
-        self.metric.update_state(MEV_PER_EV * error, last + 1)
+        # Neither padding nor a structure without weight.
+        onsite = weights["onsite"]
+        is_atom = ops.max(onsite, axis=tuple(range(1, len(onsite.shape)))) > 0
+        number = ops.max(ops.where(is_atom, inputs["structure"] + 1, 0))
+        self.metric.update_state(total(MEV_PER_EV * error), total(number))

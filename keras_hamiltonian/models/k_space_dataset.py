@@ -13,8 +13,9 @@ class KSpaceDataset(keras.utils.PyDataset):
     """Batches with what `KSpaceLoss` needs.
 
     One of the wave vectors that are kept of each structure is drawn from the
-    seed, the number of the epoch and the position of the batch; so a training
-    that resumes from a checkpoint sees what it would have seen.
+    seed, the number of the epoch and that of the structure; so a training that
+    resumes from a checkpoint, or goes on in other processes, sees what it
+    would have seen.
 
     Args:
         dataset: `HamiltonianDataset` with targets, or `StageFeatures` of one.
@@ -69,6 +70,7 @@ class KSpaceDataset(keras.utils.PyDataset):
                 "are no states to compare. Give those that a calculation has."
             )
         names = [str(key) for key in self._atoms.keys]
+        self._numbers = {name: k for k, name in enumerate(names)}
         self._num_states = max(states.shape(name)[-1] for name in names)
 
     def __len__(self):
@@ -97,8 +99,7 @@ class KSpaceDataset(keras.utils.PyDataset):
     def _targets(self, position, inputs):
         data = self._atoms
         epoch = self.get_state()["epoch"]
-        random = np.random.default_rng((self.seed, epoch, position))
-        names = data.structure_names(position)
+        names, share = data.structure_names(position), data.share(position)
         spins = 1 if data.spin == "none" else 2
         size = (len(inputs["species"]), 2, spins, data.basis.num_rows)
         # The last batch may have fewer structures.
@@ -114,12 +115,15 @@ class KSpaceDataset(keras.utils.PyDataset):
         ends = inputs["edge_mask"] * orbitals[inputs["neighbors"]]
         elements = orbitals * (orbitals + ends.sum(1))
         for number, name in enumerate(names):
+            random = np.random.default_rng(
+                (self.seed, epoch, self._numbers[name])
+            )
             k_point = random.integers(self.states.shape(name)[0])
             kept = self.states.read(name, k_point)
             own = np.flatnonzero(inputs["structure"] == number)
             states = self._in_table(kept["states"], inputs["species"][own])
             square = orbitals[own].sum() ** 2 / elements[own].sum()
-            states *= (square / len(names)) ** 0.25
+            states *= (share * square / len(names)) ** 0.25
             start = number * self._num_states
             columns = slice(start, start + states.shape[-1])
             found["k_vectors"][own] = kept["k_vectors"]

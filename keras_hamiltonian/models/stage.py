@@ -17,6 +17,7 @@ from keras_hamiltonian.models.summary import print_summary
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
 from keras_hamiltonian.physics.energy_shift import EnergyShift
 from keras_hamiltonian.physics.overlap import TwoCentreOverlap
+from keras_hamiltonian.strategy import step
 from keras_hamiltonian.uncertainty.error_estimate import ErrorEstimate
 
 # Of the configuration and the weights' names in `.keras` files. 1: package
@@ -320,7 +321,8 @@ class Stage(PresetMethods, keras.Model):
             joint_losses: sequence of functions of the inputs, targets, outputs
                 and weights of a batch, dicts all of them, that return a
                 scalar in meV. What `loss` cannot say, because it sees one
-                output at a time; added in training, not in validation.
+                output at a time; added in training, not in validation. Sums
+                over structures go through `kh.strategy.total`.
             joint_metrics: sequence of `kh.losses.TrainingError`, or of other
                 objects with `metric` and `update`: what `metrics` cannot say.
             metrics, weighted_metrics: of `keras.Model.compile`; those of both
@@ -346,6 +348,11 @@ class Stage(PresetMethods, keras.Model):
         self.compile(**keras.saving.deserialize_keras_object(config))
         if self.built:
             self.optimizer.build(self.trainable_variables)
+
+    def train_step(self, *args, **kwargs):
+        """See `keras.Model`; of all processes that train together."""
+        with step():
+            return super().train_step(*args, **kwargs)
 
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True

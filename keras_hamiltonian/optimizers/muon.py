@@ -6,13 +6,12 @@ import keras
 
 from keras_hamiltonian.ops import backend
 from keras_hamiltonian.ops.edges import split_channels
+from keras_hamiltonian.optimizers.adamw import AdamW
 from keras_hamiltonian.optimizers.polar import polar_factors
 
 # Root mean square of the elements of a kernel's step, in units of the learning
 # rate: about that of Adam.
 STEP_SIZE = 0.2
-# AdamW of the running backend: on torch one that takes all steps at once.
-AdamW = type(keras.optimizers.AdamW.__new__(keras.optimizers.AdamW))
 
 
 @keras.saving.register_keras_serializable(package="keras_hamiltonian")

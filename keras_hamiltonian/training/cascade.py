@@ -7,6 +7,7 @@ import keras
 from keras_hamiltonian.callbacks.budget_bar import BudgetBar
 from keras_hamiltonian.callbacks.callback_state import checkpoint_members
 from keras_hamiltonian.callbacks.cosine_budget import CosineBudget
+from keras_hamiltonian.callbacks.in_step import InStep
 from keras_hamiltonian.callbacks.learning_curve import LearningCurve
 from keras_hamiltonian.callbacks.revert_on_nan import RevertOnNaN
 from keras_hamiltonian.callbacks.revert_on_spike import RevertOnSpike
@@ -19,7 +20,9 @@ from keras_hamiltonian.losses.training_error import TrainingError
 from keras_hamiltonian.messages import logger
 from keras_hamiltonian.models.k_space_dataset import KSpaceDataset
 from keras_hamiltonian.models.stage_features import StageFeatures
+from keras_hamiltonian.optimizers.adamw import AdamW
 from keras_hamiltonian.optimizers.muon import Muon
+from keras_hamiltonian.strategy import current
 from keras_hamiltonian.training.freezing import freeze
 from keras_hamiltonian.training.preparation import make_cascade
 from keras_hamiltonian.training.preparation import make_states
@@ -30,7 +33,7 @@ LOSSES = {
     "mean_absolute": BlockMeanAbsoluteError,
     "mean_squared": BlockMeanSquaredError,
 }
-OPTIMIZERS = {"muon": Muon, "adam": keras.optimizers.AdamW}
+OPTIMIZERS = {"muon": Muon, "adam": AdamW}
 
 
 class CascadeFit:
@@ -85,7 +88,8 @@ class CascadeFit:
                 data.overlap = stage.overlap
         # States belong to the data; solving them is not in the budget.
         now = time.process_time()
-        self.states = make_states(self.training, self.settings, stage)
+        with current().in_turn():
+            self.states = make_states(self.training, self.settings, stage)
         seconds = time.process_time() - now
         self.start += seconds
         self.curve.start += seconds
@@ -132,8 +136,55 @@ class CascadeFit:
         freeze(stages, self.settings.freeze)
 
     def _fit(self, part, model, training, validation, start, adapt=None):
-        settings = self.settings
+        group = current()
         self.training.set_state({"epoch": 0})
+        # All that has a closed form is fitted to all structures.
+        self.training.take_part(0, 1)
+        budget, checkpoint, callbacks = self._callbacks(part, start)
+        is_finished, is_new = group.first(
+            (checkpoint.is_finished, not checkpoint.path.is_file())
+        )
+        if is_finished:
+            if group.is_first:
+                checkpoint.restore(model)
+            group.share(model.variables)
+            self.steps[part] = budget.step
+            return
+        if not is_new:
+            logger.info(f"Resumes with epoch {checkpoint.epoch + 1} ({part}).")
+        elif adapt:
+            adapt(training)
+        self._compile(part, model)
+        if self.states is not None:
+            training = KSpaceDataset(training, self.states, self.settings.seed)
+        self.training.take_part(group.rank, group.size)
+        if not group.is_first:
+            callbacks, validation = [], None
+        if group.size > 1:
+            callbacks.append(InStep(group, self.training))
+        try:
+            model.fit(
+                training,
+                validation_data=validation,
+                validation_freq=self.settings.validation_freq,
+                initial_epoch=checkpoint.epoch,
+                epochs=10**9,
+                shuffle=False,
+                callbacks=callbacks,
+                verbose=0,
+            )
+        except KeyboardInterrupt:
+            logger.info(
+                f"Stopped. {checkpoint.path} keeps the first "
+                f"{checkpoint.epoch} epochs ({part}): the same command or call "
+                "goes on from there. again=True (--again) begins anew."
+            )
+            raise
+        self.steps[part] = budget.step
+
+    def _callbacks(self, part, start):
+        """The budget of a stage, its checkpoint, and all callbacks."""
+        settings = self.settings
         unit, amount = "seconds", self.budgets[part]
         if settings.steps is not None:
             unit, amount = "steps", max(1, round(amount))
@@ -159,17 +210,13 @@ class CascadeFit:
             self.fingerprint,
         )
         finite = RevertOnNaN(checkpoint, budget)
-        if checkpoint.is_finished:
-            checkpoint.restore(model)
-            self.steps[part] = budget.step
-            return
-        if checkpoint.path.is_file():
-            logger.info(f"Resumes with epoch {checkpoint.epoch + 1} ({part}).")
-        elif adapt:
-            adapt(training)
-        joint_losses = []
+        ours = [budget, BudgetBar(budget), self.curve, revert]
+        # The checkpoint is the last: it keeps what the others leave.
+        return budget, checkpoint, [*ours, *own, finite, checkpoint]
+
+    def _compile(self, part, model):
+        settings, joint_losses = self.settings, []
         if self.states is not None:
-            training = KSpaceDataset(training, self.states, settings.seed)
             joint_losses = [KSpaceLoss(**settings.k_loss.loss_options())]
         model.compile(
             self._optimizer(part),
@@ -178,27 +225,6 @@ class CascadeFit:
             joint_metrics=[TrainingError()],
             jit_compile=keras.config.backend() == "jax",
         )
-        ours = [budget, BudgetBar(budget), self.curve, revert]
-        try:
-            model.fit(
-                training,
-                validation_data=validation,
-                validation_freq=settings.validation_freq,
-                initial_epoch=checkpoint.epoch,
-                epochs=10**9,
-                shuffle=False,
-                # The checkpoint is the last: it keeps what the others leave.
-                callbacks=[*ours, *own, finite, checkpoint],
-                verbose=0,
-            )
-        except KeyboardInterrupt:
-            logger.info(
-                f"Stopped. {checkpoint.path} keeps the first "
-                f"{checkpoint.epoch} epochs ({part}): the same command or call "
-                "goes on from there. again=True (--again) begins anew."
-            )
-            raise
-        self.steps[part] = budget.step
 
     def _own_callbacks(self, part):
         """The user's callbacks of a stage."""

@@ -20,6 +20,7 @@ from keras_hamiltonian.models.state_folder import StateFolder
 from keras_hamiltonian.physics.energy_shift import EnergyShift
 from keras_hamiltonian.physics.overlap import TwoCentreOverlap
 from keras_hamiltonian.physics.reach import estimate_reaches
+from keras_hamiltonian.strategy import current
 from keras_hamiltonian.training.stage_classes import stage_class
 
 # Overlaps of this many structures tell all about the overlap.
@@ -57,7 +58,7 @@ def make_datasets(store, split, settings, basis=None):
             )
     options = {
         "basis": basis,
-        "batch_size": settings.batch_size,
+        "batch_size": settings.batch_size * current().num_devices,
         "cache": settings.cache,
         "initial": settings.initial is not None,
     }

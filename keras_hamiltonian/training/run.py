@@ -1,5 +1,6 @@
 """`kh.train`: from data to a tested model."""
 
+import contextlib
 import dataclasses
 import os
 import pathlib
@@ -21,6 +22,8 @@ from keras_hamiltonian.messages import counted
 from keras_hamiltonian.messages import logger
 from keras_hamiltonian.models.feature_file import stage_checksum
 from keras_hamiltonian.models.loading import load_model
+from keras_hamiltonian.strategy import current
+from keras_hamiltonian.strategy import together
 from keras_hamiltonian.structures.separation import separations
 from keras_hamiltonian.training.cascade import CHECKPOINTS
 from keras_hamiltonian.training.cascade import CascadeFit
@@ -50,6 +53,7 @@ def train(
     num_predictions=None,
     start_from=None,
     workers=1,
+    strategy="auto",
     **report,
 ):
     """Trains both stages, tests them, and keeps all in one folder.
@@ -85,6 +89,11 @@ def train(
             structures. Defaults to all.
         start_from: str or path. The setting of this name.
         workers: int. Threads that compute H⁰, with `species`.
+        strategy: `"ddp"`, the processes of `torchrun`; `"data_parallel"`, all
+            devices of JAX; `None`, this process alone; `"auto"`, the first
+            where `torchrun` runs, else `None`. With k of them a step takes k
+            times `batch_size` structures. Budgets are those of the first
+            process, whose callbacks alone run; all return the report.
         **report: arguments of `kh.evaluate`, and JSON values for the report.
 
     Returns:
@@ -101,23 +110,31 @@ def train(
     """
     start = time.process_time()
     settings = _settings(settings, start_from)
-    run = _Run(store, split, settings, folder, name, stage, test_sets or {})
-    with locked(run.folder):
-        found = run.earlier_report(again)
+    with contextlib.ExitStack() as stack:
+        group = stack.enter_context(together(strategy))
+        run = _Run(store, split, settings, folder, name, stage, test_sets or {})
+        if group.is_first:
+            stack.enter_context(locked(run.folder))
+        found = group.first(
+            run.earlier_report(again) if group.is_first else None
+        )
         if found is not None:
             logger.info(
                 "Nothing has changed since this run (again=True or --again)."
             )
             return found
-        store, split = run.open()
-        store, seconds = run.with_initial(store, split, workers)
+        with group.in_turn():
+            store, split = run.open()
+            store, seconds = run.with_initial(store, split, workers)
         place = run.settings, run.folder, run.fingerprint, run.name
         trained = train_cascade(
             store, split, *place, callbacks, run.stage, start + seconds
         )
         report = {"title": run.name, "fingerprint": run.fingerprint, **report}
         options = store, split, num_predictions, test_sets
-        return report_training(trained, *options, **report)
+        if group.is_first:
+            found = report_training(trained, *options, **report)
+        return group.first(found)
 
 
 @dataclasses.dataclass
@@ -219,6 +236,11 @@ def train_cascade(
     if settings.joint_share:
         fit.joint(model)
     cpu_seconds = fit.curve.cpu_seconds
+    file = folder / f"{name}.keras"
+    if not current().is_first:
+        return TrainedModel(
+            model, file, {}, fit.steps, cpu_seconds, fit.checkpoints
+        )
     complete_model(
         model,
         store,
@@ -229,7 +251,6 @@ def train_cascade(
         steps=fit.steps,
         cpu_seconds=round(cpu_seconds, 1),
     )
-    file = folder / f"{name}.keras"
     with replacing(file) as place:
         model.save(place)
     return TrainedModel(
@@ -347,7 +368,7 @@ class _Run:
                 f"has {len(store)} structures, the split {split}. Give more "
                 "structures, or another split."
             )
-        if None in self.splits:
+        if None in self.splits and current().is_first:
             data = [content_checksum(path) for path in self.data]
             split.write(self.folder / "split.json", data)
         return store, split
@@ -375,7 +396,8 @@ class _Run:
             is_alone = len(self.data) == 1
             name = "data" if is_alone else self.names[number]
             store = self.folder / f"{name}.h5"
-            convert(data, store)
+            if current().is_first:
+                convert(data, store)
         if not isinstance(store, HamiltonianStore):
             store = HamiltonianStore(store)
         return store

@@ -219,7 +219,10 @@ class TrainingSettings(StrictSettings):
         description="Largest norm of the gradient, in meV per unit of weight.",
     )
     batch_size: int = pydantic.Field(
-        1, ge=1, description="Structures per optimizer step."
+        1,
+        ge=1,
+        description="Structures per optimizer step, of each process or device "
+        "that takes part.",
     )
     seed: int = pydantic.Field(
         42, ge=0, description="Seed of the weights and of the data's order."
