@@ -135,17 +135,12 @@ def total_gradients(gradients, variables):
         variables: list of `keras.Variable`.
 
     Returns:
-        List of tensors. Outside of a step that which was given.
+        List of tensors, `None` where no process has one. Outside of a step
+        that which was given.
     """
     if not _is_step.get():
         return gradients
-    # What one process does not need another one may.
-    return _messages().totals(
-        [
-            keras.ops.zeros_like(variable.value) if found is None else found
-            for found, variable in zip(gradients, variables)
-        ]
-    )
+    return _messages().totals(gradients, [v.value for v in variables])
 
 
 @contextlib.contextmanager

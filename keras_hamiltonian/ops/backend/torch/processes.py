@@ -54,11 +54,22 @@ class _Total(torch.autograd.Function):
         return gradient
 
 
-def totals(tensors):
-    flat = torch.cat([x.reshape(-1) for x in tensors])
+def totals(tensors, likes):
+    """Sums of tensors of the shapes of `likes`; `None` where all have none."""
+    flat = torch.cat(
+        [
+            (torch.zeros_like(like) if x is None else x).reshape(-1)
+            for x, like in zip(tensors, likes)
+        ]
+    )
+    is_there = flat.new_tensor([x is not None for x in tensors])
+    flat = torch.cat([flat, is_there])
     distributed.all_reduce(flat)
-    pieces = flat.split([x.numel() for x in tensors])
-    return [piece.view_as(x) for piece, x in zip(pieces, tensors)]
+    *pieces, is_there = flat.split([*(x.numel() for x in likes), len(likes)])
+    return [
+        piece.view_as(like) if number else None
+        for piece, like, number in zip(pieces, likes, is_there.tolist())
+    ]
 
 
 def first(value):
