@@ -63,6 +63,28 @@ def test_weights_sum_to_one(request, name, batch_size):
         assert not np.asarray(targets[key])[w == 0].any()
 
 
+def test_parts_of_a_batch(graphene):
+    names = graphene.names[:5]
+    data = HamiltonianDataset(graphene, names, batch_size=2, shuffle=True)
+    whole = [data.structure_names(k) for k in range(len(data))]
+    sums = np.zeros(len(whole))
+    found = [[] for _ in whole]
+    for number in range(2):
+        part = HamiltonianDataset(graphene, names, shuffle=True)
+        part.take_part(number, 2)
+        assert len(part) == len(whole)
+        for k, batch in enumerate(map(part.__getitem__, range(len(part)))):
+            total = sum(float(w.sum(dtype="f8")) for w in batch[2].values())
+            assert total == pytest.approx(part.share(k), abs=1e-5)
+            sums[k] += total
+            found[k] += part.structure_names(k) if total else []
+    np.testing.assert_allclose(sums, 1, atol=1e-5)
+    assert found == whole
+    # The last batch has one structure, the second part has none of it.
+    assert part.share(2) == 0
+    assert part.structure_names(2) == whole[2]
+
+
 def test_structures_count_alike_and_elements_within_a_structure_too(
     graphene, data_folder
 ):

@@ -236,7 +236,7 @@ def test_two_structures_in_a_batch(crystal, batch, tmp_path):
     """The root of the mean over both, each at its wave vector."""
     second = dataclasses.replace(disturbed(crystal, 1e-2), name="second")
     crystals = (crystal, second)
-    joined = k_space_data(tmp_path, crystals, atom_bucket=5, **MESH)[0]
+    joined = k_space_data(tmp_path, crystals, 2, atom_bucket=5, **MESH)[0]
     targets = joined[1]
     assert len(joined[0]["species"]) == 5
     vectors = targets["k_vectors"]

@@ -9,6 +9,8 @@ import sys
 import numpy as np
 import pytest
 
+from keras_hamiltonian.strategy import together
+
 PROGRAM = pathlib.Path(__file__).with_name("shared_training.py")
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
 BACKEND = os.environ["KERAS_BACKEND"]
@@ -57,3 +59,46 @@ def test_two_processes_are_one_of_the_double_batch(one, two):
     assert len(expected) == 50
     apart = json.loads((two / "apart.json").read_text())["errors"][:4]
     assert (np.abs(apart / expected[:4] - 1) > 1e-3).any()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(BACKEND != "torch", reason="torchrun is one of torch")
+def test_one_process_goes_on_where_two_have_stopped(one):
+    expected = read(one, "whole")
+    found = read(one, "resumed")
+    assert 5 < len(found) < 20
+    np.testing.assert_allclose(found, expected[-len(found) :], rtol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(BACKEND != "torch", reason="once is enough")
+def test_two_devices_are_one_of_the_double_batch(tmp_path):
+    folders = tmp_path / "one", tmp_path / "two"
+    for folder in folders:
+        folder.mkdir()
+    run(PROGRAM, folders[0], "none", 2, "first", KERAS_BACKEND="jax")
+    run(
+        PROGRAM,
+        folders[1],
+        "data_parallel",
+        1,
+        "first",
+        KERAS_BACKEND="jax",
+        XLA_FLAGS="--xla_force_host_platform_device_count=2",
+    )
+    one, two = (read(folder, "first") for folder in folders)
+    np.testing.assert_allclose(two, one, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "name, message",
+    [
+        ("mpi", "`strategy` is .*'mpi'"),
+        ("ddp", "it started none: torchrun --nproc-per-node 2"),
+        ("data_parallel", "is one of JAX, and this is torch"),
+    ],
+)
+@pytest.mark.skipif(BACKEND != "torch", reason="other words")
+def test_strategies_that_do_not_run_here(name, message):
+    with pytest.raises(ValueError, match=message), together(name):
+        pass
