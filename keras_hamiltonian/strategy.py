@@ -10,6 +10,7 @@ import contextlib
 import contextvars
 import dataclasses
 import os
+import warnings
 
 import keras
 
@@ -77,7 +78,7 @@ def together(strategy="auto"):
             `torchrun` runs, else `None`: this process alone.
 
     Yields:
-        `Group`. Only its first process prints.
+        `Group`. Only its first process prints and warns.
 
     Raises:
         ValueError: for another strategy, on another backend, or without
@@ -99,6 +100,8 @@ def together(strategy="auto"):
         if not group.is_first:
             nowhere = stack.enter_context(open(os.devnull, "w"))
             stack.enter_context(contextlib.redirect_stdout(nowhere))
+            stack.enter_context(warnings.catch_warnings())
+            warnings.simplefilter("ignore")
         yield group
 
 

@@ -1,7 +1,9 @@
 """`keras-hamiltonian train`: both stages on your data."""
 
+import os
 import pathlib
 from typing import Annotated
+from typing import Literal
 
 import typer
 
@@ -98,6 +100,13 @@ def train(
     workers: Annotated[
         int, typer.Option(min=1, help="Threads that compute H⁰.")
     ] = 1,
+    strategy: Annotated[
+        Literal["auto", "ddp", "data_parallel"],
+        typer.Option(
+            help="Several processes (ddp, by torchrun) or devices "
+            "(data_parallel, on JAX). Default: ddp under torchrun."
+        ),
+    ] = "auto",
     again: Annotated[
         bool,
         typer.Option("--again", help="Repeat a run, from the beginning."),
@@ -119,6 +128,7 @@ def train(
       keras-hamiltonian train few.h5 --start-from runs/large/large.keras
       keras-hamiltonian train my_set.h5 --settings settings.yaml --seed 1
       keras-hamiltonian train my_set.h5 --species DFT_DATA19 --input set.dat
+      torchrun --nproc-per-node 4 -m keras_hamiltonian train my_set.h5
 
     Options win over the file. A training that was stopped resumes when the
     command is given again; one that is done is not repeated. In the folder
@@ -154,5 +164,14 @@ def train(
 
     names = [d.resolve().name if d.is_dir() else d.stem for d in data]
     output = output or pathlib.Path("runs", "+".join(names))
-    report = kh.train(data, split, chosen, output, again=again, workers=workers)
-    typer.echo(kh.evaluation.summary(report, output))
+    report = kh.train(
+        data,
+        split,
+        chosen,
+        output,
+        again=again,
+        workers=workers,
+        strategy=strategy,
+    )
+    if os.environ.get("RANK", "0") == "0":
+        typer.echo(kh.evaluation.summary(report, output))

@@ -89,11 +89,10 @@ def train(
             structures. Defaults to all.
         start_from: str or path. The setting of this name.
         workers: int. Threads that compute H⁰, with `species`.
-        strategy: `"ddp"`, the processes of `torchrun`; `"data_parallel"`, all
-            devices of JAX; `None`, this process alone; `"auto"`, the first
-            where `torchrun` runs, else `None`. With k of them a step takes k
-            times `batch_size` structures. Budgets are those of the first
-            process, whose callbacks alone run; all return the report.
+        strategy: who trains: `"ddp"`, the processes of `torchrun`;
+            `"data_parallel"`, all devices of JAX; `None`, one; `"auto"`, the
+            first where `torchrun` runs, else `None`. A step of k takes k times
+            `batch_size` structures. See docs/many_devices.md.
         **report: arguments of `kh.evaluate`, and JSON values for the report.
 
     Returns:
@@ -110,31 +109,30 @@ def train(
     """
     start = time.process_time()
     settings = _settings(settings, start_from)
-    with contextlib.ExitStack() as stack:
-        group = stack.enter_context(together(strategy))
+    with together(strategy) as group:
         run = _Run(store, split, settings, folder, name, stage, test_sets or {})
-        if group.is_first:
-            stack.enter_context(locked(run.folder))
-        found = group.first(
-            run.earlier_report(again) if group.is_first else None
-        )
-        if found is not None:
-            logger.info(
-                "Nothing has changed since this run (again=True or --again)."
+        # The first process keeps others out, not those that help it.
+        with locked(run.folder) if group.is_first else contextlib.nullcontext():
+            found = group.first(run.earlier_report(again))
+            if found is not None:
+                print(
+                    "Nothing has changed since this run (again=True, --again)."
+                )
+                return found
+            with group.in_turn():
+                store, split = run.open()
+                store, seconds = run.with_initial(store, split, workers)
+            place = run.settings, run.folder, run.fingerprint, run.name
+            trained = train_cascade(
+                store, split, *place, callbacks, run.stage, start + seconds
             )
-            return found
-        with group.in_turn():
-            store, split = run.open()
-            store, seconds = run.with_initial(store, split, workers)
-        place = run.settings, run.folder, run.fingerprint, run.name
-        trained = train_cascade(
-            store, split, *place, callbacks, run.stage, start + seconds
-        )
-        report = {"title": run.name, "fingerprint": run.fingerprint, **report}
-        options = store, split, num_predictions, test_sets
-        if group.is_first:
-            found = report_training(trained, *options, **report)
-        return group.first(found)
+            options = store, split, num_predictions, test_sets
+            report = {"fingerprint": run.fingerprint, **report}
+            if group.is_first:
+                found = report_training(
+                    trained, *options, **{"title": run.name, **report}
+                )
+            return group.first(found)
 
 
 @dataclasses.dataclass
@@ -150,7 +148,7 @@ class TrainedModel:
         steps: dict. Optimizer steps of each stage, `"first"`, `"second"`,
             `"joint"`.
         cpu_seconds: float. Of all stages, reading and validation included,
-            over all processes that took part.
+            over all lives of the training; of the first process.
         checkpoints: path of the folder from which the training resumes.
     """
 
@@ -183,7 +181,8 @@ def train_cascade(
             seconds began. Defaults to now.
 
     Returns:
-        `TrainedModel`.
+        `TrainedModel`. Of processes that train together (`kh.strategy`) the
+        first one completes and saves it.
 
     Raises:
         ValueError: if the folder has the checkpoints of another training, or
@@ -215,13 +214,7 @@ def train_cascade(
     elif store.zeroth_step is not None:
         stage.zeroth_step = store.zeroth_step
     check_overlaps(stage, store, split.test)
-    cells = separations(
-        ((name, store.atoms(name)) for name in split.train),
-        2 * max(stage.reaches.values()),
-    )
-    for crystal in cells:
-        if not crystal.is_complete:
-            logger.info(crystal.describe())
+    cells = _cells(store, split, stage)
     fit.prepare(stage)
     if not is_given:
         fit.first(stage)
@@ -235,27 +228,41 @@ def train_cascade(
         model = fit.second(stage)
     if settings.joint_share:
         fit.joint(model)
-    cpu_seconds = fit.curve.cpu_seconds
-    file = folder / f"{name}.keras"
-    if not current().is_first:
-        return TrainedModel(
-            model, file, {}, fit.steps, cpu_seconds, fit.checkpoints
-        )
-    complete_model(
+    trained = TrainedModel(
         model,
-        store,
-        split,
-        saved and saved.model.provenance,
-        settings=settings.model_dump(mode="json"),
-        cells=[crystal.to_dict() for crystal in cells],
-        steps=fit.steps,
-        cpu_seconds=round(cpu_seconds, 1),
+        folder / f"{name}.keras",
+        fit.curve.history,
+        fit.steps,
+        fit.curve.cpu_seconds,
+        fit.checkpoints,
     )
-    with replacing(file) as place:
-        model.save(place)
-    return TrainedModel(
-        model, file, fit.curve.history, fit.steps, cpu_seconds, fit.checkpoints
+    if current().is_first:
+        complete_model(
+            model,
+            store,
+            split,
+            saved and saved.model.provenance,
+            settings=settings.model_dump(mode="json"),
+            cells=cells,
+            steps=trained.steps,
+            cpu_seconds=round(trained.cpu_seconds, 1),
+        )
+        with replacing(trained.file) as place:
+            model.save(place)
+    return trained
+
+
+def _cells(store, split, stage):
+    """What the cells of the training set tell apart, for the provenance;
+    prints what they do not."""
+    cells = separations(
+        ((name, store.atoms(name)) for name in split.train),
+        2 * max(stage.reaches.values()),
     )
+    for crystal in cells:
+        if not crystal.is_complete:
+            logger.info(crystal.describe())
+    return [crystal.to_dict() for crystal in cells]
 
 
 class _Run:
