@@ -4,8 +4,9 @@
 
 Kinds: `whole`, a training, which leaves the checkpoints of a step of its second
 stage in `OUTPUT/resumed`; `resumed`, a training from there; `apart`, one whose
-gradients are not shared. Each leaves `OUTPUT/KIND.json`: the error in meV so
-far in the epoch after each step, and the steps of each stage.
+gradients are not shared; `first`, one of the first stage alone. Each leaves
+`OUTPUT/KIND.json`: the error in meV so far in the epoch after each step, and
+the steps of each stage.
 """
 
 import json
@@ -20,8 +21,8 @@ import keras
 TESTS = pathlib.Path(__file__).parents[1]
 sys.path += [str(TESTS), str(TESTS / "robustness"), str(TESTS.parent)]
 
+import tiny_training  # noqa: E402
 from small_crystals import crystal  # noqa: E402
-from tiny_training import TINY  # noqa: E402
 
 import keras_hamiltonian as kh  # noqa: E402
 from keras_hamiltonian import strategy  # noqa: E402
@@ -33,6 +34,12 @@ from keras_hamiltonian.training.preparation import make_first_stage  # noqa: E40
 
 # One validates. Of the other five the last batch of two has no second one.
 BONDS = (1.05, 1.1, 1.15, 1.2, 1.25, 1.3)
+NETWORK = tiny_training.TINY["first_options"]
+FIRST = {"first_options": NETWORK, "second_stage": "none"}
+TINY = {
+    name: tiny_training.TINY[name]
+    for name in ("first_share", "warmup_steps", "checkpoint_freq")
+}
 # In the second stage, within an epoch.
 KEPT_STEP = 42
 
@@ -66,6 +73,16 @@ def small_set(path):
     return kh.HamiltonianStore.write(path, crystals)
 
 
+def all_losses(output):
+    """Settings of three parts, and of all that is no sum over structures."""
+    return {
+        "first_options": {**NETWORK, "tracegrad": "trace"},
+        "second_options": tiny_training.TINY["second_options"],
+        "joint_share": 0.1,
+        "k_loss": {"mesh": (4, 1, 1), "folder": str(output / "states")},
+    }
+
+
 def train(group, output, kind, batch_size):
     """One training."""
     path = output / "set.h5"
@@ -75,16 +92,12 @@ def train(group, output, kind, batch_size):
         store = kh.HamiltonianStore(path)
     split = kh.data.Split(store.names[1:], store.names[:1], ())
     settings = kh.training.TrainingSettings(
-        **{
-            **TINY,
-            "first_options": {**TINY["first_options"], "tracegrad": "trace"},
-            "steps": 8 if kind == "apart" else 50,
-            "joint_share": 0.1,
-            "validation_freq": 2,
-            "batch_size": batch_size,
-            "dtype": "float64",
-            "k_loss": {"mesh": (4, 1, 1), "folder": str(output / "states")},
-        }
+        **TINY,
+        steps=8 if kind == "apart" else 50,
+        validation_freq=2,
+        batch_size=batch_size,
+        dtype="float64",
+        **(FIRST if kind == "first" else all_losses(output)),
     )
     folder = output / kind
     errors = Errors(folder)
@@ -99,7 +112,8 @@ def train(group, output, kind, batch_size):
     stage = make_first_stage(store, split, settings)
     fit.prepare(stage)
     fit.first(stage)
-    fit.joint(fit.second(stage))
+    if kind != "first":
+        fit.joint(fit.second(stage))
     if group.is_first:
         found = {"errors": errors.found, "steps": fit.steps}
         (output / f"{kind}.json").write_text(json.dumps(found))

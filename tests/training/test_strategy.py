@@ -29,7 +29,7 @@ def run(*words, **environment):
 
 def read(folder, kind):
     found = json.loads((folder / f"{kind}.json").read_text())
-    assert found["steps"] == {"first": 25, "second": 20, "joint": 5}
+    assert sum(found["steps"].values()) == 50
     return np.array(found["errors"])
 
 
