@@ -1,5 +1,7 @@
 """Batches of calculations for `fit`, `evaluate` and `predict`."""
 
+import concurrent.futures
+
 import keras
 import numpy as np
 
@@ -41,6 +43,9 @@ class HamiltonianDataset(keras.utils.PyDataset):
             different shapes, each of which is compiled anew on some backends.
             Default: 1 on torch, 8 elsewhere.
         cache: bool. Whether batches stay in memory.
+        read_ahead: int. Batches to come that threads read meanwhile, one each:
+            for sets that do not stay in memory. Unlike `workers` of Keras,
+            which start with the next epoch before a checkpoint says which.
         initial: bool. Whether inputs hold H⁰, the zeroth-step Hamiltonian, for
             models that take it (`model.takes_initial`). Targets are then
             H - μS, in the energy zero of H⁰: μ of each structure from
@@ -91,6 +96,7 @@ class HamiltonianDataset(keras.utils.PyDataset):
         atom_bucket=None,
         neighbor_bucket=None,
         cache=True,
+        read_ahead=0,
         initial=False,
         overlap=None,
         **kwargs,
@@ -112,6 +118,8 @@ class HamiltonianDataset(keras.utils.PyDataset):
         self.neighbor_bucket = neighbor_bucket or default
         self.seed = seed
         self._cache = {} if cache else None
+        self.read_ahead = read_ahead
+        self._ahead, self._threads = {}, None
         self._order = np.arange(len(self.keys))
         self.take_part(0, 1)
         self.set_state({"epoch": 0})
@@ -133,16 +141,33 @@ class HamiltonianDataset(keras.utils.PyDataset):
         return -(-len(self.keys) // (self.batch_size * self._part[1]))
 
     def __getitem__(self, position):
-        key = self._members(position), self.share(position)
+        key = self._key(position)
         if position == 1 and keras.config.backend() == "tensorflow":
             # TensorFlow takes the sizes that vary from the first two batches.
             others = self[0][0]["neighbors"].shape
             return self._batch(*key, others)
-        if self._cache is None:
-            return self._batch(*key)
-        if key not in self._cache:
-            self._cache[key] = self._batch(*key)
-        return self._cache[key]
+        if self._cache is not None and key in self._cache:
+            return self._cache[key]
+        batch = self._read(position) if self.read_ahead else self._batch(*key)
+        if self._cache is not None:
+            self._cache[key] = batch
+        return batch
+
+    def _read(self, position):
+        """A batch; those that follow it are read meanwhile."""
+        if self._threads is None:
+            self._threads = concurrent.futures.ThreadPoolExecutor(
+                self.read_ahead
+            )
+        last = min(position + self.read_ahead, len(self) - 1)
+        keys = [self._key(k) for k in range(position, last + 1)]
+        cached = self._cache or ()
+        self._ahead = {
+            key: self._ahead.get(key) or self._threads.submit(self._batch, *key)
+            for key in keys
+            if key not in cached
+        }
+        return self._ahead.pop(keys[0]).result()
 
     def on_epoch_end(self):
         """Draws the order of the next epoch."""
@@ -178,6 +203,9 @@ class HamiltonianDataset(keras.utils.PyDataset):
         size = self.batch_size * num_parts
         whole = self._order[position * size : (position + 1) * size].tolist()
         return whole, whole[number::num_parts]
+
+    def _key(self, position):
+        return self._members(position), self.share(position)
 
     def _members(self, position):
         whole, own = self._structures(position)

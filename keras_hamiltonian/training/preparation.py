@@ -60,6 +60,7 @@ def make_datasets(store, split, settings, basis=None):
         "basis": basis,
         "batch_size": settings.batch_size * current().num_devices,
         "cache": settings.cache,
+        "read_ahead": settings.read_ahead,
         "initial": settings.initial is not None,
     }
     training = HamiltonianDataset(

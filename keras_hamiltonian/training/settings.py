@@ -241,6 +241,12 @@ class TrainingSettings(StrictSettings):
         description="Whether batches and the first stage's features stay in "
         "memory. Turn it off for sets that are larger.",
     )
+    read_ahead: int = pydantic.Field(
+        0,
+        ge=0,
+        description="Batches that threads read while a step runs, for sets "
+        "that do not stay in memory.",
+    )
 
     @classmethod
     def read(cls, path):

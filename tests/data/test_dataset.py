@@ -85,6 +85,32 @@ def test_parts_of_a_batch(graphene):
     assert part.structure_names(2) == whole[2]
 
 
+def test_batches_that_are_read_ahead(graphene):
+    made = []
+
+    class Watched(HamiltonianDataset):
+        def _batch(self, members, *rest):
+            made.append(members)
+            return super()._batch(members, *rest)
+
+    options = {"names": graphene.names[:4], "shuffle": True, "seed": 3}
+    ahead = Watched(graphene, cache=False, read_ahead=2, **options)
+    plain = HamiltonianDataset(graphene, **options)
+    orders = []
+    for _ in range(2):
+        orders.append([plain.structure_names(k) for k in range(4)])
+        for position in range(4):
+            found, expected = ahead[position], plain[position]
+            for part, other in zip(found, expected):
+                for name in other:
+                    np.testing.assert_array_equal(part[name], other[name])
+        ahead.on_epoch_end()
+        plain.on_epoch_end()
+    assert orders[0] != orders[1]
+    # Each was read once in an epoch.
+    assert len(made) == 8
+
+
 def test_structures_count_alike_and_elements_within_a_structure_too(
     graphene, data_folder
 ):

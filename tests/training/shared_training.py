@@ -54,8 +54,8 @@ class Errors(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         self.found.append(float(logs["mae"]))
-        if len(self.found) == KEPT_STEP:
-            kept = self.folder.with_name("resumed") / CHECKPOINTS
+        kept = self.folder.with_name("resumed") / CHECKPOINTS
+        if len(self.found) == KEPT_STEP and not kept.exists():
             shutil.copytree(self.folder / CHECKPOINTS, kept)
 
 
