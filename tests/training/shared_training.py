@@ -115,7 +115,14 @@ def train(group, output, kind, batch_size):
     if kind != "first":
         fit.joint(fit.second(stage))
     if group.is_first:
-        found = {"errors": errors.found, "steps": fit.steps}
+        value = stage.trainable_variables[0].value
+        found = {
+            "errors": errors.found,
+            "steps": fit.steps,
+            "devices": len(value.sharding.device_set)
+            if keras.config.backend() == "jax"
+            else 1,
+        }
         (output / f"{kind}.json").write_text(json.dumps(found))
 
 

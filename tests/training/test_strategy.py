@@ -87,6 +87,8 @@ def test_two_devices_are_one_of_the_double_batch(tmp_path):
         XLA_FLAGS="--xla_force_host_platform_device_count=2",
     )
     one, two = (read(folder, "first") for folder in folders)
+    kept = json.loads((folders[1] / "first.json").read_text())
+    assert kept["devices"] == 2
     np.testing.assert_allclose(two, one, rtol=1e-5)
 
 
