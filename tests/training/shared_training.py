@@ -115,7 +115,7 @@ def train(group, output, kind, batch_size):
     if kind != "first":
         fit.joint(fit.second(stage))
     if group.is_first:
-        value = stage.trainable_variables[0].value
+        value = stage.weights[0].value
         found = {
             "errors": errors.found,
             "steps": fit.steps,
