@@ -128,11 +128,12 @@ def train(
             )
             options = store, split, num_predictions, test_sets
             report = {"fingerprint": run.fingerprint, **report}
-            if group.is_first:
-                found = report_training(
+            with group.in_turn():
+                if not group.is_first:
+                    return run.earlier_report(again=False)
+                return report_training(
                     trained, *options, **{"title": run.name, **report}
                 )
-            return group.first(found)
 
 
 @dataclasses.dataclass
