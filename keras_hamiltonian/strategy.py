@@ -9,10 +9,13 @@ share its batch atom by atom.
 import contextlib
 import contextvars
 import dataclasses
+import logging
 import os
 import warnings
 
 import keras
+
+from keras_hamiltonian.messages import logger
 
 _group = contextvars.ContextVar("group", default=None)
 _is_step = contextvars.ContextVar("is_step", default=False)
@@ -102,6 +105,8 @@ def together(strategy="auto"):
             stack.enter_context(contextlib.redirect_stdout(nowhere))
             stack.enter_context(warnings.catch_warnings())
             warnings.simplefilter("ignore")
+            stack.callback(logger.setLevel, logger.level)
+            logger.setLevel(logging.ERROR)
         yield group
 
 

@@ -115,7 +115,7 @@ def train(
         with locked(run.folder) if group.is_first else contextlib.nullcontext():
             found = group.first(run.earlier_report(again))
             if found is not None:
-                print(
+                logger.info(
                     "Nothing has changed since this run (again=True, --again)."
                 )
                 return found
