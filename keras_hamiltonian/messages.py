@@ -120,7 +120,7 @@ class Phase:
             left = elapsed * (self.total - self.done) / self.done
             words += f"{duration(left)} left"
         else:
-            words += f"for {duration(elapsed)}"
+            words += f"for {elapsed:.0f} s"
         return f"{words}, {self.note}" if self.note else words
 
     def _speak(self):

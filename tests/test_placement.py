@@ -147,7 +147,7 @@ import keras_hamiltonian as kh
 from keras_hamiltonian.models.placement import placed
 from keras_hamiltonian.ops.backend.devices import device_of
 stage = kh.models.EquivariantStage(
-    {"H": "1s"}, {"H": 3.0}, irreps="4x0e", num_groups=1
+    {"H": "1s"}, {"H": 3.0}, irreps="4x0e + 2x1o", num_groups=1, projectors=""
 )
 moved = placed(stage, "cpu:1")
 print(*{device_of(w.value) for model in (stage, moved) for w in model.weights})

@@ -230,4 +230,5 @@ def test_the_installed_command():
         text=True,
     )
     assert done.returncode == 1
-    assert done.stderr == "Error: nothing does not exist.\n"
+    # A slow machine also hears that the command is at work.
+    assert done.stderr.endswith("Error: nothing does not exist.\n")
