@@ -43,7 +43,9 @@ def measured(stage, dataset, **options):
 
 @on_torch
 @pytest.mark.parametrize(
-    "loss", ["mae", keras.losses.MeanAbsoluteError(), Own()], ids=str
+    "loss",
+    ["mae", keras.losses.MeanAbsoluteError(), Own()],
+    ids=["name", "keras", "own"],
 )
 def test_any_absolute_error_is_that_of_the_matrices(graphene, loss):
     known, stage, dataset = graphene
