@@ -44,8 +44,7 @@ class HamiltonianDataset(keras.utils.PyDataset):
             Default: 1 on torch, 8 elsewhere.
         cache: bool. Whether batches stay in memory.
         read_ahead: int. Batches to come that threads read meanwhile, one each:
-            for sets that do not stay in memory. Unlike `workers` of Keras,
-            which start with the next epoch before a checkpoint says which.
+            for sets that do not stay in memory.
         initial: bool. Whether inputs hold H⁰, the zeroth-step Hamiltonian, for
             models that take it (`model.takes_initial`). Targets are then
             H - μS, in the energy zero of H⁰: μ of each structure from
