@@ -77,30 +77,30 @@ class GroupByGroup:
             found = first.predict_on_batch(self._graph(slab))
             geometry = found["geometry"]
             of_groups = {name: geometry.pop(name) for name in OF_GROUPS}
-            self.scratch.put(f"geometry_{number}", geometry)
-            self.scratch.put(f"of_groups_{number}", of_groups)
-            name = f"edges_{self.groups[0] - 1}_{number}"
-            self.scratch.put(name, found["edges"])
+            self.scratch.put("geometry", number, geometry)
+            self.scratch.put("of_groups", number, of_groups)
+            kind = f"edges_{self.groups[0] - 1}"
+            self.scratch.put(kind, number, found["edges"])
             rows.append(found["atoms"])
             yield number
         self._take(rows)
         for group in self.groups:
             update, rows = GroupPass(self.backbone, group), []
             for number, slab in enumerate(self.slabs):
-                before = f"edges_{group - 1}_{number}"
+                before = f"edges_{group - 1}", number
                 found = update.predict_on_batch(
                     {
                         "geometry": {
-                            **self.scratch.get(f"geometry_{number}"),
-                            **self.scratch.get(f"of_groups_{number}"),
+                            **self.scratch.get("geometry", number),
+                            **self.scratch.get("of_groups", number),
                         },
-                        "edges": self.scratch.get(before),
+                        "edges": self.scratch.get(*before),
                         "atoms": self.atoms[-1][_own_first(slab)],
                     }
                 )
-                self.scratch.put(f"edges_{group}_{number}", found["edges"])
+                self.scratch.put(f"edges_{group}", number, found["edges"])
                 if group - 1 not in self.rest.groups:
-                    self.scratch.drop(before)
+                    self.scratch.drop(*before)
                 rows += [found["atoms"]] if "atoms" in found else []
                 yield number
             if rows:
@@ -108,11 +108,11 @@ class GroupByGroup:
 
     def initial_of(self, slab, positions, pairs):
         """H⁰ of a slab, which is not computed twice."""
-        name = f"initial_{self.slabs.index(slab)}"
-        if not self.scratch.has(name):
+        place = "initial", self.slabs.index(slab)
+        if not self.scratch.has(*place):
             return self.initial(slab, positions, pairs)
         shapes = self.shapes[positions]
-        return BlockMatrix(pairs, shapes, self.scratch.get(name))
+        return BlockMatrix(pairs, shapes, self.scratch.get(*place))
 
     def blocks(self, slab, part, pairs):
         """Blocks of a slab, after all passes.
@@ -148,7 +148,8 @@ class GroupByGroup:
         matrix = batch_matrices(found, [part.atoms], [table], model.basis)[0]
         if not model.is_hermitian:
             matrix = matrix.symmetrized()
-        return matrix, None, atoms
+        is_wanted = model.error_estimate is not None
+        return matrix, None, atoms if is_wanted else None
 
     def _take(self, rows):
         whole = np.empty(
@@ -184,7 +185,7 @@ class GroupByGroup:
         if self.backbone.initial is None:
             return inputs
         initial = self.initial(slab, positions, pairs)
-        self.scratch.put(f"initial_{self.slabs.index(slab)}", initial.entries)
+        self.scratch.put("initial", self.slabs.index(slab), initial.entries)
         blocks = batch_blocks(
             [initial],
             [atoms],
@@ -198,13 +199,13 @@ class GroupByGroup:
         inputs["initial_hopping"] = blocks["hopping"][own, :width]
         return inputs
 
-    def _gathered(self, slab, columns, shape, name):
+    def _gathered(self, slab, columns, shape, kind):
         """A nest of edges, of the lists of a region."""
         number, row = self.places[:, slab.atoms]
         width, found = columns.shape[1], None
         for some in np.unique(number):
             here = np.flatnonzero(number == some)
-            nest = self.scratch.get(f"{name}_{some}", row[here])
+            nest = self.scratch.get(kind, int(some), row[here])
             if found is None:
                 found = keras.tree.map_structure(
                     lambda x: np.zeros((*shape, *x.shape[2:]), x.dtype), nest

@@ -37,6 +37,8 @@ class PrintHandler(logging.Handler):
             return
         is_progress = getattr(record, "is_progress", False)
         stream = sys.stderr if is_progress else sys.stdout
+        if stream is None:  # without a console
+            return
         over = START_OF_LINE + REST_OF_LINE if stream.isatty() else ""
         print(over + record.getMessage(), file=stream, flush=True)
 

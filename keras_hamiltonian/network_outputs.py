@@ -13,6 +13,8 @@ from keras_hamiltonian.models.stage import BLOCKS
 from keras_hamiltonian.structures.neighbors import neighbor_table
 from keras_hamiltonian.structures.neighbors import pairs_within
 
+PACKAGE = "keras_hamiltonian."
+
 
 def model_inputs(model, structure, atom_pairs=None, bucket=1):
     """Inputs of a model for one structure.
@@ -72,7 +74,13 @@ def model_inputs(model, structure, atom_pairs=None, bucket=1):
 
 
 def _near(model):
-    """How far each element's projectors reach, in Å; see `batch_inputs`."""
+    """How far each element's projectors reach, in Å; see `batch_inputs`.
+
+    `None` where a backbone of someone's own may look at all neighbours.
+    """
+    backbones = [getattr(stage, "backbone", None) for stage in model.stages()]
+    if any(not type(b).__module__.startswith(PACKAGE) for b in backbones):
+        return None
     readouts = [getattr(stage, "readout", None) for stage in model.stages()]
     if not all(hasattr(readout, "projector_reach") for readout in readouts):
         return None

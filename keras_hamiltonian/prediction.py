@@ -88,7 +88,8 @@ def predict(
         uncertainty: bool. Whether to give the errors that are expected,
             `prediction.expected_errors`; next to no cost.
         max_memory: number of bytes, or str such as `"4GB"`: what the process
-            may take. The structure is then predicted in slabs, with the same
+            may take of the main memory; that of a GPU is not counted. The
+            structure is then predicted in slabs, with the same
             result but for rounding. Defaults to no limit. A Hamiltonian that
             is too large for it: `kh.stream_prediction`.
         progress: function of the fraction done, called after each slab.
@@ -165,9 +166,7 @@ def _prediction(
     progress,
 ):
     """See `predict`."""
-    if isinstance(atoms, str | os.PathLike):
-        atoms, name = _read(atoms, name)
-    name = name or "prediction"
+    atoms, name = read_structure(atoms, name)
     known = structure_of(model, atoms, overlap, initial, name)
     if max_memory is None:
         known = with_own_initial(model, known)
@@ -216,8 +215,19 @@ def _prediction(
     )
 
 
-def _read(path, name):
-    """The structure of a path, or that of a name, and its name."""
+def read_structure(atoms, name=None):
+    """A structure and its name.
+
+    Args:
+        atoms: `ase.Atoms`, a `Calculation`, or the path of a structure.
+        name: str. Of several in the path that which is meant.
+
+    Returns:
+        Two values: `ase.Atoms` or a `Calculation`, and a str.
+    """
+    if not isinstance(atoms, str | os.PathLike):
+        return atoms, name or "prediction"
+    path = atoms
     from data_tools.structures import find_structures
 
     found = find_structures([path])

@@ -1,5 +1,7 @@
 """Arrays that wait on the disk."""
 
+import errno
+import os
 import tempfile
 
 import keras
@@ -9,63 +11,93 @@ import numpy as np
 class Scratch:
     """Nests of arrays in temporary files, which go with the context.
 
-    The system says where: `TMPDIR` on Unix. The files have no names there, so
-    that nothing is left of a process that is killed.
+    There is one file for all nests of a kind, and it goes with the last of
+    them. The system says where: `TMPDIR` on Unix. The files have no names
+    there, so that nothing is left of a process that is killed.
     """
 
     def __init__(self):
-        self._files = {}
+        # Files by kind; nests by kind and number.
+        self._files, self._nests = {}, {}
 
     def __enter__(self):
         return self
 
     def __exit__(self, *error):
-        for name in list(self._files):
-            self.drop(name)
+        for kind, number in list(self._nests):
+            self.drop(kind, number)
 
-    def put(self, name, nest):
-        """Keeps a nest of arrays; one of the same name is replaced."""
-        self.drop(name)
-        self._files[name] = keras.tree.map_structure(_written, nest)
-
-    def get(self, name, rows=None):
-        """The nest of a name.
+    def put(self, kind, number, nest):
+        """Keeps a nest of arrays.
 
         Args:
-            name: str.
+            kind: str.
+            number: int. Which of its kind.
+            nest: dicts and lists of arrays.
+
+        Raises:
+            OSError: if the disk is full.
+        """
+        file = self._files.get(kind)
+        if file is None:
+            file = tempfile.TemporaryFile(prefix="keras_hamiltonian_")
+            self._files[kind] = file
+        file.seek(0, os.SEEK_END)
+        try:
+            self._nests[kind, number] = keras.tree.map_structure(
+                lambda x: _Kept(file, np.ascontiguousarray(x)), nest
+            )
+            file.flush()
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            raise OSError(
+                errno.ENOSPC,
+                "The disk of temporary files is full, where features wait for "
+                "the next group of the network. Name another folder, TMPDIR, "
+                "or give more memory",
+                tempfile.gettempdir(),
+            ) from None
+
+    def get(self, kind, number, rows=None):
+        """A nest that was kept.
+
+        Args:
+            kind, number: see `put`.
             rows: int array. Which rows of each array are wanted; nothing else
                 is read. Defaults to all.
         """
         rows = slice(None) if rows is None else rows
+        file = self._files[kind]
         return keras.tree.map_structure(
-            lambda kept: np.array(kept.map()[rows]), self._files[name]
+            lambda kept: kept.read(file, rows), self._nests[kind, number]
         )
 
-    def has(self, name):
-        """Whether there is a nest of a name."""
-        return name in self._files
+    def has(self, kind, number):
+        """Whether there is a nest."""
+        return (kind, number) in self._nests
 
-    def drop(self, name):
-        """Forgets a nest, if there is one of this name."""
-        for kept in keras.tree.flatten(self._files.pop(name, [])):
-            kept.file.close()
+    def drop(self, kind, number):
+        """Forgets a nest."""
+        del self._nests[kind, number]
+        if not any(other == kind for other, _ in self._nests):
+            self._files.pop(kind).close()
 
 
 class _Kept:
-    """An array in a file; what it is cannot be told from empty ones."""
+    """Where an array lies in a file."""
 
-    def __init__(self, file, shape, dtype):
-        self.file, self.shape, self.dtype = file, shape, dtype
+    def __init__(self, file, array):
+        self.place, self.shape, self.dtype = (
+            file.tell(),
+            array.shape,
+            array.dtype,
+        )
+        if array.size:
+            file.write(memoryview(array).cast("B"))
 
-    def map(self):
+    def read(self, file, rows):
         if 0 in self.shape:
-            return np.empty(self.shape, self.dtype)
-        return np.memmap(self.file, self.dtype, "r", shape=self.shape)
-
-
-def _written(array):
-    array = np.ascontiguousarray(array)
-    file = tempfile.TemporaryFile(prefix="keras_hamiltonian_")
-    array.tofile(file)
-    file.flush()
-    return _Kept(file, array.shape, array.dtype)
+            return np.empty(self.shape, self.dtype)[rows]
+        options = {"offset": self.place, "shape": self.shape}
+        return np.array(np.memmap(file, self.dtype, "r", **options)[rows])

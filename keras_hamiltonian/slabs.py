@@ -27,9 +27,9 @@ from keras_hamiltonian.structures.slabs import divide
 # Numbers on each edge at the peak of a network, measured, in units of the
 # numbers of its features, those of a second stage beside them, and its blocks.
 FEATURES, SECOND, BLOCKS = 7.0, 12.0, 6.0
-# The same, of features, where the first stage goes group by group; and bytes
-# of each number of the features of all atoms, which wait for the next group.
-BY_GROUP, FEATURE_BYTES = 6.6, 8
+# The same, of features, where the first stage goes group by group; and copies
+# of the features of all atoms, which wait for the next group.
+BY_GROUP, COPIES = 6.6, 2
 # Bytes that the system and the libraries take beyond what is counted.
 SPARE = 1e8
 # What is advised where a limit is too low, over what was missing.
@@ -147,7 +147,7 @@ class SlabPrediction:
         if self.by_group:
             steps = receptive_steps(model, from_features=True)
             per_atom = float(width * edge_bytes(model, by_group=True))
-            held += FEATURE_BYTES * count * sum(_sizes(model))
+            held += COPIES * bytes_each(model) * count * sum(_sizes(model))
         try:
             self.slabs = divide(
                 known.atoms, self.links, steps, (limit - held) / per_atom
@@ -393,8 +393,12 @@ def edge_bytes(model, by_group=False):
     first = BY_GROUP if by_group else FEATURES
     size = first + SECOND * (len(model.stages()) - 1)
     blocks = int(np.prod(model.basis.block_shape(model.spin)))
-    bytes_each = np.dtype(model.input["edge_vectors"].dtype).itemsize
-    return bytes_each * (size * max(_sizes(model)) + BLOCKS * blocks)
+    return bytes_each(model) * (size * max(_sizes(model)) + BLOCKS * blocks)
+
+
+def bytes_each(model):
+    """Bytes of each number in a network."""
+    return np.dtype(model.input["edge_vectors"].dtype).itemsize
 
 
 def _sizes(model):

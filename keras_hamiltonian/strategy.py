@@ -164,7 +164,7 @@ def _ddp():
             "Set KERAS_BACKEND=torch; on JAX leave torchrun out, and take "
             'strategy="data_parallel" for several devices.'
         )
-    if "RANK" not in os.environ:
+    if not {"RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE"} <= os.environ.keys():
         raise ValueError(
             'strategy="ddp" takes the processes that torchrun starts, and it '
             "started none: torchrun --nproc-per-node 2 -m keras_hamiltonian "

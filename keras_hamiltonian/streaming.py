@@ -18,6 +18,7 @@ from keras_hamiltonian.orbitals.gauge import shifted
 from keras_hamiltonian.physics.fermi import total_electrons
 from keras_hamiltonian.prediction import check_options
 from keras_hamiltonian.prediction import prediction_source
+from keras_hamiltonian.prediction import read_structure
 from keras_hamiltonian.prediction import ready_model
 from keras_hamiltonian.prediction import slab_prediction
 from keras_hamiltonian.prediction import structure_of
@@ -31,7 +32,7 @@ def stream_prediction(
     atoms,
     overlap=None,
     num_electrons=None,
-    name="prediction",
+    name=None,
     num_rotations=None,
     seed=0,
     initial=None,
@@ -75,6 +76,7 @@ def stream_prediction(
     with on_device(device):
         model = ready_model(model, device, dtype)
         check_options(model, num_rotations)
+        atoms, name = read_structure(atoms, name)
         name = check_name(name)
         known = structure_of(model, atoms, overlap, initial, name)
         run = slab_prediction(

@@ -1,5 +1,6 @@
 """Arrays that wait on the disk come back, and leave nothing."""
 
+import os
 import pathlib
 import signal
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import tempfile
 
 import numpy as np
+import pytest
 
 from keras_hamiltonian.scratch import Scratch
 
@@ -15,7 +17,7 @@ KILLED = """
 import os, signal
 import numpy as np
 from keras_hamiltonian.scratch import Scratch
-Scratch().put("some", np.ones(1000))
+Scratch().put("some", 0, np.ones(1000))
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -24,20 +26,44 @@ def test_nests_of_arrays(monkeypatch, tmp_path):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     x, y = np.arange(12.0).reshape(4, 3), np.arange(4)
     with Scratch() as scratch:
-        scratch.put("some", {"x": [x, 2 * x], "y": y})
-        scratch.put("none", x[:0])
-        found = scratch.get("some", rows=np.array([3, 1]))
+        scratch.put("some", 0, {"x": [x, 2 * x], "y": y, "none": x[:, :0]})
+        scratch.put("some", 1, -x.T)
+        found = scratch.get("some", 0, rows=np.array([3, 1]))
         np.testing.assert_array_equal(found["x"][1], 2 * x[[3, 1]])
-        np.testing.assert_array_equal(scratch.get("some")["y"], y)
-        assert scratch.get("none").shape == (0, 3)
-        assert scratch.has("some") and not scratch.has("others")
-        scratch.put("some", x)
-        np.testing.assert_array_equal(scratch.get("some"), x)
+        assert found["none"].shape == (2, 0)
+        np.testing.assert_array_equal(scratch.get("some", 0)["y"], y)
+        np.testing.assert_array_equal(scratch.get("some", 1), -x.T)
+        assert scratch.has("some", 1) and not scratch.has("other", 1)
         # What was read is no longer bound to the file.
-        kept = scratch.get("some")
-        scratch.drop("some")
-        assert not scratch.has("some") and kept[3, 2] == 11
+        kept = scratch.get("some", 0)["x"][0]
+        scratch.drop("some", 0)
+        assert not scratch.has("some", 0) and kept[3, 2] == 11
+        np.testing.assert_array_equal(scratch.get("some", 1), -x.T)
     assert list(pathlib.Path(tmp_path).iterdir()) == []
+
+
+def test_files_are_few():
+    """One of each kind, however many slabs there are."""
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    number = len(os.listdir("/dev/fd")) + 8
+    resource.setrlimit(resource.RLIMIT_NOFILE, (number, limits[1]))
+    try:
+        with Scratch() as scratch:
+            for k in range(200):
+                scratch.put("edges", k, [np.full(3, k)] * 4)
+            assert scratch.get("edges", 77)[3][0] == 77
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux")
+def test_a_full_disk(monkeypatch):
+    monkeypatch.setattr(
+        tempfile, "TemporaryFile", lambda **_: open("/dev/full", "w+b", 0)
+    )
+    with pytest.raises(OSError, match="temporary files is full.*TMPDIR"):
+        Scratch().put("edges", 0, np.ones(100000))
 
 
 def test_a_process_that_is_killed_leaves_nothing(monkeypatch, tmp_path):

@@ -48,7 +48,9 @@ class InStep(keras.callbacks.Callback):
         )
         if is_undone:
             self._share()
-        optimizer.learning_rate = rate
+        # A schedule is equal on all, and cannot be set.
+        if float(optimizer.learning_rate) != rate:
+            optimizer.learning_rate = rate
 
     def on_train_batch_end(self, batch, logs=None):
         """Takes the decision to stop."""

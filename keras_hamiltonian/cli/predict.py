@@ -1,5 +1,6 @@
 """`keras-hamiltonian predict`: Hamiltonians of new structures."""
 
+import contextlib
 import dataclasses
 import json
 import pathlib
@@ -171,8 +172,8 @@ class _Wanted:
 
 def _predicted(task, model, load, wanted):
     """Predicts and writes one structure; what is said about it, in lines."""
-    with Phase(task[0].name) as phase:
-        progress = phase if wanted.has_bar else None
+    bar = Phase(task[0].name) if wanted.has_bar else contextlib.nullcontext()
+    with bar as progress:
         return _predicted_lines(*task, model, load, wanted, progress)
 
 

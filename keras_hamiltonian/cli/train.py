@@ -83,7 +83,7 @@ def train(
     species=None,
     batch_size: Annotated[
         int | None,
-        typer.Option(help="Structures per optimizer step. Default: 1."),
+        typer.Option(help="Structures of a step, of each process. Default: 1."),
     ] = None,
     seed: Annotated[
         int | None,

@@ -1,5 +1,6 @@
 """`keras-hamiltonian zeroth`: H⁰ and S without a DFT run."""
 
+import contextlib
 import pathlib
 from typing import Annotated
 
@@ -77,6 +78,6 @@ def _computed(structure, step, has_bar):
     from keras_hamiltonian.initial import zeroth_calculation
 
     atoms, _ = structure.load()
-    with Phase(structure.name) as phase:
-        step.progress = phase if has_bar else None
+    bar = Phase(structure.name) if has_bar else contextlib.nullcontext()
+    with bar as step.progress:
         return zeroth_calculation(step, atoms, structure.name)

@@ -118,6 +118,11 @@ class HamiltonianDataset(keras.utils.PyDataset):
         self.seed = seed
         self._cache = {} if cache else None
         self.read_ahead = read_ahead
+        if read_ahead and (self.workers > 1 or self.use_multiprocessing):
+            raise ValueError(
+                "`read_ahead` has threads of its own: leave out `workers` and "
+                "`use_multiprocessing` of Keras."
+            )
         self._ahead, self._threads = {}, None
         self._order = np.arange(len(self.keys))
         self.take_part(0, 1)
@@ -134,6 +139,8 @@ class HamiltonianDataset(keras.utils.PyDataset):
         Args:
             number, num_parts: ints. Which part, and of how many.
         """
+        if self._cache and self._part != (number, num_parts):
+            self._cache.clear()
         self._part = number, num_parts
 
     def __len__(self):

@@ -20,6 +20,7 @@ The report of a folder holds, beside what `write_report` says,
 - `prediction_costs`: list, of `prediction_costs`, or `None`.
 """
 
+import contextlib
 import os
 
 import keras
@@ -122,13 +123,15 @@ def evaluate(
     if not isinstance(model, keras.Model):
         model = load_model(model)
     most = num_spectra if folder else 0
-    numbered = (
-        (calculation, most is None or number < most)
-        for number, calculation in enumerate(_read(calculations, names))
-    )
     found = _Comparison(model, window)
-    for compared in ordered_map(_compared, numbered, model, window):
-        found.merge(compared)
+    # Closed after an error too, which a notebook keeps with all its frames.
+    with contextlib.closing(_read(calculations, names)) as read:
+        numbered = (
+            (calculation, most is None or number < most)
+            for number, calculation in enumerate(read)
+        )
+        for compared in ordered_map(_compared, numbered, model, window):
+            found.merge(compared)
     if found.first is None:
         raise ValueError(
             "There is no calculation to compare with. Give those the model "

@@ -36,7 +36,7 @@ class FirstPass(keras.Model):
 
     def call(self, inputs):
         backbone, neighbors = self.backbone, inputs["neighbors"]
-        species = inputs["species"][: neighbors.shape[0]]
+        species = inputs["species"][: backend.shape(neighbors)[0]]
         computed = backbone.geometry(inputs)
         geometry = {**computed, "species": species, "neighbors": neighbors}
         # A quarter of all that would wait is made anew.
@@ -87,7 +87,7 @@ class GroupPass(keras.Model):
             new = _new_atoms(backbone, others[0], state, ends, geometry)
             return {"edges": edges, "atoms": new}
 
-        number = geometry["species"].shape[0]
+        number = backend.shape(geometry["species"])[0]
         own = {"atoms": atoms[:number], "normed": normed[:number]}
         rows = {"geometry": geometry, "edges": edges, **own}
         return backend.in_rows(update, rows)
@@ -156,7 +156,7 @@ def _first_update(backbone, state, geometry):
         return _new_atoms(backbone, backbone.groups[0], rows, ends, geometry)
 
     rows = {"geometry": geometry, "edges": state["edges"]}
-    rows["atoms"] = atoms[: geometry["species"].shape[0]]
+    rows["atoms"] = atoms[: backend.shape(geometry["species"])[0]]
     return backend.in_rows(update, rows)
 
 

@@ -100,10 +100,17 @@ def _converted(config, dtype):
     if not isinstance(config, dict):
         return config
     return {
-        key: dtype if key == "dtype" else _converted(value, dtype)
+        key: _converted_item(key, value, dtype)
         for key, value in config.items()
         if key != "compile_config"
     }
+
+
+def _converted_item(key, value, dtype):
+    # What is said of the training stays true.
+    if key == "provenance":
+        return value
+    return dtype if key == "dtype" else _converted(value, dtype)
 
 
 def _full_name(device):

@@ -99,7 +99,7 @@ class CascadeFit:
         data = self.training, self.validation
         self._freeze(first=stage)
         if "first" not in self.budgets:
-            # All of it is frozen; scales of new elements are not.
+            # All of it is frozen; what has a closed form is not.
             stage.adapt(self.training)
             self.steps["first"] = 0
             return
@@ -134,6 +134,12 @@ class CascadeFit:
 
     def _freeze(self, **stages):
         freeze(stages, self.settings.freeze)
+        for part, stage in stages.items():
+            if not stage.trainable_variables and part in self.budgets:
+                raise ValueError(
+                    f"`freeze` leaves nothing to train of the {part} stage. "
+                    'Freeze fewer layers, or all of the first stage, "first".'
+                )
 
     def _fit(self, part, model, training, validation, start, adapt=None):
         group = current()
@@ -201,7 +207,7 @@ class CascadeFit:
             **{unit: amount},
         )
         revert = RevertOnSpike()
-        own = self._own_callbacks(part)
+        own = self._own_callbacks(part) if current().is_first else []
         self.curve.stage = part
         checkpoint = TrainingCheckpoint(
             self.checkpoints / f"{part}.npz",

@@ -297,7 +297,9 @@ class _Run:
             ],
             split=[split and split.checksum for split in self.splits],
             stage=self.stage and stage_checksum(self.stage),
-            settings=self.settings.model_dump(mode="json"),
+            settings=self.settings.model_dump(
+                mode="json", exclude={"cache", "read_ahead"}
+            ),
             backend=keras.config.backend(),
             zeroth_step=self.zeroth_step and self.zeroth_step.describe(),
         )
@@ -413,9 +415,14 @@ class _Run:
 
 def _settings(settings, start_from):
     settings = settings or TrainingSettings()
-    if start_from is None:
-        return settings
-    return settings.model_copy(update={"start_from": str(start_from)})
+    if start_from is not None:
+        settings = settings.model_copy(update={"start_from": str(start_from)})
+    if settings.freeze and settings.start_from is None:
+        raise ValueError(
+            "`freeze` keeps weights of a trained model: give it as well, "
+            f"`start_from`. Received: {settings.freeze}."
+        )
+    return settings
 
 
 def _name(path):

@@ -144,9 +144,10 @@ class TrainingSettings(StrictSettings):
     )
     freeze: list[str] = pydantic.Field(
         default_factory=list,
-        description="With `start_from`, layers whose weights stay: a stage and "
+        description="With `start_from`, layers that do not train: a stage and "
         "the path of a layer in it, such as first/backbone/group_1, or first "
-        "alone.",
+        "alone. Two-centre functions that the data contradict are fitted anew "
+        "even so.",
     )
     first_options: dict[str, Any] = pydantic.Field(
         default_factory=dict,
@@ -377,11 +378,6 @@ class TrainingSettings(StrictSettings):
             raise ValueError(
                 f"{', '.join(self.species_settings('species_'))}: these go "
                 "with `species`, a folder. Give it as well."
-            )
-        if self.freeze and self.start_from is None:
-            raise ValueError(
-                "`freeze` keeps the weights of a trained model: give it as "
-                f"well, `start_from`. Received: {self.freeze}."
             )
         if "first" in self.freeze and self.second_stage == "none":
             raise ValueError(

@@ -64,6 +64,14 @@ class Start:
         self.settings = self._complete(settings)
         # A wrong name is found before the budget begins.
         stages = dict(zip(("first", "second"), self.model.stages()))
+        if not self.has_second_stage:
+            stages.pop("second", None)
+        for name in settings.freeze:
+            if name.startswith("second/") and "second" not in stages:
+                raise ValueError(
+                    f"`freeze` names {name!r}, and no second stage is taken "
+                    f"from {self.path}: there are no trained weights to keep."
+                )
         freeze(stages, settings.freeze)
 
     def grown(self, store, reaches):

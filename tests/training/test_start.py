@@ -301,19 +301,21 @@ def test_layers_that_are_not_there(saved, freeze, words):
         Start(settings)
 
 
-@pytest.mark.parametrize(
-    "settings, words",
-    [
-        ({}, "keeps the weights of a trained model"),
-        (
-            {"start_from": "graphene", "second_stage": "none"},
-            "there is nothing to train",
-        ),
-    ],
-)
-def test_freezing_what_is_not_trained(settings, words):
-    with pytest.raises(ValueError, match=words):
-        kh.training.TrainingSettings(freeze=["first"], **settings)
+def test_freezing_what_is_not_trained(sets, saved, tmp_path):
+    settings = kh.training.TrainingSettings
+    with pytest.raises(ValueError, match="keeps weights of a trained model"):
+        kh.train(
+            sets["graphene"],
+            settings=settings(freeze=["first"]),
+            folder=tmp_path / "run",
+        )
+    with pytest.raises(ValueError, match="there is nothing to train"):
+        settings(freeze=["first"], second_stage="none", start_from="graphene")
+    alone = tmp_path / "alone.keras"
+    kh.load_model(saved("graphene")).stage.save(alone)
+    options = {"freeze": ["second/readout"], "start_from": str(alone)}
+    with pytest.raises(ValueError, match="no second stage is taken from"):
+        Start(settings(**options))
 
 
 def test_a_first_stage_alone(sets, saved, tmp_path):

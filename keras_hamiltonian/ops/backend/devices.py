@@ -27,10 +27,12 @@ def device_names():
 
 
 def device_of(tensor):
-    """Name of the device that holds a tensor."""
+    """Name of the device that holds a tensor; `None` of several."""
     if _torch is not None:
         return _torch.device_of(tensor)
     device = tensor.device
     if isinstance(device, str):  # of TensorFlow: a path with the name in it
         return device.lower().split("device:")[-1]
+    if not hasattr(device, "platform"):  # of JAX: on several
+        return None
     return f"{device.platform}:{device.id}"
