@@ -3,6 +3,7 @@
 import ase
 import keras
 import numpy as np
+import pytest
 from small_stages import SMALL
 
 import keras_hamiltonian as kh
