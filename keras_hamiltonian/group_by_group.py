@@ -13,6 +13,7 @@ from keras_hamiltonian.models.group_passes import OF_GROUPS
 from keras_hamiltonian.models.group_passes import FirstPass
 from keras_hamiltonian.models.group_passes import GroupPass
 from keras_hamiltonian.models.group_passes import RestOfStage
+from keras_hamiltonian.network_outputs import input_dtype
 from keras_hamiltonian.network_outputs import model_inputs
 from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
 from keras_hamiltonian.scratch import Scratch
@@ -173,7 +174,7 @@ class GroupByGroup:
         width = max(1, int(mask.sum(axis=1).max()))
         row = positions[table.pair_positions[own][mask]]
         self.columns[row] = np.nonzero(mask)[1]
-        dtype = self.model.input["edge_vectors"].dtype
+        dtype = input_dtype(self.model)
         inputs = {
             "species": np.array(
                 [basis.species[z] for z in numbers[order]], "int32"

@@ -67,10 +67,16 @@ def model_inputs(model, structure, atom_pairs=None, bucket=1):
         bucket,
         initial=initial,
         is_spinful=model.spin != "none",
-        dtype=model.input["edge_vectors"].dtype,
+        dtype=input_dtype(model),
         near=_near(model),
     )
     return inputs, table
+
+
+def input_dtype(model):
+    """Type of the numbers that a model takes; `None` if it does not say."""
+    inputs = getattr(model, "input", None)
+    return inputs and inputs["edge_vectors"].dtype
 
 
 def _near(model):

@@ -16,6 +16,7 @@ from keras_hamiltonian.memory import in_words
 from keras_hamiltonian.memory import resident_bytes
 from keras_hamiltonian.messages import duration
 from keras_hamiltonian.models.receptive_field import receptive_steps
+from keras_hamiltonian.network_outputs import input_dtype
 from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
 from keras_hamiltonian.orbitals.block_matrix import runs
 from keras_hamiltonian.structures.neighbors import pairs_within
@@ -398,7 +399,7 @@ def edge_bytes(model, by_group=False):
 
 def bytes_each(model):
     """Bytes of each number in a network."""
-    return np.dtype(model.input["edge_vectors"].dtype).itemsize
+    return np.dtype(input_dtype(model)).itemsize
 
 
 def _sizes(model):

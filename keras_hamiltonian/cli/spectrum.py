@@ -194,8 +194,6 @@ def open_crystal(
         ValueError: if the structure has no matrices and there is no model.
     """
     import keras_hamiltonian as kh
-    from keras_hamiltonian.models.placement import check_placement
-    from keras_hamiltonian.models.placement import on_device
 
     if (initial or species) and model is None:
         raise typer.BadParameter(
@@ -213,6 +211,9 @@ def open_crystal(
                 "is for predictions; give --model as well.", param_hint=option
             )
     if isinstance(model, str | pathlib.Path):
+        from keras_hamiltonian.models.placement import check_placement
+        from keras_hamiltonian.models.placement import on_device
+
         check_placement(device, dtype)
         with on_device(device):
             model = kh.load_model(model)
