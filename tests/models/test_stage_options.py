@@ -156,7 +156,8 @@ def test_without_the_hermitian_average(store):
         own.assign(other)
     atoms = store[0].atoms
     table = neighbor_table(atoms, pairs_within(atoms, raw.reaches))
-    outputs = raw.predict_on_batch(batch_inputs([atoms], [table], raw.basis))
+    inputs = batch_inputs([atoms], [table], raw.basis, dtype="float64")
+    outputs = raw.predict_on_batch(inputs)
     (blocks,) = batch_matrices(outputs, [atoms], [table], raw.basis)
     assert blocks.hermitian_error() > 1e-3
     expected = predict_hamiltonian(usual, atoms)
