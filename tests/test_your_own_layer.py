@@ -17,7 +17,7 @@ from doc_pages import page_text
 
 import keras_hamiltonian as kh
 
-CELL = re.compile(r"^```python\n%%writefile.*\n(.*?)\n```$", re.M | re.S)
+CELL = re.compile(r"^```python\n%%writefile[^\n]*\n(.*?)\n```$", re.M | re.S)
 STAGES = {
     "first_stage": "my_module:MyStage",
     "second_stage": "my_module:MyRefinement",
