@@ -10,6 +10,7 @@ default one. Nothing fails because of a time.
 import keras
 import pytest
 from alternating import alternate
+from compiled_stage import compiled_stage
 
 import keras_hamiltonian as kh
 
@@ -29,20 +30,12 @@ OPTIONS = {
 
 def test_step_of_the_first_stage(benchmark, data_folder):
     graphene = kh.HamiltonianStore(data_folder / "graphene.h5")
-    reaches = kh.physics.estimate_reaches(graphene)
 
     def step(options):
         batch = kh.HamiltonianDataset(
             graphene, graphene.names[:1], initial="initial" in options
         )[0]
-        stage = kh.models.EquivariantStage(
-            graphene.basis.to_dict(), reaches, **options
-        )
-        stage.compile(
-            keras.optimizers.Adam(1e-4),
-            loss=kh.losses.BlockMeanAbsoluteError(),
-            jit_compile=False,
-        )
+        stage = compiled_stage(graphene, **options)
         return lambda: stage.train_on_batch(*batch)
 
     steps = {name: step(options) for name, options in OPTIONS.items()}

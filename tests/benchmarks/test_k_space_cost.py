@@ -13,6 +13,7 @@ import time
 import keras
 import pytest
 from alternating import alternate
+from compiled_stage import compiled_stage
 
 import keras_hamiltonian as kh
 
@@ -37,17 +38,8 @@ def test_training_step(benchmark, data_folder, tmp_path, name):
     }
     programs = {}
     for key, dataset in datasets.items():
-        stage = kh.models.EquivariantStage(
-            store.basis.to_dict(),
-            kh.physics.estimate_reaches(store),
-            spin=store.spin,
-        )
-        stage.compile(
-            keras.optimizers.Adam(1e-4),
-            loss=kh.losses.BlockMeanAbsoluteError(),
-            joint_losses=[kh.losses.KSpaceLoss()] if key == "with" else [],
-            jit_compile=False,
-        )
+        losses = [kh.losses.KSpaceLoss()] if key == "with" else []
+        stage = compiled_stage(store, losses)
         programs[key] = lambda s=stage, d=dataset: s.train_on_batch(*d[0])
     medians = alternate(benchmark, f"training step, {name}", 9, **programs)
     ratio = medians["with"] / medians["without"]

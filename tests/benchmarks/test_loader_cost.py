@@ -11,6 +11,7 @@ alternating. Nothing fails because of a time.
 import keras
 import pytest
 from alternating import alternate
+from compiled_stage import compiled_stage
 
 import keras_hamiltonian as kh
 
@@ -25,16 +26,7 @@ def test_a_structure_is_read_before_it_is_needed(
 ):
     store = kh.HamiltonianStore(data_folder / f"{material}.h5")
     data = kh.HamiltonianDataset(store, cache=False)
-    stage = kh.models.EquivariantStage(
-        store.basis.to_dict(),
-        kh.physics.estimate_reaches(store),
-        spin=store.spin,
-    )
-    stage.compile(
-        keras.optimizers.Adam(1e-4),
-        loss=kh.losses.BlockMeanAbsoluteError(),
-        jit_compile=False,
-    )
+    stage = compiled_stage(store)
     batch = data[0]
     positions = iter(range(10**6))
     num_atoms = len(batch[0]["species"])
