@@ -6,6 +6,7 @@ on stdout, as Keras does, and progress on stderr.
 """
 
 import logging
+import math
 import sys
 import threading
 import time
@@ -24,6 +25,35 @@ logger = logging.getLogger("keras_hamiltonian")
 _phases = []
 
 
+class _Silence:
+    """Since when nothing was said: the last line, or the begin of the phases
+    that have followed each other without a pause.
+
+    Attributes:
+        since: reading of `time.monotonic()`.
+        ended: the same, when the last phase ended.
+    """
+
+    since = ended = -math.inf
+
+    def begin(self):
+        """Notes that a phase begins."""
+        now = time.monotonic()
+        if not _phases and now - self.ended > GLANCE:
+            self.since = now
+
+    def end(self):
+        """Notes that a phase ends."""
+        self.ended = time.monotonic()
+
+    def is_broken(self):
+        """Notes that something is said."""
+        self.since = time.monotonic()
+
+
+_silence = _Silence()
+
+
 class PrintHandler(logging.Handler):
     """Prints what no other handler takes."""
 
@@ -39,6 +69,7 @@ class PrintHandler(logging.Handler):
         stream = sys.stderr if is_progress else sys.stdout
         if stream is None:  # without a console
             return
+        _silence.is_broken()
         over = START_OF_LINE + REST_OF_LINE if stream.isatty() else ""
         print(over + record.getMessage(), file=stream, flush=True)
 
@@ -54,7 +85,8 @@ class Phase:
 
     On a terminal a line on stderr that renews itself; elsewhere a line in the
     log every four seconds, later every fiftieth of the time so far. Also while
-    one step takes long. Of phases in each other the innermost speaks.
+    one step takes long. Of phases in each other the innermost speaks, of short
+    ones in a row the one in which the seconds are over.
 
     Args:
         label: str. What is being done.
@@ -81,6 +113,7 @@ class Phase:
 
     def __enter__(self):
         self._start = self._said = time.monotonic()
+        _silence.begin()
         _phases.append(self)
         if logger.isEnabledFor(logging.INFO):
             threading.Thread(target=self._speak, daemon=True).start()
@@ -89,6 +122,7 @@ class Phase:
     def __exit__(self, *_):
         self._ended.set()
         _phases.remove(self)
+        _silence.end()
         if self._has_spoken and sys.stderr.isatty():
             print(REST_OF_LINE, end=START_OF_LINE, file=sys.stderr, flush=True)
 
@@ -130,12 +164,13 @@ class Phase:
             now = time.monotonic()
             is_terminal = sys.stderr.isatty()
             if not self._has_spoken:
-                is_wanted = now - self._start > PATIENCE
+                is_wanted = now - _silence.since > PATIENCE
             else:
                 is_wanted = is_terminal or is_due(self._start, self._said)
             if not is_wanted or _phases[-1:] != [self]:
                 continue
             self._said, self._has_spoken = now, True
+            _silence.is_broken()
             if is_terminal:
                 line = f"{START_OF_LINE}{self}{REST_OF_LINE}"
                 print(line, end="", file=sys.stderr, flush=True)

@@ -110,6 +110,21 @@ def test_short_work_is_silent(forget_logging, capsys):
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.parametrize("pause, num_lines", [(0.0, 2), (0.2, 0)])
+def test_short_phases_in_a_row_are_not_silent(
+    pause, num_lines, monkeypatch, caplog
+):
+    monkeypatch.setattr(messages, "PATIENCE", 0.5)
+    monkeypatch.setattr(messages, "GLANCE", 0.05)
+    time.sleep(0.1)
+    for _ in range(8):
+        with Phase("short", None):
+            time.sleep(0.2)
+        time.sleep(pause)
+    assert bool(caplog.messages) is bool(num_lines)
+    assert len(caplog.messages) >= num_lines
+
+
 def test_a_terminal_has_one_line(impatient, monkeypatch, capsys):
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     with Phase("bulk") as phase:
