@@ -10,6 +10,7 @@ from data_tools.labels import element_of_label
 from data_tools.shells import element_shells
 from keras_hamiltonian.conventions import SHELL_LETTERS
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
+from keras_hamiltonian.orbitals.basis import repeated_degrees
 
 # ABACUS' own constant.
 BOHR_IN_ANGSTROM = 0.529177
@@ -126,7 +127,7 @@ def read_structure_lines(path, lines):
         unit = float(lines[1])
         cell = unit * np.array([line.split() for line in lines[2:5]], float)
         labels, counts = lines[5].split(), list(map(int, lines[6].split()))
-        if sum(counts) > len(lines) - 8:
+        if min(counts) < 0 or sum(counts) > len(lines) - 8:
             raise ValueError(f"{sum(counts)} atoms, {len(lines) - 8} lines")
         symbols = [
             element_of_label(path, label)
@@ -224,7 +225,7 @@ def _positions(path, lines):
         symbol = element_of_label(path, lines[place][0])
         count = int(lines[place + 2][0])
         block = lines[place + 3 : place + 3 + count]
-        if len(block) < count:
+        if count < 0 or len(block) < count:
             raise ValueError(
                 f"{path} announces {count} atoms of {symbol} and lists "
                 f"{len(block)}."
@@ -260,7 +261,7 @@ def _shells_of_log(path, log):
         label = re.search(r"(?i:atom label)\s*=\s*(\S+)", block)
         counts = re.findall(r"L=(\d+), number of zeta\s*=\s*(\d+)", block)
         if label and counts:
-            degrees = [int(l) for l, n in counts for _ in range(int(n))]
+            degrees = repeated_degrees((int(l), int(n)) for l, n in counts)
             shells.append((element_of_label(path, label.group(1)), degrees))
     return element_shells(path, shells)
 
@@ -283,9 +284,8 @@ def _shells_of_names(files):
         found = re.search(rf"_((?:\d+[{SHELL_LETTERS}])+)\.orb$", name)
         if found:
             pairs = re.findall(rf"(\d+)([{SHELL_LETTERS}])", found.group(1))
-            shells[symbol] = [
-                SHELL_LETTERS.index(letter)
+            shells[symbol] = repeated_degrees(
+                (SHELL_LETTERS.index(letter), int(count))
                 for count, letter in pairs
-                for _ in range(int(count))
-            ]
+            )
     return shells

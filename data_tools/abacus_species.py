@@ -113,7 +113,7 @@ def _read_orbitals(path):
     announced = [
         (SHELL_LETTERS.index(letter.lower()), n)
         for letter, count in counts
-        for n in range(int(count))
+        for n in range(min(int(count), len(blocks) + 1))
     ]
     mesh, held = step * np.arange(size), {}
     for n, block in enumerate(blocks):

@@ -86,6 +86,7 @@ def read_basis(path, atoms):
     shells, place = [[] for _ in atoms], 0
     while place < len(rows):
         atom, n, l, _ = numbers[place].tolist()
+        l = min(l, len(rows))
         expected = [[atom, n, l, m] for m in range(-l, l + 1)]
         found = slice(place, place + 2 * l + 1)
         if (

@@ -20,6 +20,7 @@ from keras_hamiltonian.conventions import HARTREE_IN_EV
 from keras_hamiltonian.conventions import SHELL_LETTERS
 from keras_hamiltonian.data.calculation import Calculation
 from keras_hamiltonian.orbitals.basis import OrbitalBasis
+from keras_hamiltonian.orbitals.basis import repeated_degrees
 from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
 from keras_hamiltonian.orbitals.orders import to_package_order
 from keras_hamiltonian.reading import check_size
@@ -325,13 +326,12 @@ def _shells(path, orbitals, count):
             "radius and shells, such as C6.0-s2p2d1. Empty atoms are not "
             "supported."
         )
-    most = max(int(n or 0) for shell in found for n in shell[1:])
-    for column in (1, 2) if most <= count else ():
-        degrees = tuple(
-            SHELL_LETTERS.index(shell[0])
+    for column in (1, 2):
+        counts = [
+            (SHELL_LETTERS.index(shell[0]), int(shell[column] or shell[1]))
             for shell in found
-            for _ in range(int(shell[column] or shell[1]))
-        )
+        ]
+        degrees = tuple(repeated_degrees(counts))
         if sum(2 * l + 1 for l in degrees) == count:
             return symbol.group(), degrees
     raise ValueError(

@@ -277,7 +277,8 @@ def _degrees(symbol, atom):
     degrees, position = [], 0
     while position < len(labels):
         l = labels[position][0]
-        expected = [(l, m) for m in range(-(l or 0), (l or 0) + 1)]
+        most = min(l or 0, len(labels))
+        expected = [(l, m) for m in range(-most, most + 1)]
         if l is None or labels[position : position + len(expected)] != expected:
             raise ValueError(
                 f"The orbitals of {symbol} are not labelled with l and m in "

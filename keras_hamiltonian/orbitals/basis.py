@@ -163,6 +163,21 @@ class OrbitalBasis:
         return f"OrbitalBasis({self.to_dict()})"
 
 
+def repeated_degrees(counts):
+    """Degrees of shells that a file counts.
+
+    Args:
+        counts: iterable of a degree and how many shells have it.
+
+    Returns:
+        List of int; of each degree no more than `OrbitalBasis` refuses,
+        however many a damaged file asks for.
+    """
+    return [
+        l for l, count in counts for _ in range(min(count, MOST_SHELLS + 1))
+    ]
+
+
 def _degrees(symbol, spec):
     if symbol not in atomic_numbers:
         raise ValueError(f"{symbol!r} is not the symbol of an element.")
@@ -173,11 +188,8 @@ def _degrees(symbol, spec):
                 f"Cannot read the shells {spec!r} of {symbol}. Expected counts "
                 'and letters, for example "2s 2p 1d".'
             )
-        degrees = [
-            SHELL_LETTERS.index(letter)
-            for count, letter in found
-            for _ in range(min(int(count), MOST_SHELLS + 1))
-        ]
+        counts = [(SHELL_LETTERS.index(l), int(count)) for count, l in found]
+        degrees = repeated_degrees(counts)
     else:
         degrees = whole_numbers(spec, f"degrees of the shells of {symbol}")
         degrees = degrees.ravel().tolist()

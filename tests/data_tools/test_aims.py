@@ -204,6 +204,10 @@ def cut(name, share):
             replaced("basis-indices.out", "hydro      1", "hydro      2"),
             "basis-indices.out: orbital 5 begins no shell",
         ),
+        (  # -l to l are more numbers than the memory holds
+            replaced("basis-indices.out", "2   0   0", "2 99999999999 0"),
+            "basis-indices.out: orbital 1 begins no shell",
+        ),
         (
             replaced("basis-indices.out", "   18 hydro", "   18 hydro x"),
             "basis-indices.out: orbital 14 begins no shell",

@@ -65,6 +65,35 @@ def test_count_of_shells(tmp_path):
         OrbitalBasis({"C": "99999999999p"})
 
 
+@pytest.mark.parametrize("source", ["log", "names"])
+def test_count_of_shells_of_abacus(source, tmp_path):
+    write_calculation(tmp_path / "run", crystal(), "abacus")
+    output = tmp_path / "run" / "OUT.ABACUS"
+    if source == "names":
+        (output / "Orbital").unlink()
+        path = tmp_path / "run" / "STRU"
+        path.write_text(path.read_text().replace("He_1s", "He_9999999999s"))
+    else:
+        with (output / "running_scf.log").open("a") as log:
+            for symbol in ("H", "He"):
+                log.write(f"READING ATOM TYPE\natom label = {symbol}\n")
+                log.write("L=0, number of zeta = 9999999999\n")
+    refused(tmp_path / "run", "needs 1 to 200 shells")
+
+
+def test_count_of_atoms_of_abacus(tmp_path):
+    write_calculation(tmp_path / "run", crystal(), "abacus")
+    path = tmp_path / "run" / "STRU"
+    # A reader that goes on by so many lines stays where it is.
+    path.write_text(path.read_text().replace("0.0\n1\n", "0.0\n-3\n", 1))
+    refused(tmp_path / "run", "announces -3 atoms")
+    cell = ["2 0 0", "0 2 0", "0 0 2"]
+    counts = "9999999999 -9999999998"
+    lines = ["lattice", "1", *cell, "H He", counts, "Direct", "0 0 0"]
+    with pytest.raises(ValueError, match="run.csr.*9999999999|atoms"):
+        abacus_input.read_structure_lines("run.csr", lines)
+
+
 def test_gzipped_zeros(tmp_path):
     path = tmp_path / "x.scfout.gz"
     with gzip.open(path, "wb") as file:
