@@ -78,6 +78,14 @@ def optics(
             "them.",
             err=True,
         )
+    threshold = crystal.matrices.overlap_threshold
+    if threshold:
+        typer.echo(
+            f"The model leaves out combinations of orbitals of norms below "
+            f"{threshold:g}: velocities are those between the others, within "
+            "a few percent.",
+            err=True,
+        )
     velocity = physics.VelocityOperator(
         crystal.matrices, crystal.atoms, step and step.dipoles(crystal.atoms)
     )
