@@ -15,6 +15,7 @@ from data_tools.openmx_species import openmx_zeroth_step
 from data_tools.openmx_species import read_openmx_species
 from data_tools.siesta_species import ENDING
 from data_tools.siesta_species import read_siesta_species
+from keras_hamiltonian.superposition.functionals import is_lda
 from keras_hamiltonian.superposition.zeroth_step import ZerothStep
 
 ENDINGS = {"OpenMX": ".pao", "SIESTA": ENDING, "ABACUS": ".orb"}
@@ -128,7 +129,7 @@ def read_species(
             "C6.0-s2p2d1 (`orbitals`, --orbitals), or an input of the data "
             "set (`input`, --input)."
         )
-    lda = functional in ("PW92", "PZ81")
+    lda = functional is not None and is_lda(functional)
     names = only_names(folder, orbitals, potentials, basis, lda)
     return read_openmx_species(folder, *names, spin_orbit)
 

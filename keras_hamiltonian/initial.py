@@ -7,9 +7,13 @@ density-functional program has before its first diagonalisation.
 import dataclasses
 import os
 
+import numpy as np
+
 from keras_hamiltonian.data.calculation import Calculation
 from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
 
+# Distance over the reach of two orbitals: reaches are estimated from data.
+FARTHEST = 1.1
 HOW_TO_MAKE_IT = (
     "H⁰ comes from a run of one SCF step with the settings of the training "
     "set. OpenMX: `scf.maxIter 1`, the .scfout file. SIESTA: "
@@ -63,6 +67,35 @@ def given_initial(calculation, initial):
     if found.overlap is None:
         found = dataclasses.replace(found, overlap=overlap)
     return found
+
+
+def check_distances(calculation, reaches):
+    """Refuses H⁰ whose pairs of atoms are too far apart to be neighbours.
+
+    Args:
+        calculation: `Calculation` with H⁰.
+        reaches: dict from element to Å.
+
+    Raises:
+        ValueError: naming the pair that is farthest apart.
+    """
+    pairs = calculation.initial_hamiltonian.atom_pairs
+    atoms = calculation.atoms
+    reach = np.array([reaches[s] for s in atoms.symbols])
+    vectors = atoms.positions[pairs[:, 4]] - atoms.positions[pairs[:, 3]]
+    vectors += pairs[:, :3] @ np.asarray(atoms.cell)
+    distances = np.linalg.norm(vectors, axis=1)
+    limits = reach[pairs[:, 3:]].sum(axis=1)
+    worst = np.argmax(distances / limits)
+    if distances[worst] > FARTHEST * limits[worst]:
+        i, j = pairs[worst, 3:]
+        raise ValueError(
+            f"H⁰ of {calculation.name!r} lists the pair of atoms {i} and {j} "
+            f"in cell {tuple(pairs[worst, :3].tolist())}, which are "
+            f"{distances[worst]:.2f} Å apart where orbitals reach "
+            f"{limits[worst]:.2f} Å. It is that of other atoms, or of these in "
+            "another order: make it from the very structure."
+        )
 
 
 def zeroth_calculation(zeroth_step, atoms, name):

@@ -10,6 +10,7 @@ import keras
 from keras_hamiltonian.data.calculation import Calculation
 from keras_hamiltonian.electronic_structure import ElectronicStructure
 from keras_hamiltonian.files import replacing
+from keras_hamiltonian.initial import check_distances
 from keras_hamiltonian.initial import given_initial
 from keras_hamiltonian.initial import with_own_initial
 from keras_hamiltonian.models.loading import load_model
@@ -68,8 +69,8 @@ def predict(
             whose overlap, number of electrons and H⁰ are taken where it has
             them; or the path of one or the other, of any format that the
             command line reads; or a list of these.
-        overlap: `BlockMatrix`, spinless. Defaults to the model's own
-            prediction of it.
+        overlap: `BlockMatrix`, spinless; of a list of structures a list.
+            Defaults to the model's own prediction of it.
         num_electrons: float, valence electrons per cell; or a dict from each
             element to those of one atom, `{"C": 4}`. Defaults to what the
             training set says about this composition.
@@ -83,7 +84,8 @@ def predict(
             `Calculation` (its `initial_hamiltonian` or, of a run of the first
             step alone, its `hamiltonian`; and its overlap), the path of one, a
             `BlockMatrix`, or a function from `ase.Atoms` to a `Calculation` or
-            to H⁰ and S. Defaults to that of a `Calculation`, else to
+            to H⁰ and S; of a list of structures a list of these, or the
+            function. Defaults to that of a `Calculation`, else to
             `model.zeroth_step`, which models trained with `species` have.
         uncertainty: bool. Whether to give the errors that are expected,
             `prediction.expected_errors`; next to no cost.
@@ -105,7 +107,8 @@ def predict(
     Raises:
         ValueError: for elements or shells the model was not made for, a path
             without a structure or with several, atoms that coincide, a model
-            that takes H⁰ and does not get it, rotations of a model that is
+            that takes H⁰ and does not get it or the other way round, H⁰ of
+            other atoms, rotations of a model that is
             exactly symmetric, expected errors of one without an
             `error_estimate`, a limit of memory that is too low, a device that
             is not there, or another precision.
@@ -134,8 +137,28 @@ def predict(
         model = ready_model(model, device, dtype)
         check_options(model, num_rotations, uncertainty)
         if isinstance(atoms, list | tuple):
-            return [_prediction(model, x, **options) for x in atoms]
+            own = [
+                _each(name, options.pop(name), len(atoms))
+                for name in ("overlap", "initial")
+            ]
+            return [
+                _prediction(model, x, overlap=s, initial=h, **options)
+                for x, s, h in zip(atoms, *own)
+            ]
         return _prediction(model, atoms, **options)
+
+
+def _each(name, given, number):
+    """What is given for each of several structures, a list."""
+    if given is None or callable(given):
+        return [given] * number
+    if isinstance(given, list) and len(given) == number:
+        return given
+    found = f"{len(given)} of them" if isinstance(given, list) else "one"
+    raise ValueError(
+        f"`{name}` of {number} structures is a list with one for each, or a "
+        f"function of their atoms where it may be one. Received: {found}."
+    )
 
 
 def ready_model(model, device=None, dtype=None):
@@ -361,7 +384,15 @@ def structure_of(model, atoms, overlap=None, initial=None, name=""):
     """
     if not isinstance(atoms, Calculation):
         atoms = Calculation(atoms, model.basis, spin=model.spin, name=name)
+    if initial is not None and not model.takes_initial:
+        raise ValueError(
+            f"The model {model.name!r} takes no H⁰: it predicts H itself. "
+            "Leave out `initial` (--initial, --species), or take a model "
+            'trained with `initial="both"`.'
+        )
     known = given_initial(atoms, initial)
+    if initial is not None:
+        check_distances(known, model.reaches)
     if overlap is not None:
         known = dataclasses.replace(known, overlap=overlap)
     return known

@@ -33,8 +33,9 @@ class EnergyShift:
     meV, of twisted bilayer graphene, not in the fit, 3.8.
 
     Args:
-        levels: list of dicts of `"mean"`, μ of one kind of crystal in eV, and
-            `"invariants"`, dict from element to their means in eV.
+        levels: list of dicts of `"mean"`, μ of one kind of crystal in eV,
+            `"invariants"`, dict from element to their means in eV, and
+            `"spread"`, their root mean square deviation in eV.
         basis: dict. Shells of each element; none for a constant.
         slopes: dict from element to the slopes of μ.
 
@@ -62,8 +63,9 @@ class EnergyShift:
         Args:
             calculations: iterable of `Calculation` with H, H⁰ and, those that
                 count, S.
-            known: `EnergyShift` of other crystals: its levels stay, and the
-                slopes of its elements.
+            known: `EnergyShift` of other crystals: its levels stay, but for
+                those of the same kinds of crystals, whose zero of energy may
+                have been another one; and the slopes of its elements.
 
         Returns:
             `EnergyShift`; `known` without an overlap.
@@ -90,7 +92,8 @@ class EnergyShift:
                 for k in group
             ]
         slopes = _slopes(deviations, known.slopes)
-        return cls([*known.levels, *levels], basis.to_dict(), slopes)
+        others = [x for x in known.levels if not _is_of_these(x, levels)]
+        return cls([*others, *levels], basis.to_dict(), slopes)
 
     def __call__(self, atoms, initial):
         """The μ of a structure, see the class."""
@@ -122,19 +125,32 @@ def _groups(rows, formulas):
 
 
 def _level(shifts, rows):
-    return {
+    level = {
         "mean": float(np.mean(shifts)),
         "invariants": {
             symbol: np.mean([row[symbol] for row in rows], axis=0).tolist()
             for symbol in rows[0]
         },
     }
+    squares = [_distance(row, level)[1] for row in rows]
+    return {**level, "spread": float(np.mean(squares) ** 0.5)}
+
+
+def _is_of_these(known, levels):
+    """Whether a level is that of a kind of crystal among others."""
+    for level in levels:
+        others, square = _distance(level["invariants"], known)
+        # Levels of older files have no spread.
+        spread = max(level["spread"], known.get("spread", 0.0))
+        if not others and square <= spread**2:
+            return True
+    return False
 
 
 def _changes(row, level):
     """Invariants of a structure, from those of the level."""
     known = level["invariants"]
-    return {s: x - np.array(known[s]) for s, x in row.items() if s in known}
+    return {s: np.subtract(x, known[s]) for s, x in row.items() if s in known}
 
 
 def _distance(row, level):

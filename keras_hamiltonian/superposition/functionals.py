@@ -30,6 +30,18 @@ def find_functional(name):
     return LibxcFunctional(name)
 
 
+def is_lda(name):
+    """Whether a functional depends on the density alone.
+
+    Raises:
+        ValueError: see `find_functional`.
+    """
+    functional = find_functional(name)
+    if isinstance(functional, LibxcFunctional):
+        return functional.kind == "LDA"
+    return functional != FUNCTIONALS.index("PBE")
+
+
 def functional_name(functional):
     """The name that `find_functional` takes."""
     if isinstance(functional, LibxcFunctional):

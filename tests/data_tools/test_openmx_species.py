@@ -7,6 +7,7 @@ import pytest
 from openmx_data import ORBITALS
 
 import keras_hamiltonian as kh
+from data_tools import species
 from data_tools.openmx_species import read_openmx_species
 from keras_hamiltonian.orbitals.matrix_elements import entries_at
 from keras_hamiltonian.orbitals.matrix_elements import rows_and_columns
@@ -163,3 +164,20 @@ def test_incomplete_files(species_folder, tmp_path):
     (tmp_path / name).write_text(text)
     with pytest.raises(ValueError, match="no complete table <Pseudo.Pot"):
         read_openmx_species(tmp_path, ["C6.0-s2p2d1"])
+
+
+@pytest.mark.parametrize(
+    "functional, potential",
+    [(None, "C_PBE19"), ("pbe", "C_PBE19"), ("pz81", "C_CA19")]
+    + [("Pw92", "C_CA19"), ("lda,vwn", "C_CA19"), ("PBEsol", "C_PBE19")],
+)
+def test_potentials_are_those_of_the_functional(
+    functional, potential, tmp_path, monkeypatch
+):
+    for name in ("C6.0.pao", "C_PBE19.vps", "C_CA19.vps"):
+        (tmp_path / name).touch()
+    monkeypatch.setattr(species, "read_openmx_species", lambda *x: x)
+    _, orbitals, found, _ = species.read_species(
+        tmp_path, ["C6.0-s2p2d1"], functional=functional
+    )
+    assert (orbitals, found) == (["C6.0-s2p2d1"], [potential])

@@ -197,6 +197,33 @@ def test_locality():
 
 
 @torch_only
+def test_each_structure_has_its_own_h0(cell):
+    stage = stage_for(cell, "correct", dtype="float32")
+    pair = [cell.atoms, cell.atoms]
+    h0, s = cell.initial_hamiltonian, cell.overlap
+    expected = kh.predict(stage, cell.atoms, initial=(h0, s)).hamiltonian
+    other = h0.with_entries(2 * h0.entries)
+    found = kh.predict(stage, pair, initial=[(h0, s), (other, s)])
+    assert found[0].hamiltonian == expected != found[1].hamiltonian
+    for wrong in (h0, (h0, s), cell, [h0]):
+        with pytest.raises(ValueError, match="2 structures is a list"):
+            kh.predict(stage, pair, initial=wrong)
+    with pytest.raises(ValueError, match="`overlap` of 2 .*Received: one"):
+        kh.predict(stage, pair, overlap=s, initial=lambda atoms: (h0, s))
+
+
+def test_h0_of_other_atoms(cell):
+    """Atoms in another order: the same shapes, pairs that are none."""
+    stage = stage_for(cell, "correct", dtype="float32")
+    atoms = cell.atoms.copy()
+    atoms.positions[0] += atoms.cell[0]
+    with pytest.raises(ValueError, match="Å apart where orbitals reach"):
+        kh.predict(
+            stage, atoms, initial=(cell.initial_hamiltonian, cell.overlap)
+        )
+
+
+@torch_only
 def test_prediction_takes_h0_in_every_form(cell, tmp_path):
     stage = stage_for(cell, "correct", dtype="float32")
     stage.energy_shift = EnergyShift([{"mean": 0.25, "invariants": {}}])
@@ -237,6 +264,9 @@ def test_what_is_missing_is_said(cell):
         kh.predict(stage, other, initial=cell)
     with pytest.raises(ValueError, match="`initial` is a .*Received: 3"):
         kh.predict(stage, cell.atoms, initial=3)
+    plain = stage_for(cell, None, dtype="float32")
+    with pytest.raises(ValueError, match="takes no H⁰.*Leave out `initial`"):
+        kh.predict(plain, cell.atoms, initial=cell)
     without = dataclasses.replace(cell, initial_hamiltonian=None)
     with pytest.raises(ValueError, match="has no H⁰"):
         kh.HamiltonianDataset([without], initial=True)[0]
