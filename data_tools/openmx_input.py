@@ -4,7 +4,7 @@ import dataclasses
 import pathlib
 import re
 
-import numpy as np
+from data_tools.radial_data import numbers
 
 # OpenMX's names of functionals; LDA is that of Ceperley and Alder.
 FUNCTIONALS = {
@@ -12,6 +12,12 @@ FUNCTIONALS = {
     "lda": "PZ81",
     "lsda-ca": "PZ81",
     "lsda-pw": "PW92",
+}
+# Keywords that change H⁰, and words that say that they are not used.
+UNKNOWN = {
+    "scf.Ngrid": set(),
+    "scf.Electric.Field": {"0", "0.", "0.0"},
+    "scf.Hubbard.U": {"off", "Off", "OFF"},
 }
 
 
@@ -41,7 +47,8 @@ def read_openmx_input(path):
 
     Raises:
         ValueError: if it names no species, another functional than PBE and
-            LDA, or a magnetic start.
+            LDA, a magnetic start, or what else changes H⁰ and is not
+            implemented.
     """
     path = pathlib.Path(path)
     if not path.is_file():
@@ -60,34 +67,53 @@ def read_openmx_input(path):
             f"{', '.join(FUNCTIONALS)}."
         )
     spin = input_value(text, "scf.SpinPolarization", "off").lower()
-    if spin == "on" or _is_magnetic(text):
+    if spin == "on" or _is_magnetic(path, text):
         raise ValueError(
             f"{path} starts from magnetic atoms, whose H⁰ is not implemented. "
             "Take H⁰ from the first step of a run."
         )
+    for keyword, without in UNKNOWN.items():
+        words = input_words(text, keyword)
+        if not set(words) <= without:
+            raise ValueError(
+                f"{path} has {keyword} {' '.join(words)}, which changes H⁰ "
+                "and is not implemented. Take H⁰ from the first step of a run."
+            )
+    cutoff = input_value(text, "scf.energycutoff", "150")
     return OpenMXInput(
         [line[1] for line in species],
         [line[2] for line in species],
         FUNCTIONALS[functional.lower()],
         "none" if spin == "off" else "noncollinear",
         input_value(text, "scf.SpinOrbit.Coupling", "off").lower() == "on",
-        float(input_value(text, "scf.energycutoff", "150")),
+        float(numbers(f"{path}: scf.energycutoff", cutoff, 1)[0]),
     )
 
 
 def input_value(text, keyword, default):
     """The word after a keyword in an input, or the default."""
+    words = input_words(text, keyword)
+    return words[0] if words else default
+
+
+def input_words(text, keyword):
+    """All words after a keyword in an input."""
     found = re.search(
-        rf"^[ \t]*{re.escape(keyword)}[ \t]+([^\s#]+)", text, re.M | re.I
+        rf"^[ \t]*{re.escape(keyword)}[ \t]+([^\n#]+)", text, re.M | re.I
     )
-    return found.group(1) if found else default
+    return found.group(1).split() if found else []
 
 
-def _is_magnetic(text):
+def _is_magnetic(path, text):
     """Whether atoms begin with unequal numbers of both spins."""
-    atoms = input_section(text, "Atoms.SpeciesAndCoordinates")
-    spins = np.array([line[5:7] for line in atoms], dtype=float)
-    return spins.size > 0 and bool((spins[:, 0] != spins[:, 1]).any())
+    section = "Atoms.SpeciesAndCoordinates"
+    spins = [line[5:7] for line in input_section(text, section)]
+    spins = [
+        numbers(f"{path}: {section}, line {n}", " ".join(words), 2)
+        for n, words in enumerate(spins, start=1)
+        if words
+    ]
+    return any(up != down for up, down in spins)
 
 
 def input_section(text, keyword):

@@ -11,6 +11,8 @@ from keras_hamiltonian.orbitals.table_blocks import to_table
 
 # Ridge: in units of the variance of the features of all structures.
 SMOOTHING = 0.3
+# Zeros of energy that are one, eV: so well is μ known.
+SAME_ZERO = 5e-3
 # Structures of one formula that have a level of their own.
 SMALLEST_GROUP = 3
 
@@ -63,9 +65,10 @@ class EnergyShift:
         Args:
             calculations: iterable of `Calculation` with H, H⁰ and, those that
                 count, S.
-            known: `EnergyShift` of other crystals: its levels stay, but for
-                those of the same kinds of crystals, whose zero of energy may
-                have been another one; and the slopes of its elements.
+            known: `EnergyShift` of other crystals: its levels stay, and the
+                slopes of its elements. Where it has a level of the same kind
+                of crystals, that holds for these, too; unless they have
+                another zero of energy, which then takes its place.
 
         Returns:
             `EnergyShift`; `known` without an overlap.
@@ -83,17 +86,21 @@ class EnergyShift:
             formulas.append(c.atoms.get_chemical_formula())
         if not shifts:
             return known if known.levels else None
-        levels, deviations = [], []
+        levels, deviations = list(known.levels), []
         for group in _groups(rows, formulas):
-            level = _level([shifts[k] for k in group], [rows[k] for k in group])
-            levels.append(level)
+            own = [shifts[k] for k in group], [rows[k] for k in group]
+            level = _level(*own)
+            same = [x for x in known.levels if _is_one_kind(x, level)]
+            if same and _is_one_zero(same[0], known.slopes, *own):
+                level = same[0]
+            else:
+                levels = [x for x in levels if x not in same] + [level]
             deviations += [
-                (shifts[k] - level["mean"], _changes(rows[k], level))
-                for k in group
+                (shift - level["mean"], _changes(row, level))
+                for shift, row in zip(*own)
             ]
         slopes = _slopes(deviations, known.slopes)
-        others = [x for x in known.levels if not _is_of_these(x, levels)]
-        return cls([*others, *levels], basis.to_dict(), slopes)
+        return cls(levels, basis.to_dict(), slopes)
 
     def __call__(self, atoms, initial):
         """The μ of a structure, see the class."""
@@ -136,15 +143,21 @@ def _level(shifts, rows):
     return {**level, "spread": float(np.mean(squares) ** 0.5)}
 
 
-def _is_of_these(known, levels):
-    """Whether a level is that of a kind of crystal among others."""
-    for level in levels:
-        others, square = _distance(level["invariants"], known)
-        # Levels of older files have no spread.
-        spread = max(level["spread"], known.get("spread", 0.0))
-        if not others and square <= spread**2:
-            return True
-    return False
+def _is_one_kind(known, level):
+    """Whether two levels are of the same crystals, as H⁰ tells."""
+    others, square = _distance(level["invariants"], known)
+    # Levels of older files have no spread.
+    spread = max(level["spread"], known.get("spread", 0.0))
+    return not others and square <= spread**2
+
+
+def _is_one_zero(level, slopes, shifts, rows):
+    """Whether a known μ holds for structures of its kind."""
+    errors = [
+        shift - level["mean"] - _function(_changes(row, level), slopes)
+        for shift, row in zip(shifts, rows)
+    ]
+    return abs(np.mean(errors)) <= max(2 * np.std(errors), SAME_ZERO)
 
 
 def _changes(row, level):

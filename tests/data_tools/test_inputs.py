@@ -2,6 +2,7 @@
 
 import gzip
 import pathlib
+import re
 import warnings
 
 import ase.build
@@ -138,6 +139,36 @@ def test_openmx(openmx, supercell, tmp_path):
     }
     new = read_openmx_input(tmp_path / "next" / "b" / "b.dat")
     assert new == read_openmx_input(openmx)
+
+
+@pytest.mark.parametrize(
+    "line, message",
+    [
+        ("scf.Ngrid 32 32 120", "scf.Ngrid 32 32 120, which changes H⁰"),
+        ("scf.Electric.Field 0.0 0.0 0.1  # GV/m", "Field 0.0 0.0 0.1, which"),
+        ("scf.Hubbard.U on", "scf.Hubbard.U on, which changes H⁰"),
+        ("scf.Electric.Field 0.0 0.0 0.0", None),
+        ("scf.Hubbard.U off", None),
+    ],
+)
+def test_what_changes_h0_in_openmx(line, message, openmx):
+    known = read_openmx_input(openmx)
+    openmx.write_text(f"{openmx.read_text()}\n{line}\n")
+    if message is None:
+        assert read_openmx_input(openmx) == known
+        return
+    with pytest.raises(ValueError, match=message):
+        read_openmx_input(openmx)
+
+
+def test_numbers_in_openmx(openmx):
+    text = openmx.read_text()
+    fortran = re.sub(r"(?m)^(scf.energycutoff).*", r"\1 2.0d2", text)
+    openmx.write_text(fortran)
+    assert read_openmx_input(openmx).grid_cutoff == 200
+    openmx.write_text(text.replace(" 2.0 2.0\n", " 2.0\n", 1))
+    with pytest.raises(ValueError, match="Coordinates, line 1 has 1 numbers"):
+        read_openmx_input(openmx)
 
 
 def test_siesta(siesta, supercell, tmp_path):
