@@ -49,9 +49,10 @@ def read_siesta_species(folder, labels=None, spin_orbit=False):
     """
     folder = pathlib.Path(folder)
     if labels is None:
-        paths = sorted(folder.glob(f"*{ENDING}"))
+        paths = sorted(folder.rglob(f"*{ENDING}"))
     else:
-        paths = [folder / f"{label}{ENDING}" for label in labels]
+        names = [f"{label}{ENDING}" for label in labels]
+        paths = [next(folder.rglob(name), folder / name) for name in names]
     missing = [path.name for path in paths if not path.is_file()]
     if missing or not paths:
         raise ValueError(

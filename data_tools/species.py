@@ -56,6 +56,8 @@ def read_zeroth_step(
     >>> step = read_zeroth_step("siesta_run", grid_cutoff=300.0)
     ... # doctest: +SKIP
     """
+    if isinstance(orbitals, str):
+        orbitals = [orbitals]
     settings = {
         "orbitals": orbitals,
         "functional": functional,

@@ -45,8 +45,8 @@ class SpeciesOptions:
 
     def settings(self):
         """The settings of a training, `None` where nothing is said."""
-        found = {f"species_{name}": x or None for name, x in vars(self).items()}
-        found["species_spin_orbit"] = self.spin_orbit
+        found = {f"species_{name}": x for name, x in vars(self).items()}
+        found["species_orbitals"] = self.orbitals or None
         found["species"] = found.pop("species_folder")
         for name in ("species", "species_input"):
             found[name] = found[name] and str(found[name])

@@ -21,7 +21,12 @@ def boxed(atoms, species):
 
     Returns:
         `ase.Atoms` with the same positions and `pbc`.
+
+    Raises:
+        ValueError: if there are no atoms.
     """
+    if not len(atoms):
+        raise ValueError("There are no atoms, so there is no H⁰ of them.")
     open_axes = np.flatnonzero(~np.asarray(atoms.pbc))
     if not len(open_axes):
         return atoms

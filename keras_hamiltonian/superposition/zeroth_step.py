@@ -5,6 +5,7 @@ import functools
 import hashlib
 import itertools
 import json
+import numbers
 
 import numba
 import numpy as np
@@ -102,7 +103,8 @@ class ZerothStep:
         self.functional = find_functional(functional)
         _check_choice("spin", spin, SPINS)
         _check_choice("neutral_atoms", neutral_atoms, NEUTRAL_ATOMS)
-        if not (isinstance(workers, int) and workers > 0 and grid_cutoff > 0):
+        is_number = isinstance(workers, numbers.Integral) and workers > 0
+        if isinstance(workers, bool) or not is_number or not grid_cutoff > 0:
             raise ValueError(
                 "`workers` is a positive number of threads, `grid_cutoff` a "
                 f"positive energy. Received: {workers}, {grid_cutoff}."

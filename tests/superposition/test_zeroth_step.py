@@ -133,7 +133,7 @@ def test_moved_by_grid_steps(known):
 
 def test_threads_change_no_bit(known):
     spin, before, overlap = known
-    again, same = compute(CRYSTAL, spin=spin, workers=3)
+    again, same = compute(CRYSTAL, spin=spin, workers=np.int64(3))
     assert again == before and same == overlap
 
 
@@ -286,3 +286,5 @@ def test_what_is_refused():
     refused(CRYSTAL, "`neutral_atoms` is one of", neutral_atoms="exact")
     refused(CRYSTAL, "no projectors of its", neutral_atoms="projectors")
     refused(CRYSTAL, "`workers` is a positive number", workers=0)
+    refused(CRYSTAL, "`workers` is a positive number", workers=True)
+    refused(ase.Atoms(), "There are no atoms")

@@ -61,7 +61,10 @@ class EdgeAttention(Layer):
         if any(n % num_heads for n in self.irreps_in.values()):
             raise ValueError(
                 "`num_heads` must divide the channels of every kind. Received: "
-                f"num_heads={num_heads}, irreps_in={self.irreps_in}."
+                f"num_heads={num_heads}, channels {self.irreps_in}, which "
+                "follow from the hidden irreps. Take irreps whose "
+                f"multiplicities are multiples of {num_heads}, or a group with "
+                "another `num_heads`."
             )
         own = {"dtype": self.dtype_policy}
         self.linear = SO2Linear(
