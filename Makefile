@@ -14,8 +14,8 @@ export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= PASSIVE
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help train test test-quick test-torch test-jax test-tensorflow \
-	test-kernels fuzz notebooks docs clean
+.PHONY: help train test test-quick test-torch test-others test-jax \
+	test-tensorflow test-kernels fuzz notebooks docs clean
 
 help:
 	@echo "make train   trains on recipes/data/graphene.h5; results in runs/"
@@ -36,18 +36,22 @@ BACKEND_TESTS := $(wildcard tests/ops tests/layers tests/models tests/losses \
 	tests/optimizers \
 	tests/callbacks tests/explain)
 
-# Two backends at a time. What the others say is shown when they are done, so
-# that it does not mix with the tests on torch.
+# Two processes at a time: first torch, which has all tests, then the others.
+# What they say is shown when they are done, so that it does not mix.
 test: $(VENV)/.installed-test
-	$(MAKE) -k -j2 test-torch test-jax test-tensorflow $(KERNELS)
+	$(MAKE) -k test-torch test-others
+
+test-others: $(VENV)/.installed-test
+	$(MAKE) -k -j2 test-jax test-tensorflow $(KERNELS)
+
+# Each process takes whole files: their fixtures are made once.
+IN_TWO := -n 2 --dist loadfile
 
 test-torch: $(VENV)/.installed-test
-	KERAS_BACKEND=torch $(BIN)/python -m pytest
+	KERAS_BACKEND=torch $(BIN)/python -m pytest $(IN_TWO)
 
-# Two processes, each with whole files: their fixtures are made once.
 test-quick: $(VENV)/.installed-test
-	KERAS_BACKEND=torch $(BIN)/python -m pytest -m "not slow" \
-		-n 2 --dist loadfile
+	KERAS_BACKEND=torch $(BIN)/python -m pytest -m "not slow" $(IN_TWO)
 
 test-jax test-tensorflow: test-%: $(VENV)/.installed-test
 	@KERAS_BACKEND=$* $(BIN)/python -m pytest $(BACKEND_TESTS) \
