@@ -5,6 +5,7 @@ import gzip
 import json
 import os
 import pathlib
+import pickle
 import subprocess
 import sys
 
@@ -19,6 +20,8 @@ import data_tools.openmx_species
 import data_tools.species
 import keras_hamiltonian as kh
 from data_tools.species import read_zeroth_step
+from keras_hamiltonian.data import JoinedStore
+from keras_hamiltonian.data.correction import measure_correction
 from keras_hamiltonian.initial import zeroth_calculation
 from keras_hamiltonian.prediction import predict_hamiltonian
 from keras_hamiltonian.training import computed_initial
@@ -221,6 +224,28 @@ def test_other_ways_to_predict(by_hand, tmp_path):
     assert tuned.zeroth_step.describe() == model.zeroth_step.describe()
 
 
+@pytest.mark.slow
+@only_torch
+def test_several_sets(by_hand, tmp_path):
+    """One with H⁰ and S in the files, one without."""
+    paths = [tmp_path / f"{name}.h5" for name in ("one", "two")]
+    for path, has_initial in zip(paths, (True, False)):
+        kh.HamiltonianStore.write(path, structures(3, has_initial)).close()
+    report = kh.train(
+        paths,
+        settings=settings(),
+        folder=tmp_path / "run",
+        num_spectra=0,
+        num_rotations=0,
+        largest_cell=0,
+        num_k_points=0,
+    )
+    assert list(report["sets"]) == ["one", "two"]
+    model = kh.load_model(tmp_path / "run" / report["files"]["model"])
+    atoms = kh.HamiltonianStore(paths[1]).atoms("2")
+    assert kh.predict(model, atoms).overlap == step()(atoms)[1]
+
+
 def report_path(tmp_path):
     return next((tmp_path / "run").glob("*.keras"))
 
@@ -333,6 +358,33 @@ def test_a_kill_loses_one_structure(monkeypatch, tmp_path):
     found = with_computed_initial(store, split, other, tmp_path)
     assert len(computed) == 9
     assert found["0"].initial_hamiltonian == other(store.atoms("0"))[0]
+
+
+def test_a_store_tells_of_the_h0_that_is_computed(tmp_path):
+    """Of several sets, too. What H⁰ in the files is off by, no one learns."""
+    stores = [
+        kh.HamiltonianStore.write(
+            tmp_path / f"{name}.h5", structures(2, has_initial)
+        )
+        for name, has_initial in (("one", True), ("two", False))
+    ]
+    both = JoinedStore(stores)
+    split = kh.data.Split(both.names, (), ())
+    found = with_computed_initial(both, split, step(), tmp_path)
+    for name in both.names:
+        initial, overlap = step()(both.atoms(name))
+        calculation = dataclasses.replace(
+            both[name], initial_hamiltonian=initial, overlap=overlap
+        )
+        assert found.correction(name) == measure_correction(calculation)
+        counts = found.pair_counts(name)
+        assert counts["both"] == counts["overlap"] == len(overlap)
+    assert both.correction("two-0") is None
+    assert both.correction("one-0") != found.correction("one-0")
+    assert "H⁰ in 4 structures: mean |H - H⁰ - μS|" in found.describe()
+    assert found.set_of("two-1") == "two"
+    again = pickle.loads(pickle.dumps(found))
+    assert again.pair_counts("two-1") == found.pair_counts("two-1")
 
 
 def test_species_of_two_models():
