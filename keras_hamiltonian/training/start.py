@@ -261,6 +261,14 @@ class Start:
                     f"`{key}` is that of the model to start from: {self.path} "
                     f"has {value!r}. Received: {given[key]!r}. Leave it out."
                 )
+        known = self.model.reaches
+        for symbol, reach in settings.reaches.items():
+            if abs(reach - known.get(symbol, reach)) > TOLERANCE:
+                raise ValueError(
+                    f"`reaches` of {symbol} is that of the model to start "
+                    f"from: {self.path} has {known[symbol]:.3f} Å. Received: "
+                    f"{reach:.3f} Å. Leave it out."
+                )
         return TrainingSettings(**{**FINE_TUNING, **given, **found})
 
 

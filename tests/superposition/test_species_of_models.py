@@ -20,12 +20,15 @@ import data_tools.openmx_species
 import data_tools.species
 import keras_hamiltonian as kh
 from data_tools.species import read_zeroth_step
+from keras_hamiltonian.conventions import BOHR_IN_ANGSTROM
 from keras_hamiltonian.data import JoinedStore
 from keras_hamiltonian.data.correction import measure_correction
 from keras_hamiltonian.initial import zeroth_calculation
 from keras_hamiltonian.prediction import predict_hamiltonian
+from keras_hamiltonian.structures.neighbors import pairs_within
 from keras_hamiltonian.training import computed_initial
 from keras_hamiltonian.training.computed_initial import with_computed_initial
+from keras_hamiltonian.training.preparation import make_first_stage
 
 INPUT = pathlib.Path(__file__).parents[1] / "data/graphene_prim.dat.gz"
 SPECIES = gaussian_species()
@@ -385,6 +388,24 @@ def test_a_store_tells_of_the_h0_that_is_computed(tmp_path):
     assert found.set_of("two-1") == "two"
     again = pickle.loads(pickle.dumps(found))
     assert again.pair_counts("two-1") == found.pair_counts("two-1")
+
+
+def test_reaches_are_those_of_the_species(tmp_path):
+    """Molecules show little of where orbitals end; those of other sets in the
+    same basis end at the same place."""
+    molecule = ase.Atoms("OH", [[0, 0, 0], [0.97, 0, 0]])
+    store = kh.HamiltonianStore.write(
+        tmp_path / "set.h5", structures(2, True, molecule)
+    )
+    split = kh.data.Split(store.names, (), ())
+    expected = BOHR_IN_ANGSTROM * SPECIES["O"].reach
+    # The control: what the pairs say.
+    assert max(kh.physics.estimate_reaches(store).values()) < 0.5 * expected
+    found = with_computed_initial(store, split, step(), tmp_path)
+    stage = make_first_stage(found, split, settings())
+    assert stage.reaches == pytest.approx({"O": expected, "H": expected})
+    pairs = stage.zeroth_step.atom_pairs(ATOMS)
+    assert pairs.tolist() == pairs_within(ATOMS, stage.reaches).tolist()
 
 
 def test_species_of_two_models():

@@ -371,6 +371,8 @@ def test_what_does_not_fit(sets, saved, data_folder, tmp_path):
     start = Start(kh.training.TrainingSettings(start_from=str(path)))
     with pytest.raises(ValueError, match="Orbitals of C reach 9.000 Å"):
         start.grown(sets["graphene"], {"C": 9.0})
+    with pytest.raises(ValueError, match="has 3.175 Å. Received: 3.000 Å"):
+        started(path, sets["graphene"], reaches={"C": 3.0})
     basis = {"C": "2s 2p 1d", "Fe": "2s 2p 1d 1f"}
     with pytest.raises(ValueError, match="which the features"):
         kh.models.EquivariantStage(
