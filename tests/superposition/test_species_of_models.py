@@ -24,6 +24,7 @@ from keras_hamiltonian.conventions import BOHR_IN_ANGSTROM
 from keras_hamiltonian.data import JoinedStore
 from keras_hamiltonian.data.correction import measure_correction
 from keras_hamiltonian.initial import zeroth_calculation
+from keras_hamiltonian.orbitals.gauge import shifted
 from keras_hamiltonian.prediction import predict_hamiltonian
 from keras_hamiltonian.structures.neighbors import pairs_within
 from keras_hamiltonian.training import computed_initial
@@ -388,6 +389,30 @@ def test_a_store_tells_of_the_h0_that_is_computed(tmp_path):
     assert found.set_of("two-1") == "two"
     again = pickle.loads(pickle.dumps(found))
     assert again.pair_counts("two-1") == found.pair_counts("two-1")
+
+
+def test_another_energy_zero_is_the_same_physics(tmp_path, caplog):
+    """H⁰ + μS has the states of H⁰; no other multiple of S is as near."""
+
+    def moved(shift):
+        for c in structures(2, True):
+            initial = shifted(c.initial_hamiltonian, shift, c.overlap)
+            yield dataclasses.replace(c, initial_hamiltonian=initial)
+
+    split = kh.data.Split(["0", "1"], (), ())
+    stores = [
+        kh.HamiltonianStore.write(tmp_path / f"{k}.h5", moved(shift))
+        for k, shift in enumerate((0.0, 0.25))
+    ]
+    found = [
+        with_computed_initial(store, split, step(), tmp_path).attributes[
+            "zeroth_step"
+        ]["difference_in_files"]
+        for store in stores
+    ]
+    assert found[1]["shift_mev"] == pytest.approx(250, abs=0.01)
+    assert found[1]["mean_mev"] == pytest.approx(found[0]["mean_mev"])
+    assert "a shift of the energy zero by 250.0" in caplog.text
 
 
 def test_reaches_are_those_of_the_species(tmp_path):
