@@ -287,6 +287,8 @@ class _Run:
                 "Give `stage`, which is not trained further, or `start_from`, "
                 "not both."
             )
+        # What it refuses is refused before H⁰ of the set is computed.
+        self.start = Start(settings) if settings.start_from else None
         self.zeroth_step = self._zeroth_step()
         self.splits = _find_splits(split, self.data)
         self.fingerprint = fingerprint(
@@ -306,18 +308,18 @@ class _Run:
 
     def _zeroth_step(self):
         """`ZerothStep` of the settings and of the model that is given."""
-        settings, model, step = self.settings, self.stage, None
+        settings, step = self.settings, None
         if settings.species is not None:
             from data_tools import species
 
             step = species.read_zeroth_step(
                 settings.species, **settings.species_settings(), **self._layout
             )
-        if settings.start_from is not None:
-            model = load_model(settings.start_from)
-            if step is not None and model.zeroth_step is not None:
-                return model.zeroth_step.joined(step)
-        return step or (model and model.zeroth_step)
+        model = self.start.model if self.start else self.stage
+        known = model and model.zeroth_step
+        if step is None or known is None:
+            return step or known
+        return known.joined(step)
 
     @property
     def _layout(self):
@@ -390,6 +392,10 @@ class _Run:
         """
         if self.zeroth_step is None:
             return store, 0.0
+        if self.start is not None:
+            known = self.zeroth_step.reaches
+            symbols = known.keys() & set(store.basis.symbols)
+            self.start.grown(store, {s: known[s] for s in symbols})
         self.zeroth_step.workers = workers
         now = time.process_time()
         store = with_computed_initial(
