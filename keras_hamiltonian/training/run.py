@@ -38,6 +38,7 @@ from keras_hamiltonian.training.preparation import make_first_stage
 from keras_hamiltonian.training.report import report_training
 from keras_hamiltonian.training.settings import TrainingSettings
 from keras_hamiltonian.training.start import Start
+from keras_hamiltonian.training.start import check_takes_initial
 
 
 def train(
@@ -219,11 +220,6 @@ def train_cascade(
     fit.prepare(stage)
     if not is_given:
         fit.first(stage)
-    elif settings.second_stage == "none":
-        raise ValueError(
-            "The first stage is given, and the settings have no second one: "
-            'there is nothing to train. Set second_stage="equivariant".'
-        )
     model = stage
     if settings.second_stage != "none":
         model = fit.second(stage)
@@ -287,8 +283,10 @@ class _Run:
                 "Give `stage`, which is not trained further, or `start_from`, "
                 "not both."
             )
-        # What it refuses is refused before H⁰ of the set is computed.
+        # What is refused is refused before H⁰ of the set is computed.
         self.start = Start(settings) if settings.start_from else None
+        if stage is not None:
+            self.settings = _settings_of(self.stage, settings)
         self.zeroth_step = self._zeroth_step()
         self.splits = _find_splits(split, self.data)
         self.fingerprint = fingerprint(
@@ -429,6 +427,30 @@ def _settings(settings, start_from):
             f"`start_from`. Received: {settings.freeze}."
         )
     return settings
+
+
+def _settings_of(stage, settings):
+    """The settings, with those that a given first stage has."""
+    first = stage.stages()[0]
+    if settings.second_stage == "none":
+        raise ValueError(
+            "The first stage is given, and the settings have no second one: "
+            'there is nothing to train. Set second_stage="equivariant".'
+        )
+    initial = first.arguments.get("initial")
+    is_given = "initial" in settings.model_fields_set
+    if is_given and settings.initial != initial:
+        raise ValueError(
+            f"`initial` is that of the stage that is given, {initial!r}. "
+            f"Received: {settings.initial!r}. Leave it out."
+        )
+    if settings.reaches:
+        raise ValueError(
+            "`reaches` are those of the stage that is given, "
+            f"{first.reaches}. Received: {settings.reaches}. Leave it out."
+        )
+    check_takes_initial(first, settings, f"{stage.name!r}")
+    return settings.model_copy(update={"initial": initial})
 
 
 def _name(path):

@@ -370,12 +370,14 @@ class TrainingSettings(StrictSettings):
     def _choose(cls, values):
         if values.get("steps") is not None and "seconds" not in values:
             values = {**values, "seconds": None}
-        if values.get("species") and not values.get("start_from"):
-            values = {**values, "initial": values.get("initial") or "both"}
         return values
 
     @pydantic.model_validator(mode="after")
     def _check_together(self):
+        if self.species and not self.start_from and self.initial is None:
+            # Not among the fields that are set: a stage that is given has its
+            # own.
+            object.__setattr__(self, "initial", "both")
         if (self.seconds is None) == (self.steps is None):
             raise ValueError(
                 "Give one budget, `seconds` or `steps`. Received: seconds="

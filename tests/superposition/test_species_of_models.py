@@ -43,6 +43,12 @@ TINY = {
     "radial_units": [4],
     "projectors": "",
 }
+TINY_SECOND = {
+    "channels": 4,
+    "hidden": 4,
+    "num_blocks": 1,
+    "irreps": "4x0e + 2x1o",
+}
 only_torch = pytest.mark.skipif(
     keras.config.backend() != "torch", reason="trains a model"
 )
@@ -136,7 +142,7 @@ def run(tmp_path, has_initial=False, **options):
     return store, train(store, tmp_path, **options)
 
 
-def train(store, tmp_path, **options):
+def train(store, tmp_path, stage=None, **options):
     split = kh.data.Split(store.names[:2], store.names[2:3], store.names[3:])
     quick = {"num_spectra": 0, "num_rotations": 0, "largest_cell": 0}
     return kh.train(
@@ -144,6 +150,7 @@ def train(store, tmp_path, **options):
         split,
         settings(**options),
         tmp_path / "run",
+        stage=stage,
         num_k_points=0,
         **quick,
     )
@@ -452,8 +459,41 @@ def test_species_of_two_models():
         both.joined(step(functional="PW92"))
 
 
+@pytest.mark.slow
+@only_torch
+def test_a_given_stage_says_what_it_takes(by_hand, tmp_path):
+    """H⁰ goes into a stage that takes it, whatever the settings would be
+    without one."""
+    store, report = run(tmp_path, initial="correct")
+    path = tmp_path / "run" / report["files"]["model"]
+    second = {"first_options": {}, "second_stage": "equivariant"}
+    second["second_options"] = TINY_SECOND
+    no_species = {"species": None, "species_input": None}
+    for name, options in (("own", no_species), ("same", {})):
+        found = train(
+            store, tmp_path / name, stage=path, **second, **options, steps=8
+        )
+        model = kh.load_model(tmp_path / name / "run" / found["files"]["model"])
+        assert model.stage.arguments["initial"] == "correct"
+        assert model.provenance["settings"]["initial"] == "correct"
+        assert found["steps"] == {"second": 2}
+    with pytest.raises(ValueError, match="given, 'correct'. Received: 'both'"):
+        train(store, tmp_path, stage=path, initial="both", **second)
+    with pytest.raises(ValueError, match="`reaches` are those of the stage"):
+        reaches = {"reaches": {"O": 3.0}, **no_species}
+        train(store, tmp_path, stage=path, **reaches, **second)
+    plain = kh.models.EquivariantStage(
+        store.basis.to_dict(), {"O": 3.2, "H": 3.2}, **TINY
+    )
+    with pytest.raises(ValueError, match="there for H⁰, and the model"):
+        train(store, tmp_path / "plain", stage=plain, **second)
+    assert not (tmp_path / "plain").exists()
+
+
 def test_settings():
     assert settings().initial == "both"
+    # By default, not by wish: a model that is given has its own.
+    assert "initial" not in settings().model_fields_set
     assert settings(initial="correct").initial == "correct"
     assert settings(species_input=None, species_grid_cutoff=9).species
     with pytest.raises(ValueError, match="species_input: these go with"):
