@@ -2,7 +2,9 @@
 
 import dataclasses
 
+from keras_hamiltonian.data.correction import measure_correction
 from keras_hamiltonian.data.store import HamiltonianStore
+from keras_hamiltonian.data.structure_group import pair_union
 
 
 class ZerothStepStore(HamiltonianStore):
@@ -51,10 +53,34 @@ class ZerothStepStore(HamiltonianStore):
         """Whether a structure has a computed H⁰."""
         return self._name(key) in self.initial
 
+    def correction(self, key):
+        """How far H is from the computed H⁰; matrices are read.
+
+        Returns:
+            See `HamiltonianStore.correction`.
+        """
+        return measure_correction(self[key])
+
+    def pair_counts(self, key):
+        """Numbers of pairs, see `HamiltonianStore.pair_counts`; matrices are
+        read where the files have no S."""
+        counts = self.store.pair_counts(key)
+        if counts["overlap"] or not self.has_initial(key):
+            return counts
+        found = self[key]
+        _, in_hamiltonian, in_overlap = pair_union(
+            found.hamiltonian, found.overlap
+        )
+        return {
+            "hamiltonian": int(in_hamiltonian.sum()),
+            "overlap": int(in_overlap.sum()),
+            "both": int((in_hamiltonian & in_overlap).sum()),
+        }
+
     def close(self):
         """Closes the files; reading opens them again."""
         self.store.close()
         self.initial.close()
 
-    def _structure(self, name):
-        return self.store._structure(name)
+    def _reading(self, name):
+        return self.store._reading(name)

@@ -135,11 +135,7 @@ class ZerothStep:
 
     def atom_pairs(self, atoms):
         """The pairs of H⁰ and S: `(P, 5)` ints, see `pairs_within`."""
-        reaches = {
-            symbol: BOHR_IN_ANGSTROM * s.reach
-            for symbol, s in self.species.items()
-        }
-        return pairs_within(boxed(atoms, self.species), reaches)
+        return pairs_within(boxed(atoms, self.species), self.reaches)
 
     def region(self, atoms, chosen):
         """H⁰ and S between some atoms of a structure, as all of it makes them.
@@ -256,6 +252,11 @@ class ZerothStep:
     def basis(self):
         """The `OrbitalBasis` of the blocks."""
         return basis_of(self.species)
+
+    @property
+    def reaches(self):
+        """Dict from element symbols to the reach of the orbitals, in Å."""
+        return {s: BOHR_IN_ANGSTROM * x.reach for s, x in self.species.items()}
 
     def describe(self):
         """Settings, source and checksum of all numbers: JSON values."""

@@ -16,6 +16,8 @@ from keras_hamiltonian.initial import zeroth_calculation
 from keras_hamiltonian.messages import counted
 from keras_hamiltonian.messages import logger
 from keras_hamiltonian.orbitals.gauge import aligned
+from keras_hamiltonian.orbitals.matrix_elements import least_squares_shift
+from keras_hamiltonian.orbitals.matrix_elements import overlap_of_elements
 from keras_hamiltonian.training.fingerprint import fingerprint
 
 # In the folder of a run; the folder holds what is computed until all is.
@@ -136,23 +138,28 @@ def _check_layout(store, zeroth_step):
 
 
 def _agreement(store, names, computed):
-    """Mean and largest difference of the files' H⁰ and the computed one in
-    meV, of a few structures; `None` where no file has it."""
+    """Mean and largest difference of the files' H⁰ and the computed one, and
+    the shift of the energy zero between them, in meV, of a few structures;
+    `None` where no file has it."""
     known = [name for name in names if store.has_initial(name)][:NUM_COMPARED]
     if not known:
         return None
-    means, largest = [], 0.0
+    means, shifts, largest = [], [], 0.0
     for name in known:
-        initial = store[name].initial_hamiltonian
-        matrix = computed[name].hamiltonian
-        error = aligned(matrix, initial, "computed H⁰").entries
-        error = np.abs(error - initial.entries)
+        initial, found = store[name].initial_hamiltonian, computed[name]
+        matrix = aligned(found.hamiltonian, initial, "computed H⁰")
+        # H⁰ and H⁰ + μS are the same physics.
+        overlap = overlap_of_elements(initial, found.overlap)
+        error = initial.entries - matrix.entries
+        shifts.append(least_squares_shift(error, overlap))
+        error = np.abs(error - shifts[-1] * overlap)
         means.append(error.mean())
         largest = max(largest, float(error.max()))
-    mean = float(np.mean(means))
+    mean, shift = float(np.mean(means)), float(np.mean(shifts))
     words = (
         f"{MEV_PER_EV * mean:.3f} meV on the mean, at most "
-        f"{MEV_PER_EV * largest:.3g} meV ({len(known)} structures)"
+        f"{MEV_PER_EV * largest:.3g} meV, after a shift of the energy zero by "
+        f"{MEV_PER_EV * shift:.3f} meV ({len(known)} structures)"
     )
     if mean > LARGEST_MEAN:
         raise ValueError(
@@ -167,5 +174,6 @@ def _agreement(store, names, computed):
     return {
         "mean_mev": MEV_PER_EV * mean,
         "largest_mev": MEV_PER_EV * largest,
+        "shift_mev": MEV_PER_EV * shift,
         "structures": known,
     }

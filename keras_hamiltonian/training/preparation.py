@@ -117,21 +117,15 @@ def make_first_stage(store, split, settings, start=None):
     Raises:
         ValueError: if the data do not fit the settings.
     """
-    # Few structures of a set need keep their overlap; the validation
-    # structures serve as well, because it is exact in every one.
-    names = [
-        name
-        for name in _in_turn(store, split.train + split.validate)
-        if store.pair_counts(name)["overlap"]
-    ][:NUM_OVERLAPS]
-    overlaps = [
-        dataclasses.replace(
-            store[name], hamiltonian=None, initial_hamiltonian=None
-        )
-        for name in names
-    ]
-    shown = _in_turn(store, split.train)
-    reaches = estimate_reaches(_listed_pairs(store, shown, overlaps))
+    overlaps, shown = [], _in_turn(store, split.train)
+    if store.zeroth_step is None:
+        overlaps = _overlaps(store, split)
+        pairs = _listed_pairs(store, shown, overlaps)
+        known = _known_reaches(store, settings, start)
+        reaches = estimate_reaches(pairs, known)
+    else:
+        reaches = store.zeroth_step.reaches
+        reaches = {symbol: reaches[symbol] for symbol in store.basis.symbols}
     basis, options = store.basis.to_dict(), settings.first_options
     if start is not None:
         basis, reaches = start.grown(store, reaches)
@@ -147,7 +141,7 @@ def make_first_stage(store, split, settings, start=None):
         **options,
     )
     stage.zeroth_step = store.zeroth_step
-    if overlaps and stage.zeroth_step is None:
+    if overlaps:
         stage.overlap = TwoCentreOverlap.fit(overlaps, reaches)
     if start is not None:
         start.complete(stage)
@@ -271,6 +265,37 @@ def _in_turn(store, names):
         groups.setdefault(formula, []).append(name)
     rounds = itertools.zip_longest(*groups.values())
     return [name for some in rounds for name in some if name is not None]
+
+
+def _overlaps(store, split):
+    """Structures whose overlap tells that of others.
+
+    Few structures of a set need keep it; the validation structures serve as
+    well, because it is exact in every one.
+    """
+    names = [
+        name
+        for name in _in_turn(store, split.train + split.validate)
+        if store.pair_counts(name)["overlap"]
+    ][:NUM_OVERLAPS]
+    return [
+        dataclasses.replace(
+            store[name], hamiltonian=None, initial_hamiltonian=None
+        )
+        for name in names
+    ]
+
+
+def _known_reaches(store, settings, start):
+    """Those of the settings and of the model to start from."""
+    others = sorted(set(settings.reaches) - set(store.basis.symbols))
+    if others:
+        raise ValueError(
+            f"`reaches` names {', '.join(others)}; elements of the data are "
+            f"{', '.join(store.basis.symbols)}. Leave the others out."
+        )
+    known = {} if start is None else start.model.reaches
+    return {**settings.reaches, **known}
 
 
 def _listed_pairs(store, names, overlaps):

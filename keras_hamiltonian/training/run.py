@@ -38,6 +38,7 @@ from keras_hamiltonian.training.preparation import make_first_stage
 from keras_hamiltonian.training.report import report_training
 from keras_hamiltonian.training.settings import TrainingSettings
 from keras_hamiltonian.training.start import Start
+from keras_hamiltonian.training.start import check_takes_initial
 
 
 def train(
@@ -219,11 +220,6 @@ def train_cascade(
     fit.prepare(stage)
     if not is_given:
         fit.first(stage)
-    elif settings.second_stage == "none":
-        raise ValueError(
-            "The first stage is given, and the settings have no second one: "
-            'there is nothing to train. Set second_stage="equivariant".'
-        )
     model = stage
     if settings.second_stage != "none":
         model = fit.second(stage)
@@ -287,6 +283,10 @@ class _Run:
                 "Give `stage`, which is not trained further, or `start_from`, "
                 "not both."
             )
+        # What is refused is refused before H⁰ of the set is computed.
+        self.start = Start(settings) if settings.start_from else None
+        if stage is not None:
+            self.settings = _settings_of(self.stage, settings)
         self.zeroth_step = self._zeroth_step()
         self.splits = _find_splits(split, self.data)
         self.fingerprint = fingerprint(
@@ -306,18 +306,18 @@ class _Run:
 
     def _zeroth_step(self):
         """`ZerothStep` of the settings and of the model that is given."""
-        settings, model, step = self.settings, self.stage, None
+        settings, step = self.settings, None
         if settings.species is not None:
             from data_tools import species
 
             step = species.read_zeroth_step(
                 settings.species, **settings.species_settings(), **self._layout
             )
-        if settings.start_from is not None:
-            model = load_model(settings.start_from)
-            if step is not None and model.zeroth_step is not None:
-                return model.zeroth_step.joined(step)
-        return step or (model and model.zeroth_step)
+        model = self.start.model if self.start else self.stage
+        known = model and model.zeroth_step
+        if step is None or known is None:
+            return step or known
+        return known.joined(step)
 
     @property
     def _layout(self):
@@ -390,6 +390,10 @@ class _Run:
         """
         if self.zeroth_step is None:
             return store, 0.0
+        if self.start is not None:
+            known = self.zeroth_step.reaches
+            symbols = known.keys() & set(store.basis.symbols)
+            self.start.grown(store, {s: known[s] for s in symbols})
         self.zeroth_step.workers = workers
         now = time.process_time()
         store = with_computed_initial(
@@ -423,6 +427,30 @@ def _settings(settings, start_from):
             f"`start_from`. Received: {settings.freeze}."
         )
     return settings
+
+
+def _settings_of(stage, settings):
+    """The settings, with those that a given first stage has."""
+    first = stage.stages()[0]
+    if settings.second_stage == "none":
+        raise ValueError(
+            "The first stage is given, and the settings have no second one: "
+            'there is nothing to train. Set second_stage="equivariant".'
+        )
+    initial = first.arguments.get("initial")
+    is_given = "initial" in settings.model_fields_set
+    if is_given and settings.initial != initial:
+        raise ValueError(
+            f"`initial` is that of the stage that is given, {initial!r}. "
+            f"Received: {settings.initial!r}. Leave it out."
+        )
+    if settings.reaches:
+        raise ValueError(
+            "`reaches` are those of the stage that is given, "
+            f"{first.reaches}. Received: {settings.reaches}. Leave it out."
+        )
+    check_takes_initial(first, settings, f"{stage.name!r}")
+    return settings.model_copy(update={"initial": initial})
 
 
 def _name(path):

@@ -4,6 +4,7 @@ import importlib
 import pathlib
 import re
 import tomllib
+from typing import Annotated
 from typing import Any
 from typing import Literal
 
@@ -134,6 +135,12 @@ class TrainingSettings(StrictSettings):
         description="With `species`, cut-off of the grid in Ry: that of the "
         "data. SIESTA's Mesh.Cutoff, four times ABACUS' ecutwfc. By default "
         "200.",
+    )
+    reaches: dict[str, Annotated[float, pydantic.Field(gt=0)]] = pydantic.Field(
+        default_factory=dict,
+        description="Where the orbitals of elements end, in Å, such as {C: "
+        "3.175}: of those that the pairs of atoms in the data do not tell. By "
+        "default estimated from these; with `species` those of the species.",
     )
     start_from: str | None = pydantic.Field(
         None,
@@ -363,12 +370,14 @@ class TrainingSettings(StrictSettings):
     def _choose(cls, values):
         if values.get("steps") is not None and "seconds" not in values:
             values = {**values, "seconds": None}
-        if values.get("species") and not values.get("start_from"):
-            values = {**values, "initial": values.get("initial") or "both"}
         return values
 
     @pydantic.model_validator(mode="after")
     def _check_together(self):
+        if self.species and not self.start_from and self.initial is None:
+            # Not among the fields that are set: a stage that is given has its
+            # own.
+            object.__setattr__(self, "initial", "both")
         if (self.seconds is None) == (self.steps is None):
             raise ValueError(
                 "Give one budget, `seconds` or `steps`. Received: seconds="
@@ -378,6 +387,11 @@ class TrainingSettings(StrictSettings):
             raise ValueError(
                 f"{', '.join(self.species_settings('species_'))}: these go "
                 "with `species`, a folder. Give it as well."
+            )
+        if self.species is not None and self.reaches:
+            raise ValueError(
+                "`species` say themselves where orbitals end. Leave `reaches` "
+                f"out. Received: {self.reaches}."
             )
         if "first" in self.freeze and self.second_stage == "none":
             raise ValueError(

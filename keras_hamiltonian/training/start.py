@@ -261,7 +261,35 @@ class Start:
                     f"`{key}` is that of the model to start from: {self.path} "
                     f"has {value!r}. Received: {given[key]!r}. Leave it out."
                 )
+        check_takes_initial(first, settings, self.path)
+        known = self.model.reaches
+        for symbol, reach in settings.reaches.items():
+            if abs(reach - known.get(symbol, reach)) > TOLERANCE:
+                raise ValueError(
+                    f"`reaches` of {symbol} is that of the model to start "
+                    f"from: {self.path} has {known[symbol]:.3f} Å. Received: "
+                    f"{reach:.3f} Å. Leave it out."
+                )
         return TrainingSettings(**{**FINE_TUNING, **given, **found})
+
+
+def check_takes_initial(stage, settings, name):
+    """Refuses species where no stage takes H⁰.
+
+    Args:
+        stage: `Stage`, a first one.
+        settings: `TrainingSettings`.
+        name: its path or name, for the message.
+
+    Raises:
+        ValueError: if the settings have `species`, and it takes none.
+    """
+    if settings.species is not None and not stage.takes_initial:
+        raise ValueError(
+            f"`species` are there for H⁰, and the model {name} takes none (nor "
+            "does any preset). Leave `species` out; or leave the model out, "
+            "and a new one learns corrections of H⁰."
+        )
 
 
 def _options(stage):

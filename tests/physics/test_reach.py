@@ -32,6 +32,48 @@ def test_files_list_the_pairs_within_two_reaches(name):
     assert set(map(tuple, pairs.tolist())) == set(calculation.hamiltonian.index)
 
 
+def within(name, reaches, number=4):
+    """Structures whose overlaps end where orbitals of these reaches do."""
+    store = HamiltonianStore(DATA / f"{name}.h5")
+    for calculation in map(store.__getitem__, range(number)):
+        matrix = calculation.overlap or calculation.hamiltonian
+        pairs = pairs_within(calculation.atoms, reaches).tolist()
+        chosen = [matrix.index[tuple(pair)] for pair in pairs]
+        calculation.overlap = matrix.select(chosen)
+        yield calculation
+
+
+@pytest.mark.parametrize(
+    "name, reaches",
+    [
+        ("graphene", {"C": 2.91}),
+        ("graphene", {"C": 3.1}),
+        ("mos2", {"Mo": 3.41, "S": 2.87}),
+        ("mos2", {"Mo": 2.6, "S": 3.6}),
+        ("bi2se3", {"Bi": 3.95, "Se": 3.52}),
+    ],
+)
+def test_orbitals_that_end_anywhere(name, reaches):
+    """The reaches that are found list the pairs of structures that they were
+    not estimated from, but for those in the last hundredths of an Å."""
+    *known, other = within(name, reaches, 5)
+    found = estimate_reaches(known)
+    for calculation in known:
+        pairs = pairs_within(calculation.atoms, found).tolist()
+        assert set(map(tuple, pairs)) == set(calculation.overlap.index)
+    pairs = set(map(tuple, pairs_within(other.atoms, found).tolist()))
+    assert len(pairs ^ set(other.overlap.index)) < 0.02 * len(pairs)
+
+
+def test_known_reaches_stay():
+    calculations = list(within("mos2", {"Mo": 3.41, "S": 2.87}))
+    found = estimate_reaches(calculations, {"Mo": 3.41})
+    assert found["Mo"] == 3.41
+    assert found["S"] == pytest.approx(2.87, abs=0.05)
+    with pytest.raises(ValueError, match="Mo and Mo up to 6.* overlap up to 6"):
+        estimate_reaches(calculations, {"Mo": 3.1, "S": 2.87})
+
+
 def test_another_rule_is_noticed():
     calculation = HamiltonianStore(DATA / "reference_graphene.h5")[0]
     pairs = calculation.overlap.atom_pairs
@@ -41,3 +83,6 @@ def test_another_rule_is_noticed():
     )
     with pytest.raises(ValueError, match="leaves out.*Give `reaches`"):
         estimate_reaches([calculation])
+    # Unless they are known.
+    known = {"C": 6 * BOHR_IN_ANGSTROM}
+    assert estimate_reaches([calculation], known) == known

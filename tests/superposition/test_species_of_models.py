@@ -5,6 +5,7 @@ import gzip
 import json
 import os
 import pathlib
+import pickle
 import subprocess
 import sys
 
@@ -19,10 +20,16 @@ import data_tools.openmx_species
 import data_tools.species
 import keras_hamiltonian as kh
 from data_tools.species import read_zeroth_step
+from keras_hamiltonian.conventions import BOHR_IN_ANGSTROM
+from keras_hamiltonian.data import JoinedStore
+from keras_hamiltonian.data.correction import measure_correction
 from keras_hamiltonian.initial import zeroth_calculation
+from keras_hamiltonian.orbitals.gauge import shifted
 from keras_hamiltonian.prediction import predict_hamiltonian
+from keras_hamiltonian.structures.neighbors import pairs_within
 from keras_hamiltonian.training import computed_initial
 from keras_hamiltonian.training.computed_initial import with_computed_initial
+from keras_hamiltonian.training.preparation import make_first_stage
 
 INPUT = pathlib.Path(__file__).parents[1] / "data/graphene_prim.dat.gz"
 SPECIES = gaussian_species()
@@ -35,6 +42,12 @@ TINY = {
     "num_gaussians": 4,
     "radial_units": [4],
     "projectors": "",
+}
+TINY_SECOND = {
+    "channels": 4,
+    "hidden": 4,
+    "num_blocks": 1,
+    "irreps": "4x0e + 2x1o",
 }
 only_torch = pytest.mark.skipif(
     keras.config.backend() != "torch", reason="trains a model"
@@ -129,7 +142,7 @@ def run(tmp_path, has_initial=False, **options):
     return store, train(store, tmp_path, **options)
 
 
-def train(store, tmp_path, **options):
+def train(store, tmp_path, stage=None, **options):
     split = kh.data.Split(store.names[:2], store.names[2:3], store.names[3:])
     quick = {"num_spectra": 0, "num_rotations": 0, "largest_cell": 0}
     return kh.train(
@@ -137,6 +150,7 @@ def train(store, tmp_path, **options):
         split,
         settings(**options),
         tmp_path / "run",
+        stage=stage,
         num_k_points=0,
         **quick,
     )
@@ -219,6 +233,28 @@ def test_other_ways_to_predict(by_hand, tmp_path):
     )
     tuned = kh.load_model(tmp_path / "more" / again["files"]["model"])
     assert tuned.zeroth_step.describe() == model.zeroth_step.describe()
+
+
+@pytest.mark.slow
+@only_torch
+def test_several_sets(by_hand, tmp_path):
+    """One with H⁰ and S in the files, one without."""
+    paths = [tmp_path / f"{name}.h5" for name in ("one", "two")]
+    for path, has_initial in zip(paths, (True, False)):
+        kh.HamiltonianStore.write(path, structures(3, has_initial)).close()
+    report = kh.train(
+        paths,
+        settings=settings(),
+        folder=tmp_path / "run",
+        num_spectra=0,
+        num_rotations=0,
+        largest_cell=0,
+        num_k_points=0,
+    )
+    assert list(report["sets"]) == ["one", "two"]
+    model = kh.load_model(tmp_path / "run" / report["files"]["model"])
+    atoms = kh.HamiltonianStore(paths[1]).atoms("2")
+    assert kh.predict(model, atoms).overlap == step()(atoms)[1]
 
 
 def report_path(tmp_path):
@@ -335,6 +371,75 @@ def test_a_kill_loses_one_structure(monkeypatch, tmp_path):
     assert found["0"].initial_hamiltonian == other(store.atoms("0"))[0]
 
 
+def test_a_store_tells_of_the_h0_that_is_computed(tmp_path):
+    """Of several sets, too. What H⁰ in the files is off by, no one learns."""
+    stores = [
+        kh.HamiltonianStore.write(
+            tmp_path / f"{name}.h5", structures(2, has_initial)
+        )
+        for name, has_initial in (("one", True), ("two", False))
+    ]
+    both = JoinedStore(stores)
+    split = kh.data.Split(both.names, (), ())
+    found = with_computed_initial(both, split, step(), tmp_path)
+    for name in both.names:
+        initial, overlap = step()(both.atoms(name))
+        calculation = dataclasses.replace(
+            both[name], initial_hamiltonian=initial, overlap=overlap
+        )
+        assert found.correction(name) == measure_correction(calculation)
+        counts = found.pair_counts(name)
+        assert counts["both"] == counts["overlap"] == len(overlap)
+    assert both.correction("two-0") is None
+    assert both.correction("one-0") != found.correction("one-0")
+    assert "H⁰ in 4 structures: mean |H - H⁰ - μS|" in found.describe()
+    assert found.set_of("two-1") == "two"
+    again = pickle.loads(pickle.dumps(found))
+    assert again.pair_counts("two-1") == found.pair_counts("two-1")
+
+
+def test_another_energy_zero_is_the_same_physics(tmp_path, caplog):
+    """H⁰ + μS has the states of H⁰; no other multiple of S is as near."""
+
+    def moved(shift):
+        for c in structures(2, True):
+            initial = shifted(c.initial_hamiltonian, shift, c.overlap)
+            yield dataclasses.replace(c, initial_hamiltonian=initial)
+
+    split = kh.data.Split(["0", "1"], (), ())
+    stores = [
+        kh.HamiltonianStore.write(tmp_path / f"{k}.h5", moved(shift))
+        for k, shift in enumerate((0.0, 0.25))
+    ]
+    found = [
+        with_computed_initial(store, split, step(), tmp_path).attributes[
+            "zeroth_step"
+        ]["difference_in_files"]
+        for store in stores
+    ]
+    assert found[1]["shift_mev"] == pytest.approx(250, abs=0.01)
+    assert found[1]["mean_mev"] == pytest.approx(found[0]["mean_mev"])
+    assert "a shift of the energy zero by 250.0" in caplog.text
+
+
+def test_reaches_are_those_of_the_species(tmp_path):
+    """Molecules show little of where orbitals end; those of other sets in the
+    same basis end at the same place."""
+    molecule = ase.Atoms("OH", [[0, 0, 0], [0.97, 0, 0]])
+    store = kh.HamiltonianStore.write(
+        tmp_path / "set.h5", structures(2, True, molecule)
+    )
+    split = kh.data.Split(store.names, (), ())
+    expected = BOHR_IN_ANGSTROM * SPECIES["O"].reach
+    # The control: what the pairs say.
+    assert max(kh.physics.estimate_reaches(store).values()) < 0.5 * expected
+    found = with_computed_initial(store, split, step(), tmp_path)
+    stage = make_first_stage(found, split, settings())
+    assert stage.reaches == pytest.approx({"O": expected, "H": expected})
+    pairs = stage.zeroth_step.atom_pairs(ATOMS)
+    assert pairs.tolist() == pairs_within(ATOMS, stage.reaches).tolist()
+
+
 def test_species_of_two_models():
     oxygen, hydrogen = (
         kh.ZerothStep(gaussian_species([s]), grid_cutoff=30.0, source=s)
@@ -354,8 +459,41 @@ def test_species_of_two_models():
         both.joined(step(functional="PW92"))
 
 
+@pytest.mark.slow
+@only_torch
+def test_a_given_stage_says_what_it_takes(by_hand, tmp_path):
+    """H⁰ goes into a stage that takes it, whatever the settings would be
+    without one."""
+    store, report = run(tmp_path, initial="correct")
+    path = tmp_path / "run" / report["files"]["model"]
+    second = {"first_options": {}, "second_stage": "equivariant"}
+    second["second_options"] = TINY_SECOND
+    no_species = {"species": None, "species_input": None}
+    for name, options in (("own", no_species), ("same", {})):
+        found = train(
+            store, tmp_path / name, stage=path, **second, **options, steps=8
+        )
+        model = kh.load_model(tmp_path / name / "run" / found["files"]["model"])
+        assert model.stage.arguments["initial"] == "correct"
+        assert model.provenance["settings"]["initial"] == "correct"
+        assert found["steps"] == {"second": 2}
+    with pytest.raises(ValueError, match="given, 'correct'. Received: 'both'"):
+        train(store, tmp_path, stage=path, initial="both", **second)
+    with pytest.raises(ValueError, match="`reaches` are those of the stage"):
+        reaches = {"reaches": {"O": 3.0}, **no_species}
+        train(store, tmp_path, stage=path, **reaches, **second)
+    plain = kh.models.EquivariantStage(
+        store.basis.to_dict(), {"O": 3.2, "H": 3.2}, **TINY
+    )
+    with pytest.raises(ValueError, match="there for H⁰, and the model"):
+        train(store, tmp_path / "plain", stage=plain, **second)
+    assert not (tmp_path / "plain").exists()
+
+
 def test_settings():
     assert settings().initial == "both"
+    # By default, not by wish: a model that is given has its own.
+    assert "initial" not in settings().model_fields_set
     assert settings(initial="correct").initial == "correct"
     assert settings(species_input=None, species_grid_cutoff=9).species
     with pytest.raises(ValueError, match="species_input: these go with"):

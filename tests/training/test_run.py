@@ -16,6 +16,7 @@ from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
 from keras_hamiltonian.training import fingerprint as fingerprints
 from keras_hamiltonian.training.fingerprint import fingerprint
 from keras_hamiltonian.training.fingerprint import finished_report
+from keras_hamiltonian.training.preparation import make_first_stage
 
 pytestmark = pytest.mark.skipif(
     os.environ["KERAS_BACKEND"] != "torch", reason="every fit is compiled"
@@ -120,6 +121,47 @@ def train(store, folder, callbacks=(), again=False, **settings):
 
 def weights(folder):
     return kh.load_model(folder / "small.keras").get_weights()
+
+
+def first_stage(store, **settings):
+    """The first stage of a set, as a training makes it."""
+    settings = kh.training.TrainingSettings(**{**SETTINGS, **settings})
+    return make_first_stage(store, SPLIT, settings)
+
+
+def test_orbitals_that_end_anywhere(store, tmp_path):
+    """Pairs up to 6 Å, no multiple of half a bohr; then without those that
+    are small, which no reaches explain."""
+
+    def changed(name, is_listed):
+        cells = []
+        for cell in store:
+            pairs = cell.overlap.atom_pairs
+            lengths = np.linalg.norm(cell.edge_vectors(pairs), axis=1)
+            chosen = is_listed(lengths)
+            parts = {
+                part: getattr(cell, part).select(chosen)
+                for part in ("hamiltonian", "overlap")
+            }
+            cells.append(
+                dataclasses.replace(cell, initial_hamiltonian=None, **parts)
+            )
+        return kh.HamiltonianStore.write(tmp_path / f"{name}.h5", cells)
+
+    ends = changed("ends", lambda lengths: lengths < 6.0)
+    stage = first_stage(ends)
+    assert 2 * stage.reaches["C"] < 6.0
+    atoms = ends.atoms("a")
+    found = set(map(tuple, stage.overlap.atom_pairs(atoms).tolist()))
+    assert found == set(ends["a"].overlap.index)
+    dropped = changed("dropped", lambda r: (r < 3.0) | (r > 4.0))
+    with pytest.raises(ValueError, match="`reaches` as the basis has them"):
+        first_stage(dropped)
+    assert first_stage(dropped, reaches={"C": 3.175}).reaches == {"C": 3.175}
+    with pytest.raises(ValueError, match="`reaches` names Si; elements .* C"):
+        first_stage(dropped, reaches={"Si": 3.175})
+    with pytest.raises(ValueError, match="C and C up to 6.* overlap up to 5.0"):
+        first_stage(dropped, reaches={"C": 2.5})
 
 
 @pytest.mark.slow

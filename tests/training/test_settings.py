@@ -70,6 +70,9 @@ def test_files(tmp_path, text, ending):
         ({"first_share": 0.5, "joint_share": 0.5}, "leave nothing"),
         ({"second_stage": "none", "joint_share": 0.1}, "Without a second"),
         ({"first_options": {"reaches": {}}}, "EquivariantStage: 'reaches'"),
+        ({"reaches": {"C": -3.0}}, "reaches.C.*greater than 0.*-3.0"),
+        ({"reaches": {"C": "6 bohr"}}, "reaches.C.*valid number.*6 bohr"),
+        ({"reaches": {"C": 3}, "species": "DFT_DATA19"}, "species` say them"),
         (
             {"second_options": {"widht": 3}, "second_stage": "transformer"},
             "'widht'. Did you mean 'width'",

@@ -5,8 +5,10 @@ import dataclasses
 import keras
 import numpy as np
 import pytest
+from gaussian_species import gaussian_species
 from small_stages import SMALL
 
+import data_tools.species
 import keras_hamiltonian as kh
 from keras_hamiltonian.models import weight_labels as labels_module
 from keras_hamiltonian.prediction import predict_hamiltonian
@@ -318,6 +320,56 @@ def test_freezing_what_is_not_trained(sets, saved, tmp_path):
         Start(settings(**options))
 
 
+@pytest.mark.parametrize(
+    "changed, words",
+    [
+        ({"initial": "correct"}, "`initial` is that of the model"),
+        ({"first_options": {"num_groups": 3}}, "`first_options` is that"),
+        ({"freeze": ["first/backbone/grup_1"]}, "first stage has no layer"),
+        ({"start_from": "graphene"}, "`species` are there for H⁰, and the mo"),
+        ({"data": "bismuthene"}, "made for spin='none', the data have spin='n"),
+        ({"reach": 7.0}, "Orbitals of C reach 3.704 Å in the data and 3.175"),
+    ],
+)
+def test_what_is_wrong_is_said_before_h0_is_computed(
+    saved, data_folder, tmp_path, monkeypatch, changed, words
+):
+    """No H⁰ of hours is lost on a name."""
+    reach = changed.pop("reach", 6.0)
+    store = kh.HamiltonianStore(
+        data_folder / f"{changed.pop('data', 'graphene')}.h5"
+    )
+    spin = {"spin": store.spin}
+    monkeypatch.setattr(
+        data_tools.species,
+        "read_zeroth_step",
+        lambda *_, **__: kh.ZerothStep(carbon(reach), **spin),
+    )
+    computed = []
+    monkeypatch.setattr(kh.ZerothStep, "__call__", computed.append)
+    settings = {"start_from": str(saved("graphene", initial="both"))}
+    settings = kh.training.TrainingSettings(
+        **{**settings, "species": "folder", **changed}
+    )
+    names = store.names
+    split = kh.data.Split(names[:3], names[3:4], names[4:5])
+    with pytest.raises(ValueError, match=words):
+        kh.train(store, split, settings, tmp_path / "run")
+    assert not computed
+    assert not list(tmp_path.rglob("*.h5"))
+
+
+def carbon(reach):
+    """Carbon's shells, of Gaussians, that end at a reach in bohr."""
+    (known,) = gaussian_species("O").values()
+    s, p, d = known.orbitals
+    return {
+        "C": dataclasses.replace(
+            known, symbol="C", reach=reach, orbitals=(s, s, p, p, d)
+        )
+    }
+
+
 def test_a_first_stage_alone(sets, saved, tmp_path):
     """A file without a second stage gets a new one; one may leave it out."""
     path = saved("graphene")
@@ -371,6 +423,8 @@ def test_what_does_not_fit(sets, saved, data_folder, tmp_path):
     start = Start(kh.training.TrainingSettings(start_from=str(path)))
     with pytest.raises(ValueError, match="Orbitals of C reach 9.000 Å"):
         start.grown(sets["graphene"], {"C": 9.0})
+    with pytest.raises(ValueError, match="has 3.175 Å. Received: 3.000 Å"):
+        started(path, sets["graphene"], reaches={"C": 3.0})
     basis = {"C": "2s 2p 1d", "Fe": "2s 2p 1d 1f"}
     with pytest.raises(ValueError, match="which the features"):
         kh.models.EquivariantStage(
