@@ -37,6 +37,9 @@ SPARE = 1e8
 MARGIN = 1.1
 # Bytes of a pair: its indices, shape, place and partner.
 PAIR_BYTES = 150
+# H⁰ from species, in units of what a pass of one group takes: it comes with the
+# first one.
+INITIAL_COST = 15
 # Atoms from which on the time is estimated, and atoms that are timed for it.
 LARGE, SAMPLE = 2000, 64
 
@@ -188,9 +191,11 @@ class SlabPrediction:
         groups = self._groups() if self.by_group else contextlib.nullcontext()
         with groups as groups:
             if groups is not None:
-                total *= 1 + groups.num_passes
-                for number in groups.passes():
-                    done += sizes[number]
+                costs = np.ones(groups.num_passes)
+                costs[0] += INITIAL_COST * self._computes_initial
+                total *= 1 + costs.sum()
+                for k, number in enumerate(groups.passes()):
+                    done += sizes[number] * costs[k // len(sizes)]
                     if progress is not None:
                         progress(done / total)
             for slab, size in zip(self.slabs, sizes):
@@ -289,11 +294,18 @@ class SlabPrediction:
         shapes = doubling * self.known.num_orbitals[pairs[:, 3:]]
         return MatrixRows(pairs, shapes, dtype)
 
+    @property
+    def _computes_initial(self):
+        """Whether H⁰ is taken, and computed by the model."""
+        is_given = self.known.initial_hamiltonian is not None
+        model = self.model
+        return bool(model.takes_initial and model.zeroth_step and not is_given)
+
     def _pairs(self):
         model, known = self.model, self.known
         if not model.takes_initial:
             return pairs_within(known.atoms, model.reaches)
-        if known.initial_hamiltonian is None and model.zeroth_step is not None:
+        if self._computes_initial:
             return model.zeroth_step.atom_pairs(known.atoms)
         return initial_matrix(model, known).atom_pairs
 
