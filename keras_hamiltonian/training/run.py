@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import os
 import pathlib
 import shutil
@@ -287,13 +288,17 @@ class _Run:
         self.start = Start(settings) if settings.start_from else None
         if stage is not None:
             self.settings = _settings_of(self.stage, settings)
-        self.zeroth_step = self._zeroth_step()
         self.splits = _find_splits(split, self.data)
-        self.fingerprint = fingerprint(
+        self.test_sets = test_sets
+
+    @functools.cached_property
+    def fingerprint(self):
+        """Checksum of all that the run depends on."""
+        return fingerprint(
             [
                 *self.data,
                 *self.settings.own_files(),
-                *(test_set.path for test_set in test_sets.values()),
+                *(test_set.path for test_set in self.test_sets.values()),
             ],
             split=[split and split.checksum for split in self.splits],
             stage=self.stage and stage_checksum(self.stage),
@@ -304,7 +309,8 @@ class _Run:
             zeroth_step=self.zeroth_step and self.zeroth_step.describe(),
         )
 
-    def _zeroth_step(self):
+    @functools.cached_property
+    def zeroth_step(self):
         """`ZerothStep` of the settings and of the model that is given."""
         settings, step = self.settings, None
         if settings.species is not None:
@@ -321,10 +327,9 @@ class _Run:
 
     @property
     def _layout(self):
-        """Basis and spin of the data, as far as containers tell them."""
-        if any(path.is_dir() for path in self.data):
-            return {}
-        store = JoinedStore(self.stores)
+        """Basis and spin of the data, which species files do not know."""
+        numbers = range(len(self.stores))
+        store = JoinedStore([self._open(k, again=False) for k in numbers])
         return {"basis": store.basis, "spin": store.spin}
 
     def _check_folder(self):
@@ -345,9 +350,10 @@ class _Run:
         """
         if again:
             shutil.rmtree(self.folder / CHECKPOINTS, ignore_errors=True)
+        if again or not (self.folder / REPORT).is_file():
             return None
         found = finished_report(self.folder, self.fingerprint)
-        if found is None and (self.folder / REPORT).is_file():
+        if found is None:
             raise ValueError(
                 f"{self.folder} holds a run with other data, settings or "
                 "version. Choose another folder, or replace it with "
@@ -401,8 +407,8 @@ class _Run:
         )
         return store, time.process_time() - now
 
-    def _open(self, number):
-        """One of the sets."""
+    def _open(self, number, again=True):
+        """One of the sets; a folder is converted if it is not, or `again`."""
         store, data = self.stores[number], self.data[number]
         if data.is_dir():
             from data_tools.convert import convert
@@ -410,7 +416,7 @@ class _Run:
             is_alone = len(self.data) == 1
             name = "data" if is_alone else self.names[number]
             store = self.folder / f"{name}.h5"
-            if current().is_first:
+            if current().is_first and (again or not store.is_file()):
                 convert(data, store)
         if not isinstance(store, HamiltonianStore):
             store = HamiltonianStore(store)

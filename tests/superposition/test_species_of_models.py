@@ -19,6 +19,7 @@ from species_writers import write_ion_xml
 import data_tools.openmx_species
 import data_tools.species
 import keras_hamiltonian as kh
+from data_tools.convert import convert
 from data_tools.species import read_zeroth_step
 from keras_hamiltonian.conventions import BOHR_IN_ANGSTROM
 from keras_hamiltonian.data import JoinedStore
@@ -94,11 +95,12 @@ def structures(number, has_initial, atoms=ATOMS, known=None):
         initial, overlap = known(moved)
         # Where H⁰ is in the files, it has an error.
         in_files = initial.with_entries((1 + 1e-7) * initial.entries)
-        entries = 1.02 * initial.entries - 0.3 * overlap.entries
+        scaled = initial.with_entries(1.02 * initial.entries)
         yield kh.Calculation(
             moved,
             known.basis,
-            hamiltonian=initial.with_entries(entries),
+            known.spin,
+            hamiltonian=shifted(scaled, -0.3, overlap),
             overlap=overlap if has_initial else None,
             initial_hamiltonian=in_files if has_initial else None,
             num_electrons=7,
@@ -255,6 +257,46 @@ def test_several_sets(by_hand, tmp_path):
     model = kh.load_model(tmp_path / "run" / report["files"]["model"])
     atoms = kh.HamiltonianStore(paths[1]).atoms("2")
     assert kh.predict(model, atoms).overlap == step()(atoms)[1]
+
+
+@pytest.mark.slow
+@only_torch
+def test_a_folder_of_calculations(tmp_path, caplog):
+    """It tells the layout of spins as a container does, which species do not
+    say."""
+    for symbol in "OH":
+        write_ion_xml(tmp_path, symbol)
+    known = read_zeroth_step(tmp_path, spin="noncollinear", grid_cutoff=30.0)
+    store = kh.HamiltonianStore.write(
+        tmp_path / "set.h5", structures(4, True, known=known)
+    )
+    data = tmp_path / "calculations"
+    convert(store.path, data, format="deeph-legacy")
+    split = kh.data.Split(store.names[:2], store.names[2:3], store.names[3:])
+
+    def run():
+        return kh.train(
+            data,
+            split,
+            settings(
+                species=str(tmp_path),
+                species_input=None,
+                species_grid_cutoff=30.0,
+            ),
+            tmp_path / "run",
+            num_k_points=0,
+            num_spectra=0,
+            num_rotations=0,
+            largest_cell=0,
+        )
+
+    report = run()
+    model = kh.load_model(tmp_path / "run" / report["files"]["model"])
+    assert model.spin == model.zeroth_step.spin == "noncollinear"
+    written = (tmp_path / "run" / "data.h5").stat()
+    assert run() == report
+    assert "Nothing has changed" in caplog.text
+    assert (tmp_path / "run" / "data.h5").stat() == written
 
 
 def report_path(tmp_path):
