@@ -61,9 +61,9 @@ def with_computed_initial(store, split, zeroth_step, folder):
     is_done = is_store(path) and HamiltonianStore(path).attributes == wanted
     found = HamiltonianStore(path) if is_done else parts
     # Those in the files first: before hours of work on the wrong species.
+    start = time.process_time()
     agreement = _agreement(store, names, found)
     if not is_done:
-        start = time.process_time()
         parts.compute(names)
         computed = map(parts.__getitem__, names)
         HamiltonianStore.write(path, computed, wanted).close()

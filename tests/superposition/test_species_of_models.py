@@ -482,6 +482,24 @@ def test_reaches_are_those_of_the_species(tmp_path):
     assert pairs.tolist() == pairs_within(ATOMS, stage.reaches).tolist()
 
 
+def test_the_clock_sees_every_structure(monkeypatch, tmp_path, caplog):
+    """Those that are compared with the files first, too."""
+    store = kh.HamiltonianStore.write(tmp_path / "set.h5", structures(2, True))
+    split = kh.data.Split(store.names, (), ())
+    seconds = [0.0]
+
+    def slow(*arguments):
+        seconds[0] += 10.0
+        return zeroth_calculation(*arguments)
+
+    monkeypatch.setattr(computed_initial, "zeroth_calculation", slow)
+    monkeypatch.setattr(
+        computed_initial.time, "process_time", lambda: seconds[0]
+    )
+    with_computed_initial(store, split, step(), tmp_path)
+    assert "H⁰ of 2 structures: 20 CPU seconds" in caplog.text
+
+
 def test_species_of_two_models():
     oxygen, hydrogen = (
         kh.ZerothStep(gaussian_species([s]), grid_cutoff=30.0, source=s)
