@@ -16,6 +16,7 @@ from keras_hamiltonian.cli.spectrum import Device
 from keras_hamiltonian.cli.spectrum import Dtype
 from keras_hamiltonian.cli.spectrum import Electrons
 from keras_hamiltonian.cli.spectrum import Initial
+from keras_hamiltonian.cli.spectrum import warning_line
 from keras_hamiltonian.cli.spectrum import with_species
 from keras_hamiltonian.conventions import MEV_PER_EV
 from keras_hamiltonian.files import place_in
@@ -253,7 +254,7 @@ def _uncertainty(prediction, lines):
 
 def _warned(warnings, lines, expected=None):
     """Says the warnings; they and expected errors, or `None`."""
-    lines += [f"  Warning ({w['kind']}): {w['message']}" for w in warnings]
+    lines += [f"  {warning_line(warning)}" for warning in warnings]
     if expected is None and not warnings:
         return None
     return {"warnings": warnings, "expected_errors": expected}
