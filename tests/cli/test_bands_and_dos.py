@@ -245,7 +245,7 @@ def test_a_prediction_read_back_is_drawn_as_one(
             int((abs(picture - to_rgb(c)).max(axis=-1) < 0.02).sum())
             for c in (PREDICTED_COLOR, REFERENCE_COLOR)
         ]
-        assert (near[0] > 100) == is_red and near[1] == 0, source
+        assert (near[0] > 100) == is_red and near[1] < 100, source
 
 
 def test_exports_say_how_good_they_are(
