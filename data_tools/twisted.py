@@ -12,6 +12,8 @@ import math
 import ase
 import ase.build
 import numpy as np
+from ase.data import covalent_radii
+from ase.neighborlist import neighbor_list
 
 # Degrees by which a cell that is searched for may differ from the angle.
 ANGLE_TOLERANCE = 0.05
@@ -19,6 +21,8 @@ ANGLE_TOLERANCE = 0.05
 CORNER = np.sin(np.radians(55))
 # Relative errors of lengths and angles of a lattice with symmetry.
 LATTICE_TOLERANCE = 1e-3
+# Atoms collide below this share of the sum of their covalent radii.
+COLLISION = 0.8
 
 
 @dataclasses.dataclass
@@ -77,7 +81,8 @@ def twisted_bilayer(
 
     Raises:
         ValueError: if a layer is no layer, the strain or the number of atoms
-            exceeds its limit, or no cell is found.
+            exceeds its limit, atoms of different layers collide, or no cell is
+            found.
 
     Example:
 
@@ -127,6 +132,7 @@ def twisted_bilayer(
         cells[0], common
     )
     atoms = _stack(low, high, distance, vacuum)
+    _check_distances(atoms, vacuum)
     return TwistedBilayer(atoms, float(angle), strains, cells)
 
 
@@ -365,3 +371,18 @@ def _stack(low, high, distance, vacuum):
     atoms.set_cell(atoms.cell.standard_form()[0], scale_atoms=True)
     atoms.wrap()
     return atoms
+
+
+def _check_distances(atoms, vacuum):
+    """Refuses layers that collide, also with the image above or below."""
+    radii = COLLISION * covalent_radii[atoms.numbers]
+    first, second, lengths = neighbor_list("ijd", atoms, radii)
+    tags = atoms.get_tags()
+    apart = tags[first] != tags[second]
+    if apart.any():
+        raise ValueError(
+            "Atoms of different layers collide: the nearest are "
+            f"{lengths[apart].min():.3f} Å apart, through the space between "
+            f"the layers or the {vacuum:g} Å of vacuum above them. Raise "
+            "`distance` or `vacuum`."
+        )

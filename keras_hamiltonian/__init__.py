@@ -7,6 +7,7 @@ from keras_hamiltonian import keras_setup
 __version__ = "0.1.0"
 
 keras_setup.set_default_backend()
+keras_setup.quiet_tensorflow()
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,

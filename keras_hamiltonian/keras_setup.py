@@ -33,6 +33,18 @@ def set_default_backend():
         os.environ["KERAS_BACKEND"] = DEFAULT_BACKEND
 
 
+def quiet_tensorflow():
+    """Keeps TensorFlow silent on other backends.
+
+    Keras imports it there too where it is installed, when a model is saved,
+    and it prints what it thinks of the processor.
+    """
+    if os.environ.get("KERAS_BACKEND") != "tensorflow":
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        # Its message is printed at any level.
+        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+
+
 def register_classes():
     """Makes `keras.models.load_model` find the classes of this package.
 

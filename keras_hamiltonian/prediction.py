@@ -19,6 +19,8 @@ from keras_hamiltonian.models.placement import on_device
 from keras_hamiltonian.models.placement import placed
 from keras_hamiltonian.network_outputs import predict_blocks
 from keras_hamiltonian.orbitals.gauge import shifted
+from keras_hamiltonian.physics.fermi import spread_k_points
+from keras_hamiltonian.physics.k_points import k_grid
 from keras_hamiltonian.slabs import SlabPrediction
 from keras_hamiltonian.uncertainty.prediction_warnings import level_warnings
 from keras_hamiltonian.uncertainty.prediction_warnings import structure_warnings
@@ -462,15 +464,23 @@ class Prediction(ElectronicStructure):
         self.warnings = list(warnings)
 
     def level_warnings(self):
-        """Warnings of levels at Γ that rest on small norms.
+        """Warnings of levels that rest on small norms, and are likely false.
+
+        All levels are solved at some of the wave vectors that the Fermi level
+        is found on, the fewer the larger the cell: wave vectors times
+        orbitals are about 2000, so of the largest cells it is Γ alone.
 
         Returns:
             List, see `kh.uncertainty.level_warnings`; empty where the Fermi
-            level is unknown, or the cell is too large for all levels.
+            level is unknown, or the cell has more than 2000 orbitals.
         """
         if not self.has_fermi_level or self.size > LARGEST_DENSE:
             return []
-        return level_warnings(self.states((0.0, 0.0, 0.0)), self.fermi_level)
+        # A cell of n times the size has the levels of n wave vectors at one.
+        number = -(-LARGEST_DENSE // self.size)
+        k_points = spread_k_points(self.matrices, k_grid(self.atoms), number)
+        solved = [self.states(k_point) for k_point in k_points]
+        return level_warnings(solved, self.fermi_level)
 
     def bands(self, path=None, num_points=120, **options):
         """See `ElectronicStructure.bands`; with the expected errors of all

@@ -161,8 +161,9 @@ class SlabPrediction:
                 self._too_little(limit, held, error.needed, per_atom)
                 + (
                     "; a container that is written as it is predicted "
-                    "(`kh.stream_prediction`, --format container) takes "
-                    "less."
+                    "(`kh.stream_prediction`; --format container without "
+                    "--uncertainty, of a structure without a Hamiltonian) "
+                    "takes less."
                     if numbers_kept
                     else "."
                 )

@@ -1,6 +1,8 @@
 """Sentences and progress: where they go, and that no phase is silent."""
 
+import importlib.util
 import logging
+import os
 import re
 import subprocess
 import sys
@@ -176,3 +178,26 @@ def test_features_and_reports_have_phases(data_folder, labels, tmp_path):
     options = {"num_k_points": 0, "largest_cell": 0, "num_rotations": 1}
     kh.evaluate(stage, store, tmp_path / "report", num_spectra=0, **options)
     assert labels[:2] == ["evaluate", "report"]
+
+
+@pytest.mark.skipif(
+    keras.config.backend() != "torch"
+    or importlib.util.find_spec("tensorflow") is None,
+    reason="speaks where TensorFlow is installed beside torch",
+)
+def test_tensorflow_is_silent_on_torch():
+    """Keras imports it when it writes the configuration of a model."""
+    code = (
+        "import sys, keras_hamiltonian, keras;"
+        "keras.saving.serialize_keras_object(keras.layers.Dense(1));"
+        "assert 'tensorflow' in sys.modules"
+    )
+    known = {k: v for k, v in os.environ.items() if not k.startswith("TF_")}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=known,
+    )
+    assert "oneDNN" not in done.stderr and "absl" not in done.stderr

@@ -1,6 +1,7 @@
 """Inputs of OpenMX."""
 
 import re
+import warnings
 
 import numpy as np
 
@@ -46,6 +47,16 @@ class OpenMXTemplate:
                 f"{path} has sections of single atoms, which do not fit other "
                 f"structures: {', '.join(per_atom)}. Take them out."
             )
+        self.data = path.parent / input_value(
+            self.text, "DATA.PATH", "../DFT_DATA"
+        )
+        if not self.data.is_dir():
+            warnings.warn(
+                f"The folder of the species, DATA.PATH of {path}, is not at "
+                f"{self.data}: the new inputs keep the path as it is. Set it "
+                "in them, or to the whole path in the template.",
+                stacklevel=2,
+            )
         self.kinds = self._kinds()
         self.cell = np.array(
             [line[:3] for line in input_section(self.text, VECTORS)], float
@@ -90,9 +101,8 @@ class OpenMXTemplate:
             numbers = [int(n) for n in grid.groups()]
             grid = same_density(numbers, self.cell, atoms.cell[:])
             values["scf.Kgrid"] = " ".join(map(str, grid))
-        data = self.path.parent / input_value(text, "DATA.PATH", "../DFT_DATA")
-        if data.is_dir():
-            values["DATA.PATH"] = data.resolve()
+        if self.data.is_dir():
+            values["DATA.PATH"] = self.data.resolve()
         for keyword, value in values.items():
             text = _set(text, keyword, value)
         text = _set_section(text, ATOMS, lines)

@@ -79,11 +79,12 @@ def bands(
     import keras_hamiltonian as kh
 
     spectrum.check_window(window)
+    spectrum.check_level(electrons, fermi_level)
     structure = one_structure(path, name)
     output, picture = spectrum.targets(
         output, structure.name, "bands", overwrite
     )
-    crystal, known = spectrum.open_crystal(
+    crystal, known, warnings = spectrum.open_crystal(
         structure,
         model,
         electrons,
@@ -111,13 +112,15 @@ def bands(
             "num_states": min(num_bands, crystal.size),
         }
     found = crystal.bands(k_path, points, **options)
-    shown, compared = (None, found), None
-    if model is not None:
-        compared = known and _reference(known, found, options)
-        shown = (found, compared)
+    compared = known and _reference(known, found, options)
+    is_prediction = model is not None or _was_predicted(crystal.calculation)
+    shown = (found, compared) if is_prediction else (None, found)
+    labels = ("predicted", "DFT")
+    if known is not None and _was_predicted(known.calculation):
+        labels = ("predicted", "predicted before")
     with replacing(output) as numbers, replacing(picture) as drawing:
-        found.save(numbers)
-        kh.plots.plot_bands(*shown, drawing, window, structure.name)
+        found.save(numbers, warnings)
+        kh.plots.plot_bands(*shown, drawing, window, structure.name, labels)
     typer.echo(f"Fermi level: {level:.4f} eV")
     if compared is not None:
         _print_comparison(found, compared, is_whole=num_bands is None)
@@ -130,6 +133,15 @@ def bands(
     else:
         spectrum.print_gap(gap, "along the path")
     typer.echo(f"{output}, {picture}")
+
+
+def _was_predicted(calculation):
+    """Whether a file says that a model predicted its Hamiltonian; H⁰ that the
+    package computed has no model."""
+    from keras_hamiltonian.prediction import CODE
+
+    source = calculation.source
+    return source.get("code") == CODE and "model" in source
 
 
 def _reference(known, predicted, options):

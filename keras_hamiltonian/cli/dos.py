@@ -35,8 +35,13 @@ def dos(
         ),
     ] = "gaussian",
     vectors: Annotated[
-        int, typer.Option(min=2, help="Random vectors of --method kpm.")
-    ] = 12,
+        int | None,
+        typer.Option(
+            min=2,
+            help="Random vectors of --method kpm; errors fall with the root "
+            "of their number. Default: 12.",
+        ),
+    ] = None,
     projected: Annotated[
         bool, typer.Option(help="Also by element and shell.")
     ] = True,
@@ -62,6 +67,12 @@ def dos(
     from keras_hamiltonian.physics import k_grid
 
     spectrum.check_window(window)
+    spectrum.check_level(electrons, fermi_level)
+    if vectors is not None and method != "kpm":
+        raise typer.BadParameter(
+            f"belongs to --method kpm. Received with --method {method}.",
+            param_hint="--vectors",
+        )
     if not broadening > 0:
         raise typer.BadParameter(
             f"is positive, in eV. Received: {broadening:g}.",
@@ -69,7 +80,7 @@ def dos(
         )
     structure = one_structure(path, name)
     output, picture = spectrum.targets(output, structure.name, "dos", overwrite)
-    crystal, _ = spectrum.open_crystal(
+    crystal, _, warnings = spectrum.open_crystal(
         structure,
         model,
         electrons,
@@ -84,25 +95,37 @@ def dos(
     step = broadening / POINTS_PER_WIDTH
     number = int(np.ceil((window[1] - window[0]) / step)) + 1
     grid = k_grid(crystal.atoms) if grid is None else grid
+    options = {} if vectors is None else {"num_vectors": vectors}
     density = crystal.dos(
         grid,
         projected,
         energies=level + np.linspace(*window, number),
         broadening=broadening,
         method=method,
-        num_vectors=vectors,
+        **options,
     )
     with replacing(output) as numbers, replacing(picture) as drawing:
-        density.save(numbers)
+        density.save(numbers, warnings)
         plots.plot_dos(density, drawing, structure.name)
     typer.echo(f"Grid: {' x '.join(map(str, grid))}")
     typer.echo(f"Fermi level: {level:.4f} eV")
     if density.errors is not None:
-        share = density.errors.mean() / density.total.mean()
-        typer.echo(f"Standard error of the density: {share:.1%} of its mean")
+        _print_errors(density)
     if method != "kpm":
         _print_gap(crystal, grid)
     typer.echo(f"{output}, {picture}")
+
+
+def _print_errors(density):
+    """Standard errors of random vectors, in shares of each mean."""
+    share = density.errors.mean() / density.total.mean()
+    typer.echo(f"Standard error of the density: {share:.1%} of its mean")
+    shares = [
+        f"{name} {errors.mean() / abs(density.projections[name].mean()):.0%}"
+        for name, errors in density.projection_errors.items()
+    ]
+    if shares:
+        typer.echo(f"of its projections: {', '.join(shares)}")
 
 
 def _print_gap(crystal, grid):

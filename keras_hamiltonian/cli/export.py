@@ -77,7 +77,7 @@ def export(
             f"format {format}."
         )
     check_new(target, overwrite)
-    crystal, _ = spectrum.open_crystal(
+    crystal, _, _ = spectrum.open_crystal(
         one_structure(path, name),
         model,
         electrons,

@@ -120,6 +120,27 @@ def check_new(path, overwrite=None):
         raise ValueError(f"{path} exists. Choose another name, or {way_out}.")
 
 
+def check_structure_file(path):
+    """Refuses a file of a structure whose name tells ASE no format.
+
+    Raises:
+        ValueError: if ASE writes no structures to files of this ending.
+    """
+    from ase.io.formats import UnknownFileTypeError
+    from ase.io.formats import filetype
+    from ase.io.formats import ioformats
+
+    try:
+        format = ioformats.get(filetype(str(path), read=False))
+    except UnknownFileTypeError:
+        format = None
+    if format is None or not format.can_write:
+        raise ValueError(
+            f"ASE writes no structures to a file of this name: {path}. Take "
+            "one that ends in .cif, .xyz or .vasp."
+        )
+
+
 def formats(ability, without=()):
     """Names of the formats to `"read"` or to `"write"`, in words."""
     from data_tools.formats import FORMATS

@@ -56,13 +56,14 @@ def optics(
     from keras_hamiltonian import physics
 
     spectrum.check_window(window)
+    spectrum.check_level(electrons, fermi_level)
     structure = one_structure(path, name)
     output, picture = spectrum.targets(
         output, structure.name, "optics", overwrite
     )
     model = model and kh.load_model(model)
     step = model and species.zeroth_step(model.basis, model.spin)
-    crystal, _ = spectrum.open_crystal(
+    crystal, _, _ = spectrum.open_crystal(
         structure, model, electrons, fermi_level, workers, initial, step
     )
     if model is None:

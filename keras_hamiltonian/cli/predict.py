@@ -16,15 +16,46 @@ from keras_hamiltonian.cli.spectrum import Device
 from keras_hamiltonian.cli.spectrum import Dtype
 from keras_hamiltonian.cli.spectrum import Electrons
 from keras_hamiltonian.cli.spectrum import Initial
+from keras_hamiltonian.cli.spectrum import warning_line
 from keras_hamiltonian.cli.spectrum import with_species
 from keras_hamiltonian.conventions import MEV_PER_EV
 from keras_hamiltonian.files import place_in
 from keras_hamiltonian.files import write_text
+from keras_hamiltonian.memory import bytes_of
 from keras_hamiltonian.messages import Phase
 from keras_hamiltonian.parallel import has_cluster
 from keras_hamiltonian.parallel import ordered_map
 
 PREDICTION = "deeph"
+
+
+def _known_format(format):
+    """The value of --format, or a usage error."""
+    if format == PREDICTION:
+        return format
+    from data_tools.formats import known_format
+
+    if format == "wannier90":
+        raise typer.BadParameter(
+            "A wannier90 file needs a grid: keras-hamiltonian export STRUCTURE "
+            "TARGET_hr.dat --model MODEL --grid N N N."
+        )
+    try:
+        known_format(format, "write")
+    except ValueError:
+        raise typer.BadParameter(
+            f"The format {format!r} is unknown or cannot be written. Formats "
+            f"of predictions: {PREDICTION}, {formats('write', ['wannier90'])}."
+        ) from None
+    return format
+
+
+def _known_size(memory):
+    """The value of --memory, or a usage error."""
+    try:
+        return memory if memory is None else bytes_of(memory)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 @on_cluster
@@ -51,6 +82,7 @@ def predict(
     format: Annotated[
         str,
         typer.Option(
+            callback=_known_format,
             help="deeph: folders with hamiltonians_pred.h5 and overlaps.h5. "
             "Or container, deeph-legacy, deeph-dock, siesta, abacus, "
             "abacus-legacy, npz.",
@@ -84,6 +116,7 @@ def predict(
         str | None,
         typer.Option(
             metavar="SIZE",
+            callback=_known_size,
             help="Limit of memory, such as 4GB: the structure is predicted in "
             "slabs, with the same result. With --format container they are "
             "written one by one. Default: no limit.",
@@ -121,8 +154,6 @@ def predict(
     from keras_hamiltonian.prediction import check_prediction_folder
     from keras_hamiltonian.prediction import ready_model
 
-    if format != PREDICTION:
-        _check_format(format)
     found = find_structures(structures, name)
     targets = [place_in(output, f"{s.name}{_ending(format)}") for s in found]
     for target in targets:
@@ -253,27 +284,10 @@ def _uncertainty(prediction, lines):
 
 def _warned(warnings, lines, expected=None):
     """Says the warnings; they and expected errors, or `None`."""
-    lines += [f"  Warning ({w['kind']}): {w['message']}" for w in warnings]
+    lines += [f"  {warning_line(warning)}" for warning in warnings]
     if expected is None and not warnings:
         return None
     return {"warnings": warnings, "expected_errors": expected}
-
-
-def _check_format(format):
-    from data_tools.formats import known_format
-
-    if format == "wannier90":
-        raise ValueError(
-            "A wannier90 file needs a grid: keras-hamiltonian export STRUCTURE "
-            "TARGET_hr.dat --model MODEL --grid N N N."
-        )
-    try:
-        known_format(format, "write")
-    except ValueError:
-        raise ValueError(
-            f"The format {format!r} is unknown or cannot be written. Formats "
-            f"of predictions: {PREDICTION}, {formats('write', ['wannier90'])}."
-        ) from None
 
 
 def _ending(format):

@@ -83,6 +83,12 @@ def propose(
         number,
     )
     typer.echo(f"{len(found)} candidates, {len(trained)} structures known")
+    if len(chosen) < number:
+        typer.echo(
+            f"{len(chosen)} of {number}: the other candidates are copies of "
+            "these or of known structures, or there are no more.",
+            err=True,
+        )
     structures = _print_choices(chosen, found)
     _write(structures, template, output)
     kh.data.Split(list(structures), [], []).write(split)

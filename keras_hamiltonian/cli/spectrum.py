@@ -143,6 +143,16 @@ def check_window(window):
         )
 
 
+def check_level(electrons, fermi_level):
+    """Raises a usage error where both of the two tell the Fermi level."""
+    if electrons is not None and fermi_level is not None:
+        raise typer.BadParameter(
+            "tells the Fermi level, and --electrons would not count beside "
+            "it. Give one of the two.",
+            param_hint="--fermi-level",
+        )
+
+
 def targets(output, name, what, overwrite):
     """Files of numbers and picture, which do not exist yet.
 
@@ -187,8 +197,9 @@ def open_crystal(
         device, dtype: see `kh.predict`.
 
     Returns:
-        `kh.ElectronicStructure`; and that of the structure's own Hamiltonian,
-        which a prediction is compared with, or `None`.
+        `kh.ElectronicStructure`; that of the structure's own Hamiltonian,
+        which a prediction is compared with, or `None`; and the warnings of the
+        prediction, which are printed, a list of dicts.
 
     Raises:
         ValueError: if the structure has no matrices and there is no model.
@@ -229,7 +240,7 @@ def open_crystal(
         crystal = kh.ElectronicStructure(
             known, None, electrons, fermi_level, workers
         )
-        return crystal, None
+        return crystal, None, []
     crystal = kh.predict(
         model,
         known or atoms,
@@ -246,7 +257,15 @@ def open_crystal(
     reference = None
     if known is not None and known.hamiltonian is not None:
         reference = kh.ElectronicStructure(known, model, workers=workers)
-    return crystal, reference
+    warnings = [*crystal.warnings, *crystal.level_warnings()]
+    for warning in warnings:
+        typer.echo(warning_line(warning), err=True)
+    return crystal, reference, warnings
+
+
+def warning_line(warning):
+    """A line for a warning of a prediction, see `prediction_warnings`."""
+    return f"Warning ({warning['kind']}): {warning['message']}"
 
 
 def known_level(crystal):

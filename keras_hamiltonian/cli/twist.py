@@ -6,8 +6,12 @@ from typing import Annotated
 import typer
 
 from keras_hamiltonian.cli.files import check_new
+from keras_hamiltonian.cli.files import check_structure_file
 from keras_hamiltonian.cli.files import one_structure
 from keras_hamiltonian.files import replacing
+
+# Below it a cell counts as one without strain.
+SMALLEST_STRAIN = 1e-5
 
 
 def twist(
@@ -114,6 +118,7 @@ def twist(
     low = structure.atoms()
     high = low if top is None else one_structure(top).atoms()
     output = output or pathlib.Path(f"{structure.name}_twisted.xyz")
+    check_structure_file(output)
     check_new(output, overwrite)
     cells = None
     if cell is not None:
@@ -135,6 +140,11 @@ def twist(
     typer.echo(f"{len(twisted.atoms)} atoms, angle {twisted.angle:.4f}°")
     for name, strains in zip(("bottom", "top"), twisted.strains):
         typer.echo(f"strain of the {name} layer: {_percent(strains)}")
+    if cells is None and abs(twisted.strains).max() > SMALLEST_STRAIN:
+        typer.echo(
+            "The cell is the smallest within --max-strain; --max-strain 1e-6 "
+            "looks for one without strain, which is larger."
+        )
     typer.echo(f"written: {output}")
 
 

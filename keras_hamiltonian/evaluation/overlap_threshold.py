@@ -5,7 +5,7 @@ import numpy as np
 from keras_hamiltonian.electronic_structure import ElectronicStructure
 from keras_hamiltonian.evaluation.report import predicted_blocks
 from keras_hamiltonian.evaluation.spectrum import obstacle
-from keras_hamiltonian.physics.fermi import k_grid_points
+from keras_hamiltonian.physics.fermi import spread_k_points
 from keras_hamiltonian.physics.hamiltonian import BlochMatrices
 from keras_hamiltonian.physics.k_points import k_grid
 from keras_hamiltonian.physics.solvers.damped_problem import high_level
@@ -94,16 +94,10 @@ def _errors(crystal, blocks, candidates, window):
     predicted = BlochMatrices(
         blocks, crystal.overlap, crystal.calculation.num_orbitals
     )
-    k_points, _ = k_grid_points(
-        reference, k_grid(crystal.atoms), gamma_centered=True
-    )
-    if reference.spinful:
-        # The other half has the same levels (k and -k, Kramers).
-        k_points = k_points[: len(k_points) // 2 + 1]
-    chosen = np.linspace(0, len(k_points) - 1, NUM_K_POINTS).round()
+    k_points = spread_k_points(reference, k_grid(crystal.atoms), NUM_K_POINTS)
     problems = [
         _Levels(reference, predicted, k_point, crystal.fermi_level, window)
-        for k_point in k_points[np.unique(chosen.astype(int))]
+        for k_point in k_points
     ]
     problems = [problem for problem in problems if problem.near.any()]
     if not problems:

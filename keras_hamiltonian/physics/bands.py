@@ -1,7 +1,6 @@
 """Band energies from H(k) and S(k)."""
 
 import dataclasses
-import json
 
 import numpy as np
 
@@ -10,6 +9,7 @@ from keras_hamiltonian.physics.gap import gap_of_bands
 from keras_hamiltonian.physics.k_points import KPath
 from keras_hamiltonian.physics.k_points import solve_k_points
 from keras_hamiltonian.physics.number_files import read_fields
+from keras_hamiltonian.physics.number_files import read_value
 from keras_hamiltonian.physics.number_files import write_fields
 from keras_hamiltonian.physics.states import lowest_states
 
@@ -71,25 +71,32 @@ class BandStructure:
             self.k_points, self.energies, fermi_level=self.fermi_level
         ).gap
 
-    def save(self, path):
-        """Writes the bands to a file: JSON text, or `.npz` by its suffix."""
+    def save(self, path, warnings=()):
+        """Writes the bands to a file: JSON text, or `.npz` by its suffix.
+
+        Args:
+            path: str or path.
+            warnings: list of dicts, those of a prediction, kept in the file.
+        """
         fields = {
             "k_points": self.k_points,
             "distances": self.distances,
             "energies": self.energies,
-            "labels": json.dumps(self.labels),
-            "fermi_level": json.dumps(self.fermi_level),
+            "labels": self.labels,
+            "fermi_level": self.fermi_level,
             "units": "energies eV, distances 1/Å, k_points fractional",
         }
         if self.errors is not None:
             fields["errors"] = self.errors
+        if warnings:
+            fields["warnings"] = list(warnings)
         write_fields(path, fields)
 
     @classmethod
     def load(cls, path):
         """Reads what `save` wrote."""
         fields = read_fields(path)
-        labels = [(n, name) for n, name in json.loads(str(fields["labels"]))]
+        labels = [(n, name) for n, name in read_value(fields["labels"])]
         return cls(
             KPath(
                 np.array(fields["k_points"]),
@@ -97,7 +104,7 @@ class BandStructure:
                 labels,
             ),
             np.array(fields["energies"], dtype=np.float64),
-            json.loads(str(fields["fermi_level"])),
+            read_value(fields["fermi_level"]),
             np.array(fields["errors"], float) if "errors" in fields else None,
         )
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import itertools
-import json
 
 import numpy as np
 from scipy.special import ndtr
@@ -14,6 +13,7 @@ from keras_hamiltonian.physics.k_points import solve_k_points
 from keras_hamiltonian.physics.kernel_polynomial import orbital_densities
 from keras_hamiltonian.physics.kernel_polynomial import random_densities
 from keras_hamiltonian.physics.number_files import read_fields
+from keras_hamiltonian.physics.number_files import read_value
 from keras_hamiltonian.physics.number_files import write_fields
 from keras_hamiltonian.physics.populations import mulliken_populations
 from keras_hamiltonian.physics.states import lowest_states
@@ -41,6 +41,9 @@ class DensityOfStates:
         fermi_level: float in eV, or `None`.
         errors: `(num_energies,)` array. Standard errors of `total`, where
             random vectors gave it, or `None`.
+        projection_errors: dict from names to `(num_energies,)` arrays.
+            Standard errors of `projections`, empty where they are exact. The
+            values scatter about the true ones, and may be negative.
     """
 
     energies: np.ndarray
@@ -49,6 +52,7 @@ class DensityOfStates:
     below: float = 0.0
     fermi_level: float | None = None
     errors: np.ndarray | None = None
+    projection_errors: dict = dataclasses.field(default_factory=dict)
 
     def __repr__(self):
         shown = ", ".join(self.projections)
@@ -85,37 +89,51 @@ class DensityOfStates:
         )
         return float(np.trapezoid(y, x)) + (self.below if name is None else 0.0)
 
-    def save(self, path):
-        """Writes the density to a file: JSON text, or `.npz` by its suffix."""
+    def save(self, path, warnings=()):
+        """Writes the density to a file: JSON text, or `.npz` by its suffix.
+
+        Args:
+            path: str or path.
+            warnings: list of dicts, those of a prediction, kept in the file.
+        """
         fields = {
             "energies": self.energies,
             "total": self.total,
-            "names": json.dumps(list(self.projections)),
-            "projections": np.reshape(
-                list(self.projections.values()), (-1, len(self.energies))
-            ),
-            "below": json.dumps(self.below),
-            "fermi_level": json.dumps(self.fermi_level),
-            "errors": [] if self.errors is None else self.errors,
+            "names": list(self.projections),
+            "projections": self._table(self.projections),
+            "below": self.below,
+            "fermi_level": self.fermi_level,
             "units": "energies eV, densities electrons per eV and cell",
         }
+        if self.errors is not None:
+            fields["errors"] = self.errors
+        if self.projection_errors:
+            fields["projection_errors"] = self._table(self.projection_errors)
+        if warnings:
+            fields["warnings"] = list(warnings)
         write_fields(path, fields)
 
     @classmethod
     def load(cls, path):
         """Reads what `save` wrote."""
         fields = read_fields(path)
-        names = json.loads(str(fields["names"]))
-        # Files of older versions have none.
+        names = read_value(fields["names"])
+        # Empty in files of older versions.
         errors = np.array(fields.get("errors", []))
         return cls(
             np.array(fields["energies"]),
             np.array(fields["total"]),
             dict(zip(names, np.array(fields["projections"]))),
-            json.loads(str(fields["below"])),
-            json.loads(str(fields["fermi_level"])),
+            read_value(fields["below"]),
+            read_value(fields["fermi_level"]),
             errors if len(errors) else None,
+            dict(zip(names, np.array(fields.get("projection_errors", [])))),
         )
+
+    def _table(self, named):
+        """Rows `(num_names, num_energies)` of a dict in the order of names."""
+        rows = [named[name] for name in self.projections]
+        return np.reshape(rows, (-1, len(self.energies)))
 
 
 def density_of_states(
@@ -175,18 +193,19 @@ def density_of_states(
             matrices, grid, energies, broadening, groups, workers, num_vectors
         )
         errors = degeneracy * errors
+        known = errors[0], dict(zip(groups, errors[1:]))
     else:
         energies, densities, below = _by_levels(
             matrices, grid, energies, broadening, method, groups, workers
         )
-        errors = None
+        known = None, {}
     return DensityOfStates(
         energies,
         degeneracy * densities[0],
         dict(zip(groups, degeneracy * densities[1:])),
         float(degeneracy * below),
         fermi_level,
-        errors,
+        *known,
     )
 
 
@@ -309,7 +328,7 @@ def _by_moments(
     )
     densities = sum(w * d.mean(axis=0) for w, (d, _) in zip(weights, found))
     variances = sum(
-        w**2 * d[:, 0].var(axis=0, ddof=1) / len(d)
+        w**2 * d.var(axis=0, ddof=1) / len(d)
         for w, (d, _) in zip(weights, found)
     )
     below = sum(w * b.mean() for w, (_, b) in zip(weights, found))

@@ -111,6 +111,26 @@ def k_grid_points(matrices, grid, gamma_centered=False):
     return _fold_inversion(k_points)
 
 
+def spread_k_points(matrices, grid, number):
+    """A few wave vectors of a grid about Γ, far from each other.
+
+    Args:
+        matrices: `BlochMatrices`.
+        grid: three ints. Sizes, see `k_grid`.
+        number: int. How many; Γ is the first one. As many as the grid has, if
+            these are fewer.
+
+    Returns:
+        `(num_k, 3)` array, fractional.
+    """
+    k_points, _ = k_grid_points(matrices, grid, gamma_centered=True)
+    if matrices.spinful:
+        # The other half has the same levels (k and -k, Kramers).
+        k_points = k_points[: len(k_points) // 2 + 1]
+    chosen = np.linspace(0, len(k_points) - 1, number).round()
+    return k_points[np.unique(chosen.astype(int))]
+
+
 def fermi_level_of_bands(
     energies, num_electrons, weights=None, temperature=300.0, degeneracy=2
 ):

@@ -211,8 +211,8 @@ def _corners(atoms, path, periodic):
         if unknown:
             raise ValueError(
                 f"The path {path!r} names {', '.join(unknown)}; this lattice "
-                f"has {', '.join(sorted(special))}. Other points can be given "
-                'as a list, [("G", (0, 0, 0)), ("M", (0.5, 0, 0))].'
+                f"has {', '.join(sorted(special))}. In Python `path` may be a "
+                'list of other points, [("G", (0, 0, 0)), ("A", (0.2, 0, 0))].'
             )
         stretches.append((names, np.array([special[n] for n in names])))
     return stretches

@@ -1,4 +1,4 @@
-"""Named arrays and texts in one file, JSON or NumPy's."""
+"""Named arrays, numbers, lists and texts in one file, JSON or NumPy's."""
 
 import json
 import pathlib
@@ -10,14 +10,25 @@ from keras_hamiltonian.files import write_text
 
 
 def write_fields(path, fields):
-    """Writes arrays and texts: `.npz` by the suffix, else JSON text.
+    """Writes named values: `.npz` by the suffix, else JSON text.
 
-    JSON has no NaN: it becomes `null`.
+    JSON has no NaN: it becomes `null`. NumPy's files hold arrays and texts
+    alone; all other values are JSON texts there, see `read_value`.
+
+    Args:
+        path: str or path.
+        fields: dict to arrays, texts, and values that JSON has.
     """
     path = pathlib.Path(path)
     if path.suffix == ".npz":
+        kept = {
+            key: value
+            if isinstance(value, np.ndarray | str)
+            else json.dumps(value)
+            for key, value in fields.items()
+        }
         with replacing(path) as place:
-            np.savez_compressed(place, **fields)
+            np.savez_compressed(place, **kept)
         return
     lists = {
         key: _plain(value) if isinstance(value, np.ndarray) else value
@@ -39,3 +50,11 @@ def read_fields(path):
         with np.load(path) as archive:
             return {key: archive[key] for key in archive}
     return json.loads(path.read_text())
+
+
+def read_value(value):
+    """A number, list or `None` of `read_fields`, which may be a JSON text: in
+    NumPy's files, and in the JSON of older versions."""
+    if isinstance(value, str | np.ndarray):
+        return json.loads(str(value))
+    return value

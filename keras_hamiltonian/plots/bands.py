@@ -23,7 +23,7 @@ def plot_bands(
 
     Both have one energy zero, the Fermi level of the reference, so that a
     shift of all bands is visible. Expected errors of the levels, if they are
-    known, are shaded.
+    known, are shaded. A reference alone is drawn in ink, whatever it is.
 
     Args:
         predicted: `BandStructure`, or `None` to draw the reference alone.
@@ -46,6 +46,8 @@ def plot_bands(
     axes.axhline(0.0, color=INK, linewidth=0.7, linestyle=DOTTED)
     if reference is not None:
         style = {"color": REFERENCE_COLOR, "linewidth": 2.2}
+        if predicted is None:
+            style = {"color": INK, "linewidth": 1.1}
         _draw_bands(axes, reference, levels[0], labels[1], style, window)
     if predicted is not None:
         style = {"color": PREDICTED_COLOR, "linewidth": 1.1}

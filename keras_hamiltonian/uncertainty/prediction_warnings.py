@@ -42,33 +42,39 @@ def structure_warnings(model, atoms, novelty):
     return [warning for warning in found if warning is not None]
 
 
-def level_warnings(states, fermi_level):
+def level_warnings(solved, fermi_level):
     """Warns of levels near the Fermi level that rest on small norms.
 
     Args:
-        states: `States` with coefficients.
+        solved: list of `States` with coefficients, of one wave vector each.
         fermi_level: float, in eV.
 
     Returns:
         List of at most one dict, of the kind `"levels"`; `values` are pairs of
-        energy (eV, from the Fermi level) and norm, the smallest norm first.
+        energy (eV, from the Fermi level) and norm of the levels of all these
+        wave vectors, the smallest norm first.
     """
-    energies = states.energies - fermi_level
-    norms = 1 / (np.abs(states.coefficients) ** 2).sum(axis=0)
-    bad = np.flatnonzero((energies < WINDOW_IN_EV) & (norms < SMALL_NORM))
-    if not bad.size:
+    bad, places = [], []
+    for states in solved:
+        energies = states.energies - fermi_level
+        norms = 1 / (np.abs(states.coefficients) ** 2).sum(axis=0)
+        is_bad = (energies < WINDOW_IN_EV) & (norms < SMALL_NORM)
+        bad += np.column_stack([energies, norms])[is_bad].tolist()
+        places += [states.k_point] * int(is_bad.sum())
+    if not bad:
         return []
-    bad = bad[np.argsort(norms[bad])]
-    worst = bad[0]
+    order = sorted(range(len(bad)), key=lambda n: bad[n][1])
+    energy, norm = bad[order[0]]
+    number = len({tuple(place) for place in places})
+    place = ", ".join(f"{x:.3g}" for x in places[order[0]])
     message = (
-        f"{len(bad)} levels below {WINDOW_IN_EV:g} eV rest on combinations of "
-        f"orbitals of small norm, the worst at {energies[worst]:.2f} eV on "
-        f"{norms[worst]:.1e}: errors of H count {1 / norms[worst]:.0f} times "
-        "there, and the level is likely false. Set `overlap_threshold` of the "
-        "model."
+        f"At {number} of {len(solved)} wave vectors levels below "
+        f"{WINDOW_IN_EV:g} eV rest on combinations of orbitals of small norm, "
+        f"the worst at k = ({place}), {energy:.2f} eV, on {norm:.1e}: errors "
+        f"of H count {1 / norm:.0f} times there, and the level is likely "
+        "false. Set `overlap_threshold` of the model (docs/small_norms.md)."
     )
-    values = [[float(energies[k]), float(norms[k])] for k in bad]
-    return [_warning("levels", message, [], values)]
+    return [_warning("levels", message, [], [bad[n] for n in order])]
 
 
 def _environment(estimate, atoms, novelty):

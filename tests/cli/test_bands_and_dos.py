@@ -1,17 +1,22 @@
 """Bands, density of states and exports, of calculations and predictions."""
 
+import dataclasses
 import json
 import re
 
 import ase.build
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
+from matplotlib.image import imread
 
 import keras_hamiltonian as kh
 from data_tools.formats import read_calculation
 from keras_hamiltonian.physics import BandStructure
 from keras_hamiltonian.physics import DensityOfStates
 from keras_hamiltonian.physics import OpticalConductivity
+from keras_hamiltonian.plots.style import PREDICTED_COLOR
+from keras_hamiltonian.plots.style import REFERENCE_COLOR
 
 HARTREE = 27.2113845
 
@@ -155,6 +160,92 @@ def test_bands_of_a_structure_file(command, folder, untrained_file):
     assert "without matrices" in command("dos", "new.xyz", code=1).stderr
     command("dos", "new.xyz", "--model", untrained_file, "--grid", 3, 3, 1)
     assert (folder / "new.dos.png").is_file()
+
+
+def test_warnings_of_predictions_are_said_and_kept(command, folder):
+    """Diamond, for a model that has seen sheets alone."""
+    ase.build.bulk("C", cubic=False).write(folder / "diamond.xyz")
+    given = ("diamond.xyz", "--model", "graphene", "--fermi-level", 0)
+    words = {
+        "bands": ("--points", 4, "-o", "bands.json"),
+        "dos": ("--grid", 2, 2, 2, "--no-projected", "-o", "dos.json"),
+        "optics": ("--grid", 2, 2, 2),
+        "export": (),
+    }
+    for name, options in words.items():
+        file, *rest = given
+        target = ("out.npz",) if name == "export" else ()
+        text = command(name, file, *target, *rest, *options).stderr
+        assert "Warning (environment): 2 of 2 atoms" in text, name
+    for name in ("bands", "dos"):
+        kept = json.loads((folder / f"{name}.json").read_text())["warnings"]
+        assert kept[0]["kind"] == "environment"
+        assert sorted(kept[0]["atoms"]) == [0, 1]
+
+
+def test_numbers_of_files_are_numbers(command, folder, data_folder):
+    """As another program reads them, which knows JSON alone."""
+    cell = data_folder / "reference_graphene.h5"
+    command("bands", cell, "--path", "GMKG", "--points", 6, "-o", "a.json")
+    bands = json.loads((folder / "a.json").read_text())
+    level = kh.HamiltonianStore(cell)[0].fermi_level
+    assert bands["fermi_level"] == pytest.approx(level)
+    assert [name for _, name in bands["labels"]] == ["G", "M", "K", "G"]
+    assert [place for place, _ in bands["labels"]][0] == 0
+    command("dos", cell, "--grid", 2, 2, 1, "-o", "b.json")
+    dos = json.loads((folder / "b.json").read_text())
+    assert dos["fermi_level"] == pytest.approx(level)
+    assert dos["names"] == ["C s", "C p", "C d"]
+    assert isinstance(dos["below"], float) and "errors" not in dos
+
+
+@pytest.mark.parametrize(
+    "words, expected",
+    [
+        (("bands", "--fermi-level", 0, "--electrons", "C=4"), "--electrons"),
+        (("dos", "--fermi-level", 0, "--electrons", 8), "--electrons"),
+        (("optics", "--fermi-level", 0, "--electrons", 8), "--electrons"),
+        (("dos", "--vectors", 3), "--method kpm"),
+    ],
+)
+def test_options_that_would_not_count_are_refused(
+    command, data_folder, words, expected
+):
+    name, *options = words
+    cell = data_folder / "reference_graphene.h5"
+    assert expected in command(name, cell, *options, code=2).stderr
+
+
+def test_a_prediction_read_back_is_drawn_as_one(
+    command, folder, data_folder, untrained_file
+):
+    """H⁰ of the package has the same code in its source, and is none."""
+    cell = data_folder / "reference_graphene.h5"
+    known = kh.HamiltonianStore(cell)[0]
+    found = kh.predict(untrained_file, known.atoms)
+    found.write(folder / "folder")
+    found.write(folder / "file.h5", "container")
+    found.write(folder / "file.npz")
+    first_step = dataclasses.replace(
+        known, source={"code": "keras_hamiltonian", "hamiltonian": "H0"}
+    )
+    kh.HamiltonianStore.write(folder / "h0.h5", [first_step])
+    expected = {
+        "folder": 1,
+        "file.h5": 1,
+        "file.npz": 1,
+        cell: 0,
+        "h0.h5": 0,
+    }
+    for source, is_red in expected.items():
+        options = ("--points", 9, "--window", -20, 5, "-o", "a.npz")
+        command("bands", source, *options, "--overwrite")
+        picture = imread(folder / "a.png")[..., :3]
+        near = [
+            int((abs(picture - to_rgb(c)).max(axis=-1) < 0.02).sum())
+            for c in (PREDICTED_COLOR, REFERENCE_COLOR)
+        ]
+        assert (near[0] > 100) == is_red and near[1] < 100, source
 
 
 def test_exports_say_how_good_they_are(

@@ -78,9 +78,14 @@ CASES = {
     "predict: element": (f"predict MODEL {MOS2}", 1, "also has Mo, S"),
     "predict: structure": (f"predict MODEL {TEXT}", 1, "README.md"),
     "predict: format": (
-        f"predict MODEL {CELL} --format b",
-        1,
+        "predict no.keras nothing --format b",
+        2,
         "Formats of predictions: deeph",
+    ),
+    "predict: memory": (
+        "predict no.keras nothing --memory much",
+        2,
+        "such as 4GB",
     ),
     "predict: twice": (f"predict MODEL {CELL} {CELL}", 1, "one name"),
     "predict: name": (f"predict MODEL {CELL} --name b", 1, "no structure b"),

@@ -23,7 +23,7 @@ def test_a_limit_of_memory(command, folder, data_folder, untrained_file):
     assert np.abs(found.hamiltonian.entries - expected.entries).max() < 1e-5
     said = command(*words, "--memory", "1MB", "--overwrite", code=1)
     assert "Enough may be" in said.stderr
-    said = command(*words, "--memory", "much", "--overwrite", code=1)
+    said = command(*words, "--memory", "much", "--overwrite", code=2)
     assert "such as 4GB" in said.stderr
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import gzip
 import pathlib
+import re
 
 import ase.build
 import ase.io
@@ -53,6 +54,19 @@ def test_structures_without_a_template(files, command):
     [atoms] = ase.io.read("a.extxyz", ":")
     expected = ase.io.read("pool.extxyz", 2)
     np.testing.assert_allclose(atoms.positions, expected.positions, atol=1e-7)
+
+
+def test_fewer_than_wanted_and_a_missing_folder_are_said(files, command):
+    """One of the four is a copy of a known one; the template's species are
+    not there."""
+    template = files / "openmx.dat"
+    text = re.sub("(?m)^DATA.PATH.*$", "", template.read_text())
+    template.write_text(text + "\nDATA.PATH ../nowhere/DFT_DATA19\n")
+    words = ("propose", "model.keras", "pool.extxyz", "-n", 40)
+    words += ("--known", "set.h5", "--template", "openmx.dat")
+    said = command(*words).stderr
+    assert "3 of 40" in said
+    assert "DATA.PATH" in said and "nowhere/DFT_DATA19" in said
 
 
 def test_data_that_the_model_does_not_know(files, command):

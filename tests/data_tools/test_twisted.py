@@ -156,3 +156,28 @@ def test_command(tmp_path, monkeypatch):
     assert "top layer: 0.0000 % and 0.0000 %" in done.output
     assert len(ase.io.read("graphene_twisted.xyz")) == 9748
     assert CliRunner().invoke(app, words[:2]).exit_code == 2
+
+
+def test_endings_and_strains_are_spoken_of(command, folder):
+    ase.io.write("graphene.xyz", graphene())
+    words = ("twist", "graphene.xyz", "--cell", 2, 1, "-o")
+    refused = command(*words, "t10.foo", code=1).stderr
+    assert ".cif, .xyz or .vasp" in refused and "report it" not in refused
+    for name in ("a.cif", "a.vasp"):
+        said = command(*words, name).stdout
+        assert "--max-strain" not in said
+        assert len(ase.io.read(name)) == 28
+    words = ("twist", "graphene.xyz", "--angle", 1.1, "-o")
+    assert "--max-strain 1e-6" in command(*words, "b.xyz").stdout
+    said = command(*words, "c.xyz", "--max-strain", 1e-6).stdout
+    assert "0.0000 %" in said and "--max-strain" not in said
+
+
+def test_layers_that_collide_are_refused():
+    """Atoms on top of those of the next image, 3.35 Å and 0 Å away."""
+    cells = commensurate_cells(graphene(), 2, 1)
+    for lengths in ({"vacuum": 0.0}, {"distance": 0.5}):
+        with pytest.raises(ValueError, match=r"0\.\d+ Å apart"):
+            twisted_bilayer(graphene(), cells=cells, **lengths)
+    # As close as in graphite.
+    twisted_bilayer(graphene(), cells=cells, vacuum=3.35)

@@ -1,5 +1,6 @@
 """Bands against OpenMX's own, and against models solved by hand."""
 
+import json
 import pathlib
 
 import ase
@@ -13,6 +14,7 @@ from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
 from keras_hamiltonian.physics.bands import BandStructure
 from keras_hamiltonian.physics.bands import band_structure
 from keras_hamiltonian.physics.bands import solve_bands
+from keras_hamiltonian.physics.dos import DensityOfStates
 from keras_hamiltonian.physics.hamiltonian import BlochMatrices
 from keras_hamiltonian.physics.k_points import KPath
 from keras_hamiltonian.physics.k_points import k_path
@@ -196,6 +198,33 @@ def test_saving(tmp_path, suffix, fermi_level):
     np.testing.assert_array_equal(loaded.distances, saved.distances)
     assert loaded.labels == saved.labels
     assert loaded.fermi_level == fermi_level
+
+
+def test_files_of_older_versions_are_read(tmp_path):
+    """Their numbers and lists were texts, in JSON too."""
+    old = {
+        "k_points": [[0, 0, 0], [0.5, 0, 0]],
+        "distances": [0.0, 1.0],
+        "energies": [[1.0], [None]],
+        "labels": '[[0, "G"], [1, "X"]]',
+        "fermi_level": "-1.5",
+    }
+    (tmp_path / "bands.json").write_text(json.dumps(old))
+    bands = BandStructure.load(tmp_path / "bands.json")
+    assert bands.labels == [(0, "G"), (1, "X")] and bands.fermi_level == -1.5
+    old = {
+        "energies": [0.0, 1.0],
+        "total": [2.0, 3.0],
+        "names": '["C s"]',
+        "projections": [[1.0, 2.0]],
+        "below": "4.5",
+        "fermi_level": "null",
+        "errors": [],
+    }
+    (tmp_path / "dos.json").write_text(json.dumps(old))
+    dos = DensityOfStates.load(tmp_path / "dos.json")
+    assert dos.below == 4.5 and dos.fermi_level is dos.errors is None
+    assert dos.projections["C s"].tolist() == [1.0, 2.0]
 
 
 def test_gap_needs_a_level_between_the_bands():

@@ -141,6 +141,17 @@ def test_density_of_states(bilayer):
     assert electrons == pytest.approx(expected.integrate(level), abs=1.5)
     parts = sum(found.projections.values())
     np.testing.assert_allclose(parts, found.total, atol=1e-9)
+    # Each group against its own levels, as the whole.
+    for name, rows in options["groups"].items():
+        exact = 0
+        for x, weight in ((0.0, 0.5), (0.5, 0.5)):
+            polynomial = KernelPolynomial(matrices, np.array([x, 0, 0]))
+            moments = polynomial.local_moments(rows, number).sum(axis=0)
+            exact += 2 * weight * polynomial.densities(moments, energies)
+        scatter = found.projection_errors[name]
+        deviations = (found.projections[name] - exact) / scatter
+        assert np.abs(deviations).max() < 5
+        assert 0.4 < np.sqrt(np.mean(deviations**2)) < 2
     fewer, again = (
         density_of_states(
             matrices,
@@ -200,6 +211,8 @@ def test_command(tmp_path, monkeypatch):
     words += ["--broadening", "1.0", "--vectors", "20", "-o", "dos.npz"]
     done = CliRunner().invoke(app, words, catch_exceptions=False)
     assert "Standard error of the density: " in done.output
+    assert "of its projections: C s " in done.output
     loaded = DensityOfStates.load("dos.npz")
     assert loaded.errors.shape == loaded.total.shape
+    assert set(loaded.projection_errors) == {"C s", "C p", "C d"}
     assert (tmp_path / "dos.png").is_file()

@@ -41,7 +41,9 @@ def test_bands_in_their_colors(bands, tmp_path):
     ]
     plots.plot_bands(None, bands, tmp_path / "alone.png", window=(-4, 4))
     assert min(both) > 500
-    assert pixels(tmp_path / "alone.png", PREDICTED_COLOR) == 0
+    assert pixels(tmp_path / "alone.png", INK) > 500
+    for color in (PREDICTED_COLOR, REFERENCE_COLOR):
+        assert pixels(tmp_path / "alone.png", color) == 0
 
 
 def test_a_jump_of_the_path_is_not_bridged(bands, tmp_path):
@@ -158,6 +160,15 @@ def test_density_of_states(tmp_path):
     assert pixels(tmp_path / "dos.png", INK) > 1000
     # The color of matplotlib's first line.
     assert pixels(tmp_path / "dos.png", "C0") > 500
+    before = pixels(tmp_path / "dos.png", "C0")
+    # Noise is shaded, and what of it is negative is drawn.
+    density.errors = np.full(81, 0.1)
+    density.projections["C s"] = np.full(81, -0.3)
+    density.projection_errors = {"C s": np.full(81, 0.1)}
+    plots.plot_dos(density, tmp_path / "noise.png", "graphene")
+    assert pixels(tmp_path / "noise.png", "C0") > before / 2
+    mixed = 0.25 * np.array(to_rgb("C0")) + 0.75
+    assert pixels(tmp_path / "noise.png", mixed) > 1000
     density.fermi_level = None
     with pytest.raises(ValueError, match="fermi_level"):
         plots.plot_dos(density, tmp_path / "none.png")

@@ -129,10 +129,34 @@ def test_levels_move_by_what_first_order_says(graphene):
     # Those on small norms, at the top, move a thousand times as much.
     sizes = expected.of_levels(exact)
     assert sizes[-1] > 100 * sizes[10]
-    assert level_warnings(exact, crystal.fermi_level) == []
+    assert level_warnings([exact], crystal.fermi_level) == []
     top = exact.energies[-1]
-    (warning,) = level_warnings(exact, top)
+    (warning,) = level_warnings([exact], top)
     assert warning["values"][0][1] < 0.2
+
+
+@on_torch
+def test_false_levels_away_from_gamma_are_found():
+    """Sheets 5.5 Å apart, unlike the training set of the preset: false levels
+    move the Fermi level by eV, and at Γ there are none."""
+    sheets = ase.build.graphene(vacuum=5.5 / 2)
+    sheets.pbc = True
+    stacked = kh.predict("graphene", sheets)
+    level = stacked.fermi_level
+    assert level_warnings([stacked.states((0, 0, 0))], level) == []
+    (warning,) = stacked.level_warnings()
+    norms = [norm for _, norm in warning["values"]]
+    assert norms == sorted(norms) and norms[0] < 0.01
+    assert "k = (" in warning["message"]
+    # With what it advises the Fermi level is that of a sheet alone.
+    alone = kh.predict("graphene", ase.build.graphene(vacuum=7.5))
+    assert alone.level_warnings() == []
+    model = kh.models.from_preset("graphene")
+    model.overlap_threshold = 0.003
+    mended = kh.predict(model, sheets)
+    assert mended.level_warnings() == []
+    assert abs(mended.fermi_level - alone.fermi_level) < 1.0
+    assert abs(level - alone.fermi_level) > 2.0
 
 
 @on_torch
