@@ -10,6 +10,7 @@ from keras_hamiltonian.physics.fermi import k_grid_points
 from keras_hamiltonian.physics.hamiltonian import BlochSum
 from keras_hamiltonian.physics.k_points import solve_k_points
 from keras_hamiltonian.physics.number_files import read_fields
+from keras_hamiltonian.physics.number_files import read_value
 from keras_hamiltonian.physics.number_files import write_fields
 from keras_hamiltonian.physics.states import lowest_states
 
@@ -140,11 +141,10 @@ class OpticalConductivity:
 
     def save(self, path):
         """Writes a file: JSON text, or `.npz` by its suffix."""
-        height = np.nan if self.height is None else self.height
         fields = {
             "energies": self.energies,
             "tensor": self.tensor,
-            "height": np.array([height]),
+            "height": self.height,
             "units": "energies eV, tensor S/m, height angstrom",
         }
         write_fields(path, fields)
@@ -153,11 +153,11 @@ class OpticalConductivity:
     def load(cls, path):
         """Reads what `save` wrote."""
         fields = read_fields(path)
-        height = np.array(fields["height"], dtype=float)[0]
+        height = read_value(fields["height"])
         return cls(
             np.array(fields["energies"]),
             np.array(fields["tensor"]),
-            None if np.isnan(height) else float(height),
+            None if height is None else float(height),
         )
 
 
