@@ -38,6 +38,8 @@ MEV_PER_EV = 1000.0
 
 SHELL_LETTERS = "spdfghik"
 SPIN_LAYOUTS = ("none", "collinear", "noncollinear")
+# The program in the `source` of calculations that this package makes.
+CODE = "keras_hamiltonian"
 # Inputs of a batch that hold H⁰.
 INITIAL_BLOCKS = ("initial_onsite", "initial_hopping")
 # Values of the argument `initial` with which H⁰ is added at the output.

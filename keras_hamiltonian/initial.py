@@ -9,6 +9,7 @@ import os
 
 import numpy as np
 
+from keras_hamiltonian.conventions import CODE
 from keras_hamiltonian.data.calculation import Calculation
 from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
 
@@ -119,7 +120,7 @@ def zeroth_calculation(zeroth_step, atoms, name):
         overlap=overlap,
         num_electrons=sum(electrons),
         name=name,
-        source={"code": "keras_hamiltonian", "hamiltonian": "H0"},
+        source={"code": CODE, "hamiltonian": "H0"},
     )
 
 

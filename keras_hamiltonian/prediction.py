@@ -7,6 +7,7 @@ import pathlib
 
 import keras
 
+from keras_hamiltonian.conventions import CODE
 from keras_hamiltonian.data.calculation import Calculation
 from keras_hamiltonian.electronic_structure import ElectronicStructure
 from keras_hamiltonian.files import replacing
@@ -25,7 +26,6 @@ from keras_hamiltonian.slabs import SlabPrediction
 from keras_hamiltonian.uncertainty.prediction_warnings import level_warnings
 from keras_hamiltonian.uncertainty.prediction_warnings import structure_warnings
 
-CODE = "keras_hamiltonian"
 # Orbitals; all levels of larger cells take minutes.
 LARGEST_DENSE = 2000
 PREDICTION_FILE = "hamiltonians_pred.h5"

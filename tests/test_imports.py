@@ -53,7 +53,7 @@ ROOMS = {
         "plots",
         "structures",
     },
-    "initial": {"data", "orbitals"},
+    "initial": {"conventions", "data", "orbitals"},
     "models": {
         "conventions",
         "data",

@@ -8,6 +8,7 @@ import typer
 from keras_hamiltonian.cli import spectrum
 from keras_hamiltonian.cli.cluster import on_cluster
 from keras_hamiltonian.cli.files import one_structure
+from keras_hamiltonian.conventions import CODE
 from keras_hamiltonian.conventions import MEV_PER_EV
 from keras_hamiltonian.files import replacing
 
@@ -138,8 +139,6 @@ def bands(
 def _was_predicted(calculation):
     """Whether a file says that a model predicted its Hamiltonian; H⁰ that the
     package computed has no model."""
-    from keras_hamiltonian.prediction import CODE
-
     source = calculation.source
     return source.get("code") == CODE and "model" in source
 

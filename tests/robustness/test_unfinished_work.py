@@ -12,11 +12,11 @@ from small_crystals import crystal
 
 from data_tools.formats import find_sources
 from data_tools.formats import write_calculation
+from keras_hamiltonian.conventions import CODE
 from keras_hamiltonian.data.store import HamiltonianStore
 from keras_hamiltonian.files import locked
 from keras_hamiltonian.files import replacing
 from keras_hamiltonian.files import write_text
-from keras_hamiltonian.prediction import CODE
 from keras_hamiltonian.prediction import Prediction
 
 PREDICTED = crystal(source={"code": CODE})
