@@ -83,9 +83,7 @@ def check_distances(calculation, reaches):
     pairs = calculation.initial_hamiltonian.atom_pairs
     atoms = calculation.atoms
     reach = np.array([reaches[s] for s in atoms.symbols])
-    vectors = atoms.positions[pairs[:, 4]] - atoms.positions[pairs[:, 3]]
-    vectors += pairs[:, :3] @ np.asarray(atoms.cell)
-    distances = np.linalg.norm(vectors, axis=1)
+    distances = np.linalg.norm(calculation.edge_vectors(pairs), axis=1)
     limits = reach[pairs[:, 3:]].sum(axis=1)
     worst = np.argmax(distances / limits)
     if distances[worst] > FARTHEST * limits[worst]:

@@ -46,7 +46,7 @@ class _Silence:
         """Notes that a phase ends."""
         self.ended = time.monotonic()
 
-    def is_broken(self):
+    def interrupt(self):
         """Notes that something is said."""
         self.since = time.monotonic()
 
@@ -69,7 +69,7 @@ class PrintHandler(logging.Handler):
         stream = sys.stderr if is_progress else sys.stdout
         if stream is None:  # without a console
             return
-        _silence.is_broken()
+        _silence.interrupt()
         over = START_OF_LINE + REST_OF_LINE if stream.isatty() else ""
         print(over + record.getMessage(), file=stream, flush=True)
 
@@ -170,7 +170,7 @@ class Phase:
             if not is_wanted or _phases[-1:] != [self]:
                 continue
             self._said, self._has_spoken = now, True
-            _silence.is_broken()
+            _silence.interrupt()
             if is_terminal:
                 line = f"{START_OF_LINE}{self}{REST_OF_LINE}"
                 print(line, end="", file=sys.stderr, flush=True)

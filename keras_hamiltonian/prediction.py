@@ -110,10 +110,10 @@ def predict(
         ValueError: for elements or shells the model was not made for, a path
             without a structure or with several, atoms that coincide, a model
             that takes H⁰ and does not get it or the other way round, H⁰ of
-            other atoms, rotations of a model that is
-            exactly symmetric, expected errors of one without an
-            `error_estimate`, a limit of memory that is too low, a device that
-            is not there, or another precision.
+            other atoms, rotations of a model that is exactly symmetric,
+            expected errors of one without an `error_estimate`, a limit of
+            memory that is too low, a device that is not there, or another
+            precision.
 
     Example:
 

@@ -45,10 +45,7 @@ def write_structure(group, calculation, precision=None, compression=0):
     write_description(
         group,
         calculation,
-        *(
-            np.zeros((0, 5), int) if matrix is None else matrix.atom_pairs
-            for matrix in (calculation.hamiltonian, calculation.overlap)
-        ),
+        *map(_pairs, (calculation.hamiltonian, calculation.overlap)),
     )
     correction = measure_correction(calculation)
     if correction is not None:
@@ -71,10 +68,7 @@ def write_description(group, calculation, hamiltonian_pairs, overlap_pairs):
     atoms["positions"] = calculation.atoms.positions
     atoms["cell"] = np.asarray(calculation.atoms.cell)
     atoms["pbc"] = calculation.atoms.pbc
-    counts = {"hamiltonian": hamiltonian_pairs, "overlap": overlap_pairs}
-    counts = {name: len(pairs) for name, pairs in counts.items()}
-    either = np.concatenate([hamiltonian_pairs, overlap_pairs])
-    counts["both"] = len(either) - len(np.unique(either, axis=0))
+    counts = _pair_counts(hamiltonian_pairs, overlap_pairs)
     group.attrs.update(
         {
             "spin": calculation.spin,
@@ -131,6 +125,33 @@ def read_atoms(group):
         cell=group["cell"][()],
         pbc=group["pbc"][()],
     )
+
+
+def pair_counts(calculation):
+    """Numbers of pairs of a calculation in H, in S and in both.
+
+    Args:
+        calculation: `Calculation`.
+
+    Returns:
+        Dict with `hamiltonian`, `overlap` and `both`.
+    """
+    return _pair_counts(
+        *map(_pairs, (calculation.hamiltonian, calculation.overlap))
+    )
+
+
+def _pairs(matrix):
+    return np.zeros((0, 5), int) if matrix is None else matrix.atom_pairs
+
+
+def _pair_counts(hamiltonian_pairs, overlap_pairs):
+    either = np.concatenate([hamiltonian_pairs, overlap_pairs])
+    return {
+        "hamiltonian": len(hamiltonian_pairs),
+        "overlap": len(overlap_pairs),
+        "both": len(either) - len(np.unique(either, axis=0)),
+    }
 
 
 def pair_union(hamiltonian, overlap):

@@ -4,7 +4,7 @@ import dataclasses
 
 from keras_hamiltonian.data.correction import measure_correction
 from keras_hamiltonian.data.store import HamiltonianStore
-from keras_hamiltonian.data.structure_group import pair_union
+from keras_hamiltonian.data.structure_group import pair_counts
 
 
 class ZerothStepStore(HamiltonianStore):
@@ -67,15 +67,7 @@ class ZerothStepStore(HamiltonianStore):
         counts = self.store.pair_counts(key)
         if counts["overlap"] or not self.has_initial(key):
             return counts
-        found = self[key]
-        _, in_hamiltonian, in_overlap = pair_union(
-            found.hamiltonian, found.overlap
-        )
-        return {
-            "hamiltonian": int(in_hamiltonian.sum()),
-            "overlap": int(in_overlap.sum()),
-            "both": int((in_hamiltonian & in_overlap).sum()),
-        }
+        return pair_counts(self[key])
 
     def close(self):
         """Closes the files; reading opens them again."""
