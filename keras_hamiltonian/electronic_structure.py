@@ -17,6 +17,7 @@ from keras_hamiltonian.physics.fermi import k_grid_points
 from keras_hamiltonian.physics.fermi import total_electrons
 from keras_hamiltonian.physics.gap import find_gap
 from keras_hamiltonian.physics.gap import gap_of_bands
+from keras_hamiltonian.physics.hamiltonian import LARGEST_DENSE
 from keras_hamiltonian.physics.hamiltonian import BlochMatrices
 from keras_hamiltonian.physics.k_points import KPath
 from keras_hamiltonian.physics.k_points import k_grid
@@ -53,10 +54,13 @@ class ElectronicStructure:
             number; the Fermi level is found anew.
         fermi_level: float, in eV, in place of the known one.
         workers: int. Processes for many wave vectors, see `solve_k_points`.
+        max_memory: str such as `"4GB"`, or number of bytes. Limit of each of
+            these processes where the cell is too large for dense matrices:
+            what does not fit waits on the disk. Defaults to none.
 
     Attributes:
         calculation: `Calculation`, with what the model and the arguments give.
-        workers: int.
+        workers, max_memory: the arguments.
 
     Raises:
         ValueError: if the calculation does not fit the model, or the number of
@@ -77,11 +81,12 @@ class ElectronicStructure:
         num_electrons=None,
         fermi_level=None,
         workers=1,
+        max_memory=None,
     ):
         self.calculation = _completed(
             calculation, model, num_electrons, fermi_level
         )
-        self.workers = workers
+        self.workers, self.max_memory = workers, max_memory
 
     def __repr__(self):
         return (
@@ -127,7 +132,7 @@ class ElectronicStructure:
         Raises:
             ValueError: if a matrix is missing.
         """
-        return BlochMatrices.from_calculation(self.calculation)
+        return BlochMatrices.from_calculation(self.calculation, self.max_memory)
 
     @functools.cached_property
     def num_electrons(self):
@@ -217,18 +222,27 @@ class ElectronicStructure:
                 `method="kpm"` and `num_vectors`.
 
         Returns:
-            `DensityOfStates`, with the Fermi level where it is known.
+            `DensityOfStates`, with the Fermi level where it is known. With
+            `"kpm"`, and more than 8000 orbitals, one that is not known yet is
+            where the density has filled up, within its statistical error.
 
         Raises:
             ValueError: if a matrix is missing, or the options clash.
         """
-        return density_of_states(
+        is_known = "fermi_level" in vars(self)
+        is_known |= self.calculation.fermi_level is not None
+        is_open = options.get("method") == "kpm" and self.size > LARGEST_DENSE
+        is_open &= not is_known
+        found = density_of_states(
             self.matrices,
             k_grid(self.atoms) if grid is None else grid,
             groups=orbital_groups(self.calculation) if projected else None,
-            fermi_level=self.fermi_level,
+            fermi_level=None if is_open else self.fermi_level,
             **{"workers": self.workers, **options},
         )
+        if is_open and self.calculation.num_electrons is not None:
+            found.fermi_level = found.energy_of(self.calculation.num_electrons)
+        return found
 
     def gap(self, grid=None):
         """Band gap on a grid of wave vectors, which all bands are solved at.

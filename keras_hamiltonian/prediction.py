@@ -94,8 +94,9 @@ def predict(
         max_memory: number of bytes, or str such as `"4GB"`: what the process
             may take of the main memory; that of a GPU is not counted. The
             structure is then predicted in slabs, with the same
-            result but for rounding. Defaults to no limit. A Hamiltonian that
-            is too large for it: `kh.stream_prediction`.
+            result but for rounding, and sparse solvers keep to it, too.
+            Defaults to no limit. A Hamiltonian that is too large for it:
+            `kh.stream_prediction`.
         progress: function of the fraction done, called after each slab.
         device: str. Where the network is computed, by Keras' names: `"cpu"`,
             `"gpu"`, `"gpu:1"`. Defaults to where the model is.
@@ -235,6 +236,7 @@ def _prediction(
         num_electrons=(
             known.num_electrons if num_electrons is None else num_electrons
         ),
+        max_memory=max_memory,
         expected_errors=expected,
         warnings=found,
     )

@@ -1,10 +1,10 @@
 """Arrays that wait on the disk."""
 
 import errno
+import math
 import os
 import tempfile
 
-import keras
 import numpy as np
 
 
@@ -33,7 +33,7 @@ class Scratch:
         Args:
             kind: str.
             number: int. Which of its kind.
-            nest: dicts and lists of arrays.
+            nest: dicts, lists and tuples of arrays.
 
         Raises:
             OSError: if the disk is full.
@@ -44,7 +44,7 @@ class Scratch:
             self._files[kind] = file
         file.seek(0, os.SEEK_END)
         try:
-            self._nests[kind, number] = keras.tree.map_structure(
+            self._nests[kind, number] = _mapped(
                 lambda x: _Kept(file, np.ascontiguousarray(x)), nest
             )
             file.flush()
@@ -53,9 +53,9 @@ class Scratch:
                 raise
             raise OSError(
                 errno.ENOSPC,
-                "The disk of temporary files is full, where features wait for "
-                "the next group of the network. Name another folder, TMPDIR, "
-                "or give more memory",
+                "The disk of temporary files is full, where arrays wait that "
+                "would take more memory than allowed. Name another folder, "
+                "TMPDIR, or give more memory",
                 tempfile.gettempdir(),
             ) from None
 
@@ -69,9 +69,29 @@ class Scratch:
         """
         rows = slice(None) if rows is None else rows
         file = self._files[kind]
-        return keras.tree.map_structure(
+        return _mapped(
             lambda kept: kept.read(file, rows), self._nests[kind, number]
         )
+
+    def view(self, kind, number):
+        """A nest that was kept, read where it lies as it is used.
+
+        Neither time nor memory for a copy; what was read counts as memory of
+        the process until the arrays are gone.
+
+        Args:
+            kind, number: see `put`.
+        """
+        found = []
+        nest = self._nests[kind, number]
+        _mapped(found.append, nest)
+        found = [kept for kept in found if 0 not in kept.shape]
+        if not found:
+            return self.get(kind, number)
+        start, last = found[0].place, found[-1]
+        size = last.place + last.num_bytes - start
+        whole = np.memmap(self._files[kind], np.uint8, "r", start, size)
+        return _mapped(lambda kept: kept.of_bytes(whole, start), nest)
 
     def has(self, kind, number):
         """Whether there is a nest."""
@@ -82,6 +102,14 @@ class Scratch:
         del self._nests[kind, number]
         if not any(other == kind for other, _ in self._nests):
             self._files.pop(kind).close()
+
+
+def _mapped(function, nest):
+    if isinstance(nest, dict):
+        return {key: _mapped(function, x) for key, x in nest.items()}
+    if isinstance(nest, list | tuple):
+        return type(nest)(_mapped(function, x) for x in nest)
+    return function(nest)
 
 
 class _Kept:
@@ -95,6 +123,18 @@ class _Kept:
         )
         if array.size:
             file.write(memoryview(array).cast("B"))
+
+    @property
+    def num_bytes(self):
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    def of_bytes(self, whole, start):
+        """Its part of bytes that begin at a place of the file."""
+        if 0 in self.shape:
+            return np.empty(self.shape, self.dtype)
+        first = self.place - start
+        part = np.asarray(whole[first : first + self.num_bytes])
+        return part.view(self.dtype).reshape(self.shape)
 
     def read(self, file, rows):
         if 0 in self.shape:

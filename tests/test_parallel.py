@@ -5,6 +5,7 @@ import math
 import os
 import signal
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -22,7 +23,10 @@ pytestmark = pytest.mark.slow
 
 GRAPHENE = "recipes/data/graphene.h5"
 TASKS = """
-import os, time
+import os, sys, time
+
+def is_loaded(name):
+    return name in sys.modules
 
 def square(number, delay):
     time.sleep(delay)
@@ -71,6 +75,18 @@ def test_a_worker_that_is_killed_costs_no_result(tasks, two_workers):
     os.kill(pid, signal.SIGKILL)
     squares = [first, *(square for square, _ in results)]
     assert squares == [n**2 for n in range(12)]
+
+
+def test_workers_import_a_module_at_once(tasks):
+    """Before anything is asked of them."""
+    with cluster("local:2", module="colorsys") as client:
+        for _ in range(100):
+            found = client.run(tasks.is_loaded, "colorsys")
+            if all(found.values()):
+                break
+            time.sleep(0.1)
+        assert list(found.values()) == [True, True]
+        assert not any(client.run(tasks.is_loaded, "sndhdr").values())
 
 
 def test_without_dask_a_dead_worker_is_an_error():

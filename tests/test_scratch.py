@@ -33,6 +33,12 @@ def test_nests_of_arrays(monkeypatch, tmp_path):
         assert found["none"].shape == (2, 0)
         np.testing.assert_array_equal(scratch.get("some", 0)["y"], y)
         np.testing.assert_array_equal(scratch.get("some", 1), -x.T)
+        mapped = scratch.view("some", 0)
+        np.testing.assert_array_equal(mapped["x"][1], 2 * x)
+        np.testing.assert_array_equal(mapped["y"], y)
+        assert mapped["none"].shape == (4, 0)
+        np.testing.assert_array_equal(scratch.view("some", 1), -x.T)
+        del mapped
         assert scratch.has("some", 1) and not scratch.has("other", 1)
         # What was read is no longer bound to the file.
         kept = scratch.get("some", 0)["x"][0]

@@ -63,6 +63,7 @@ def bands(
         ),
     ] = False,
     workers: spectrum.Workers = 1,
+    memory: spectrum.Memory = None,
     output: spectrum.output("bands") = None,
     overwrite: spectrum.Overwrite = False,
 ):
@@ -96,6 +97,7 @@ def bands(
         uncertainty,
         device=device,
         dtype=dtype,
+        max_memory=memory,
     )
     level = spectrum.known_level(crystal)
     if num_bands is None and crystal.size > MOST_ORBITALS:

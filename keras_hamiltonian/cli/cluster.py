@@ -22,8 +22,13 @@ CLUSTER = inspect.Parameter(
 )
 
 
-def on_cluster(command):
-    """Gives a command `--cluster`; all its `ordered_map`s run there then."""
+def on_cluster(command, module=None):
+    """Gives a command `--cluster`; all its `ordered_map`s run there then.
+
+    Args:
+        command: function.
+        module: see `parallel.cluster`.
+    """
     signature = inspect.signature(command)
     own = [
         p.replace(kind=inspect.Parameter.KEYWORD_ONLY)
@@ -41,7 +46,7 @@ def on_cluster(command):
             )
         from keras_hamiltonian import parallel
 
-        with parallel.cluster(cluster):
+        with parallel.cluster(cluster, module):
             return command(**given)
 
     call.__signature__ = signature.replace(parameters=[*own, CLUSTER])

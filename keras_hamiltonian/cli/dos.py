@@ -48,6 +48,7 @@ def dos(
     electrons: spectrum.Electrons = None,
     fermi_level: spectrum.FermiLevel = None,
     workers: spectrum.Workers = 1,
+    memory: spectrum.Memory = None,
     output: spectrum.output("dos") = None,
     overwrite: spectrum.Overwrite = False,
 ):
@@ -90,6 +91,7 @@ def dos(
         species,
         device=device,
         dtype=dtype,
+        max_memory=memory,
     )
     level = spectrum.known_level(crystal)
     step = broadening / POINTS_PER_WIDTH

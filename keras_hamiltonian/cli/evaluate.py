@@ -1,5 +1,6 @@
 """`keras-hamiltonian evaluate`: errors of a model."""
 
+import functools
 import json
 import pathlib
 from typing import Annotated
@@ -16,7 +17,7 @@ from keras_hamiltonian.reading import reading
 MATRICES_AND_BANDS = {"num_spectra": 0, "num_rotations": 0, "largest_cell": 0}
 
 
-@on_cluster
+@functools.partial(on_cluster, module="keras_hamiltonian.prediction")
 def evaluate(
     model: Annotated[
         pathlib.Path,

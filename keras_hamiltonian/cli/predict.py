@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import json
 import pathlib
 from typing import Annotated
@@ -16,12 +17,12 @@ from keras_hamiltonian.cli.spectrum import Device
 from keras_hamiltonian.cli.spectrum import Dtype
 from keras_hamiltonian.cli.spectrum import Electrons
 from keras_hamiltonian.cli.spectrum import Initial
+from keras_hamiltonian.cli.spectrum import known_size
 from keras_hamiltonian.cli.spectrum import warning_line
 from keras_hamiltonian.cli.spectrum import with_species
 from keras_hamiltonian.conventions import MEV_PER_EV
 from keras_hamiltonian.files import place_in
 from keras_hamiltonian.files import write_text
-from keras_hamiltonian.memory import bytes_of
 from keras_hamiltonian.messages import Phase
 from keras_hamiltonian.parallel import has_cluster
 from keras_hamiltonian.parallel import ordered_map
@@ -50,15 +51,7 @@ def _known_format(format):
     return format
 
 
-def _known_size(memory):
-    """The value of --memory, or a usage error."""
-    try:
-        return memory if memory is None else bytes_of(memory)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
-
-
-@on_cluster
+@functools.partial(on_cluster, module="keras_hamiltonian.prediction")
 @with_species
 def predict(
     model: Annotated[
@@ -116,7 +109,7 @@ def predict(
         str | None,
         typer.Option(
             metavar="SIZE",
-            callback=_known_size,
+            callback=known_size,
             help="Limit of memory, such as 4GB: the structure is predicted in "
             "slabs, with the same result. With --format container they are "
             "written one by one. Default: no limit.",

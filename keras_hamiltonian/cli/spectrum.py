@@ -12,6 +12,7 @@ from keras_hamiltonian.cli.files import first_steps
 from keras_hamiltonian.cli.species import FILES
 from keras_hamiltonian.cli.species import SpeciesOptions
 from keras_hamiltonian.cli.species import species_options
+from keras_hamiltonian.memory import bytes_of
 
 
 def parse_electrons(text):
@@ -26,6 +27,14 @@ def parse_electrons(text):
             "a number per cell, or numbers of elements such as Mo=14,S=6. "
             f"Received: {text}."
         ) from None
+
+
+def known_size(memory):
+    """The value of --memory, or a usage error."""
+    try:
+        return memory if memory is None else bytes_of(memory)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 # Options that several subcommands share.
@@ -118,6 +127,16 @@ Dtype = Annotated[
 Workers = Annotated[
     int, typer.Option(min=1, help="Processes, one thread each.")
 ]
+Memory = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SIZE",
+        callback=known_size,
+        help="Limit of memory of each process, such as 4GB, for cells that are "
+        "too large for dense matrices: factors that do not fit wait on the "
+        "disk. Default: no limit.",
+    ),
+]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace files that exist.")
 ]
@@ -180,6 +199,7 @@ def open_crystal(
     uncertainty=False,
     device=None,
     dtype=None,
+    max_memory=None,
 ):
     """Reads a structure, and predicts its matrices where a model is given.
 
@@ -194,7 +214,7 @@ def open_crystal(
             it, or `None`.
         species: the same from `SpeciesOptions` or a `ZerothStep`, or `None`.
         uncertainty: bool. Whether the prediction gives expected errors.
-        device, dtype: see `kh.predict`.
+        device, dtype, max_memory: see `kh.predict`.
 
     Returns:
         `kh.ElectronicStructure`; that of the structure's own Hamiltonian,
@@ -238,7 +258,7 @@ def open_crystal(
                 "them by --model MODEL."
             )
         crystal = kh.ElectronicStructure(
-            known, None, electrons, fermi_level, workers
+            known, None, electrons, fermi_level, workers, max_memory
         )
         return crystal, None, []
     crystal = kh.predict(
@@ -250,6 +270,7 @@ def open_crystal(
         uncertainty=uncertainty,
         device=device,
         dtype=dtype,
+        max_memory=max_memory,
     )
     crystal.workers = workers
     if fermi_level is not None:

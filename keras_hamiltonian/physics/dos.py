@@ -89,6 +89,21 @@ class DensityOfStates:
         )
         return float(np.trapezoid(y, x)) + (self.below if name is None else 0.0)
 
+    def energy_of(self, num_electrons):
+        """The energy up to which states hold a number of electrons.
+
+        Args:
+            num_electrons: float, of the cell.
+
+        Returns:
+            float in eV; `None` where it lies outside `energies`.
+        """
+        parts = np.diff(self.energies) * (self.total[1:] + self.total[:-1]) / 2
+        counts = self.below + np.concatenate([[0.0], np.cumsum(parts)])
+        if not counts[0] <= num_electrons <= counts[-1]:
+            return None
+        return float(np.interp(num_electrons, counts, self.energies))
+
     def save(self, path, warnings=()):
         """Writes the density to a file: JSON text, or `.npz` by its suffix.
 

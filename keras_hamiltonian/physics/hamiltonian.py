@@ -1,17 +1,21 @@
 """Hamiltonian and overlap of a crystal as sparse matrices, H(R) and H(k)."""
 
 import functools
+import itertools
 
 import numpy as np
 import scipy.sparse
 
 from keras_hamiltonian.physics.solvers.dissection import Dissection
+from keras_hamiltonian.physics.solvers.factorization import factorize
 
 # A file rounds its numbers and a network computes in float32; a larger
 # deviation means that pairs are missing or swapped.
 HERMITIAN_TOLERANCE = 1e-3
 # Larger matrices are never made dense: 8000 orbitals are 1 GB each, complex.
 LARGEST_DENSE = 8000
+# Numbers that are worked on at once, so that what comes between stays small.
+PART = 4_000_000
 
 
 class BlochMatrices:
@@ -30,9 +34,13 @@ class BlochMatrices:
             (eigenvalue of S(k)) is smaller are left out (see `states`). For
             predicted Hamiltonians: their error is divided by that norm.
             Defaults to none.
+        max_memory: str such as `"4GB"`, or number of bytes. Limit of the
+            process while sparse solvers work, see `factorize`. Defaults to
+            none.
 
     Attributes:
         overlap_threshold: float or `None`; may be set.
+        max_memory: the argument; may be set.
         spinful: bool. Whether the Hamiltonian carries spin.
         size: int. Rows of H(k), spin included.
         num_orbitals: `(num_atoms,)` ints. Rows of each atom, spin included.
@@ -53,9 +61,15 @@ class BlochMatrices:
     """
 
     def __init__(
-        self, hamiltonian, overlap, num_orbitals, overlap_threshold=None
+        self,
+        hamiltonian,
+        overlap,
+        num_orbitals,
+        overlap_threshold=None,
+        max_memory=None,
     ):
         self.overlap_threshold = overlap_threshold
+        self.max_memory = max_memory
         num_orbitals = np.asarray(num_orbitals, dtype=np.int64)
         self.spinful = _is_spinful(hamiltonian, num_orbitals)
         factor = 2 if self.spinful else 1
@@ -67,12 +81,16 @@ class BlochMatrices:
         self._overlap = None
         if overlap is not None:
             self._overlap = BlochSum(
-                "overlap", overlap, num_orbitals, copies=factor
+                "overlap", overlap, num_orbitals, factor, self._hamiltonian
             )
 
     @classmethod
-    def from_calculation(cls, calculation):
+    def from_calculation(cls, calculation, max_memory=None):
         """From a `Calculation` that holds a Hamiltonian.
+
+        Args:
+            calculation: `Calculation`.
+            max_memory: see `BlochMatrices`.
 
         Raises:
             ValueError: if the calculation has no Hamiltonian or no overlap.
@@ -94,6 +112,7 @@ class BlochMatrices:
             calculation.overlap,
             calculation.num_orbitals,
             calculation.overlap_threshold,
+            max_memory,
         )
 
     @property
@@ -116,6 +135,10 @@ class BlochMatrices:
             shape=(len(self.num_orbitals),) * 2,
         )
         return Dissection(graph.tocsr(), self.num_orbitals)
+
+    def factorize(self, matrix, solver="multifrontal"):
+        """Factors of a matrix with the couplings of H(k), see `factorize`."""
+        return factorize(matrix, self.dissection, solver, self.max_memory)
 
     def rows(self, atom):
         """Rows of H(k) that belong to an atom: int array."""
@@ -186,10 +209,13 @@ class BlochSum:
         matrix: `BlockMatrix` whose blocks have `num_orbitals` rows.
         num_orbitals: `(num_atoms,)` ints.
         copies: int. 2 to put a spinless block on both spins.
+        other: `BlochSum`, whose pattern is taken if it has the same blocks;
+            then matrices of both share it in memory. Defaults to `None`.
     """
 
-    def __init__(self, name, matrix, num_orbitals, copies):
+    def __init__(self, name, matrix, num_orbitals, copies, other=None):
         _check_shapes(matrix, num_orbitals)
+        _check_hermitian(name, matrix)
         self.atom_pairs = matrix.atom_pairs
         translations, shift = np.unique(
             matrix.atom_pairs[:, :3], axis=0, return_inverse=True
@@ -205,8 +231,11 @@ class BlochSum:
         self.nodes = np.concatenate(
             [copies * matrix.atom_pairs[:, 3:] + s for s in range(copies)]
         )
-        self._make_pattern()
-        self._check_hermitian(name)
+        if other is not None and self._has_blocks_of(other):
+            self.pointers, self.columns = other.pointers, other.columns
+            self.places = other.places
+        else:
+            self._make_pattern()
 
     def at(self, k_point, derivative=()):
         """The sum, or a derivative, as `BlochMatrices.hamiltonian_at`."""
@@ -235,15 +264,20 @@ class BlochSum:
         values = _sum_at(
             self.places[chosen], self.entries[chosen], len(self.columns)
         )
-        matrix = self._csr(values)
+        matrix = self._csr(values).copy()
         matrix.eliminate_zeros()
         return matrix
 
     def _csr(self, values):
+        """Its pattern is that of all matrices, and cannot be changed."""
         size = len(self.pointers) - 1
         return scipy.sparse.csr_matrix(
-            (values, self.columns.copy(), self.pointers.copy()),
-            shape=(size, size),
+            (values, self.columns, self.pointers), shape=(size, size)
+        )
+
+    def _has_blocks_of(self, other):
+        return np.array_equal(self.sizes, other.sizes) and np.array_equal(
+            self.nodes, other.nodes
         )
 
     def _make_pattern(self):
@@ -267,29 +301,75 @@ class BlochSum:
         block = block.reshape(-1)
         i, j = first[block], second[block]
         counts = self.sizes[i] * self.sizes[j]
-        starts = np.repeat(np.cumsum(counts) - counts, counts)
-        inside = np.arange(counts.sum()) - starts
-        place, column = np.divmod(inside, np.repeat(self.sizes[j], counts))
-        del inside, starts
-        place *= np.repeat(widths[i], counts)
-        place += np.repeat(row_starts[i] + before[block], counts)
-        place += column
-        column += np.repeat(offsets[j], counts)
-        self.places = place
+        ends = np.cumsum(counts)
+        self.places = np.empty(counts.sum(), dtype=np.int64)
         self.columns = np.empty(self.pointers[-1], dtype=np.int32)
-        self.columns[place] = column
-
-    def _check_hermitian(self, name):
-        """At a general k every R has its own phase: one matrix is enough."""
-        matrix = self.at([0.1234, 0.2718, 0.3141])
-        difference = matrix - matrix.conj().T
-        error = float(np.abs(difference.data).max(initial=0.0))
-        if error > HERMITIAN_TOLERANCE:
-            raise ValueError(
-                f"The {name} is not Hermitian: |M(k) - M(k)^†| reaches "
-                f"{error:.2e}. A pair (R, i, j) lacks its partner (-R, j, i), "
-                "or the two differ; `BlockMatrix.symmetrized()` averages them."
+        for part in _parts(ends):
+            some, row, column = _inside(counts[part], self.sizes[j[part]])
+            place = row * widths[i[part]][some] + column
+            place += (row_starts[i[part]] + before[block[part]])[some]
+            here = slice(
+                *(ends[[part.start, part.stop - 1]] - [counts[part.start], 0])
             )
+            self.places[here] = place
+            self.columns[place] = column + offsets[j[part]][some]
+        self.columns.flags.writeable = self.pointers.flags.writeable = False
+
+
+def _check_hermitian(name, matrix):
+    """Whether each block is the adjoint of its partner's; or nearly zero."""
+    partner = matrix.reverse_positions()
+    error = 0.0
+    for shape in np.unique(matrix.shapes, axis=0):
+        positions = np.flatnonzero((matrix.shapes == shape).all(axis=1))
+        ends = np.cumsum(np.full(len(positions), shape.prod()))
+        for part in _parts(ends):
+            blocks = _blocks(matrix, positions[part], shape)
+            others = partner[positions[part]]
+            known = others >= 0
+            blocks[known] -= (
+                _blocks(matrix, others[known], shape[::-1])
+                .conj()
+                .transpose(0, 2, 1)
+            )
+            error = max(error, float(np.abs(blocks).max(initial=0.0)))
+    if error > HERMITIAN_TOLERANCE:
+        raise ValueError(
+            f"The {name} is not Hermitian: a block and the adjoint of its "
+            f"partner differ by up to {error:.2e}. A pair (R, i, j) lacks its "
+            "partner (-R, j, i), or the two differ; "
+            "`BlockMatrix.symmetrized()` averages them."
+        )
+
+
+def _blocks(matrix, positions, shape):
+    """Blocks of one shape, a copy: `(len(positions), rows, columns)`."""
+    places = matrix.boundaries[positions][:, None] + np.arange(shape.prod())
+    return matrix.entries[places].reshape(-1, *shape)
+
+
+def _parts(ends):
+    """Slices of a list of some million numbers each.
+
+    Args:
+        ends: int array, ascending. Where the numbers of each item end.
+    """
+    wanted = np.arange(PART, ends[-1] + PART if len(ends) else 0, PART)
+    stops = np.unique(np.searchsorted(ends, wanted, "right").clip(1, len(ends)))
+    for start, stop in itertools.pairwise([0, *stops.tolist()]):
+        yield slice(start, stop)
+
+
+def _inside(counts, widths):
+    """Of each number of blocks, one after another: which block, row, column.
+
+    Args:
+        counts: int array. Numbers of each block.
+        widths: int array. Columns of each.
+    """
+    block = np.repeat(np.arange(len(counts)), counts)
+    place = np.arange(len(block)) - (np.cumsum(counts) - counts)[block]
+    return block, *np.divmod(place, widths[block])
 
 
 def _sum_at(places, values, size):

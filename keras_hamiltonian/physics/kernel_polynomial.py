@@ -15,7 +15,7 @@ import numpy as np
 import scipy.linalg
 import scipy.sparse
 
-from keras_hamiltonian.physics.solvers.factorization import factorize
+from keras_hamiltonian.messages import counted
 from keras_hamiltonian.physics.solvers.small_norms import damped_hamiltonian
 
 # Lanczos steps for the bounds of the spectrum, at most; they end when the
@@ -64,7 +64,7 @@ class KernelPolynomial:
             overlap,
         )
         self._overlap = overlap
-        self._factors = factorize(overlap, matrices.dissection)
+        self._factors = matrices.factorize(overlap)
         if self._factors.num_negative:
             raise ValueError(
                 f"S(k) at k = {self._k_point.round(4).tolist()} is not "
@@ -128,7 +128,12 @@ class KernelPolynomial:
         vector = self._factors.half_solve(self._random(num_vectors, seed))
         dual = self._overlap @ vector
         moments = np.empty((num_moments, len(parts), num_vectors))
-        steps = self._chebyshev(vector, dual, num_moments // 2)
+        steps = counted(
+            self._chebyshev(vector, dual, num_moments // 2),
+            "moments",
+            "pairs of moments",
+            num_moments // 2,
+        )
         for n, (vector, dual, following) in enumerate(steps):
             moments[2 * n] = members @ (dual.conj() * vector).real
             moments[2 * n + 1] = members @ (dual.conj() * following).real

@@ -14,7 +14,6 @@ import numpy as np
 
 from keras_hamiltonian.physics.solvers.dense import solve_dense
 from keras_hamiltonian.physics.solvers.factorization import SOLVERS
-from keras_hamiltonian.physics.solvers.factorization import factorize
 from keras_hamiltonian.physics.solvers.slepc import slepc_states
 from keras_hamiltonian.physics.solvers.sparse import ShiftedProblem
 from keras_hamiltonian.physics.solvers.sparse import solve_window
@@ -208,7 +207,7 @@ def check_overlap(matrices, k_point):
         overlap that can be used.
     """
     overlap = matrices.overlap_at(k_point)
-    return factorize(overlap, matrices.dissection).num_negative
+    return matrices.factorize(overlap).num_negative
 
 
 def _check_number(matrices, num_states):

@@ -57,13 +57,13 @@ def test_large_cells_go_through_the_sparse_solver(
     command, folder, data_folder, monkeypatch
 ):
     from keras_hamiltonian.cli import bands
+    from keras_hamiltonian.physics import hamiltonian
     from keras_hamiltonian.physics import states
-    from keras_hamiltonian.physics.solvers import sparse
 
     solved = []
-    solve = sparse.factorize
+    solve = hamiltonian.factorize
     monkeypatch.setattr(
-        sparse, "factorize", lambda *a: solved.append(a) or solve(*a)
+        hamiltonian, "factorize", lambda *a: solved.append(a) or solve(*a)
     )
     monkeypatch.setattr(states, "SMALLEST_SPARSE", 100)
     monkeypatch.setattr(bands, "MOST_ORBITALS", 100)
@@ -73,6 +73,11 @@ def test_large_cells_go_through_the_sparse_solver(
     assert len(solved) == 2
     assert "364 orbitals: the 40 bands" in result.stderr
     assert BandStructure.load(folder / "a.npz").energies.shape[1] >= 40
+    result = command(*words, "-o", "b.npz", "--memory", "9MB", code=1)
+    assert "A limit of 9 MB cannot be kept" in result.stderr
+    assert not (folder / "b.npz").exists()
+    result = command(*words, "-o", "b.npz", "--memory", "much", code=2)
+    assert "4GB" in result.stderr
 
 
 def test_dos_holds_the_electrons(command, folder, data_folder):

@@ -1,13 +1,20 @@
 """The multifrontal factors against NumPy's, and what they must refuse."""
 
+import tempfile
+import tracemalloc
+
 import numpy as np
 import pytest
 import scipy.sparse
 from sheets import sheet
 
+from keras_hamiltonian.physics.solvers import factorization
 from keras_hamiltonian.physics.solvers.dissection import Dissection
 from keras_hamiltonian.physics.solvers.factorization import factorize
 from keras_hamiltonian.physics.solvers.hermitian_factors import HermitianFactors
+from keras_hamiltonian.physics.solvers.hermitian_factors import num_work
+from keras_hamiltonian.physics.states import nearest_states
+from keras_hamiltonian.scratch import Scratch
 
 K_POINT = [0.17, -0.31, 0.0]
 CASES = [
@@ -101,3 +108,67 @@ def test_unknown_and_absent_solvers(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pypardiso", None)
     with pytest.raises(ValueError, match="pip install pypardiso"):
         factorize(matrix, matrices.dissection, "pardiso")
+
+
+def test_factors_on_the_disk_are_the_same(case):
+    """Bit for bit."""
+    matrix, matrices = case
+    known = HermitianFactors(matrix, matrices.dissection)
+    right = np.random.default_rng(0).normal(size=(matrices.size, 3))
+    with Scratch() as scratch:
+        found = HermitianFactors(matrix, matrices.dissection, scratch)
+        assert found.num_negative == known.num_negative
+        assert found.num_bytes == known.num_bytes
+        np.testing.assert_array_equal(found.solve(right), known.solve(right))
+    matrix = matrices.overlap_at(K_POINT)
+    known = HermitianFactors(matrix, matrices.dissection)
+    with Scratch() as scratch:
+        found = HermitianFactors(matrix, matrices.dissection, scratch)
+        np.testing.assert_array_equal(
+            found.half_solve(right), known.half_solve(right)
+        )
+
+
+def test_memory_while_factors_are_made():
+    """The estimate is that of the arrays, within a tenth."""
+    _, matrices = sheet(16, orbitals=6)
+    matrix = matrices.hamiltonian_at(K_POINT)
+    expected = matrix.dtype.itemsize * num_work(matrices.dissection)
+    with Scratch() as scratch:
+        tracemalloc.start()
+        HermitianFactors(matrix, matrices.dissection, scratch)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert 0.7 * expected < peak < 1.1 * expected
+
+
+def test_a_limit_of_memory(monkeypatch):
+    """Factors go to the disk where they must, and states are the same."""
+    _, matrices = sheet(16, orbitals=6, disorder=0.5)
+    assert matrices.size > 1000
+    monkeypatch.setattr(factorization, "resident_bytes", lambda: 0)
+    monkeypatch.setattr(factorization, "NUM_VECTORS", 1)
+    files = []
+    make = tempfile.TemporaryFile
+    monkeypatch.setattr(
+        tempfile,
+        "TemporaryFile",
+        lambda **options: files.append(make(**options)) or files[-1],
+    )
+    work = 8 * num_work(matrices.dissection)
+    energies = []
+    for limit in (None, 1.01 * (work + 8 * matrices.dissection.num_entries)):
+        matrices.max_memory = limit
+        states = nearest_states(matrices, (0, 0, 0), 0.3, 6, "multifrontal")
+        energies.append(states.energies)
+        assert not files
+    matrices.max_memory = 1.01 * work
+    states = nearest_states(matrices, (0, 0, 0), 0.3, 6, "multifrontal")
+    assert files
+    np.testing.assert_array_equal(states.energies, energies[0])
+    np.testing.assert_array_equal(states.energies, energies[1])
+    matrices.max_memory = 0.99 * work
+    with pytest.raises(ValueError, match="cannot be kept.*to factorize.*Give"):
+        nearest_states(matrices, (0, 0, 0), 0.3, 6, "multifrontal")
+    with pytest.raises(ValueError, match="multifrontal.*Received: 'superlu'"):
+        nearest_states(matrices, (0, 0, 0), 0.3, 6, "superlu")

@@ -10,8 +10,10 @@ from sheets import graphene
 from sheets import sheet
 from typer.testing import CliRunner
 
+from keras_hamiltonian import electronic_structure
 from keras_hamiltonian.cli import app
 from keras_hamiltonian.data.store import HamiltonianStore
+from keras_hamiltonian.electronic_structure import ElectronicStructure
 from keras_hamiltonian.physics.dos import DensityOfStates
 from keras_hamiltonian.physics.dos import density_of_states
 from keras_hamiltonian.physics.dos import local_density_of_states
@@ -190,6 +192,24 @@ def test_spin_and_sums():
     bias = 0.05 * whole.total.max()
     np.testing.assert_allclose(local.total, whole.total, atol=bias)
     assert local.below == pytest.approx(whole.below, abs=0.2)
+
+
+def test_the_fermi_level_of_a_large_cell_is_that_of_the_density(monkeypatch):
+    """No sparse factorization of H - E S looks for it."""
+    store = HamiltonianStore(DATA / "graphene.h5")
+    crystal = ElectronicStructure(store[store.names[0]])
+    crystal.calculation.fermi_level = None
+    exact = ElectronicStructure(crystal.calculation).fermi_level
+    monkeypatch.setattr(electronic_structure, "LARGEST_DENSE", 100)
+    monkeypatch.setattr(electronic_structure, "find_fermi_level", None)
+    options = {"method": "kpm", "num_vectors": 40, "broadening": 1.0}
+    energies = np.linspace(exact - 4, exact + 4, 81)
+    dos = crystal.dos((1, 1, 1), False, energies=energies, **options)
+    electrons = crystal.calculation.num_electrons
+    assert dos.integrate(dos.fermi_level) == pytest.approx(electrons)
+    assert abs(dos.fermi_level - exact) < 0.3
+    dos = crystal.dos((1, 1, 1), False, energies=energies[60:], **options)
+    assert dos.fermi_level is None
 
 
 def test_what_is_refused():

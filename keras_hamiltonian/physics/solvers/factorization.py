@@ -6,12 +6,19 @@ import numpy as np
 import scipy.sparse
 from scipy.sparse.linalg import splu
 
+from keras_hamiltonian.memory import bytes_of
+from keras_hamiltonian.memory import in_words
+from keras_hamiltonian.memory import resident_bytes
 from keras_hamiltonian.physics.solvers.hermitian_factors import HermitianFactors
+from keras_hamiltonian.physics.solvers.hermitian_factors import num_work
+from keras_hamiltonian.scratch import Scratch
 
 SOLVERS = ("multifrontal", "superlu", "pardiso")
+# Vectors that Lanczos steps keep beside factors.
+NUM_VECTORS = 600
 
 
-def factorize(matrix, dissection, solver="multifrontal"):
+def factorize(matrix, dissection, solver="multifrontal", max_memory=None):
     """Factors of a sparse Hermitian matrix, to solve `A x = b` many times.
 
     Args:
@@ -20,21 +27,49 @@ def factorize(matrix, dissection, solver="multifrontal"):
         solver: str. `"multifrontal"` (`HermitianFactors`); `"superlu"`, of
             SciPy, in the same order; or `"pardiso"`, of MKL, if the package
             `pypardiso` is installed.
+        max_memory: str such as `"4GB"`, or number of bytes. Limit of the whole
+            process, for `"multifrontal"`: factors that do not fit wait on the
+            disk (`TMPDIR`). Defaults to none.
 
     Returns:
         Object with `solve(b)` and `num_negative`, which is `None` where the
         solver does not count the negative eigenvalues.
 
     Raises:
-        ValueError: for an unknown or absent solver, or a singular matrix.
+        ValueError: for an unknown or absent solver, a singular matrix, or a
+            limit of memory that cannot be kept.
     """
     if solver == "multifrontal":
-        return HermitianFactors(matrix, dissection)
+        scratch = None
+        if max_memory is not None:
+            scratch = _scratch(matrix.dtype.itemsize, dissection, max_memory)
+        return HermitianFactors(matrix, dissection, scratch)
+    if max_memory is not None:
+        raise ValueError(
+            'solver="multifrontal" keeps a limit of memory. Received: '
+            f"{solver!r} with max_memory={max_memory!r}."
+        )
     if solver == "superlu":
         return _SuperLU(matrix, dissection.order)
     if solver == "pardiso":
         return _Pardiso(matrix)
     raise ValueError(f"`solver` is one of {SOLVERS}. Received: {solver!r}.")
+
+
+def _scratch(itemsize, dissection, max_memory):
+    """A `Scratch` if factors do not fit into memory, else `None`."""
+    taken, limit = resident_bytes(), bytes_of(max_memory)
+    vectors = NUM_VECTORS * len(dissection.order) * itemsize
+    work = max(itemsize * num_work(dissection), vectors)
+    factors = itemsize * dissection.num_entries
+    if taken + work > limit:
+        raise ValueError(
+            f"A limit of {in_words(limit)} cannot be kept: the process takes "
+            f"{in_words(taken)} and needs {in_words(work)} to factorize a "
+            f"matrix of {len(dissection.order)} orbitals, with the factors on "
+            f"the disk. Give {in_words(1.05 * (taken + work))}."
+        )
+    return None if taken + work + factors <= limit else Scratch()
 
 
 class _SuperLU:

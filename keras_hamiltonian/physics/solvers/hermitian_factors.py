@@ -2,12 +2,16 @@
 
 import numpy as np
 
+from keras_hamiltonian.messages import Phase
+
 # Rows eliminated at once; products of this depth run near full speed.
 PANEL = 192
 # Columns of a Schur complement at once: half of it need not be computed.
 STRIPE = 1024
 # A pivot smaller than this, relative to the largest, is an eigenvalue hit.
 SINGULAR = 1e-10
+# Their name in a `Scratch`.
+PANELS = "panels"
 
 
 class HermitianFactors:
@@ -25,10 +29,14 @@ class HermitianFactors:
         matrix: sparse `(n, n)` Hermitian matrix; real or complex.
         dissection: `Dissection` of the atoms, whose graph has every pair of
             atoms that the matrix couples.
+        scratch: `Scratch`. Keeps the factors on the disk, from where every
+            solution reads them; while it is made, and for each front, memory
+            holds some `num_work(dissection)` numbers. Defaults to
+            `None`: they stay in memory.
 
     Attributes:
         num_negative: int. Negative eigenvalues of the matrix.
-        num_bytes: int. Memory of the factors.
+        num_bytes: int. Size of the factors.
 
     Raises:
         ValueError: if the matrix is singular, or if that of a part of the
@@ -48,20 +56,24 @@ class HermitianFactors:
     True
     """
 
-    def __init__(self, matrix, dissection):
+    def __init__(self, matrix, dissection, scratch=None):
         self._order = dissection.order
         self._fronts = dissection.fronts
         self.dtype = matrix.dtype
         self.num_negative = 0
         self.num_bytes = 0
-        self._panels = []
-        ordered = matrix.tocsr()[self._order][:, self._order].tocsr()
-        ordered.sort_indices()
+        self._panels = _InMemory() if scratch is None else scratch
+        rows = _OrderedRows(matrix.tocsr(), self._order)
         complements = {}
-        for position, front in enumerate(self._fronts):
-            panels, complement = self._eliminate(ordered, front, complements)
-            self._panels.append(panels)
-            complements[position] = complement
+        costs = np.cumsum([_cost(front) for front in self._fronts])
+        with Phase("factors") as phase:
+            for position, front in enumerate(self._fronts):
+                panels, complements[position] = self._eliminate(
+                    rows, front, complements
+                )
+                self._panels.put(PANELS, position, panels)
+                del panels  # or they would wait beside those of the next front
+                phase(costs[position] / costs[-1])
 
     def solve(self, right):
         """`A^-1 right`: an array of the shape of `right`, `(n,)` or `(n, m)`.
@@ -98,9 +110,9 @@ class HermitianFactors:
                 "inverse has no root."
             )
         x = np.array(right, dtype=np.result_type(right.dtype, self.dtype))
-        for front, panels in zip(self._fronts, self._panels):
+        for position, front in enumerate(self._fronts):
             start = front.start
-            for inverse, _ in panels:
+            for inverse, _ in self._panels.view(PANELS, position):
                 stop = start + len(inverse)
                 x[start:stop] = np.linalg.cholesky(inverse) @ x[start:stop]
                 start = stop
@@ -113,10 +125,10 @@ class HermitianFactors:
         return answer
 
     def _solve_in_place(self, x):
-        for front, panels in zip(self._fronts, self._panels):
+        for position, front in enumerate(self._fronts):
             boundary = x[front.boundary]
             start = front.start
-            for inverse, row in panels:
+            for inverse, row in self._panels.view(PANELS, position):
                 stop = start + len(inverse)
                 update = _times_adjoint(row, x[start:stop])
                 inside = front.stop - stop
@@ -128,45 +140,47 @@ class HermitianFactors:
         self._solve_backwards(x)
 
     def _solve_backwards(self, x):
-        for front, panels in zip(reversed(self._fronts), self._panels[::-1]):
+        for position in reversed(range(len(self._fronts))):
+            front = self._fronts[position]
             boundary = x[front.boundary]
             stop = front.stop
-            for inverse, row in reversed(panels):
+            for inverse, row in reversed(self._panels.view(PANELS, position)):
                 start = stop - len(inverse)
                 inside = front.stop - stop
                 x[start:stop] -= row[:, :inside] @ x[stop : front.stop]
                 x[start:stop] -= row[:, inside:] @ boundary
                 stop = start
 
-    def _eliminate(self, matrix, front, complements):
+    def _eliminate(self, ordered, front, complements):
         """Panels of a front, and the Schur complement on its boundary.
 
         Only the upper triangles of Hermitian arrays are used here.
         """
         own = front.stop - front.start
         width = own + len(front.boundary)
-        rows = _own_rows(matrix, front, width)
+        rows = ordered.of_front(front)
         complement = np.zeros((width - own,) * 2, dtype=self.dtype)
         for child in front.children:
             places = self._places(self._fronts[child].boundary, front)
             _add(rows, complement, complements.pop(child), places)
-        solved = np.empty_like(rows)
-        panels = []
+        # Panels are solved in place; their pivots give them back.
+        pivots, panels = [], []
         for start in range(0, own, PANEL):
             stop = min(start + PANEL, own)
             panel = rows[start:stop, start:]
             if start:
-                panel -= (
-                    _adjoint(rows[:start, start:stop]) @ solved[:start, start:]
-                )
-            inverse = self._invert(panel[:, : stop - start])
-            solved[start:stop, stop:] = inverse @ panel[:, stop - start :]
-            panels.append((inverse, solved[start:stop, stop:].copy()))
+                before = _times_pivots(pivots, rows[:start, start:stop])
+                panel -= _adjoint(before) @ rows[:start, start:]
+            pivots.append(panel[:, : stop - start].copy())
+            inverse = self._invert(pivots[-1])
+            rows[start:stop, stop:] = inverse @ panel[:, stop - start :]
+            panels.append((inverse, rows[start:stop, stop:]))
             self.num_bytes += inverse.nbytes + panels[-1][1].nbytes
         for start in range(own, width, STRIPE):
             stop = min(start + STRIPE, width)
-            complement[: stop - own, start - own : stop - own] -= (
-                _adjoint(rows[:, own:stop]) @ solved[:, start:stop]
+            stripe = _times_pivots(pivots, rows[:, start:stop])
+            complement[start - own : stop - own, start - own :] -= (
+                _adjoint(stripe) @ rows[:, start:]
             )
         return panels, complement
 
@@ -192,23 +206,74 @@ class HermitianFactors:
         )
 
 
-def _own_rows(matrix, front, width):
-    """The rows of a front, from the diagonal on, as a dense array."""
-    own = front.stop - front.start
-    dense = np.zeros((own, width), dtype=matrix.dtype)
-    chosen = slice(matrix.indptr[front.start], matrix.indptr[front.stop])
-    columns, values = matrix.indices[chosen], matrix.data[chosen]
-    counts = np.diff(matrix.indptr[front.start : front.stop + 1])
-    rows = np.repeat(np.arange(own), counts)
-    ahead = columns >= front.start
-    columns, rows, values = columns[ahead], rows[ahead], values[ahead]
-    places = np.where(
-        columns < front.stop,
-        columns - front.start,
-        own + np.searchsorted(front.boundary, columns),
-    )
-    dense[rows, places] = values
-    return dense
+def num_work(dissection):
+    """Most numbers that are kept at once while `HermitianFactors` are made,
+    beside the factors of earlier fronts."""
+    waiting, most = {}, 0
+    for position, front in enumerate(dissection.fronts):
+        own, beyond = front.stop - front.start, len(front.boundary)
+        arrays = own * (own + beyond) + beyond**2
+        most = max(most, sum(waiting.values()) + arrays)
+        for child in front.children:
+            del waiting[child]
+        # Panels and stripes that are on their way.
+        between = max(
+            min(own, PANEL) * (3 * own + beyond),
+            min(beyond, STRIPE) * (2 * own + beyond),
+        )
+        most = max(most, sum(waiting.values()) + arrays + between)
+        # What is copied to the disk, or stays.
+        last = own * (own // 2 + beyond)
+        most = max(most, sum(waiting.values()) + arrays + last)
+        waiting[position] = beyond**2
+    return most
+
+
+def _cost(front):
+    """Products that eliminate a front, nearly."""
+    own, beyond = front.stop - front.start, len(front.boundary)
+    return own * (own**2 / 3 + own * beyond + beyond**2)
+
+
+class _InMemory(dict):
+    """What `Scratch` does, without a disk."""
+
+    def put(self, kind, number, nest):
+        self[kind, number] = [(x, row.copy()) for x, row in nest]
+
+    def view(self, kind, number):
+        return self[kind, number]
+
+
+class _OrderedRows:
+    """Rows of a CSR matrix in the order of elimination, front by front."""
+
+    def __init__(self, matrix, order):
+        self._matrix, self._order = matrix, order
+        self._place = np.empty_like(order)
+        self._place[order] = np.arange(len(order))
+
+    def of_front(self, front):
+        """The rows of a front, from the diagonal on, as a dense array."""
+        own = front.stop - front.start
+        dense = np.zeros((own, own + len(front.boundary)), self._matrix.dtype)
+        for start in range(0, own, PANEL):
+            self._fill(dense[start : start + PANEL], front, front.start + start)
+        return dense
+
+    def _fill(self, dense, front, start):
+        """Fills rows that begin with one."""
+        part = self._matrix[self._order[start : start + len(dense)]]
+        columns = self._place[part.indices]
+        rows = np.repeat(np.arange(len(dense)), np.diff(part.indptr))
+        ahead = columns >= front.start
+        columns, rows = columns[ahead], rows[ahead]
+        places = np.where(
+            columns < front.stop,
+            columns - front.start,
+            front.stop - front.start + np.searchsorted(front.boundary, columns),
+        )
+        dense[rows, places] = part.data[ahead]
 
 
 def _add(rows, complement, child, places):
@@ -226,6 +291,19 @@ def _add(rows, complement, child, places):
             complement[np.ix_(below - own, places[middle:] - own)] += child[
                 middle:stop, middle:
             ]
+
+
+def _times_pivots(pivots, rows):
+    """Panels as they were before they were solved."""
+    found = np.empty_like(rows)
+    start = 0
+    for pivot in pivots:
+        stop = start + len(pivot)
+        # Of a pivot the upper triangle is right.
+        whole = np.triu(pivot) + _adjoint(np.triu(pivot, 1))
+        found[start:stop] = whole @ rows[start:stop]
+        start = stop
+    return found
 
 
 def _adjoint(array):

@@ -6,9 +6,10 @@ import numpy as np
 import scipy.linalg
 import scipy.sparse
 
+from keras_hamiltonian.memory import bytes_of
+from keras_hamiltonian.memory import resident_bytes
 from keras_hamiltonian.physics.solvers.damped_problem import EDGE
 from keras_hamiltonian.physics.solvers.damped_problem import high_level
-from keras_hamiltonian.physics.solvers.factorization import factorize
 
 # Norms above this multiple of the threshold are kept whole: their weight
 # differs from 1 by less than 2e-5.
@@ -121,10 +122,13 @@ def damped_hamiltonian(matrices, k_point, hamiltonian, overlap):
     size, dtype = overlap.shape[0], hamiltonian.dtype
     identity = scipy.sparse.identity(size, format="csr")
     shifted = overlap - REACH * threshold * identity
-    number = factorize(shifted, matrices.dissection).num_negative
+    number = matrices.factorize(shifted).num_negative
     if number == 0:
         return hamiltonian
-    if 4 * number * size * dtype.itemsize > LARGEST_BYTES:
+    most = LARGEST_BYTES
+    if matrices.max_memory is not None:
+        most = min(most, bytes_of(matrices.max_memory) - resident_bytes())
+    if 4 * number * size * dtype.itemsize > most:
         warnings.warn(
             f"{number} combinations of the {size} orbitals have norms below "
             f"{REACH:g} times the overlap threshold of {threshold:g}: too many "
@@ -139,7 +143,7 @@ def damped_hamiltonian(matrices, k_point, hamiltonian, overlap):
         )
     else:
         norms, combinations = _smallest(
-            overlap, matrices.dissection, number, threshold
+            overlap, matrices.factorize(overlap), number, threshold
         )
     if not norms[0] > 0:
         raise ValueError(
@@ -151,13 +155,12 @@ def damped_hamiltonian(matrices, k_point, hamiltonian, overlap):
     )
 
 
-def _smallest(overlap, dissection, number, threshold):
+def _smallest(overlap, factors, number, threshold):
     """The smallest eigenvalues of S and their vectors, by inverse iteration.
 
     Vectors near the last ones need not converge, for their weights are 1.
     """
     size = overlap.shape[0]
-    factors = factorize(overlap, dissection)
     if factors.num_negative:
         return np.array([-np.inf]), None
     width = number + max(SMALLEST_EXTRA, int(MORE_VECTORS * number))

@@ -1,8 +1,8 @@
 """The states near an energy, from one sparse factorization of H - E S."""
 
 import numpy as np
+import scipy.sparse
 
-from keras_hamiltonian.physics.solvers.factorization import factorize
 from keras_hamiltonian.physics.solvers.shift_invert import NotPositive
 from keras_hamiltonian.physics.solvers.shift_invert import nearest_vectors
 from keras_hamiltonian.physics.solvers.small_norms import DampedHamiltonian
@@ -50,9 +50,11 @@ class ShiftedProblem:
         )
         for step in SIDE_STEPS:
             self.energy = energy + step
-            shifted = hamiltonian - self.energy * self.overlap
+            shifted = _shifted(hamiltonian, self.overlap, self.energy)
             try:
-                self._inverse = _Inverse(shifted, matrices.dissection, solver)
+                self._inverse = _Inverse(
+                    shifted, matrices.factorize(shifted, solver)
+                )
                 break
             except ValueError:
                 if step == SIDE_STEPS[-1] or solver == "pardiso":
@@ -112,13 +114,29 @@ class ShiftedProblem:
         )
 
 
+def _shifted(hamiltonian, overlap, energy):
+    """H - E S, in one array of numbers where both have one pattern."""
+    is_same = all(
+        np.array_equal(getattr(hamiltonian, x), getattr(overlap, x))
+        for x in ("indptr", "indices")
+    )
+    if not is_same:
+        return hamiltonian - energy * overlap
+    dtype = np.result_type(hamiltonian.dtype, overlap.dtype)
+    values = np.multiply(overlap.data, -energy, dtype=dtype)
+    values += hamiltonian.data
+    return scipy.sparse.csr_matrix(
+        (values, overlap.indices, overlap.indptr), shape=overlap.shape
+    )
+
+
 class _Inverse:
     """Factors whose accuracy has been measured."""
 
-    def __init__(self, matrix, dissection, solver):
+    def __init__(self, matrix, factors):
         self._matrix = matrix
-        self._factors = factorize(matrix, dissection, solver)
-        self.num_negative = self._factors.num_negative
+        self._factors = factors
+        self.num_negative = factors.num_negative
         self.dtype = matrix.dtype
         right = np.random.default_rng(1).normal(size=matrix.shape[0])
         right = right.astype(matrix.dtype)
