@@ -196,7 +196,8 @@ def describe(reports):
     """Means of several runs, in meV, with the spread of MAE_all."""
     keys = ("mae_all", "mae_cha", "gauge_free_mae")
     values = [[r["errors"][key] for r in reports] for key in keys]
-    values.append([r["levels"]["window_mae"] for r in reports if r["levels"]])
+    for key in ("window_mae", "gauge_free_window_mae"):
+        values.append([r["levels"][key] for r in reports if r["levels"]])
     found = [
         f"{MEV_PER_EV * sum(v) / len(v):.3f}" if v else "-" for v in values
     ]
@@ -213,8 +214,8 @@ def table(rows, options):
         f"{options.material}, {options.seconds:g} CPU seconds each, seed "
         f"{seeds}; of the test structures, meV: MAE_all / MAE_cha / mean MAE "
         "after the best shift of the energy zero / levels within "
-        f"{WINDOW:g} eV of the Fermi level, of up to "
-        f"{ERRORS_ALONE['num_spectra']} structures",
+        f"{WINDOW:g} eV of the Fermi level / these after their best shift, "
+        f"of up to {ERRORS_ALONE['num_spectra']} structures",
         "",
         "| variant | error | MAE_all relative to the first row |",
         "|---|---|---|",

@@ -122,7 +122,9 @@ class SpectrumErrors:
               `degeneracy_tolerance`.
             - `occupied_mae`, `window_mae`: means over structures of the mean
               absolute error of the occupied levels, and of all levels in the
-              window, with the weights of the wave vectors.
+              window, with the weights of the wave vectors;
+              `gauge_free_window_mae`: after the best shift of the energy zero
+              of each structure.
             - `similarity`: the same mean of the similarity of wave functions
               over occupied levels, between 0 and 1.
             - `lowest_similarity` of any occupied level.
@@ -144,7 +146,8 @@ class SpectrumErrors:
             values = [value for value in values if value is not None]
             return float(reduce(values)) if values else None
 
-        keys = ("occupied_mae", "window_mae", "similarity", "shared")
+        keys = ("occupied_mae", "window_mae", "gauge_free_window_mae")
+        keys += ("similarity", "shared")
         return {
             "unit": "eV",
             "window": [-self.window, self.window],
@@ -197,6 +200,7 @@ class SpectrumErrors:
             return float(np.average(values[chosen], weights=weight[chosen]))
 
         has = occupied.any()
+        shift = _median(error[near], weight[near]) if near.any() else 0.0
         return {
             "occupied_mae": mean(np.abs(error), occupied),
             "occupied_shift": mean(error, occupied),
@@ -204,6 +208,7 @@ class SpectrumErrors:
                 float(np.abs(error[occupied]).max()) if has else None
             ),
             "window_mae": mean(np.abs(error), near),
+            "gauge_free_window_mae": mean(np.abs(error - shift), near),
             "similarity": mean(similarity, occupied),
             "lowest_similarity": (
                 float(similarity[occupied].min()) if has else None
@@ -218,6 +223,13 @@ class SpectrumErrors:
         for n in shown:
             sums = self._bins[name].setdefault(int(numbers[n]), np.zeros(3))
             sums += weight[n] * np.array([1.0, abs(error[n]), similarity[n]])
+
+
+def _median(values, weights):
+    """The number with the least weighted sum of absolute differences."""
+    order = np.argsort(values)
+    below = np.cumsum(weights[order])
+    return values[order][np.searchsorted(below, below[-1] / 2)]
 
 
 def obstacle(crystal):

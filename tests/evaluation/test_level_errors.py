@@ -49,6 +49,7 @@ def test_a_shift_moves_all_levels_and_no_wave_function(calculation):
     result = errors_of(shifted, calculation)
     assert result["occupied_mae"] == pytest.approx(0.3, abs=1e-6)
     assert result["window_mae"] == pytest.approx(0.3, abs=1e-6)
+    assert result["gauge_free_window_mae"] == pytest.approx(0, abs=1e-6)
     entry = result["structures"][0]
     assert entry["occupied_shift"] == pytest.approx(-0.3, abs=1e-6)
     assert result["lowest_similarity"] == pytest.approx(1, abs=1e-6)
@@ -59,7 +60,7 @@ def test_a_shift_moves_all_levels_and_no_wave_function(calculation):
 def test_energies_are_those_of_scipy(calculation):
     predicted = noisy(calculation)
     result = errors_of(predicted, calculation, window=2.0)
-    sums = {"occupied": [], "window": []}
+    sums = {"occupied": [], "window": [], "signed": []}
     for k_point in ([0, 0, 0], [0.5, 0, 0]):
         energies = []
         for matrix in (calculation.hamiltonian, predicted):
@@ -72,6 +73,11 @@ def test_energies_are_those_of_scipy(calculation):
         from_level = energies[0] - calculation.fermi_level
         sums["occupied"].extend(error[from_level <= 0])
         sums["window"].extend(error[np.abs(from_level) <= 2])
+        signed = (energies[1] - energies[0])[np.abs(from_level) <= 2]
+        sums["signed"].extend(signed)
+    signed = np.array(sums.pop("signed"))
+    best = min(np.abs(signed - shift).mean() for shift in signed)
+    assert result["gauge_free_window_mae"] == pytest.approx(best)
     for name, values in sums.items():
         assert result[f"{name}_mae"] == pytest.approx(np.mean(values))
         assert result[f"{name}_mae"] > 1e-3
