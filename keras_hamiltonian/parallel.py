@@ -26,9 +26,18 @@ PATIENCE = 60.0
 # Of connections on machines that are busy.
 TIMEOUTS = {"CONNECT": "60s", "TCP": "300s"}
 # Dask's settings of the processes of a local cluster. Its profile, a look at
-# every thread a hundred times a second, takes a thirtieth of their time.
+# every thread a hundred times a second, takes a thirtieth of their time; its
+# eager return of memory to the system, page by page, an eighth. These are
+# the largest thresholds that glibc's malloc takes by itself.
 LOCAL = {
     "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",
+    "DASK_DISTRIBUTED__NANNY__PRE_SPAWN_ENVIRON": str(
+        {
+            **dict.fromkeys(ONE_THREAD, 1),
+            "MALLOC_MMAP_THRESHOLD_": 2**25,
+            "MALLOC_TRIM_THRESHOLD_": 2**26,
+        }
+    ),
     **{f"DASK_DISTRIBUTED__COMM__TIMEOUTS__{k}": TIMEOUTS[k] for k in TIMEOUTS},
 }
 # A local cluster ends by itself after this time without work.

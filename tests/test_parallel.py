@@ -28,6 +28,9 @@ import os, sys, time
 def is_loaded(name):
     return name in sys.modules
 
+def variable(name):
+    return os.environ.get(name)
+
 def square(number, delay):
     time.sleep(delay)
     return number**2, os.getpid()
@@ -75,6 +78,19 @@ def test_a_worker_that_is_killed_costs_no_result(tasks, two_workers):
     os.kill(pid, signal.SIGKILL)
     squares = [first, *(square for square, _ in results)]
     assert squares == [n**2 for n in range(12)]
+
+
+def test_processes_of_workers(tasks, two_workers):
+    """One thread, and memory that is freed is kept for the next array."""
+    for name, value in (
+        ("OMP_NUM_THREADS", "1"),
+        ("OPENBLAS_NUM_THREADS", "1"),
+        ("MALLOC_TRIM_THRESHOLD_", str(2**26)),
+        ("MALLOC_MMAP_THRESHOLD_", str(2**25)),
+    ):
+        found = two_workers.run(tasks.variable, name)
+        assert list(found.values()) == [value] * 2
+    assert "DASK_DISTRIBUTED__NANNY__PRE_SPAWN_ENVIRON" not in os.environ
 
 
 def test_workers_import_a_module_at_once(tasks):
