@@ -7,6 +7,7 @@ import pathlib
 import warnings
 
 from keras_hamiltonian.files import replacing
+from keras_hamiltonian.memory import bytes_of
 from keras_hamiltonian.physics.bands import band_structure
 from keras_hamiltonian.physics.bands import solve_bands
 from keras_hamiltonian.physics.dos import density_of_states
@@ -60,7 +61,8 @@ class ElectronicStructure:
 
     Attributes:
         calculation: `Calculation`, with what the model and the arguments give.
-        workers, max_memory: the arguments.
+        workers: int.
+        max_memory: the limit; may be set.
 
     Raises:
         ValueError: if the calculation does not fit the model, or the number of
@@ -86,7 +88,8 @@ class ElectronicStructure:
         self.calculation = _completed(
             calculation, model, num_electrons, fermi_level
         )
-        self.workers, self.max_memory = workers, max_memory
+        self.workers = workers
+        self.max_memory = max_memory
 
     def __repr__(self):
         return (
@@ -124,6 +127,19 @@ class ElectronicStructure:
     def overlap(self):
         """Spinless `BlockMatrix`, or `None`."""
         return self.calculation.overlap
+
+    @property
+    def max_memory(self):
+        """Limit of memory, see above."""
+        return self._max_memory
+
+    @max_memory.setter
+    def max_memory(self, limit):
+        if limit is not None:
+            bytes_of(limit)
+        self._max_memory = limit
+        if "matrices" in vars(self):
+            self.matrices.max_memory = limit
 
     @functools.cached_property
     def matrices(self):

@@ -1,10 +1,35 @@
 """Limits of memory, as users give them."""
 
+import os
 import re
-import sys
+import subprocess
 
 UNITS = {"": 1, "B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}
 UNITS |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
+
+
+class MemoryLimit(ValueError):
+    """A limit of memory cannot be kept."""
+
+
+def check_room(limit, needed, purpose):
+    """Whether a limit leaves room.
+
+    Args:
+        limit: see `bytes_of`.
+        needed: number of bytes, beside what the process takes.
+        purpose: str. What they are needed for.
+
+    Raises:
+        MemoryLimit: if it does not, with a limit that would.
+    """
+    taken = resident_bytes()
+    if taken + needed > bytes_of(limit):
+        raise MemoryLimit(
+            f"A limit of {in_words(bytes_of(limit))} cannot be kept: the "
+            f"process takes {in_words(taken)} and needs {in_words(needed)} "
+            f"{purpose}. Give {in_words(1.05 * (taken + needed))}."
+        )
 
 
 def bytes_of(limit):
@@ -44,16 +69,15 @@ def in_words(size):
 
 
 def resident_bytes():
-    """Memory that the process takes now; where the system does not tell, the
-    most that it took so far."""
+    """Memory that the process takes now; 0 where the system does not tell."""
     try:
         with open("/proc/self/status") as status:
             line = next(x for x in status if x.startswith("VmRSS"))
         return 1024 * int(line.split()[1])
-    except OSError:
+    except OSError:  # macOS has `ps`, Windows neither
+        words = ["ps", "-o", "rss=", "-p", str(os.getpid())]
         try:
-            import resource
-        except ImportError:  # Windows
+            said = subprocess.run(words, capture_output=True, check=True)
+            return 1024 * int(said.stdout)
+        except (OSError, subprocess.SubprocessError, ValueError):
             return 0.0
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak if sys.platform == "darwin" else 1024 * peak

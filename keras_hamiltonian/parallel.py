@@ -236,12 +236,12 @@ def cluster(address, module=None):
                 "(.json), or local:N for N processes of this machine."
             ) from error
         token = _client.set(client)
-        # Kept, or Dask would give them up.
-        imports = [
-            client.submit(_imported, module, workers=[worker], pure=False)
-            for worker in client.ncores()
-            if module is not None
-        ]
+        imports = []  # kept, or Dask would give them up
+        if module is not None:
+            imports = [
+                client.submit(_imported, module, workers=[worker], pure=False)
+                for worker in client.ncores()
+            ]
         try:
             yield client
         finally:

@@ -24,6 +24,10 @@ class Scratch:
         return self
 
     def __exit__(self, *error):
+        self.close()
+
+    def close(self):
+        """Forgets all nests."""
         for kind, number in list(self._nests):
             self.drop(kind, number)
 

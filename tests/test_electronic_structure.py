@@ -182,3 +182,15 @@ def test_files(calculation, tmp_path):
     with pytest.raises(ValueError, match="Formats to write"):
         crystal.write(tmp_path / "other", "nonsense")
     assert not (tmp_path / "other").exists()
+
+
+def test_a_limit_of_memory_may_be_set(mos2):
+    crystal = kh.ElectronicStructure(mos2[0], max_memory="4GB")
+    assert crystal.matrices.max_memory == "4GB"
+    crystal.max_memory = 5e9
+    assert crystal.matrices.max_memory == 5e9
+    with pytest.raises(ValueError, match="4GB.*Received: 'much'"):
+        crystal.max_memory = "much"
+    with pytest.raises(ValueError, match="4GB.*Received: 'much'"):
+        kh.ElectronicStructure(mos2[0], max_memory="much")
+    assert crystal.max_memory == 5e9

@@ -134,7 +134,7 @@ Memory = Annotated[
         callback=known_size,
         help="Limit of memory of each process, such as 4GB, for cells that are "
         "too large for dense matrices: factors that do not fit wait on the "
-        "disk. Default: no limit.",
+        "disk. A prediction (--model) goes in slabs then. Default: no limit.",
     ),
 ]
 Overwrite = Annotated[

@@ -261,12 +261,13 @@ def summary(report, folder=None):
     levels = report.get("levels"), report.get("first_stage_levels")
     if levels[0] and levels[0]["occupied_mae"] is not None:
         lines.append(line("occupied levels", "occupied_mae", pair=levels))
-        if levels[0]["window_mae"] is not None:
-            ending = f", within {levels[0]['window'][1]:g} eV of E_F"
-            for name, key in (
-                ("levels", "window_mae"),
-                ("levels without energy zero", "gauge_free_window_mae"),
-            ):
+        ending = f", within {levels[0]['window'][1]:g} eV of E_F"
+        for name, key in (
+            ("levels", "window_mae"),
+            ("levels without energy zero", "gauge_free_window_mae"),
+        ):
+            # Reports of older versions lack one.
+            if levels[0].get(key) is not None:
                 lines.append(line(name, key, ending, levels))
         lines.append(
             f"similarity of their wave functions {levels[0]['similarity']:.5f}"

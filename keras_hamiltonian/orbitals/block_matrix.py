@@ -9,6 +9,8 @@ from keras_hamiltonian.orbitals.whole_numbers import whole_numbers
 # Of a lattice translation, in cells, and of the orbitals of one atom.
 LARGEST_SHIFT = 10**6
 MOST_ORBITALS = 10**5
+# Numbers that are compared at once.
+PART = 4_000_000
 
 
 class BlockMatrix:
@@ -149,11 +151,14 @@ class BlockMatrix:
             same = np.flatnonzero((self.shapes == (rows, columns)).all(axis=1))
             inside = np.arange(rows * columns)
             mirror = inside.reshape(columns, rows).T.ravel()
-            blocks = self.entries[starts[same, None] + inside]
-            listed = partners[same] >= 0
-            partner = starts[partners[same[listed]], None] + mirror
-            blocks[listed] -= self.entries[partner].conj()
-            error = max(error, float(np.abs(blocks).max(initial=0.0)))
+            number = max(1, PART // max(1, len(inside)))
+            for first in range(0, len(same), number):
+                some = same[first : first + number]
+                blocks = self.entries[starts[some, None] + inside]
+                listed = partners[some] >= 0
+                partner = starts[partners[some[listed]], None] + mirror
+                blocks[listed] -= self.entries[partner].conj()
+                error = max(error, float(np.abs(blocks).max(initial=0.0)))
         return error
 
     def symmetrized(self):

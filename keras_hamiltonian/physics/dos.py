@@ -92,6 +92,9 @@ class DensityOfStates:
     def energy_of(self, num_electrons):
         """The energy up to which states hold a number of electrons.
 
+        Of a density with errors it is as exact as the number of electrons: in
+        a gap it may lie anywhere, and beside it.
+
         Args:
             num_electrons: float, of the cell.
 

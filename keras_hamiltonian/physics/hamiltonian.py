@@ -160,7 +160,9 @@ class BlochMatrices:
         """H(k) at a fractional wave vector: CSR `(size, size)`, in eV.
 
         It is real where it can be: at k = -k, up to reciprocal vectors, if
-        H(R) is real.
+        H(R) is real. The numbers may be changed, the pattern, which all
+        matrices share, may not: take `.copy()` for `eliminate_zeros` and the
+        like.
 
         Args:
             k_point: three floats, fractional.
@@ -271,6 +273,8 @@ class BlochSum:
     def _csr(self, values):
         """Its pattern is that of all matrices, and cannot be changed."""
         size = len(self.pointers) - 1
+        # Pickling forgets it.
+        self.columns.flags.writeable = self.pointers.flags.writeable = False
         return scipy.sparse.csr_matrix(
             (values, self.columns, self.pointers), shape=(size, size)
         )
@@ -293,9 +297,10 @@ class BlochSum:
         # Columns before a block in its row.
         before = np.cumsum(self.sizes[second]) - self.sizes[second]
         before -= (np.cumsum(widths) - widths)[first]
-        self.pointers = np.concatenate(
-            [[0], np.cumsum(np.repeat(widths, self.sizes))]
-        )
+        pointers = np.cumsum(np.repeat(widths, self.sizes))
+        # As SciPy wants them, so that it makes no copy.
+        dtype = scipy.sparse.get_index_dtype(maxval=pointers[-1])
+        self.pointers = np.concatenate([[0], pointers]).astype(dtype)
         offsets = np.cumsum(self.sizes) - self.sizes
 
         block = block.reshape(-1)
@@ -317,22 +322,7 @@ class BlochSum:
 
 
 def _check_hermitian(name, matrix):
-    """Whether each block is the adjoint of its partner's; or nearly zero."""
-    partner = matrix.reverse_positions()
-    error = 0.0
-    for shape in np.unique(matrix.shapes, axis=0):
-        positions = np.flatnonzero((matrix.shapes == shape).all(axis=1))
-        ends = np.cumsum(np.full(len(positions), shape.prod()))
-        for part in _parts(ends):
-            blocks = _blocks(matrix, positions[part], shape)
-            others = partner[positions[part]]
-            known = others >= 0
-            blocks[known] -= (
-                _blocks(matrix, others[known], shape[::-1])
-                .conj()
-                .transpose(0, 2, 1)
-            )
-            error = max(error, float(np.abs(blocks).max(initial=0.0)))
+    error = matrix.hermitian_error()
     if error > HERMITIAN_TOLERANCE:
         raise ValueError(
             f"The {name} is not Hermitian: a block and the adjoint of its "
@@ -340,12 +330,6 @@ def _check_hermitian(name, matrix):
             "partner (-R, j, i), or the two differ; "
             "`BlockMatrix.symmetrized()` averages them."
         )
-
-
-def _blocks(matrix, positions, shape):
-    """Blocks of one shape, a copy: `(len(positions), rows, columns)`."""
-    places = matrix.boundaries[positions][:, None] + np.arange(shape.prod())
-    return matrix.entries[places].reshape(-1, *shape)
 
 
 def _parts(ends):

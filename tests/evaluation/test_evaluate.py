@@ -2,6 +2,7 @@
 
 import dataclasses
 import html.parser
+import copy
 import json
 
 import keras
@@ -139,6 +140,10 @@ def test_cascade(cascade_report, store):
     assert report["files"]["page"] == "report.html"
     text = kh.evaluation.summary(report)
     assert "occupied levels" in text and "first stage" in text
+    assert "levels without energy zero" in text
+    old = copy.deepcopy(report)
+    del old["levels"]["gauge_free_window_mae"]
+    assert "levels without energy" not in kh.evaluation.summary(old)
 
 
 def test_page_of_a_cascade(cascade_report):

@@ -1,8 +1,10 @@
 import pathlib
+import pickle
 
 import numpy as np
 import pytest
 import scipy.sparse
+from sheets import sheet
 
 from keras_hamiltonian.data.store import HamiltonianStore
 from keras_hamiltonian.orbitals.block_matrix import BlockMatrix
@@ -149,3 +151,25 @@ def test_dense_matrices_have_a_largest_size(monkeypatch):
     monkeypatch.setattr(hamiltonian_module, "LARGEST_DENSE", 25)
     with pytest.raises(ValueError, match="26 orbitals are too many"):
         matrices.dense_at(K_POINT)
+
+
+def test_matrices_share_a_pattern_that_cannot_be_changed():
+    """Or one matrix would change all."""
+    _, made = sheet(3, orbitals=2)
+    for matrices in (made, pickle.loads(pickle.dumps(made))):
+        hamiltonian = matrices.hamiltonian_at([0, 0, 0])
+        overlap = matrices.overlap_at([0.1, 0.2, 0])
+        for part in ("indices", "indptr"):
+            found = getattr(hamiltonian, part)
+            assert np.shares_memory(found, getattr(overlap, part))
+        before = hamiltonian.toarray()
+        changed = matrices.hamiltonian_at([0, 0, 0])
+        changed.data[::2] = 0
+        with pytest.raises(ValueError, match="read-only"):
+            changed.eliminate_zeros()
+        np.testing.assert_array_equal(
+            matrices.hamiltonian_at([0, 0, 0]).toarray(), before
+        )
+        copy = changed.copy()
+        copy.eliminate_zeros()
+        assert copy.nnz < changed.nnz

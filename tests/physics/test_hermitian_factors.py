@@ -8,9 +8,11 @@ import pytest
 import scipy.sparse
 from sheets import sheet
 
+from keras_hamiltonian import memory
 from keras_hamiltonian.physics.solvers import factorization
 from keras_hamiltonian.physics.solvers.dissection import Dissection
 from keras_hamiltonian.physics.solvers.factorization import factorize
+from keras_hamiltonian.physics.solvers.hermitian_factors import PANEL
 from keras_hamiltonian.physics.solvers.hermitian_factors import HermitianFactors
 from keras_hamiltonian.physics.solvers.hermitian_factors import num_work
 from keras_hamiltonian.physics.states import nearest_states
@@ -110,6 +112,24 @@ def test_unknown_and_absent_solvers(monkeypatch):
         factorize(matrix, matrices.dissection, "pardiso")
 
 
+@pytest.mark.parametrize("is_complex", [False, True])
+def test_a_front_of_many_panels(is_complex):
+    """Rounding does not grow from panel to panel."""
+    number = 8 * PANEL
+    generator = np.random.default_rng(0)
+    matrix = generator.normal(size=(number, number))
+    if is_complex:
+        matrix = matrix + 1j * generator.normal(size=(number, number))
+    matrix += matrix.conj().T
+    one_atom = Dissection(scipy.sparse.eye_array(1).tocsr(), [number])
+    factors = HermitianFactors(scipy.sparse.csr_matrix(matrix), one_atom)
+    eigenvalues = np.linalg.eigvalsh(matrix)
+    assert factors.num_negative == (eigenvalues < 0).sum()
+    right = generator.normal(size=number)
+    error = matrix @ factors.solve(right) - right
+    assert np.linalg.norm(error) < 1e-7 * np.linalg.norm(right)
+
+
 def test_factors_on_the_disk_are_the_same(case):
     """Bit for bit."""
     matrix, matrices = case
@@ -146,6 +166,7 @@ def test_a_limit_of_memory(monkeypatch):
     """Factors go to the disk where they must, and states are the same."""
     _, matrices = sheet(16, orbitals=6, disorder=0.5)
     assert matrices.size > 1000
+    monkeypatch.setattr(memory, "resident_bytes", lambda: 0)
     monkeypatch.setattr(factorization, "resident_bytes", lambda: 0)
     monkeypatch.setattr(factorization, "NUM_VECTORS", 1)
     files = []
@@ -172,3 +193,8 @@ def test_a_limit_of_memory(monkeypatch):
         nearest_states(matrices, (0, 0, 0), 0.3, 6, "multifrontal")
     with pytest.raises(ValueError, match="multifrontal.*Received: 'superlu'"):
         nearest_states(matrices, (0, 0, 0), 0.3, 6, "superlu")
+    # What an overlap threshold leaves out is left out, or there is an error.
+    matrices.overlap_threshold = 0.25
+    matrices.max_memory = 1.01 * work
+    with pytest.raises(memory.MemoryLimit, match="combinations of orbitals"):
+        nearest_states(matrices, (0, 0, 0), 0.3, 6, "multifrontal")

@@ -6,8 +6,9 @@ import numpy as np
 import scipy.sparse
 from scipy.sparse.linalg import splu
 
+from keras_hamiltonian.memory import MemoryLimit
 from keras_hamiltonian.memory import bytes_of
-from keras_hamiltonian.memory import in_words
+from keras_hamiltonian.memory import check_room
 from keras_hamiltonian.memory import resident_bytes
 from keras_hamiltonian.physics.solvers.hermitian_factors import HermitianFactors
 from keras_hamiltonian.physics.solvers.hermitian_factors import num_work
@@ -45,7 +46,7 @@ def factorize(matrix, dissection, solver="multifrontal", max_memory=None):
             scratch = _scratch(matrix.dtype.itemsize, dissection, max_memory)
         return HermitianFactors(matrix, dissection, scratch)
     if max_memory is not None:
-        raise ValueError(
+        raise MemoryLimit(
             'solver="multifrontal" keeps a limit of memory. Received: '
             f"{solver!r} with max_memory={max_memory!r}."
         )
@@ -58,18 +59,16 @@ def factorize(matrix, dissection, solver="multifrontal", max_memory=None):
 
 def _scratch(itemsize, dissection, max_memory):
     """A `Scratch` if factors do not fit into memory, else `None`."""
-    taken, limit = resident_bytes(), bytes_of(max_memory)
     vectors = NUM_VECTORS * len(dissection.order) * itemsize
     work = max(itemsize * num_work(dissection), vectors)
-    factors = itemsize * dissection.num_entries
-    if taken + work > limit:
-        raise ValueError(
-            f"A limit of {in_words(limit)} cannot be kept: the process takes "
-            f"{in_words(taken)} and needs {in_words(work)} to factorize a "
-            f"matrix of {len(dissection.order)} orbitals, with the factors on "
-            f"the disk. Give {in_words(1.05 * (taken + work))}."
-        )
-    return None if taken + work + factors <= limit else Scratch()
+    check_room(
+        max_memory,
+        work,
+        f"to factorize a matrix of {len(dissection.order)} orbitals, with the "
+        "factors on the disk",
+    )
+    whole = resident_bytes() + work + itemsize * dissection.num_entries
+    return None if whole <= bytes_of(max_memory) else Scratch()
 
 
 class _SuperLU:

@@ -1,5 +1,7 @@
 """Factors of a large sparse Hermitian matrix, which count eigenvalues too."""
 
+import weakref
+
 import numpy as np
 
 from keras_hamiltonian.messages import Phase
@@ -62,7 +64,10 @@ class HermitianFactors:
         self.dtype = matrix.dtype
         self.num_negative = 0
         self.num_bytes = 0
-        self._panels = _InMemory() if scratch is None else scratch
+        self._panels = _InMemory()
+        if scratch is not None:
+            self._panels = scratch
+            weakref.finalize(self, scratch.close)
         rows = _OrderedRows(matrix.tocsr(), self._order)
         complements = {}
         costs = np.cumsum([_cost(front) for front in self._fronts])
@@ -299,8 +304,11 @@ def _times_pivots(pivots, rows):
     start = 0
     for pivot in pivots:
         stop = start + len(pivot)
-        # Of a pivot the upper triangle is right.
-        whole = np.triu(pivot) + _adjoint(np.triu(pivot, 1))
+        # Exactly Hermitian, as its inverse: what is not would grow with the
+        # number of panels.
+        above = np.triu(pivot, 1)
+        whole = above + _adjoint(above)
+        np.fill_diagonal(whole, pivot.diagonal().real)
         found[start:stop] = whole @ rows[start:stop]
         start = stop
     return found

@@ -6,8 +6,7 @@ import numpy as np
 import scipy.linalg
 import scipy.sparse
 
-from keras_hamiltonian.memory import bytes_of
-from keras_hamiltonian.memory import resident_bytes
+from keras_hamiltonian.memory import check_room
 from keras_hamiltonian.physics.solvers.damped_problem import EDGE
 from keras_hamiltonian.physics.solvers.damped_problem import high_level
 
@@ -115,6 +114,7 @@ def damped_hamiltonian(matrices, k_point, hamiltonian, overlap):
 
     Raises:
         ValueError: if S(k) is not positive definite.
+        MemoryLimit: if there is no room for the combinations.
     """
     threshold = matrices.overlap_threshold
     if not threshold:
@@ -125,10 +125,8 @@ def damped_hamiltonian(matrices, k_point, hamiltonian, overlap):
     number = matrices.factorize(shifted).num_negative
     if number == 0:
         return hamiltonian
-    most = LARGEST_BYTES
-    if matrices.max_memory is not None:
-        most = min(most, bytes_of(matrices.max_memory) - resident_bytes())
-    if 4 * number * size * dtype.itemsize > most:
+    needed = 4 * number * size * dtype.itemsize
+    if needed > LARGEST_BYTES:
         warnings.warn(
             f"{number} combinations of the {size} orbitals have norms below "
             f"{REACH:g} times the overlap threshold of {threshold:g}: too many "
@@ -137,6 +135,13 @@ def damped_hamiltonian(matrices, k_point, hamiltonian, overlap):
             stacklevel=4,
         )
         return hamiltonian
+    if matrices.max_memory is not None:
+        check_room(
+            matrices.max_memory,
+            needed,
+            f"to leave {number} combinations of orbitals out (the overlap "
+            "threshold)",
+        )
     if size <= LARGEST_DENSE:
         norms, combinations = scipy.linalg.eigh(
             overlap.toarray(), subset_by_index=(0, number - 1)

@@ -3,6 +3,7 @@
 import numpy as np
 import scipy.sparse
 
+from keras_hamiltonian.memory import MemoryLimit
 from keras_hamiltonian.physics.solvers.shift_invert import NotPositive
 from keras_hamiltonian.physics.solvers.shift_invert import nearest_vectors
 from keras_hamiltonian.physics.solvers.small_norms import DampedHamiltonian
@@ -56,6 +57,8 @@ class ShiftedProblem:
                     shifted, matrices.factorize(shifted, solver)
                 )
                 break
+            except MemoryLimit:
+                raise
             except ValueError:
                 if step == SIDE_STEPS[-1] or solver == "pardiso":
                     raise
