@@ -1,8 +1,8 @@
 """The whole report: every section, in one file, for every kind of model."""
 
+import copy
 import dataclasses
 import html.parser
-import copy
 import json
 
 import keras
