@@ -7,16 +7,26 @@ import pytest
 
 PACKAGE = pathlib.Path(__file__).parents[1] / "keras_hamiltonian"
 # What every room may import.
-EVERYWHERE = {"files", "hdf5_files", "messages", "parallel", "reading"}
+EVERYWHERE = {
+    "files",
+    "hdf5_files",
+    "memory",
+    "messages",
+    "parallel",
+    "reading",
+    "scratch",
+}
 # What a room may import, besides itself.
 ROOMS = {
     "conventions": set(),
     "encoded_arrays": set(),
     "files": set(),
     "hdf5_files": set(),
+    "memory": set(),
     "messages": set(),
     "parallel": set(),
     "reading": set(),
+    "scratch": set(),
     "strategy": {"ops"},
     "irreps": {"conventions"},
     "orbitals": {"conventions", "irreps"},
