@@ -15,6 +15,7 @@ import numpy as np
 from keras_hamiltonian.physics.solvers.dense import solve_dense
 from keras_hamiltonian.physics.solvers.factorization import SOLVERS
 from keras_hamiltonian.physics.solvers.slepc import slepc_states
+from keras_hamiltonian.physics.solvers.slepc import slepc_window
 from keras_hamiltonian.physics.solvers.sparse import ShiftedProblem
 from keras_hamiltonian.physics.solvers.sparse import solve_window
 
@@ -136,7 +137,8 @@ def states_in_window(
         k_point: three floats, fractional.
         window: two floats, in eV, ascending.
         solver: str. See `nearest_states`; sparse solvers take windows that
-            hold up to a quarter of all states.
+            hold up to a quarter of all states, `"slepc"` (see `slepc_window`)
+            any.
         coefficients: bool. Whether to return the coefficients.
 
     Returns:
@@ -170,7 +172,10 @@ def states_in_window(
         first = int(np.searchsorted(solved[0], low))
         chosen = np.flatnonzero((low <= solved[0]) & (solved[0] <= high))
         return _part(k_point, solved, chosen, first, reason)
-    solved = solve_window(matrices, k_point, window, solver)
+    if solver == SLEPC:
+        solved = slepc_window(matrices, k_point, window)
+    else:
+        solved = solve_window(matrices, k_point, window, solver)
     return _sparse_states(k_point, solved, coefficients, reason)
 
 
@@ -220,7 +225,7 @@ def _check_number(matrices, num_states):
 
 def _chosen_solver(matrices, solver, num_states=0):
     """The solver for a part of the states, and why."""
-    known = (*SOLVERS, SLEPC) if num_states else SOLVERS
+    known = (*SOLVERS, SLEPC)
     if solver not in ("auto", "dense", *known):
         raise ValueError(
             f'`solver` is "auto", "dense" or one of {known}. Received: '

@@ -16,16 +16,18 @@ PROGRAM = pathlib.Path(__file__).with_name("slepc_program.py")
 MATRIX_CLASS = 1211216
 
 
-def write_petsc(path, matrix):
-    """Writes a sparse matrix in PETSc's binary format, for complex numbers.
+def write_petsc(path, matrix, scalars="complex"):
+    """Writes a sparse matrix in PETSc's binary format.
 
-    The file is read by `MatLoad` of any PETSc with 32-bit indices and complex
+    The file is read by `MatLoad` of any PETSc with 32-bit indices and these
     scalars, on any number of processes. Format: PETSc's manual page of
     `MatLoad`.
 
     Args:
         path: str or path.
         matrix: sparse `(n, n)` matrix.
+        scalars: `"complex"` or `"real"`, as PETSc was built. A complex matrix
+            has no file with real ones.
 
     Raises:
         ValueError: if the matrix has more than 2^31 - 1 elements.
@@ -43,7 +45,7 @@ def write_petsc(path, matrix):
             (head, ">i4"),
             (np.diff(matrix.indptr), ">i4"),
             (matrix.indices, ">i4"),
-            (matrix.data, ">c16"),
+            (matrix.data, {"complex": ">c16", "real": ">f8"}[scalars]),
         ):
             file.write(np.asarray(numbers).astype(kind).tobytes())
 
@@ -72,49 +74,119 @@ def slepc_states(matrices, k_point, energy, num_states):
     Raises:
         ValueError: if the program fails, or finds fewer states.
     """
-    if matrices.overlap_threshold:
-        raise ValueError(
-            'solver="slepc" has no overlap threshold. Take another solver, or '
-            "`overlap_threshold = None`."
-        )
-    command = shlex.split(os.environ.get("KH_SLEPC", COMMAND))
-    with tempfile.TemporaryDirectory() as folder:
-        folder = pathlib.Path(folder)
-        write_petsc(
-            folder / "hamiltonian.petsc", matrices.hamiltonian_at(k_point)
-        )
-        write_petsc(folder / "overlap.petsc", matrices.overlap_at(k_point))
-        words = [str(PROGRAM), str(folder), repr(float(energy))]
-        try:
-            done = subprocess.run(
-                [*command, *words, str(num_states)],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                errors="replace",
-            )
-        except OSError as error:
-            raise ValueError(_help(command, str(error))) from error
-        if done.returncode or not (folder / "energies.npy").is_file():
-            lines = done.stderr.strip().splitlines()
-            raise ValueError(_help(command, "\n".join(lines[-5:])))
-        energies, found, residual = (
-            np.load(folder / f"{name}.npy")
-            for name in ("energies", "coefficients", "residual")
-        )
+    _check(matrices)
+    energies, found, residual, _ = _run(
+        matrices.hamiltonian_at(k_point),
+        matrices.overlap_at(k_point),
+        "complex",
+        ["nearest", repr(float(energy)), str(num_states)],
+    )
     if len(energies) < num_states:
         raise ValueError(
             f"SLEPc found {len(energies)} of {num_states} states. Ask for "
             "fewer, or near another energy."
         )
     order = np.argsort(energies)
-    return energies[order], found[:, order], float(residual), None
+    return energies[order], found[:, order], residual, None
 
 
-def _help(command, reason):
+def slepc_window(matrices, k_point, window):
+    """All states between two energies, by SLEPc's spectrum slicing.
+
+    Slices of the window are factorized one after the other, and what is found
+    in each is counted by inertia, so that no state is missed. MUMPS counts for
+    real matrices alone: the Python of `KH_SLEPC` needs slepc4py for real
+    numbers, `python3-slepc4py-real` on Debian, and a complex problem is solved
+    as a real one of twice the size, which has every level twice.
+
+    Args:
+        matrices: `BlochMatrices` without an overlap threshold.
+        k_point: `(3,)` array, fractional.
+        window: two floats, in eV.
+
+    Returns:
+        Energies in eV, `(num_orbitals, num_states)` coefficients, the largest
+        norm `|H c - E S c|` in eV, and the number of states below the window.
+
+    Raises:
+        ValueError: if the program fails.
+
+    Reference: Campos and Roman, Numer. Algorithms 60, 279 (2012).
+    """
+    _check(matrices)
+    hamiltonian = matrices.hamiltonian_at(k_point)
+    overlap = matrices.overlap_at(k_point)
+    is_complex = np.result_type(hamiltonian.dtype, overlap.dtype).kind == "c"
+    words = ["window", *(repr(float(x)) for x in window)]
+    if not is_complex:
+        energies, found, residual, below = _run(
+            hamiltonian, overlap, "real", words
+        )
+        order = np.argsort(energies)
+        return energies[order], found[:, order], residual, below
+    pair = _doubled(hamiltonian), _doubled(overlap)
+    energies, found, _, below = _run(*pair, "real", words)
+    half = len(hamiltonian.indptr) - 1
+    found = found[:half] + 1j * found[half:]
+    # Both of a pair are one state, but for its phase.
+    norms, mixing = np.linalg.eigh(found.conj().T @ (overlap @ found))
+    kept = norms > 0.5
+    found = found @ (mixing[:, kept] / np.sqrt(norms[kept]))
+    energies, rotation = np.linalg.eigh(found.conj().T @ (hamiltonian @ found))
+    found = found @ rotation
+    errors = hamiltonian @ found - overlap @ found * energies
+    residual = np.linalg.norm(errors, axis=0).max(initial=0.0)
+    return energies, found, float(residual), below // 2
+
+
+def _check(matrices):
+    if matrices.overlap_threshold:
+        raise ValueError(
+            'solver="slepc" has no overlap threshold. Take another solver, or '
+            "`overlap_threshold = None`."
+        )
+
+
+def _doubled(matrix):
+    """The real symmetric matrix of a Hermitian one, `[[A, -B], [B, A]]`."""
+    real, imag = matrix.real, matrix.imag
+    return scipy.sparse.bmat([[real, -imag], [imag, real]]).tocsr()
+
+
+def _run(hamiltonian, overlap, scalars, words):
+    """Energies, coefficients, residual and number below, from the program."""
+    command = shlex.split(os.environ.get("KH_SLEPC", COMMAND))
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        write_petsc(folder / "hamiltonian.petsc", hamiltonian, scalars)
+        write_petsc(folder / "overlap.petsc", overlap, scalars)
+        try:
+            done = subprocess.run(
+                [*command, str(PROGRAM), str(folder), *words],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+            )
+        except OSError as error:
+            raise ValueError(_help(command, str(error), scalars)) from error
+        if done.returncode or not (folder / "energies.npy").is_file():
+            lines = done.stderr.strip().splitlines()
+            reason = "\n".join(lines[-5:])
+            raise ValueError(_help(command, reason, scalars))
+        below = folder / "below.npy"
+        return (
+            np.load(folder / "energies.npy"),
+            np.load(folder / "coefficients.npy"),
+            float(np.load(folder / "residual.npy")),
+            int(np.load(below)) if below.is_file() else None,
+        )
+
+
+def _help(command, reason, scalars):
     return (
         f"`{' '.join(command)}` did not run slepc_program.py: {reason}\nIt "
-        "needs MPI and slepc4py for complex numbers, on Debian the package "
-        "python3-slepc4py-complex, with PETSC_DIR and SLEPC_DIR set to their "
+        f"needs MPI and slepc4py for {scalars} numbers, on Debian "
+        f"python3-slepc4py-{scalars}, with PETSC_DIR and SLEPC_DIR set to its "
         'folders; KH_SLEPC="mpirun -n 8 python3" says how to start it.'
     )

@@ -1,11 +1,14 @@
-"""The states nearest to an energy by SLEPc: a program of its own.
+"""States by SLEPc: a program of its own.
 
-    mpirun -n 4 python3 slepc_program.py FOLDER ENERGY NUM_STATES
+    mpirun -n 4 python3 slepc_program.py FOLDER nearest ENERGY NUM_STATES
+    mpirun -n 4 python3 slepc_program.py FOLDER window LOW HIGH
 
 It reads `hamiltonian.petsc` and `overlap.petsc` of the folder and writes
-`energies.npy`, `coefficients.npy` and `residual.npy`. It needs petsc4py and
-slepc4py for complex numbers, with MUMPS, and nothing of this package. Where
-these are not on Python's path, `PETSC_DIR` and `SLEPC_DIR` say where they are.
+`energies.npy`, `coefficients.npy`, `residual.npy` and, of a window,
+`below.npy`, the number of states below it. It needs petsc4py and slepc4py with
+MUMPS, for complex numbers or, for a window, for real ones, and nothing of this
+package. Where these are not on Python's path, `PETSC_DIR` and `SLEPC_DIR` say
+where they are.
 """
 
 import os
@@ -15,7 +18,7 @@ import sys
 TOLERANCE = 1e-12
 
 
-def main(folder, energy, num_states):
+def main(folder, task, *numbers):
     """Solves and writes, on all processes of MPI together."""
     for name in ("PETSC_DIR", "SLEPC_DIR"):
         place = pathlib.Path(os.environ.get(name, "."), "lib/python3")
@@ -27,6 +30,11 @@ def main(folder, energy, num_states):
     from petsc4py import PETSc
     from slepc4py import SLEPc
 
+    is_window = task == "window"
+    if (np.dtype(PETSc.ScalarType).kind == "f") != is_window:
+        kind = "real" if is_window else "complex"
+        sys.exit(f"{task} states need PETSc and SLEPc for {kind} numbers")
+
     def read(name):
         viewer = PETSc.Viewer().createBinary(str(folder / name), "r")
         return PETSc.Mat().load(viewer)
@@ -35,18 +43,34 @@ def main(folder, energy, num_states):
     solver = SLEPc.EPS().create()
     solver.setOperators(hamiltonian, overlap)
     solver.setProblemType(SLEPc.EPS.ProblemType.GHEP)
-    solver.setWhichEigenpairs(SLEPc.EPS.Which.TARGET_MAGNITUDE)
-    solver.setTarget(energy)
-    solver.setDimensions(num_states)
+    solver.setType(SLEPc.EPS.Type.KRYLOVSCHUR)
     solver.setTolerances(TOLERANCE)
     transform = solver.getST()
     transform.setType(SLEPc.ST.Type.SINVERT)
-    linear = transform.getKSP()
+    if is_window:
+        solver.setWhichEigenpairs(SLEPc.EPS.Which.ALL)
+        solver.setInterval(float(numbers[0]), float(numbers[1]))
+        # Slices are counted by the inertia of factors, which MUMPS tells where
+        # it does without ScaLAPACK (ICNTL 13) and looks for zero pivots (24).
+        solver.setKrylovSchurDetectZeros(True)
+        options = PETSc.Options()
+        options["st_mat_mumps_icntl_13"] = options["st_mat_mumps_icntl_24"] = 1
+        options["st_mat_mumps_cntl_3"] = 1e-12
+        linear, kind = solver.getKrylovSchurKSP(), PETSc.PC.Type.CHOLESKY
+    else:
+        solver.setWhichEigenpairs(SLEPc.EPS.Which.TARGET_MAGNITUDE)
+        solver.setTarget(float(numbers[0]))
+        solver.setDimensions(int(numbers[1]))
+        linear, kind = transform.getKSP(), PETSc.PC.Type.LU
     linear.setType(PETSc.KSP.Type.PREONLY)
-    linear.getPC().setType(PETSc.PC.Type.LU)
-    linear.getPC().setFactorSolverType(PETSc.Mat.SolverType.MUMPS)
+    preconditioner = linear.getPC()
+    preconditioner.setType(kind)
+    preconditioner.setFactorSolverType(PETSc.Mat.SolverType.MUMPS)
+    solver.setFromOptions()
     solver.solve()
-    found = min(solver.getConverged(), num_states)
+    found = solver.getConverged()
+    if not is_window:
+        found = min(found, int(numbers[1]))
     vector = hamiltonian.createVecRight()
     scatter, whole = PETSc.Scatter.toZero(vector)
     energies, columns, residual = [], [], 0.0
@@ -57,10 +81,14 @@ def main(folder, energy, num_states):
         scatter.scatter(vector, whole)
         columns.append(whole.getArray().copy())
     if PETSc.COMM_WORLD.rank == 0:
-        np.save(folder / "coefficients.npy", np.array(columns).T)
+        columns = np.array(columns).reshape(found, -1)
+        np.save(folder / "coefficients.npy", columns.T)
         np.save(folder / "residual.npy", residual)
+        if is_window:
+            shifts, counts = solver.getKrylovSchurInertias()
+            np.save(folder / "below.npy", counts[int(np.argmin(shifts))])
         np.save(folder / "energies.npy", np.array(energies))
 
 
 if __name__ == "__main__":
-    main(pathlib.Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3]))
+    main(pathlib.Path(sys.argv[1]), *sys.argv[2:])
