@@ -152,7 +152,7 @@ def _frames(path, name):
                 _check_counts(path)
             frames = ase.io.read(path, index=":")
     except Exception as error:
-        if getattr(error, "filename", None):
+        if isinstance(error, OSError) and error.filename:
             raise
         # ASE's readers raise whatever they stumble over.
         readable = ", ".join(f.name for f in FORMATS.values() if f.read)

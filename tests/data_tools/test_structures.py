@@ -54,3 +54,16 @@ def test_atoms_that_are_none(tmp_path):
         ase.io.write(path, frames)
         with pytest.raises(ValueError, match=f"extxyz{place}: The positions"):
             find_structures([path])
+
+
+def test_an_array_of_no_kind(tmp_path):
+    """NumPy takes its kind for Python, and raises a SyntaxError."""
+    path = tmp_path / "a.json"
+    ase.build.bulk("Si").write(path)
+    text = path.read_text()
+    assert text.count('"float64"') > 1
+    path.write_text(text.replace('"float64"', '"04"'))
+    with pytest.raises(ValueError, match="a.json is no structure that ASE"):
+        find_structures([path])
+    with pytest.raises(ValueError, match="b.json is no file"):
+        find_structures([tmp_path / "b.json"])
