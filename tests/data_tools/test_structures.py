@@ -61,9 +61,8 @@ def test_an_array_of_no_kind(tmp_path):
     path = tmp_path / "a.json"
     ase.build.bulk("Si").write(path)
     text = path.read_text()
-    assert text.count('"float64"') > 1
-    path.write_text(text.replace('"float64"', '"04"'))
+    path.write_text(text.replace(' "float64"', ' "04"'))
     with pytest.raises(ValueError, match="a.json is no structure that ASE"):
         find_structures([path])
-    with pytest.raises(ValueError, match="b.json is no file"):
+    with pytest.raises(ValueError, match="b.json does not exist"):
         find_structures([tmp_path / "b.json"])
