@@ -245,10 +245,12 @@ class ElectronicStructure:
         Raises:
             ValueError: if a matrix is missing, or the options clash.
         """
-        is_known = "fermi_level" in vars(self)
-        is_known |= self.calculation.fermi_level is not None
-        is_open = options.get("method") == "kpm" and self.size > LARGEST_DENSE
-        is_open &= not is_known
+        is_open = (
+            options.get("method") == "kpm"
+            and self.size > LARGEST_DENSE
+            and self.calculation.fermi_level is None
+            and "fermi_level" not in vars(self)
+        )
         found = density_of_states(
             self.matrices,
             k_grid(self.atoms) if grid is None else grid,

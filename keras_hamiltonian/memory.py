@@ -13,23 +13,27 @@ class MemoryLimit(ValueError):
 
 
 def check_room(limit, needed, purpose):
-    """Whether a limit leaves room.
+    """The room that a limit leaves.
 
     Args:
         limit: see `bytes_of`.
         needed: number of bytes, beside what the process takes.
         purpose: str. What they are needed for.
 
+    Returns:
+        Number of bytes that are left beside those needed.
+
     Raises:
-        MemoryLimit: if it does not, with a limit that would.
+        MemoryLimit: if there are not so many, with a limit that would do.
     """
-    taken = resident_bytes()
-    if taken + needed > bytes_of(limit):
+    taken, limit = resident_bytes(), bytes_of(limit)
+    if taken + needed > limit:
         raise MemoryLimit(
-            f"A limit of {in_words(bytes_of(limit))} cannot be kept: the "
+            f"A limit of {in_words(limit)} cannot be kept: the "
             f"process takes {in_words(taken)} and needs {in_words(needed)} "
             f"{purpose}. Give {in_words(1.05 * (taken + needed))}."
         )
+    return limit - taken - needed
 
 
 def bytes_of(limit):

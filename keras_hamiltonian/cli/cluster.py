@@ -54,3 +54,9 @@ def on_cluster(command, module=None):
         p.name: p.annotation for p in call.__signature__.parameters.values()
     }
     return call
+
+
+# Workers import the framework while this process reads the model.
+on_cluster_with_model = functools.partial(
+    on_cluster, module="keras_hamiltonian.prediction"
+)

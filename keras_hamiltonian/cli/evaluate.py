@@ -1,6 +1,5 @@
 """`keras-hamiltonian evaluate`: errors of a model."""
 
-import functools
 import json
 import pathlib
 from typing import Annotated
@@ -8,7 +7,7 @@ from typing import Literal
 
 import typer
 
-from keras_hamiltonian.cli.cluster import on_cluster
+from keras_hamiltonian.cli.cluster import on_cluster_with_model
 from keras_hamiltonian.cli.files import check_new
 from keras_hamiltonian.conventions import MEV_PER_EV
 from keras_hamiltonian.messages import counted
@@ -17,7 +16,7 @@ from keras_hamiltonian.reading import reading
 MATRICES_AND_BANDS = {"num_spectra": 0, "num_rotations": 0, "largest_cell": 0}
 
 
-@functools.partial(on_cluster, module="keras_hamiltonian.prediction")
+@on_cluster_with_model
 def evaluate(
     model: Annotated[
         pathlib.Path,

@@ -2,14 +2,13 @@
 
 import contextlib
 import dataclasses
-import functools
 import json
 import pathlib
 from typing import Annotated
 
 import typer
 
-from keras_hamiltonian.cli.cluster import on_cluster
+from keras_hamiltonian.cli.cluster import on_cluster_with_model
 from keras_hamiltonian.cli.files import check_new
 from keras_hamiltonian.cli.files import first_steps
 from keras_hamiltonian.cli.files import formats
@@ -51,7 +50,7 @@ def _known_format(format):
     return format
 
 
-@functools.partial(on_cluster, module="keras_hamiltonian.prediction")
+@on_cluster_with_model
 @with_species
 def predict(
     model: Annotated[

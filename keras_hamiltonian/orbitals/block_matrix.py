@@ -9,7 +9,7 @@ from keras_hamiltonian.orbitals.whole_numbers import whole_numbers
 # Of a lattice translation, in cells, and of the orbitals of one atom.
 LARGEST_SHIFT = 10**6
 MOST_ORBITALS = 10**5
-# Numbers that are compared at once.
+# Numbers that are worked on at once, so that what comes between stays small.
 PART = 4_000_000
 
 

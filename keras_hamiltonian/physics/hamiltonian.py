@@ -1,11 +1,11 @@
 """Hamiltonian and overlap of a crystal as sparse matrices, H(R) and H(k)."""
 
 import functools
-import itertools
 
 import numpy as np
 import scipy.sparse
 
+from keras_hamiltonian.orbitals.block_matrix import PART
 from keras_hamiltonian.physics.solvers.dissection import Dissection
 from keras_hamiltonian.physics.solvers.factorization import factorize
 
@@ -14,8 +14,6 @@ from keras_hamiltonian.physics.solvers.factorization import factorize
 HERMITIAN_TOLERANCE = 1e-3
 # Larger matrices are never made dense: 8000 orbitals are 1 GB each, complex.
 LARGEST_DENSE = 8000
-# Numbers that are worked on at once, so that what comes between stays small.
-PART = 4_000_000
 
 
 class BlochMatrices:
@@ -306,19 +304,17 @@ class BlochSum:
         block = block.reshape(-1)
         i, j = first[block], second[block]
         counts = self.sizes[i] * self.sizes[j]
-        ends = np.cumsum(counts)
         self.places = np.empty(counts.sum(), dtype=np.int64)
         self.columns = np.empty(self.pointers[-1], dtype=np.int32)
-        for part in _parts(ends):
+        number, done = max(1, PART // max(1, counts.max(initial=1))), 0
+        for start in range(0, len(counts), number):
+            part = slice(start, start + number)
             some, row, column = _inside(counts[part], self.sizes[j[part]])
             place = row * widths[i[part]][some] + column
             place += (row_starts[i[part]] + before[block[part]])[some]
-            here = slice(
-                *(ends[[part.start, part.stop - 1]] - [counts[part.start], 0])
-            )
-            self.places[here] = place
+            self.places[done : done + len(place)] = place
             self.columns[place] = column + offsets[j[part]][some]
-        self.columns.flags.writeable = self.pointers.flags.writeable = False
+            done += len(place)
 
 
 def _check_hermitian(name, matrix):
@@ -330,18 +326,6 @@ def _check_hermitian(name, matrix):
             "partner (-R, j, i), or the two differ; "
             "`BlockMatrix.symmetrized()` averages them."
         )
-
-
-def _parts(ends):
-    """Slices of a list of some million numbers each.
-
-    Args:
-        ends: int array, ascending. Where the numbers of each item end.
-    """
-    wanted = np.arange(PART, ends[-1] + PART if len(ends) else 0, PART)
-    stops = np.unique(np.searchsorted(ends, wanted, "right").clip(1, len(ends)))
-    for start, stop in itertools.pairwise([0, *stops.tolist()]):
-        yield slice(start, stop)
 
 
 def _inside(counts, widths):

@@ -167,7 +167,6 @@ def test_a_limit_of_memory(monkeypatch):
     _, matrices = sheet(16, orbitals=6, disorder=0.5)
     assert matrices.size > 1000
     monkeypatch.setattr(memory, "resident_bytes", lambda: 0)
-    monkeypatch.setattr(factorization, "resident_bytes", lambda: 0)
     monkeypatch.setattr(factorization, "NUM_VECTORS", 1)
     files = []
     make = tempfile.TemporaryFile

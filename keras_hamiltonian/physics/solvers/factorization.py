@@ -7,9 +7,7 @@ import scipy.sparse
 from scipy.sparse.linalg import splu
 
 from keras_hamiltonian.memory import MemoryLimit
-from keras_hamiltonian.memory import bytes_of
 from keras_hamiltonian.memory import check_room
-from keras_hamiltonian.memory import resident_bytes
 from keras_hamiltonian.physics.solvers.hermitian_factors import HermitianFactors
 from keras_hamiltonian.physics.solvers.hermitian_factors import num_work
 from keras_hamiltonian.scratch import Scratch
@@ -61,14 +59,13 @@ def _scratch(itemsize, dissection, max_memory):
     """A `Scratch` if factors do not fit into memory, else `None`."""
     vectors = NUM_VECTORS * len(dissection.order) * itemsize
     work = max(itemsize * num_work(dissection), vectors)
-    check_room(
+    room = check_room(
         max_memory,
         work,
         f"to factorize a matrix of {len(dissection.order)} orbitals, with the "
         "factors on the disk",
     )
-    whole = resident_bytes() + work + itemsize * dissection.num_entries
-    return None if whole <= bytes_of(max_memory) else Scratch()
+    return None if itemsize * dissection.num_entries <= room else Scratch()
 
 
 class _SuperLU:

@@ -176,7 +176,7 @@ class HermitianFactors:
             if start:
                 before = _times_pivots(pivots, rows[:start, start:stop])
                 panel -= _adjoint(before) @ rows[:start, start:]
-            pivots.append(panel[:, : stop - start].copy())
+            pivots.append(_hermitian(panel[:, : stop - start]))
             inverse = self._invert(pivots[-1])
             rows[start:stop, stop:] = inverse @ panel[:, stop - start :]
             panels.append((inverse, rows[start:stop, stop:]))
@@ -214,23 +214,22 @@ class HermitianFactors:
 def num_work(dissection):
     """Most numbers that are kept at once while `HermitianFactors` are made,
     beside the factors of earlier fronts."""
-    waiting, most = {}, 0
-    for position, front in enumerate(dissection.fronts):
+    waiting = most = 0
+    for front in dissection.fronts:
         own, beyond = front.stop - front.start, len(front.boundary)
         arrays = own * (own + beyond) + beyond**2
-        most = max(most, sum(waiting.values()) + arrays)
+        most = max(most, waiting + arrays)
         for child in front.children:
-            del waiting[child]
-        # Panels and stripes that are on their way.
+            waiting -= len(dissection.fronts[child].boundary) ** 2
+        # Panels and stripes that are on their way, then what is copied to the
+        # disk, or stays.
         between = max(
             min(own, PANEL) * (3 * own + beyond),
             min(beyond, STRIPE) * (2 * own + beyond),
+            own * (own // 2 + beyond),
         )
-        most = max(most, sum(waiting.values()) + arrays + between)
-        # What is copied to the disk, or stays.
-        last = own * (own // 2 + beyond)
-        most = max(most, sum(waiting.values()) + arrays + last)
-        waiting[position] = beyond**2
+        most = max(most, waiting + arrays + between)
+        waiting += beyond**2
     return most
 
 
@@ -298,18 +297,22 @@ def _add(rows, complement, child, places):
             ]
 
 
+def _hermitian(block):
+    """A block from its upper triangle, exactly Hermitian, as its inverse is:
+    what is not would grow with the number of panels."""
+    above = np.triu(block, 1)
+    whole = above + _adjoint(above)
+    np.fill_diagonal(whole, block.diagonal().real)
+    return whole
+
+
 def _times_pivots(pivots, rows):
     """Panels as they were before they were solved."""
     found = np.empty_like(rows)
     start = 0
     for pivot in pivots:
         stop = start + len(pivot)
-        # Exactly Hermitian, as its inverse: what is not would grow with the
-        # number of panels.
-        above = np.triu(pivot, 1)
-        whole = above + _adjoint(above)
-        np.fill_diagonal(whole, pivot.diagonal().real)
-        found[start:stop] = whole @ rows[start:stop]
+        found[start:stop] = pivot @ rows[start:stop]
         start = stop
     return found
 

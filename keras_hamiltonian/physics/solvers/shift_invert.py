@@ -99,6 +99,26 @@ def nearest_vectors(solve, overlap, num_states):
     return basis @ vectors
 
 
+def rayleigh_ritz(hamiltonian, overlap, vectors):
+    """The states within a space.
+
+    Args:
+        hamiltonian: `(n, n)` matrix or operator H.
+        overlap: `(n, n)` matrix S.
+        vectors: `(n, m)` array X with `X^† S X = 1`, which spans the space.
+
+    Returns:
+        `(m,)` energies, ascending, `(n, m)` array of the states, and the
+        largest norm of `H c - E S c`, a float.
+    """
+    projected = vectors.conj().T @ (hamiltonian @ vectors)
+    energies, rotation = np.linalg.eigh(projected)
+    vectors = vectors @ rotation
+    error = hamiltonian @ vectors - overlap @ vectors * energies
+    residual = np.linalg.norm(error, axis=0).max(initial=0.0)
+    return energies, vectors, float(residual)
+
+
 def _orthonormal(block, basis, dual, overlap):
     """A block Q orthonormal to the basis and in itself, or less of it; S Q."""
     lengths = np.linalg.norm(block, axis=0)

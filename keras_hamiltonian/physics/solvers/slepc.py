@@ -9,6 +9,8 @@ import tempfile
 import numpy as np
 import scipy.sparse
 
+from keras_hamiltonian.physics.solvers.shift_invert import rayleigh_ritz
+
 # What starts the program, where `KH_SLEPC` does not say.
 COMMAND = "mpirun -n 2 python3"
 PROGRAM = pathlib.Path(__file__).with_name("slepc_program.py")
@@ -86,8 +88,7 @@ def slepc_states(matrices, k_point, energy, num_states):
             f"SLEPc found {len(energies)} of {num_states} states. Ask for "
             "fewer, or near another energy."
         )
-    order = np.argsort(energies)
-    return energies[order], found[:, order], residual, None
+    return energies, found, residual, None
 
 
 def slepc_window(matrices, k_point, window):
@@ -119,24 +120,16 @@ def slepc_window(matrices, k_point, window):
     is_complex = np.result_type(hamiltonian.dtype, overlap.dtype).kind == "c"
     words = ["window", *(repr(float(x)) for x in window)]
     if not is_complex:
-        energies, found, residual, below = _run(
-            hamiltonian, overlap, "real", words
-        )
-        order = np.argsort(energies)
-        return energies[order], found[:, order], residual, below
+        return _run(hamiltonian, overlap, "real", words)
     pair = _doubled(hamiltonian), _doubled(overlap)
-    energies, found, _, below = _run(*pair, "real", words)
+    _, found, _, below = _run(*pair, "real", words)
     half = len(hamiltonian.indptr) - 1
     found = found[:half] + 1j * found[half:]
     # Both of a pair are one state, but for its phase.
     norms, mixing = np.linalg.eigh(found.conj().T @ (overlap @ found))
     kept = norms > 0.5
     found = found @ (mixing[:, kept] / np.sqrt(norms[kept]))
-    energies, rotation = np.linalg.eigh(found.conj().T @ (hamiltonian @ found))
-    found = found @ rotation
-    errors = hamiltonian @ found - overlap @ found * energies
-    residual = np.linalg.norm(errors, axis=0).max(initial=0.0)
-    return energies, found, float(residual), below // 2
+    return *rayleigh_ritz(hamiltonian, overlap, found), below // 2
 
 
 def _check(matrices):
@@ -175,9 +168,11 @@ def _run(hamiltonian, overlap, scalars, words):
             reason = "\n".join(lines[-5:])
             raise ValueError(_help(command, reason, scalars))
         below = folder / "below.npy"
+        energies = np.load(folder / "energies.npy")
+        order = np.argsort(energies)
         return (
-            np.load(folder / "energies.npy"),
-            np.load(folder / "coefficients.npy"),
+            energies[order],
+            np.load(folder / "coefficients.npy")[:, order],
             float(np.load(folder / "residual.npy")),
             int(np.load(below)) if below.is_file() else None,
         )

@@ -6,6 +6,7 @@ import scipy.sparse
 from keras_hamiltonian.memory import MemoryLimit
 from keras_hamiltonian.physics.solvers.shift_invert import NotPositive
 from keras_hamiltonian.physics.solvers.shift_invert import nearest_vectors
+from keras_hamiltonian.physics.solvers.shift_invert import rayleigh_ritz
 from keras_hamiltonian.physics.solvers.small_norms import DampedHamiltonian
 from keras_hamiltonian.physics.solvers.small_norms import damped_hamiltonian
 
@@ -90,11 +91,9 @@ class ShiftedProblem:
                 f"{error} Ask for more states, or for a window elsewhere: many "
                 "states may share a level at the edge."
             ) from error
-        projected = found.conj().T @ (self.hamiltonian @ found)
-        energies, rotation = np.linalg.eigh(projected)
-        found = found @ rotation
-        error = self.hamiltonian @ found - self.overlap @ found * energies
-        residual = float(np.linalg.norm(error, axis=0).max())
+        energies, found, residual = rayleigh_ritz(
+            self.hamiltonian, self.overlap, found
+        )
         if not residual < LARGEST_RESIDUAL:
             raise ValueError(
                 self._no_states(f"|H c - E S c| reaches {residual:.1e} eV")
